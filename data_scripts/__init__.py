@@ -1,0 +1,1 @@
+"""One script per dataset: make or convert it and write its metadata."""

@@ -1,0 +1,112 @@
+"""What every MRI data script leaves behind: scans, `metadata.yaml` and `manifest.json`."""
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from mri.schema import read_info
+
+
+def progress_bar() -> Progress:
+    """Return a progress bar on standard error that ends with the elapsed time."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+
+
+def start_dataset(out: Path, names: Collection[str]) -> None:
+    """Make the folder of a dataset and refuse one that holds scans of something else.
+
+    Args:
+        out: folder of prepared scans.
+        names: scans that are about to be made (`<name>.h5`).
+
+    Raises:
+        ValueError: if other scans are there already.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    others = sorted(path.stem for path in out.glob("*.h5") if path.stem not in names)
+    if others:
+        raise ValueError(
+            f"{out} holds {len(others)} scans that these options do not make ({others[0]}, ..): "
+            "delete the folder, or write elsewhere with out=FOLDER"
+        )
+    # the mark of a complete dataset; it comes back when everything is there
+    (out / "metadata.yaml").unlink(missing_ok=True)
+
+
+def is_done(path: Path, recipe: Mapping[str, Any]) -> bool:
+    """Tell whether a scan was already made by this recipe, so that a broken run can go on.
+
+    Args:
+        path: the prepared scan.
+        recipe: what `ScanInfo.details["recipe"]` must be.
+    """
+    if not path.is_file():
+        return False
+    try:
+        info, _ = read_info(path)
+    except ValueError:
+        return False
+    return bool(info.details.get("recipe") == json.loads(json.dumps(dict(recipe))))
+
+
+def finish_dataset(out: Path, config: object, description: Mapping[str, Any]) -> None:
+    """Write the manifest of all scans in `out`, then `metadata.yaml`, which marks it complete.
+
+    Args:
+        out: folder of prepared scans.
+        config: dataclass of the script's options, kept in the metadata.
+        description: what was measured or simulated: equation, grid, units, source, licence.
+    """
+    manifest = {}
+    for path in sorted(out.glob("*.h5")):
+        info, shape = read_info(path)
+        manifest[path.name] = {
+            "scan_id": info.scan_id,
+            "split": info.split,
+            "slices": shape.n_slices,
+            "echoes": list(info.echo_names),
+            "coils": shape.n_coils,
+            "grid": list(shape.grid),
+            "bytes": path.stat().st_size,
+            "sha256": sha256(path),
+        }
+    _write(out / "manifest.json", json.dumps(manifest, indent=1))
+    metadata = {**description, "config": dataclasses.asdict(config)}  # type: ignore[call-overload]
+    _write(out / "metadata.yaml", yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True))
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, read in pieces."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary.write_text(text)
+    os.replace(temporary, path)

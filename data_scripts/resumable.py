@@ -1,0 +1,229 @@
+"""Work that is done in batches, by several processes, and survives being killed.
+
+Every finished batch is one file, written under another name and renamed, so that a file that
+exists is complete. Running the same work again computes only what no file holds.
+"""
+
+import contextlib
+import errno
+import multiprocessing
+import os
+import re
+import shutil
+import signal
+import threading
+import zipfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+Arrays = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True, order=True)
+class Batch:
+    """Items `start` to `stop` - 1 of a split."""
+
+    split: str
+    start: int
+    stop: int
+
+    @property
+    def file_name(self) -> str:
+        """Name of the file that holds the result."""
+        return f"{self.split}_{self.start:06d}_{self.stop:06d}.npz"
+
+    @classmethod
+    def from_file_name(cls, name: str) -> "Batch | None":
+        """Return the batch a file holds, or None if it is no such file."""
+        match = re.fullmatch(r"(\w+)_(\d{6,})_(\d{6,})\.npz", name)
+        return cls(match[1], int(match[2]), int(match[3])) if match else None
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # where it exists, it knows of limits such as a job's
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def finished_batches(folder: Path) -> list[Batch]:
+    """Return what is done already, in order; half-written files do not count."""
+    names = [path.name for path in folder.glob("*.npz")]
+    return sorted(batch for name in names if (batch := Batch.from_file_name(name)) is not None)
+
+
+def missing_batches(folder: Path, sizes: dict[str, int], batch_size: int) -> list[Batch]:
+    """Return batches of at most `batch_size` that cover every item no file in `folder` holds."""
+    done = finished_batches(folder)
+    missing = []
+    for split, size in sizes.items():
+        start = 0
+        taken = [(batch.start, batch.stop) for batch in done if batch.split == split]
+        for begin, end in [*taken, (size, size)]:
+            missing += [
+                Batch(split, i, min(i + batch_size, begin))
+                for i in range(start, begin, batch_size)
+            ]
+            start = end
+    return missing
+
+
+def compute_batches(
+    compute: Callable[[Batch], Arrays],
+    folder: Path,
+    sizes: dict[str, int],
+    *,
+    batch_size: int,
+    n_workers: int,
+    console: Console,
+    description: str,
+) -> None:
+    """Fill `folder` with the result of every batch not there yet, showing progress and ETA.
+
+    Args:
+        compute: returns named arrays, one entry per item along their first axis; with more than
+            one worker it must be picklable.
+        folder: where the files go; made if missing.
+        sizes: number of items in each split.
+        batch_size: items computed together.
+        n_workers: processes, each with one thread; 1 computes in this process.
+        console: where the progress bar is drawn.
+        description: text in front of the bar.
+
+    Raises:
+        OSError: a file cannot be written, or a worker process was killed; the batches finished
+            before are kept.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    todo = missing_batches(folder, sizes, batch_size)
+    n_items, n_left = sum(sizes.values()), sum(batch.stop - batch.start for batch in todo)
+    if n_left < n_items:
+        console.print(f"{n_items - n_left} of {n_items} trajectories are there already")
+    if not todo:
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("ETA"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task(description, total=n_items, completed=n_items - n_left)
+        results = _results(compute, todo, min(n_workers, len(todo)))
+        with contextlib.closing(results):
+            for batch, arrays in results:
+                with friendly_disk_errors(folder):
+                    _write_atomically(folder / batch.file_name, arrays)
+                progress.advance(bar, batch.stop - batch.start)
+
+
+def _results(
+    compute: Callable[[Batch], Arrays], todo: list[Batch], n_workers: int
+) -> Iterator[tuple[Batch, Arrays]]:
+    """Yield batches as they are finished."""
+    if n_workers <= 1:
+        for batch in todo:
+            yield batch, compute(batch)
+        return
+    pool = ProcessPoolExecutor(
+        n_workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker
+    )
+    try:
+        yield from _as_finished(pool, compute, todo)
+    except BrokenProcessPool as error:
+        raise ChildProcessError(
+            "a worker process was killed, most likely for want of memory; use fewer n_workers or "
+            "a smaller batch_size. Finished batches are kept"
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _as_finished(
+    pool: Executor, compute: Callable[[Batch], Arrays], todo: list[Batch]
+) -> Iterator[tuple[Batch, Arrays]]:
+    futures: dict[Future[Arrays], Batch] = {pool.submit(compute, batch): batch for batch in todo}
+    for future in as_completed(list(futures)):
+        yield futures.pop(future), future.result()
+
+
+def _start_worker() -> None:
+    """Use one thread, leave Ctrl-C to the parent, and end when the parent does."""
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def end_with_parent() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
+
+
+def _write_atomically(path: Path, arrays: Arrays) -> None:
+    unfinished = path.with_name(f"{path.name}.unfinished")
+    try:
+        with unfinished.open("wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
+def read_batch(folder: Path, batch: Batch, name: str) -> np.ndarray:
+    """Return the array `name` of a finished batch; raises ValueError if its file is damaged."""
+    path = folder / batch.file_name
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return file[name]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"{path} is damaged ({error}); delete it and run the same command again"
+        ) from error
+
+
+def require_free_space(folder: Path, n_bytes: int) -> None:
+    """Raise OSError if the disk that holds `folder` has less than `n_bytes` left."""
+    folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free
+    if free < n_bytes:
+        raise OSError(
+            errno.ENOSPC,
+            f"{folder} needs {n_bytes / 1e9:.2g} GB, but its disk has {free / 1e9:.2g} GB left; "
+            "free some space or choose another data_dir. Finished batches are kept",
+        )
+
+
+@contextlib.contextmanager
+def friendly_disk_errors(folder: Path) -> Iterator[None]:
+    """Turn a failed write below `folder` into an OSError that says what to do."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # h5py reports some failed writes as RuntimeError
+        code = getattr(error, "errno", None) or errno.EIO
+        raise OSError(
+            code,
+            f"cannot write below {folder}: {error}. Free some space or choose another data_dir, "
+            "then run the same command again: finished batches are kept",
+        ) from error

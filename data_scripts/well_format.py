@@ -1,0 +1,126 @@
+"""Write trajectories of a scalar field in the layout of The Well 1.2.0.
+
+    <folder>/data/{train,valid,test}/<name>.hdf5    <folder>/stats.yaml
+
+with one dataset t0_fields/<field> of shape (trajectory, time, x, y) per file (Ohana et al. 2024,
+arXiv:2412.00568), so that The Well's own readers open it.
+"""
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import yaml
+
+
+class FieldStatistics:
+    """Mean, spread and root mean square of a field and of its change between two frames."""
+
+    def __init__(self) -> None:
+        self._sums = {"": np.zeros(3), "_delta": np.zeros(3)}
+
+    def update(self, frames: np.ndarray) -> None:
+        """Add trajectories of shape (trajectory, time, ...)."""
+        for suffix, values in (("", frames), ("_delta", np.diff(frames, axis=1))):
+            x = values.astype(np.float64)
+            self._sums[suffix] += (x.size, x.sum(), np.square(x).sum())
+
+    def as_dict(self, field: str) -> dict[str, dict[str, float]]:
+        """Return the numbers as The Well's stats.yaml holds them."""
+        stats = {}
+        for suffix, (count, total, squares) in self._sums.items():
+            mean, mean_square = total / max(count, 1), squares / max(count, 1)
+            stats[f"mean{suffix}"] = {field: float(mean)}
+            stats[f"std{suffix}"] = {field: math.sqrt(max(mean_square - mean**2, 0.0))}
+            stats[f"rms{suffix}"] = {field: math.sqrt(mean_square)}
+        return stats
+
+
+def write_split(
+    path: Path,
+    trajectories: Iterable[np.ndarray],
+    *,
+    shape: tuple[int, int, int, int],
+    times: np.ndarray,
+    field: str,
+    dataset_name: str,
+    parameters: dict[str, float],
+    attributes: dict[str, Any],
+) -> None:
+    """Write one file of a periodic field on the unit square.
+
+    Args:
+        path: file to write.
+        trajectories: arrays (trajectory, time, x, y), together `shape`; taken one after another,
+            so that they need not fit into memory together.
+        shape: (n_trajectories, n_times, n_x, n_y).
+        times: time of every frame.
+        field: name of the field.
+        dataset_name: goes into the file.
+        parameters: numbers of the equation, the same for every trajectory.
+        attributes: further root attributes, such as the recipe of the data.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with h5py.File(path, "w") as file:
+        file.attrs["dataset_name"] = dataset_name
+        file.attrs["grid_type"] = "cartesian"
+        file.attrs["n_spatial_dims"] = 2
+        file.attrs["n_trajectories"] = shape[0]
+        file.attrs["simulation_parameters"] = list(parameters)
+        for name, value in {**attributes, **parameters}.items():
+            file.attrs[name] = value
+        _write_dimensions(file.create_group("dimensions"), times, shape[2:])
+        _write_boundaries(file.create_group("boundary_conditions"), shape[2:])
+        scalars = file.create_group("scalars")
+        scalars.attrs["field_names"] = list(parameters)
+        for name, value in parameters.items():
+            scalar = scalars.create_dataset(name, data=np.float32(value))
+            scalar.attrs.update({"sample_varying": False, "time_varying": False})
+        for rank in range(3):
+            file.create_group(f"t{rank}_fields").attrs["field_names"] = [field] if rank == 0 else []
+        # One frame per chunk lets any window be read alone; the checksum finds damaged files.
+        frames = file["t0_fields"].create_dataset(
+            field, shape, np.float32, chunks=(1, 1, *shape[2:]), fletcher32=True
+        )
+        frames.attrs.update(
+            {"dim_varying": [True, True], "sample_varying": True, "time_varying": True}
+        )
+        start = 0
+        for batch in trajectories:
+            frames[start : start + len(batch)] = batch
+            start += len(batch)
+        assert start == shape[0]
+
+
+def write_statistics(path: Path, statistics: FieldStatistics, field: str) -> None:
+    """Write stats.yaml, which The Well's readers use to normalise."""
+    path.write_text(yaml.safe_dump(statistics.as_dict(field), sort_keys=False))
+
+
+def _write_dimensions(group: h5py.Group, times: np.ndarray, grid: tuple[int, ...]) -> None:
+    group.attrs["spatial_dims"] = ["x", "y"]
+    group.create_dataset("time", data=times.astype(np.float32)).attrs["sample_varying"] = False
+    for axis, n in zip("xy", grid, strict=True):
+        points = group.create_dataset(axis, data=np.arange(n, dtype=np.float32) / np.float32(n))
+        points.attrs.update({"sample_varying": False, "time_varying": False})
+
+
+def _write_boundaries(group: h5py.Group, grid: tuple[int, ...]) -> None:
+    for axis, n in zip("xy", grid, strict=True):
+        boundary = group.create_group(f"{axis}_periodic")
+        boundary.attrs.update(
+            {
+                "associated_dims": [axis],
+                "associated_fields": [],
+                "bc_type": "PERIODIC",
+                "sample_varying": False,
+                "time_varying": False,
+            }
+        )
+        ends = np.zeros(n, dtype=bool)
+        ends[[0, -1]] = True
+        boundary.create_dataset("mask", data=ends)
+        boundary.create_dataset("values", data=np.zeros(0, dtype=np.float32))

@@ -1,0 +1,1 @@
+"""Plumbing that knows no task: run folders, the fit loop, results and reports."""

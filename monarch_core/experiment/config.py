@@ -1,0 +1,85 @@
+"""How a model is trained: the values of the fit loop, checked as soon as they exist."""
+
+import math
+from dataclasses import dataclass
+
+OPTIMIZERS = ("adam", "adamw")
+SCHEDULES = ("one_cycle", "cosine", "step", "constant")
+PRECISIONS = ("32-true", "bf16-mixed")
+ACCELERATORS = ("auto", "cpu", "cuda", "mps")
+
+
+@dataclass
+class FitConfig:
+    """Values of the fit loop; the defaults are the recipe of Li et al. 2020 (arXiv:2010.08895).
+
+    Attributes:
+        epochs: passes over the training split.
+        batch_size: samples per optimiser step, over all processes together, so that a run over
+            several processes is the same run.
+        optimizer: "adam" (weight decay added to the gradient) or "adamw" (decoupled).
+        learning_rate: peak rate of all parameters outside the transforms.
+        transform_learning_rate: peak rate of the parameters of the transforms.
+        weight_decay: of the parameters outside the transforms; those of transforms have none.
+        schedule: how both rates change: "one_cycle" (Smith and Topin 2017, arXiv:1708.07120) and
+            "cosine" (to zero) per step, "step" every `step_epochs` epochs, or "constant".
+        step_epochs: epochs between two drops of the "step" schedule.
+        step_factor: factor of each drop of the "step" schedule.
+        gradient_clip: largest 2-norm of the gradient of all parameters; null does not clip.
+        precision: "32-true", or "bf16-mixed" for bfloat16 autocast in the forward pass with
+            weights, inputs and loss in float32.
+        accelerator: "auto" (CUDA when there is a GPU, else CPU), "cpu", "cuda" or "mps".
+        devices: processes, one per device; above one the script is started by torchrun.
+        num_workers: processes that load data, beside each training process; 0 loads in line.
+        n_threads: CPU threads of each process; null takes the cores it may use.
+        checkpoint_every: epochs between two checkpoints; the last epoch always has one.
+    """
+
+    epochs: int = 500
+    batch_size: int = 20
+    optimizer: str = "adam"
+    learning_rate: float = 1e-3
+    transform_learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    schedule: str = "step"
+    step_epochs: int = 100
+    step_factor: float = 0.5
+    gradient_clip: float | None = None
+    precision: str = "32-true"
+    accelerator: str = "auto"
+    devices: int = 1
+    num_workers: int = 0
+    n_threads: int | None = None
+    checkpoint_every: int = 1
+
+    def __post_init__(self) -> None:
+        """Check every value.
+
+        Raises:
+            ValueError: naming the key, its value and what would be accepted.
+        """
+        for key in ("epochs", "batch_size", "step_epochs", "devices", "checkpoint_every"):
+            self._require(key, getattr(self, key) >= 1, "a whole number from 1 up")
+        self._require("num_workers", self.num_workers >= 0, "0 or more")
+        self._require(
+            "n_threads",
+            self.n_threads is None or self.n_threads >= 1,
+            "null, or a number from 1 up",
+        )
+        for key in ("learning_rate", "transform_learning_rate", "step_factor"):
+            value = getattr(self, key)
+            self._require(key, 0 < value < math.inf, "a positive number")
+        self._require("weight_decay", 0 <= self.weight_decay < math.inf, "0 or a positive number")
+        clip = self.gradient_clip
+        self._require("gradient_clip", clip is None or clip > 0, "null or a positive number")
+        for key, known in [
+            ("optimizer", OPTIMIZERS),
+            ("schedule", SCHEDULES),
+            ("precision", PRECISIONS),
+            ("accelerator", ACCELERATORS),
+        ]:
+            self._require(key, getattr(self, key) in known, f"one of {', '.join(known)}")
+
+    def _require(self, key: str, is_valid: bool, remedy: str) -> None:
+        if not is_valid:
+            raise ValueError(f"fit.{key} must be {remedy}, got {getattr(self, key)!r}")

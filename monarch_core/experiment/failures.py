@@ -1,0 +1,104 @@
+"""How an entry script fails: one paragraph for the user, the whole story in `failure.txt`."""
+
+import contextlib
+import functools
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import CompactHydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from monarch_core.experiment.checkpoint import write_text
+from monarch_core.experiment.devices import processes
+
+log = logging.getLogger(__name__)
+
+FAILURE_FILE = "failure.txt"
+INTERRUPTED = 130  # what shells report for a program ended by Ctrl-C
+
+Job = Callable[[DictConfig], Any]
+
+
+class JobFailedError(CompactHydraException):
+    """A job of a sweep failed; hydra goes on, prints this at the end and exits with 1."""
+
+
+def user_errors(job: Job) -> Job:
+    """Turn errors that users can mend into one paragraph; to be put under `@hydra.main`.
+
+    A ValueError or OSError inside the job prints its message without a traceback. A single run
+    then exits with 1; a sweep goes on with its next job and exits with 1 in the end. An interrupt
+    says how to go on, ends a sweep too, and exits with 130. Any other exception is a defect and
+    passes through. Each of them leaves its traceback in `failure.txt` in the run folder, and a
+    job that succeeds removes that file. With HYDRA_FULL_ERROR=1, or when hydra is not at work,
+    everything passes through.
+    """
+
+    @functools.wraps(job)
+    def guarded(raw: DictConfig) -> Any:
+        folder = run_folder(raw)
+        try:
+            result = job(raw)
+        except KeyboardInterrupt:
+            _record_failure(folder)
+            _tell(f"Interrupted. {_how_to_go_on(folder)}")
+            sys.exit(INTERRUPTED)
+        except (ValueError, OSError) as error:
+            failure = _record_failure(folder)
+            if os.environ.get("HYDRA_FULL_ERROR") == "1" or not HydraConfig.initialized():
+                raise
+            message = " ".join(str(error).split()) or type(error).__name__
+            _tell(f"Error: {message}{f' (details: {failure})' if failure else ''}")
+            if HydraConfig.get().mode == RunMode.MULTIRUN:
+                raise JobFailedError(f"{message} (details: {failure})") from None
+            sys.exit(1)
+        except Exception:
+            _record_failure(folder)
+            raise
+        if folder is not None and processes().rank == 0:
+            (folder / FAILURE_FILE).unlink(missing_ok=True)
+        return result
+
+    return guarded
+
+
+def run_folder(raw: DictConfig) -> Path | None:
+    """Return the folder of a job: `resume`, `run` (to evaluate), that of hydra, or `run_dir`."""
+    for key in ("resume", "run"):
+        if raw.get(key):
+            return Path(str(raw.get(key)))
+    if HydraConfig.initialized():
+        return Path(HydraConfig.get().runtime.output_dir)
+    return Path(str(raw.get("run_dir"))) if raw.get("run_dir") else None
+
+
+def _record_failure(folder: Path | None) -> Path | None:
+    """Write the traceback of the current exception; never hide that exception by another."""
+    if folder is None or not folder.is_dir() or processes().rank > 0:
+        return None
+    if folder.resolve() == Path.cwd():  # a script without a run folder of its own
+        return None
+    with contextlib.suppress(OSError):
+        write_text(folder / FAILURE_FILE, traceback.format_exc())
+        return folder / FAILURE_FILE
+    return None
+
+
+def _how_to_go_on(folder: Path | None) -> str:
+    if folder is not None and (folder / "checkpoint.pt").exists():
+        return f"Finished epochs are kept; go on with resume={folder}"
+    return "No epoch was finished."
+
+
+def _tell(paragraph: str) -> None:
+    group = processes()
+    prefix = f"[process {group.rank}] " if group.n > 1 else ""
+    sys.stderr.write(f"{prefix}{paragraph}\n")
+    sys.stderr.flush()

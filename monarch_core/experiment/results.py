@@ -1,0 +1,166 @@
+"""`results.json`: what a run found, what it cost, and how to get it again."""
+
+import dataclasses
+import importlib.metadata
+import json
+import math
+import platform
+import statistics
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from monarch_core.experiment.checkpoint import write_text
+from monarch_core.experiment.devices import choose_accelerator, describe_device, is_main_process
+from monarch_core.experiment.epoch_log import read_log
+
+RESULTS_FILE = "results.json"
+PACKAGES = ("torch", "neuraloperator", "hydra-core", "monarch-science")
+
+
+def n_parameters(model: nn.Module) -> int:
+    """Return how many real numbers the model learns; a complex weight is two.
+
+    Frozen parameters do not count, nor do buffers; a shared parameter counts once.
+    """
+    trainable = [p for p in model.parameters() if p.requires_grad]
+    return sum(p.numel() * (2 if p.is_complex() else 1) for p in trainable)
+
+
+def write_results(
+    run_dir: Path,
+    *,
+    task: str,
+    dataset: str,
+    model: str,
+    transform: str,
+    seed: int,
+    split_sizes: Mapping[str, int],
+    metrics: Mapping[str, Any],
+    n_parameters: int,
+    config: Any,
+) -> dict[str, Any]:
+    """Write `results.json` atomically and return what is in it.
+
+    Times come from `log.jsonl`. `train_seconds` is the sum over all epochs of training and
+    validation; `seconds_per_epoch` is the median over the epochs after the first (the warm-up) of
+    the training part alone, read after synchronising the device. `peak_memory_bytes` is
+    the peak of the first process: allocated on a GPU, resident on a CPU. The three are null when
+    the run has no log. `device` is the one it was trained on. Numbers that are not finite are
+    written as null, since JSON has none; a metric of null therefore means NaN or infinity.
+
+    Args:
+        run_dir: the run folder.
+        task: "pde" or "mri".
+        dataset: its name.
+        model: its name.
+        transform: its name.
+        seed: of the run.
+        split_sizes: samples in each split, by name.
+        metrics: numbers, or lists of numbers, by name.
+        n_parameters: from the function `n_parameters`.
+        config: of the run.
+
+    Raises:
+        OSError: the file cannot be written.
+        ValueError: a value cannot be written as JSON.
+    """
+    results = {
+        "task": task,
+        "dataset": dataset,
+        "model": model,
+        "transform": transform,
+        "seed": seed,
+        "split_sizes": dict(split_sizes),
+        "metrics": _plain(metrics, "metrics"),
+        "n_parameters": n_parameters,
+        **_cost(run_dir),
+        "versions": versions(),
+        "git_commit": git_commit(),
+        "config": _plain(config, "config"),
+    }
+    if is_main_process():
+        write_text(run_dir / RESULTS_FILE, json.dumps(results, indent=2, allow_nan=False) + "\n")
+    return results
+
+
+def versions() -> dict[str, str | None]:
+    """Return the versions of Python, the libraries that matter and this project; null if absent."""
+    found: dict[str, str | None] = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = None
+    return found
+
+
+def git_commit(source: Path = Path(__file__)) -> str | None:
+    """Return the commit a source file belongs to, "-dirty" added when the tree has changes.
+
+    None stands for a file that git does not track, such as an installed copy: its folder may lie
+    inside somebody else's repository.
+    """
+    if _git(source.parent, "ls-files", "--error-unmatch", source.name) is None:
+        return None
+    commit = _git(source.parent, "rev-parse", "HEAD")
+    changes = _git(source.parent, "status", "--porcelain", "--untracked-files=no")
+    return f"{commit}-dirty" if commit and changes else commit
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    command = ["git", "-C", str(folder), *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _cost(run_dir: Path) -> dict[str, Any]:
+    epochs = read_log(run_dir)
+    if not epochs:
+        device = torch.device(choose_accelerator("auto"))
+        return {
+            "train_seconds": None,
+            "seconds_per_epoch": None,
+            "peak_memory_bytes": None,
+            "device": describe_device(device),
+        }
+    seconds = [epoch["seconds"] for epoch in epochs]
+    finite = [epoch for epoch in epochs if epoch["valid_error"] is not None]
+    best = min(finite, key=lambda epoch: epoch["valid_error"], default=epochs[0])
+    return {
+        "train_seconds": math.fsum(seconds) + math.fsum(e["valid_seconds"] for e in epochs),
+        "seconds_per_epoch": statistics.median(seconds[1:] or seconds),
+        "peak_memory_bytes": max(epoch["peak_memory_bytes"] for epoch in epochs),
+        "device": epochs[-1]["device"],
+        "n_epochs": epochs[-1]["epoch"],
+        "best_epoch": best["epoch"],
+    }
+
+
+def _plain(value: Any, name: str) -> Any:
+    """Return nested dicts, lists, numbers and strings."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = dataclasses.asdict(value)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry, f"{name}.{key}") for key, entry in value.items()}
+    if hasattr(value, "tolist"):  # numbers and arrays of numpy and torch
+        value = value.tolist()
+    if isinstance(value, (list, tuple)):
+        return [_plain(entry, name) for entry in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, Path):
+        return str(value)
+    raise ValueError(
+        f"{name} is a {type(value).__name__}, which results.json cannot hold; give a number, a "
+        "string, or lists and dicts of them"
+    )

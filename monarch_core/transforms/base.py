@@ -1,0 +1,129 @@
+"""The one abstraction of the suite: a linear map on the last axis, with its adjoint."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from jaxtyping import Complex, Float
+from torch import Tensor, nn
+
+
+class LinearTransform(nn.Module, ABC):
+    """A linear map A on the last axis of a complex tensor, with its adjoint.
+
+    The pair satisfies <A x, y> = <x, A^H y> with <a, b> = sum(conj(a) b). An adjoint is not an
+    inverse: the two agree only where A is unitary.
+
+    With `heads` > 1 the map holds several matrices A_g; the axis before the last is then a
+    channel axis, cut into `heads` contiguous groups of equal size, and group g is mapped by A_g.
+
+    Attributes:
+        n_in: length of the last axis of the input.
+        n_out: length of the last axis of the output.
+        heads: number of matrices.
+        is_transform: marks the parameters of every transform for the optimiser, which gives them
+            a learning rate of their own.
+    """
+
+    is_transform = True
+
+    def __init__(self, n_in: int, n_out: int, heads: int = 1) -> None:
+        super().__init__()
+        if heads < 1:
+            raise ValueError(f"heads must be at least 1, got {heads}")
+        self.n_in = n_in
+        self.n_out = n_out
+        self.heads = heads
+
+    @property
+    def n(self) -> int:
+        """Length of the grid: the longer of the two axes."""
+        return max(self.n_in, self.n_out)
+
+    @abstractmethod
+    def forward(self, x: Complex[Tensor, "*batch n_in"]) -> Complex[Tensor, "*batch n_out"]:
+        """Return A x."""
+
+    @abstractmethod
+    def adjoint(self, y: Complex[Tensor, "*batch n_out"]) -> Complex[Tensor, "*batch n_in"]:
+        """Return A^H y."""
+
+    @abstractmethod
+    def compute_matrix(self) -> Float[Tensor, "2 heads n_out n_in"]:
+        """Return the real and the imaginary part of every A_g, differentiable in its parameters."""
+
+    def matrix(self) -> Float[Tensor, "2 heads n_out n_in"]:
+        """Return `compute_matrix()`, computed once inside `matrices_computed_once()`."""
+        if _store is None:
+            return self.compute_matrix()
+        key = id(self)
+        if key not in _store:
+            _store[key] = self.compute_matrix()
+        return _store[key]
+
+    def dense(self, dtype: torch.dtype = torch.complex64) -> Complex[Tensor, "*heads n_out n_in"]:
+        """Return A as a matrix by applying it to the unit vectors, for tests and reports.
+
+        Shape (n_out, n_in), or (heads, n_out, n_in) with several heads.
+        """
+        device = next((t.device for t in (*self.parameters(), *self.buffers())), None)
+        unit = torch.eye(self.n_in, dtype=dtype, device=device)
+        if self.heads == 1:
+            return self(unit).mT
+        columns = self(unit.unsqueeze(1).expand(-1, self.heads, -1))
+        return columns.permute(1, 2, 0)
+
+    def extra_repr(self) -> str:
+        """Return the sizes, for `print(model)`."""
+        return f"n_in={self.n_in}, n_out={self.n_out}, heads={self.heads}"
+
+
+_store: dict[int, Tensor] | None = None
+
+
+@contextmanager
+def matrices_computed_once() -> Iterator[None]:
+    """Compute every `LinearTransform.matrix()` at most once inside the block.
+
+    A roll-out applies the same network many times between two optimiser steps, so its matrices
+    need to be multiplied out, and differentiated, once. Do not change parameters inside the block.
+    """
+    global _store
+    if _store is not None:
+        yield
+        return
+    _store = {}
+    try:
+        yield
+    finally:
+        _store = None
+
+
+def check_length(x: Tensor, n: int, name: str) -> None:
+    """Raise ValueError when the last axis of `x` is not `n` long."""
+    if x.shape[-1] != n:
+        raise ValueError(
+            f"{name} must have {n} entries on its last axis, got shape {tuple(x.shape)}; "
+            "move the axis to transform to the end or build the transform for this length"
+        )
+
+
+def split_heads(x: Tensor, heads: int) -> Tensor:
+    """Return `x` (*batch, channels, n) as (*batch, heads, channels / heads, n)."""
+    if x.ndim < 2 or x.shape[-2] % heads:
+        raise ValueError(
+            f"with heads={heads} the axis before the last must be a channel axis that {heads} "
+            f"divides, got shape {tuple(x.shape)}"
+        )
+    return x.unflatten(-2, (heads, -1))
+
+
+def apply_matrices(matrices: Tensor, x: Tensor) -> Tensor:
+    """Return A_g x for complex matrices (heads, n_out, n_in)."""
+    dtype = torch.promote_types(x.dtype, matrices.dtype)
+    x, matrices = x.to(dtype), matrices.to(dtype)
+    if len(matrices) == 1:
+        return x @ matrices[0].mT
+    groups = split_heads(x, len(matrices)).unbind(-3)
+    return torch.cat([group @ A.mT for group, A in zip(groups, matrices, strict=True)], dim=-2)

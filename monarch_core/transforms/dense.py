@@ -1,0 +1,49 @@
+"""An unconstrained learnable matrix: the ablation that asks whether the Monarch structure helps."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Complex, Float
+from torch import Tensor, nn
+
+from monarch_core.transforms.base import LinearTransform, apply_matrices, check_length
+from monarch_core.transforms.fourier import Fourier
+
+
+class Dense(LinearTransform):
+    """A learnable complex matrix without structure that starts at the DFT.
+
+    `weight` (heads, n_out, n_in, 2) holds real and imaginary parts. Options as in `Fourier`, plus
+    `heads` (`LinearTransform`), `frozen` and the `dtype` of the real parameters.
+    """
+
+    def __init__(
+        self,
+        n: int,
+        *,
+        inverse: bool = False,
+        norm: str = "ortho",
+        centered: bool = False,
+        modes: Sequence[int] | None = None,
+        heads: int = 1,
+        frozen: bool = False,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        dft = Fourier(n, inverse=inverse, norm=norm, centered=centered, modes=modes)
+        super().__init__(n_in=dft.n_in, n_out=dft.n_out, heads=heads)
+        weight = torch.view_as_real(dft.dense(torch.complex128)).to(dtype)
+        self.weight = nn.Parameter(weight.repeat(heads, 1, 1, 1), requires_grad=not frozen)
+
+    def forward(self, x: Complex[Tensor, "*batch n_in"]) -> Complex[Tensor, "*batch n_out"]:
+        """Return A x."""
+        check_length(x, self.n_in, "x")
+        return apply_matrices(torch.view_as_complex(self.weight), x)
+
+    def adjoint(self, y: Complex[Tensor, "*batch n_out"]) -> Complex[Tensor, "*batch n_in"]:
+        """Return A^H y."""
+        check_length(y, self.n_out, "y")
+        return apply_matrices(torch.view_as_complex(self.weight).mH, y)
+
+    def compute_matrix(self) -> Float[Tensor, "2 heads n_out n_in"]:
+        """Return the real and imaginary part of the weight."""
+        return self.weight.movedim(-1, 0)

@@ -1,0 +1,109 @@
+"""The discrete Fourier transform as a `LinearTransform`: the control of every experiment."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Complex, Float
+from torch import Tensor
+
+from monarch_core.transforms.base import LinearTransform, check_length
+
+NORMS = ("ortho", "backward", "forward")
+_ADJOINT_NORM = {"ortho": "ortho", "backward": "forward", "forward": "backward"}
+
+
+class Fourier(LinearTransform):
+    """The discrete Fourier transform, by the FFT.
+
+        A[f, j] = s exp(-2 pi i (f - c) (j - c) / n)     (forward)
+        A[j, f] = s exp(+2 pi i (f - c) (j - c) / n)     (inverse)
+
+    with c = 0, or c = n // 2 when `centered` (ifftshift, DFT, fftshift). The scale s is that of
+    `torch.fft`: 1/sqrt(n) for "ortho"; 1 forward and 1/n inverse for "backward"; the reverse for
+    "forward". Complex input and output; no parameters.
+
+    Args:
+        n: length of the grid.
+        inverse: build the inverse transform.
+        norm: "ortho", "backward" or "forward".
+        centered: put the zero frequency and the origin at index n // 2.
+        modes: kept frequencies, as signed integers in any order; the output (of the inverse: the
+            input) then holds these frequencies only. None keeps all n in the usual order.
+
+    Raises:
+        ValueError: for n < 1, an unknown norm, or frequencies that repeat or alias.
+    """
+
+    def __init__(
+        self,
+        n: int,
+        *,
+        inverse: bool = False,
+        norm: str = "ortho",
+        centered: bool = False,
+        modes: Sequence[int] | None = None,
+    ) -> None:
+        kept = frequency_indices(n, modes, centered)
+        n_kept = n if kept is None else len(kept)
+        super().__init__(n_in=n_kept if inverse else n, n_out=n if inverse else n_kept)
+        check_norm(norm)
+        self.inverse = inverse
+        self.norm = norm
+        self.centered = centered
+        self.register_buffer("kept", kept, persistent=False)
+
+    def forward(self, x: Complex[Tensor, "*batch n_in"]) -> Complex[Tensor, "*batch n_out"]:
+        """Return A x."""
+        check_length(x, self.n_in, "x")
+        if self.inverse:
+            return self._transform(self._pad(x), torch.fft.ifft, self.norm)
+        return self._select(self._transform(x, torch.fft.fft, self.norm))
+
+    def adjoint(self, y: Complex[Tensor, "*batch n_out"]) -> Complex[Tensor, "*batch n_in"]:
+        """Return A^H y."""
+        check_length(y, self.n_out, "y")
+        norm = _ADJOINT_NORM[self.norm]
+        if self.inverse:
+            return self._select(self._transform(y, torch.fft.fft, norm))
+        return self._transform(self._pad(y), torch.fft.ifft, norm)
+
+    def compute_matrix(self) -> Float[Tensor, "2 1 n_out n_in"]:
+        """Return the real and imaginary part of A, in single precision."""
+        return torch.view_as_real(self.dense(torch.complex128)).permute(2, 0, 1)[:, None].float()
+
+    def _transform(self, x: Tensor, fft: object, norm: str) -> Tensor:
+        if not self.centered:
+            return fft(x, norm=norm)  # type: ignore[operator]
+        x = torch.fft.ifftshift(x, dim=-1)
+        return torch.fft.fftshift(fft(x, norm=norm), dim=-1)  # type: ignore[operator]
+
+    def _select(self, x_hat: Tensor) -> Tensor:
+        return x_hat if self.kept is None else x_hat[..., self.kept]
+
+    def _pad(self, x_hat: Tensor) -> Tensor:
+        if self.kept is None:
+            return x_hat
+        full = x_hat.new_zeros(*x_hat.shape[:-1], self.n)
+        return full.index_copy(-1, self.kept, x_hat)
+
+
+def check_norm(norm: str) -> None:
+    """Raise ValueError for an unknown normalisation."""
+    if norm not in NORMS:
+        raise ValueError(f"norm must be one of {', '.join(NORMS)}, got {norm!r}")
+
+
+def frequency_indices(n: int, modes: Sequence[int] | None, centered: bool) -> Tensor | None:
+    """Return where the signed frequencies `modes` sit in a spectrum of length n (None: all)."""
+    if n < 1:
+        raise ValueError(f"n must be at least 1, got {n}")
+    if modes is None:
+        return None
+    offset = n // 2 if centered else 0
+    indices = [(int(f) + offset) % n for f in modes]
+    if not indices or len(set(indices)) != len(indices):
+        raise ValueError(
+            f"modes must be distinct frequencies on a grid of n={n}, got {list(modes)}; "
+            f"keep at most n of them, between {-(n // 2)} and {n - n // 2 - 1}"
+        )
+    return torch.tensor(indices)

@@ -1,0 +1,1 @@
+"""Accelerated multi-coil MRI: data, physics, models, metrics."""

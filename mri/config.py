@@ -1,0 +1,79 @@
+"""Names, types and defaults of an MRI run; `configs/mri.yaml` holds the values that differ."""
+
+from dataclasses import dataclass, field
+
+from monarch_core.experiment.config import FitConfig
+from monarch_core.experiment.transform_config import TransformConfig
+from mri.dataset_config import DatasetConfig
+
+
+@dataclass
+class ModelConfig:
+    """A reconstruction model; each reads only the options named after it.
+
+    Attributes:
+        name: sense, cg_sense, l1_wavelet, unet or unrolled.
+        weighting: sense: what is learned besides the transform: none, scale or diagonal.
+        candidates: cg_sense, l1_wavelet: regularisation weights; with several, the best on the
+            validation split is kept.
+        n_iterations: cg_sense, l1_wavelet: iterations; unrolled with cg: iterations per cascade.
+        n_channels: unet: channels of the first level; unrolled: channels of the regulariser.
+        n_pools: unet: poolings.
+        residual: unet: add the zero-filled image to the output.
+        n_cascades: unrolled: cascades.
+        n_layers: unrolled: layers of the regulariser.
+        data_consistency: unrolled: gradient or cg.
+        tied: unrolled: the way back to the image is the adjoint of the transform.
+        transform_per_cascade: unrolled: each cascade learns its own transform.
+        regulariser_per_cascade: unrolled: each cascade learns its own regulariser.
+    """
+
+    name: str = "sense"
+    weighting: str = "none"
+    candidates: list[float] = field(default_factory=lambda: [0.01])
+    n_iterations: int = 10
+    n_channels: int = 32
+    n_pools: int = 4
+    residual: bool = False
+    n_cascades: int = 5
+    n_layers: int = 5
+    data_consistency: str = "gradient"
+    tied: bool = True
+    transform_per_cascade: bool = False
+    regulariser_per_cascade: bool = True
+
+
+@dataclass
+class EvaluationConfig:
+    """How the test split is measured.
+
+    Attributes:
+        preset: metric definitions: meddlr, meddlr_2d or fastmri (`mri.metrics`).
+        unseen_mask: also measure with sampling masks that training never saw.
+    """
+
+    preset: str = "meddlr_2d"
+    unseen_mask: bool = False
+
+
+@dataclass
+class MriConfig:
+    """One MRI run.
+
+    Attributes:
+        dataset: what is reconstructed, and its sampling masks.
+        model: which reconstruction.
+        transform: which linear transform.
+        fit: how it is trained.
+        evaluation: how it is measured.
+        loss: l1 or l2, of complex images.
+        seed: of weights and data order.
+    """
+
+    dataset: DatasetConfig = field(default_factory=DatasetConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    transform: TransformConfig = field(default_factory=TransformConfig)
+    fit: FitConfig = field(default_factory=FitConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    loss: str = "l2"
+    seed: int = 0

@@ -1,0 +1,214 @@
+"""Evaluate a finished run from its folder: `python mri/evaluate.py run=RUN_DIR`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import hydra
+import numpy as np
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+from scipy.ndimage import uniform_filter
+from torch import nn
+
+from monarch_core.experiment.artifacts import Artifact, Comparison, Table, save_artifacts
+from monarch_core.experiment.checkpoint import load_weights
+from monarch_core.experiment.devices import choose_accelerator, is_main_process
+from monarch_core.experiment.results import n_parameters, write_results
+from monarch_core.experiment.run import load_config, user_errors
+from monarch_core.transforms import Fourier
+from mri.config import EvaluationConfig, MriConfig
+from mri.dataset import SliceDataset, load_splits
+from mri.learned import describe_transforms
+from mri.measure import METRICS, Score, Volume, mean_over_scans, reconstruct, score, write_scans
+from mri.metrics import Preset, check_volume_size, find_preset
+from mri.model import build_model
+from mri.physics import axis_transforms
+from mri.sense import SenseReconstruction
+
+MODEL, ZERO_FILLED = "model", "zero-filled"
+SEEN, UNSEEN = "seen", "unseen"
+UNSEEN_OFFSET = 1000  # far from the seeds 0, 1, 2, .. of ordinary runs
+# Metrics that results.json also gives for zero-filled SENSE, for each echo and for unseen masks.
+DETAILED = ("psnr", "psnr_magnitude", "ssim")
+
+
+def evaluate(run_dir: Path) -> dict[str, Any]:
+    """Measure the model of a run on its test split and leave the numbers in the run folder.
+
+    Leaves `results.json`, `scans.csv` (one line per scan, echo, method and kind of mask) and
+    `artifacts.npz`. Zero-filled SENSE with the FFT is measured beside the model, on the same data.
+    Of several processes only the first works; the others return at once.
+
+    Args:
+        run_dir: a run folder with `config.yaml` and `weights.pt`.
+
+    Returns:
+        What is in `results.json`; nothing on processes other than the first.
+
+    Raises:
+        ValueError: if the folder is no run, its weights do not fit, or a metric is not defined.
+    """
+    if not is_main_process():
+        return {}
+    config = load_config(run_dir, MriConfig)
+    preset = find_preset(config.evaluation.preset)
+    splits = load_splits(config.dataset)
+    model = build_model(config.model, instantiate(config.transform.axis), splits.grid)
+    load_weights(run_dir / "weights.pt", model)
+    device = torch.device(choose_accelerator(config.fit.accelerator))
+    methods: dict[str, nn.Module] = {
+        MODEL: model.to(device).eval(),
+        ZERO_FILLED: SenseReconstruction(axis_transforms(Fourier, splits.grid, inverse=True)),
+    }
+    scores, artifacts = _measure(methods, splits.test, SEEN, config, preset, device)
+    if config.evaluation.unseen_mask:
+        unseen = replace(config.dataset, test_mask_offset=UNSEEN_OFFSET)
+        test = load_splits(unseen).test
+        scores += _measure(methods, test, UNSEEN, config, preset, device)[0]
+    write_scans(run_dir, scores, preset)
+    mask = splits.test.mask_of(splits.test.scan_ids[0])
+    artifacts += [*_tables(scores, preset), *describe_transforms(model.cpu(), mask)]
+    save_artifacts(run_dir, artifacts)
+    return write_results(
+        run_dir,
+        task="mri",
+        dataset=config.dataset.name,
+        model=config.model.name,
+        transform=config.transform.name,
+        seed=config.seed,
+        split_sizes={n: len(getattr(splits, n)) for n in ("train", "valid", "test")},
+        metrics=summarise(scores),
+        n_parameters=n_parameters(model),
+        config=config,
+    )
+
+
+def check_evaluation(config: EvaluationConfig, test: SliceDataset) -> None:
+    """Check before training that the metrics will be defined on the test split.
+
+    Raises:
+        ValueError: if the preset is unknown, or SSIM needs larger volumes than a scan has.
+    """
+    preset = find_preset(config.preset)
+    for scan in test.scan_ids:
+        n_slices = len({test.key(i).slice_index for i in test.slices_of(scan)})
+        check_volume_size((n_slices, *test.grid), preset)
+
+
+def summarise(scores: Sequence[Score]) -> dict[str, float]:
+    """Return the metrics of results.json: means over test scans, echoes of a scan averaged first.
+
+    The plain names are the model with the masks of the config. A suffix names zero-filled SENSE,
+    one echo, or unseen masks; `psnr_gain` is the PSNR above zero-filled SENSE, in dB.
+    """
+    own = [s for s in scores if (s.method, s.masks) == (MODEL, SEEN)]
+    metrics = {metric: mean_over_scans(own, metric)[0] for metric in METRICS}
+    groups = {
+        "zero_filled": [s for s in scores if (s.method, s.masks) == (ZERO_FILLED, SEEN)],
+        "unseen_mask": [s for s in scores if (s.method, s.masks) == (MODEL, UNSEEN)],
+        "zero_filled/unseen_mask": [
+            s for s in scores if (s.method, s.masks) == (ZERO_FILLED, UNSEEN)
+        ],
+    }
+    echoes = list(dict.fromkeys(s.echo for s in own))
+    if len(echoes) > 1:
+        groups |= {echo: [s for s in own if s.echo == echo] for echo in echoes}
+    for name, members in groups.items():
+        if members:
+            metrics |= {f"{m}/{name}": mean_over_scans(members, m)[0] for m in DETAILED}
+    metrics["psnr_gain"] = metrics["psnr"] - metrics["psnr/zero_filled"]
+    return metrics
+
+
+def _measure(
+    methods: Mapping[str, nn.Module],
+    test: SliceDataset,
+    masks: str,
+    config: MriConfig,
+    preset: Preset,
+    device: torch.device,
+) -> tuple[list[Score], list[Artifact]]:
+    """Return the scores of every scan, and images of the first one."""
+    scores: list[Score] = []
+    images: list[Artifact] = []
+    for volume in reconstruct(methods, test, config.fit.batch_size, device):
+        if volume.scan == test.scan_ids[0]:
+            images.append(_comparison(volume, test.info(volume.scan).units))
+        scores += score(volume, preset, masks, test.acceleration_of(volume.scan))
+    return scores, images
+
+
+def _comparison(volume: Volume, unit: str) -> Comparison:
+    """Show the slice with the most signal, and the part of it with the most contrast enlarged."""
+    magnitudes = np.abs(volume.target)
+    index = int(np.square(magnitudes).sum(axis=(1, 2)).argmax())
+    truth = magnitudes[index]
+    return Comparison(
+        figure=f"reconstruction_{volume.echo}",
+        title=f"{volume.scan}, {volume.echo}, slice {index + 1} of {len(magnitudes)}: magnitude",
+        unit=unit,
+        truth=truth,
+        prediction=np.abs(volume.predictions[MODEL][index]),
+        extras={ZERO_FILLED: np.abs(volume.predictions[ZERO_FILLED][index])},
+        style="gray",
+        zoom=_busiest_window(truth),
+    )
+
+
+def _busiest_window(image: np.ndarray) -> tuple[int, int, int, int]:
+    """Return the quarter-size window with the largest variance, as rows and columns."""
+    height, width = (max(1, n // 4) for n in image.shape)
+    smooth = [uniform_filter(x, (height, width)) for x in (image**2, image)]
+    variance = smooth[0] - smooth[1] ** 2
+    row, column = np.unravel_index(variance.argmax(), image.shape)
+    top = int(np.clip(row - height // 2, 0, image.shape[0] - height))
+    left = int(np.clip(column - width // 2, 0, image.shape[1] - width))
+    return top, top + height, left, left + width
+
+
+def _tables(scores: Sequence[Score], preset: Preset) -> list[Table]:
+    """Return a table of means and standard errors over scans, and one with every scan."""
+    facts = list(dict.fromkeys((s.method, s.masks, s.echo) for s in scores))
+    facts += [(*key, "all") for key in dict.fromkeys((s.method, s.masks) for s in scores)]
+    means: list[list[str | float]] = []
+    for method, masks, echo in facts:
+        chosen = [s for s in scores if (s.method, s.masks) == (method, masks)]
+        chosen = [s for s in chosen if echo in (s.echo, "all")]
+        row: list[str | float] = [method, masks, echo]
+        for metric in METRICS:
+            mean, error = mean_over_scans(chosen, metric)
+            row += [mean, "" if error is None else error]
+        means.append(row)
+    columns = [text for metric in METRICS for text in (metric, f"{metric}, error over scans")]
+    singles = [
+        [s.scan, s.echo, s.method, s.masks, s.acceleration, *(s.values[m] for m in METRICS)]
+        for s in scores
+    ]
+    return [
+        Table(
+            "means_over_scans",
+            f"Means over test scans, with standard error ({preset})",
+            ["method", "masks", "echo", *columns],
+            means,
+        ),
+        Table(
+            "scans",
+            f"Every test scan ({preset})",
+            ["scan", "echo", "method", "masks", "acceleration", *METRICS],
+            singles,
+        ),
+    ]
+
+
+@hydra.main(version_base="1.3", config_path="../configs", config_name="evaluate")
+@user_errors
+def main(raw: DictConfig) -> None:
+    """Evaluate one run again."""
+    evaluate(Path(raw.run))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,177 @@
+"""What a learned transform does to k-space and to a point: numbers and pictures for the report."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Complex, Float
+from torch import Tensor, nn
+
+from monarch_core.experiment.artifacts import Artifact, Curve, Picture, Table
+from monarch_core.transforms import Fourier, LinearTransform
+from mri.physics import AxisTransforms, axis_transforms
+from mri.sense import SenseReconstruction
+
+FLOOR_DB = -60.0
+
+
+@dataclass(frozen=True)
+class Distance:
+    """How far one transform is from the centred orthonormal DFT it started at.
+
+        distance = ||A - F|| / ||F||,   departure = ||A^H A - I|| / ||I||   (Frobenius norms)
+
+    F is the DFT or its inverse, as the transform stands in for one or the other.
+
+    Attributes:
+        part: name of the module in the model.
+        axis: "height" or "width".
+        n: length of the axis.
+        distance: from the DFT, dimensionless; 0 for the FFT and before learning.
+        departure: from unitarity, dimensionless; likewise.
+    """
+
+    part: str
+    axis: str
+    n: int
+    distance: float
+    departure: float
+
+
+def distances(model: nn.Module) -> list[Distance]:
+    """Return the distance from the DFT of every transform of a model, axis by axis."""
+    return [
+        Distance(name, axis, transform.n, *_distance(transform, inverse=pair.inverse))
+        for name, pair in _pairs(model)
+        for axis, transform in (("height", pair.along_height), ("width", pair.along_width))
+    ]
+
+
+@torch.no_grad()
+def kspace_weighting(
+    pair: AxisTransforms,
+) -> Float[Tensor, "k_h k_w"]:
+    """Return the weight that a learned way back to the image gives each frequency.
+
+        w = |diag(F T)|
+
+    T maps k-space to image: the transform itself if it is an inverse one, else its adjoint. F is
+    the centred DFT; both act along each axis, so w is an outer product. 1 for the FFT.
+    """
+    along_height, along_width = (
+        _diagonal(transform, inverse=pair.inverse)
+        for transform in (pair.along_height, pair.along_width)
+    )
+    return torch.outer(along_height, along_width)
+
+
+@torch.no_grad()
+def point_spread(pair: AxisTransforms, sampled: Float[Tensor, "k_h k_w"]) -> Complex[Tensor, "h w"]:
+    """Return the image of a point at the centre of the field of view.
+
+        p = T Omega F delta
+
+    Args:
+        pair: the transform to or from k-space; T is its way back.
+        sampled: mask, or mask times weights, dimensionless.
+    """
+    height, width = _image_shape(pair)
+    point = torch.zeros(height, width, dtype=torch.complex64)
+    point[height // 2, width // 2] = 1
+    kspace = sampled * axis_transforms(Fourier, (height, width))(point)
+    return pair(kspace) if pair.inverse else pair.adjoint(kspace)
+
+
+def describe_transforms(model: nn.Module, mask: Float[Tensor, "k_h k_w"]) -> list[Artifact]:
+    """Return the pictures and tables of a model's transforms, none if it has no transform.
+
+    Args:
+        model: on the CPU.
+        mask: of the first test scan.
+    """
+    pairs = list(_pairs(model))
+    if not pairs:
+        return []
+    name, pair = next(((n, p) for n, p in pairs if p.inverse), pairs[0])
+    weights = model.weights() if isinstance(model, SenseReconstruction) else torch.ones_like(mask)
+    axes = {"x_label": "kz, samples", "y_label": "ky, samples"}
+    spread = point_spread(pair, weights * mask)
+    start = point_spread(axis_transforms(Fourier, _image_shape(pair), inverse=True), mask)
+    rows = [[d.part, d.axis, d.n, d.distance, d.departure] for d in distances(model)]
+    return [
+        Picture(
+            figure="kspace_weighting",
+            title="Weight of each frequency, |diag(F T)|",
+            image=(weights * kspace_weighting(pair)).numpy(),
+            **axes,
+        ),
+        Picture(
+            figure="point_spread",
+            title="Point-spread function at the centre",
+            image=_decibel(spread),
+            x_label="width, pixels",
+            y_label="height, pixels",
+            unit="dB",
+        ),
+        *_profiles(spread, start),
+        Table(
+            figure="distance_from_dft",
+            title="Distance of the transforms from the DFT",
+            columns=["part", "axis", "n", "distance from the DFT", "departure from unitarity"],
+            rows=rows,
+        ),
+    ]
+
+
+def _pairs(model: nn.Module) -> Iterator[tuple[str, AxisTransforms]]:
+    for name, module in model.named_modules():
+        if isinstance(module, AxisTransforms):
+            yield name, module
+
+
+def _image_shape(pair: AxisTransforms) -> tuple[int, int]:
+    return pair.shape_out if pair.inverse else pair.shape_in
+
+
+@torch.no_grad()
+def _distance(transform: LinearTransform, inverse: bool) -> tuple[float, float]:
+    a = transform.dense(torch.complex64)
+    start = Fourier(transform.n, inverse=inverse, centered=True).dense()
+    unit = torch.eye(a.shape[-1], dtype=a.dtype)
+    distance = (a - start).norm() / start.norm()
+    return float(distance), float((a.mH @ a - unit).norm() / unit.norm())
+
+
+def _diagonal(transform: LinearTransform, inverse: bool) -> Tensor:
+    way_back = transform.dense() if inverse else transform.dense().mH
+    forward = Fourier(transform.n, centered=True).dense()
+    return (forward @ way_back).diagonal().abs()
+
+
+def _decibel(spread: Tensor) -> np.ndarray:
+    """Return 20 log10 |p| / max |p|, not below `FLOOR_DB`."""
+    relative = spread.abs() / spread.abs().max().clamp(min=torch.finfo(torch.float32).tiny)
+    return (20 * relative.clamp(min=10 ** (FLOOR_DB / 20)).log10()).numpy()
+
+
+def _profiles(spread: Tensor, start: Tensor) -> list[Artifact]:
+    """Return lines through the centre: before learning (the DFT) and as learned."""
+    curves: list[Artifact] = []
+    for axis, along in (("height", 1), ("width", 0)):
+        centre = spread.shape[along] // 2
+        for line, values, shared in (("before: inverse DFT", start, True), ("", spread, False)):
+            profile = _decibel(values).take(centre, axis=along)
+            curves.append(
+                Curve(
+                    figure=f"point_spread_{axis}",
+                    title=f"Point-spread function along {axis}",
+                    x_label=f"{axis}, pixels from the centre",
+                    y_label="magnitude, dB of the peak",
+                    x=np.arange(len(profile)) - float(len(profile) // 2),
+                    y=profile,
+                    line=line,
+                    shared=shared,
+                )
+            )
+    return curves

@@ -1,0 +1,40 @@
+"""Training losses on complex images: means over the samples of a batch.
+
+Prepared scans are divided by the standard deviation of their target's magnitude (`mri.schema`), so
+these are in units of that deviation (or of its square) and a learning rate means the same for
+every dataset. A slice without signal counts as little as it holds.
+"""
+
+from collections.abc import Callable
+
+from jaxtyping import Complex, Float
+from torch import Tensor
+
+
+def mean_absolute(
+    prediction: Complex[Tensor, "*batch"], target: Complex[Tensor, "*batch"]
+) -> Float[Tensor, ""]:
+    """Return mean |p - t|, in the unit of the images."""
+    return (prediction - target).abs().mean()
+
+
+def mean_squared(
+    prediction: Complex[Tensor, "*batch"], target: Complex[Tensor, "*batch"]
+) -> Float[Tensor, ""]:
+    """Return mean |p - t|^2, in the squared unit of the images."""
+    difference = prediction - target
+    return (difference.real.square() + difference.imag.square()).mean()
+
+
+LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"l1": mean_absolute, "l2": mean_squared}
+
+
+def find_loss(name: str) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return the loss of that name.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    if name not in LOSSES:
+        raise ValueError(f"loss must be one of {', '.join(LOSSES)}, got {name!r}")
+    return LOSSES[name]

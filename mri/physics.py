@@ -1,0 +1,259 @@
+"""The encoding operator of Cartesian parallel imaging, as one composition of small operators.
+
+    y_c = Omega F S_c x,    A = Omega F S    (1)
+
+S multiplies an image x by the sensitivity maps of the C coils (`CoilMaps`), F is one linear
+transform per image axis (`AxisTransforms`), Omega keeps the sampled frequencies (a mask).
+`Sense` is the composition A together with its adjoint A^H = S^H F^H Omega.
+
+Axes are named batch, echoes (or contrasts), coils, height, width, in this order. k-space is centred
+(zero frequency at index n // 2) and orthonormal. Images carry the unit of the data; maps, masks
+and transforms are dimensionless.
+"""
+
+from collections.abc import Callable
+from functools import cached_property
+
+import torch
+from jaxtyping import Complex, Float
+from torch import Tensor, nn
+
+from monarch_core.transforms import LinearTransform
+
+AxisFactory = Callable[..., LinearTransform]
+
+
+class AxisTransforms(nn.Module):
+    """A linear transform along each image axis, the same for every slice, echo and coil.
+
+        Y = A_H X A_W^T           (1) forward
+        X = A_H^H Y conj(A_W)     (2) adjoint
+
+    X holds one image per entry of the batch axes; A_H acts along height, A_W along width.
+
+    Args:
+        along_height: transform of axis -2, dimensionless.
+        along_width: transform of axis -1, dimensionless.
+        inverse: the pair stands where an inverse transform would, from k-space to image.
+    """
+
+    def __init__(
+        self, along_height: LinearTransform, along_width: LinearTransform, *, inverse: bool = False
+    ) -> None:
+        super().__init__()
+        self.along_height = along_height
+        self.along_width = along_width
+        self.inverse = inverse
+
+    @property
+    def shape_in(self) -> tuple[int, int]:
+        """Height and width that `forward` takes."""
+        return self.along_height.n_in, self.along_width.n_in
+
+    @property
+    def shape_out(self) -> tuple[int, int]:
+        """Height and width that `forward` returns."""
+        return self.along_height.n_out, self.along_width.n_out
+
+    def forward(self, x: Complex[Tensor, "*batch h w"]) -> Complex[Tensor, "*batch h_out w_out"]:
+        """Return A_H X A_W^T.
+
+        Raises:
+            ValueError: if the last two axes of `x` are not `shape_in`.
+        """
+        _check_grid("the array", x.shape[-2:], self.shape_in)
+        return self.along_width(self.along_height(x.mT).mT)  # (1)
+
+    def adjoint(self, y: Complex[Tensor, "*batch h_out w_out"]) -> Complex[Tensor, "*batch h w"]:
+        """Return A_H^H Y conj(A_W).
+
+        Raises:
+            ValueError: if the last two axes of `y` are not `shape_out`.
+        """
+        _check_grid("the array", y.shape[-2:], self.shape_out)
+        return self.along_width.adjoint(self.along_height.adjoint(y.mT).mT)  # (2)
+
+
+def axis_transforms(
+    factory: AxisFactory, grid: tuple[int, int], *, inverse: bool = False
+) -> AxisTransforms:
+    """Build the centred, orthonormal transform of a grid, one factory call per axis.
+
+    Args:
+        factory: called as `factory(n, inverse=..., norm="ortho", centered=True)`.
+        grid: height and width in pixels.
+        inverse: False for image to k-space, True for k-space to image.
+    """
+    height, width = grid
+    return AxisTransforms(
+        factory(height, inverse=inverse, norm="ortho", centered=True),
+        factory(width, inverse=inverse, norm="ortho", centered=True),
+        inverse=inverse,
+    )
+
+
+class CoilMaps:
+    """Multiplication by coil sensitivities, and the coil combination that is its adjoint.
+
+        (S x)_c = S_c x                  (1)
+        S^H z = sum_c conj(S_c) z_c      (2)
+
+    Args:
+        maps: sensitivities, shared by the echoes, dimensionless.
+    """
+
+    def __init__(self, maps: Complex[Tensor, "*batch coils h w"]) -> None:
+        self.maps = maps
+
+    @cached_property
+    def _conjugate(self) -> Complex[Tensor, "*batch 1 coils h w"]:
+        return self.maps.conj().resolve_conj().unsqueeze(-4)
+
+    def forward(
+        self, image: Complex[Tensor, "*batch echoes h w"]
+    ) -> Complex[Tensor, "*batch echoes coils h w"]:
+        """Return the image as each coil sees it (1)."""
+        return self.maps.unsqueeze(-4) * image.unsqueeze(-3)
+
+    def adjoint(
+        self, coil_images: Complex[Tensor, "*batch echoes coils h w"]
+    ) -> Complex[Tensor, "*batch echoes h w"]:
+        """Return the coil-combined image (2)."""
+        return (self._conjugate * coil_images).sum(-3)
+
+
+class Sense:
+    """The encoding operator A = Omega F S and its adjoint.
+
+        A x = Omega F S x            (1)
+        A^H y = S^H F^H Omega y      (2)
+
+    With F the centred orthonormal DFT this is `sigpy.mri.linop.Sense` with the mask as weights,
+    and A^H y is zero-filled SENSE.
+
+    Args:
+        maps: coil sensitivities, dimensionless.
+        mask: 1 where k-space was sampled, 0 elsewhere; shared by echoes and coils, dimensionless.
+        transform: image to k-space.
+
+    Raises:
+        ValueError: if the shapes of maps, mask and transform do not belong together.
+    """
+
+    def __init__(
+        self,
+        maps: Complex[Tensor, "*batch coils h w"],
+        mask: Float[Tensor, "*same_batch k_h k_w"],
+        transform: AxisTransforms,
+    ) -> None:
+        _check_grid("the coil maps", maps.shape[-2:], transform.shape_in)
+        _check_grid("the mask", mask.shape[-2:], transform.shape_out)
+        if maps.shape[:-3] != mask.shape[:-2]:
+            raise ValueError(
+                f"maps {tuple(maps.shape)} and mask {tuple(mask.shape)} must share their batch "
+                "axes: give maps as (*batch, coils, height, width) and the mask as "
+                "(*batch, height, width)"
+            )
+        self.coils = CoilMaps(maps)
+        self.mask = mask.unsqueeze(-3).unsqueeze(-3)
+        self.transform = transform
+
+    def forward(
+        self, image: Complex[Tensor, "*batch echoes h w"]
+    ) -> Complex[Tensor, "*batch echoes coils k_h k_w"]:
+        """Return the sampled k-space of every coil, A x (1); zero where the mask is zero."""
+        return self.mask * self.transform(self.coils.forward(image))
+
+    def adjoint(
+        self, kspace: Complex[Tensor, "*batch echoes coils k_h k_w"]
+    ) -> Complex[Tensor, "*batch echoes h w"]:
+        """Return the coil-combined zero-filled image, A^H y (2)."""
+        return self.coils.adjoint(self.transform.adjoint(self.mask * kspace))
+
+    def normal(
+        self, image: Complex[Tensor, "*batch echoes h w"]
+    ) -> Complex[Tensor, "*batch echoes h w"]:
+        """Return A^H A x, with the mask applied once, squared (it may hold weights)."""
+        kspace = self.transform(self.coils.forward(image))
+        return self.coils.adjoint(self.transform.adjoint(self.mask.square() * kspace))
+
+
+def zero_filled(
+    kspace: Complex[Tensor, "*batch echoes coils k_h k_w"],
+    maps: Complex[Tensor, "*batch coils h w"],
+    mask: Float[Tensor, "*batch k_h k_w"],
+    inverse: AxisTransforms,
+) -> Complex[Tensor, "*batch echoes h w"]:
+    """Reconstruct with the transform from k-space to image given directly.
+
+        x = S^H T Omega y
+
+    With T the inverse DFT this equals `Sense.adjoint`; with T learned it is the linear SENSE
+    reconstruction whose inverse transform was replaced (mSENSE; Dao et al. 2022, arXiv:2204.00595).
+
+    Raises:
+        ValueError: if the shapes of k-space, maps, mask and transform do not belong together.
+    """
+    check_measurement(kspace, maps, mask, inverse.shape_in, inverse.shape_out)
+    return CoilMaps(maps).adjoint(inverse(mask.unsqueeze(-3).unsqueeze(-3) * kspace))
+
+
+def zero_filled_scale(
+    kspace: Complex[Tensor, "*batch echoes coils k_h k_w"],
+) -> Float[Tensor, "*batch echoes 1 1"]:
+    """Return the root mean square of the zero-filled image of each echo, in image units.
+
+        s = sqrt(sum_{c,k} |y_c[k]|^2 / (H W))
+
+    By Parseval's theorem this is the value for root-sum-of-squares coil combination with the
+    orthonormal DFT, so the scale depends neither on the learned transform nor on the maps. An echo
+    without signal has scale 1.
+    """
+    n_pixels = kspace.shape[-2] * kspace.shape[-1]
+    energy = (kspace.real.square() + kspace.imag.square()).sum((-3, -2, -1))
+    scale = (energy / n_pixels).sqrt()
+    return torch.where(scale > 0, scale, 1.0)[..., None, None]
+
+
+def check_measurement(
+    kspace: Tensor,
+    maps: Tensor,
+    mask: Tensor,
+    kspace_grid: tuple[int, int],
+    image_grid: tuple[int, int],
+) -> None:
+    """Check that one batch belongs together and fits the model's transform.
+
+    Args:
+        kspace: (*batch, echoes, coils, height, width).
+        maps: (*batch, coils, height, width).
+        mask: (*batch, height, width).
+        kspace_grid: height and width of k-space that the transform was built for.
+        image_grid: height and width of the image that the transform was built for.
+
+    Raises:
+        ValueError: naming the shapes that disagree and what to do.
+    """
+    _check_grid("k-space", kspace.shape[-2:], kspace_grid)
+    _check_grid("the mask", mask.shape[-2:], kspace_grid)
+    _check_grid("the coil maps", maps.shape[-2:], image_grid)
+    shapes = f"k-space {tuple(kspace.shape)}, maps {tuple(maps.shape)}, mask {tuple(mask.shape)}"
+    if kspace.shape[-3] != maps.shape[-3]:
+        raise ValueError(
+            f"k-space has {kspace.shape[-3]} coils and the maps have {maps.shape[-3]} ({shapes}); "
+            "estimate the maps from the same coils, in the order (coils, height, width)"
+        )
+    if not kspace.shape[:-4] == maps.shape[:-3] == mask.shape[:-2]:
+        raise ValueError(
+            f"batch axes disagree: {shapes}; expected k-space (*batch, echoes, coils, height, "
+            "width), maps (*batch, coils, height, width) and mask (*batch, height, width)"
+        )
+
+
+def _check_grid(what: str, found: torch.Size, expected: tuple[int, int]) -> None:
+    if tuple(found) != tuple(expected):
+        raise ValueError(
+            f"{what} has height x width {found[0]} x {found[1]}, but the transform was built for "
+            f"{expected[0]} x {expected[1]}; crop or pad the data to that size, or build the "
+            "model for the size of the data (one model serves one grid)"
+        )

@@ -1,0 +1,248 @@
+"""Prepared MRI scans: one HDF5 file per scan, written, read and checked here.
+
+| name | type, shape | meaning |
+| --- | --- | --- |
+| `kspace` | complex64 (slices, echoes, coils, ky, kz) | fully sampled, centred, orthonormal |
+| `maps` | complex64 (slices, coils, ky, kz) | coil sensitivities of the image grid |
+| `target` | complex64 (slices, echoes, ky, kz) | image of the fully sampled data |
+| `masks/<name>` | bool or float (ky, kz), optional | `poisson_4.0x`, ..; `acquired` marks what was measured |
+
+All slices are 2-D problems: a 3-D scan is stored in hybrid space, transformed to image space along
+the readout, which then numbers the slices. Root attributes:
+
+| attribute | meaning |
+| --- | --- |
+| `scan_id`, `split` | unique name; `train`, `valid` or `test` |
+| `source`, `licence` | where the data came from and what may be done with it |
+| `echo_names` | one name per echo or contrast |
+| `centered`, `norm` | always true and `ortho`: (1) of `mri.centred_fft` |
+| `hybrid_axes` | axes already in image space, for example `x`; empty for a 2-D scan |
+| `scale`, `units` | acquired values = stored values * scale; the unit of what is stored |
+| `target_kind` | `sense` or `rss` of the stored k-space, `ideal` (of the acquisition without its simulated errors), `source` (came with the data) |
+| `details` | JSON: anything else worth keeping |
+
+`scale` is the standard deviation of the target's magnitude over the scan, all echoes together (the
+convention of SKM-TEA), or 1 for a scan without signal. Chunks hold one echo of one slice and carry
+a checksum, so a damaged file is noticed when it is read.
+"""
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import h5py
+import numpy as np
+from jaxtyping import Bool, Complex, Float
+
+SPLITS = ("train", "valid", "test")
+TARGET_KINDS = ("sense", "rss", "ideal", "source")
+UNITS = "arbitrary signal units divided by scale"
+
+
+@dataclass(frozen=True)
+class ScanInfo:
+    """What a prepared file says about itself; the root attributes of the module's table."""
+
+    scan_id: str
+    split: str
+    source: str
+    licence: str
+    echo_names: tuple[str, ...]
+    hybrid_axes: str = ""
+    target_kind: str = "sense"
+    units: str = UNITS
+    scale: float = 1.0
+    centered: bool = True
+    norm: str = "ortho"
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.split not in SPLITS:
+            raise ValueError(f"split must be one of {SPLITS}, got {self.split!r}")
+        if self.target_kind not in TARGET_KINDS:
+            raise ValueError(f"target_kind must be one of {TARGET_KINDS}, got {self.target_kind!r}")
+        if not self.scan_id or "/" in self.scan_id:
+            raise ValueError(f"scan_id must be a file name without '/', got {self.scan_id!r}")
+        if not self.echo_names or len(set(self.echo_names)) != len(self.echo_names):
+            raise ValueError(f"echo_names must be distinct and at least one, got {self.echo_names}")
+
+
+@dataclass(frozen=True)
+class ScanShape:
+    """Sizes of one scan; `grid` is (ky, kz) in samples, which is also the image grid in pixels."""
+
+    n_slices: int
+    n_echoes: int
+    n_coils: int
+    grid: tuple[int, int]
+
+
+class ScanWriter:
+    """Write one scan slice by slice, so that a scan larger than memory can be written.
+
+    Values are given in acquired units. Leaving the context computes `scale`, divides the data by
+    it, and only then puts the file in its place: a broken run leaves no half-written scan.
+
+    Args:
+        path: the file to make.
+        info: attributes; `scale` is replaced.
+        shape: sizes of the scan.
+    """
+
+    def __init__(self, path: Path, info: ScanInfo, shape: ScanShape) -> None:
+        if len(info.echo_names) != shape.n_echoes:
+            raise ValueError(
+                f"{info.scan_id} has {shape.n_echoes} echoes and the names {info.echo_names}; "
+                "give one name per echo"
+            )
+        self.path = path
+        self.info = info
+        self.shape = shape
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+        self._sum, self._sum_squares = 0.0, 0.0
+
+    def __enter__(self) -> "ScanWriter":
+        self._file = h5py.File(self._temporary, "w")
+        s, e, c, grid = (
+            self.shape.n_slices,
+            self.shape.n_echoes,
+            self.shape.n_coils,
+            self.shape.grid,
+        )
+        for name, shape, chunk in (
+            ("kspace", (s, e, c, *grid), (1, 1, c, *grid)),
+            ("maps", (s, c, *grid), (1, c, *grid)),
+            ("target", (s, e, *grid), (1, 1, *grid)),
+        ):
+            self._file.create_dataset(name, shape, np.complex64, chunks=chunk, fletcher32=True)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None:
+                self._normalise()
+        finally:
+            self._file.close()
+            if kind is not None:
+                self._temporary.unlink(missing_ok=True)
+        if kind is None:
+            os.replace(self._temporary, self.path)
+
+    def write(
+        self,
+        index: int,
+        kspace: Complex[np.ndarray, "echoes coils ky kz"],
+        maps: Complex[np.ndarray, "coils ky kz"],
+        target: Complex[np.ndarray, "echoes ky kz"],
+    ) -> None:
+        """Store slice `index`, in acquired units.
+
+        Raises:
+            ValueError: if a shape is not the one the writer was made for.
+        """
+        for name, values in (("kspace", kspace), ("maps", maps), ("target", target)):
+            dataset = self._file[name]
+            if values.shape != dataset.shape[1:]:
+                raise ValueError(
+                    f"{self.info.scan_id}, slice {index}: {name} has shape {values.shape}, "
+                    f"expected {dataset.shape[1:]}"
+                )
+            dataset[index] = values
+        magnitude = np.abs(target).astype(np.float64)
+        self._sum += float(magnitude.sum())
+        self._sum_squares += float((magnitude**2).sum())
+
+    def write_mask(self, name: str, mask: Bool[np.ndarray, "ky kz"]) -> None:
+        """Store a sampling mask under `masks/<name>`."""
+        self._file.create_dataset(f"masks/{name}", data=np.asarray(mask, bool))
+
+    def _normalise(self) -> None:
+        count = self.shape.n_slices * self.shape.n_echoes * int(np.prod(self.shape.grid))
+        mean = self._sum / count
+        scale = float(np.sqrt(max(self._sum_squares / count - mean**2, 0.0)))
+        if not np.isfinite(scale):
+            raise ValueError(f"{self.info.scan_id}: the target holds values that are not finite")
+        scale = scale if scale > 0 else 1.0
+        for name in ("kspace", "target"):
+            for index in range(self.shape.n_slices):
+                self._file[name][index] = self._file[name][index] / np.float32(scale)
+        attributes = {**vars(self.info), "scale": scale}
+        attributes["details"] = json.dumps(self.info.details)
+        attributes["echo_names"] = list(self.info.echo_names)
+        for name, value in attributes.items():
+            self._file.attrs[name] = value
+
+
+def read_info(path: Path) -> tuple[ScanInfo, ScanShape]:
+    """Read the attributes and sizes of a prepared scan, not its arrays.
+
+    Raises:
+        ValueError: if the file is not a prepared scan, naming what is missing or wrong.
+    """
+    with open_scan(path) as file:
+        for name, n_axes in (("kspace", 5), ("maps", 4), ("target", 4)):
+            if name not in file:
+                raise ValueError(f"{path}: the dataset {name!r} is missing; {_REMEDY}")
+            if file[name].ndim != n_axes:
+                raise ValueError(
+                    f"{path}: {name} has {file[name].ndim} axes, expected {n_axes}; {_REMEDY}"
+                )
+        required = [name for name in ScanInfo.__dataclass_fields__ if name not in file.attrs]
+        if required:
+            raise ValueError(f"{path}: the root attributes {required} are missing; {_REMEDY}")
+        attributes = {name: file.attrs[name] for name in ScanInfo.__dataclass_fields__}
+        slices, echoes, coils, *grid = file["kspace"].shape
+    attributes["echo_names"] = tuple(str(name) for name in attributes["echo_names"])
+    attributes["details"] = json.loads(attributes["details"])
+    attributes["scale"] = float(attributes["scale"])
+    attributes["centered"] = bool(attributes["centered"])
+    try:
+        info = ScanInfo(**attributes)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}; {_REMEDY}") from error
+    return info, ScanShape(slices, echoes, coils, (grid[0], grid[1]))
+
+
+def open_scan(path: Path) -> h5py.File:
+    """Open a prepared scan for reading.
+
+    Raises:
+        ValueError: if the file is missing, truncated or not HDF5.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file; prepare the data again or correct dataset.root")
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        raise ValueError(f"{path}: truncated, or not an HDF5 file ({error}); {_REMEDY}") from error
+
+
+def read_slice(path: Path, dataset: h5py.Dataset, index: tuple[Any, ...]) -> np.ndarray:
+    """Read part of a dataset, turning a damaged chunk into an error that names the file.
+
+    Raises:
+        ValueError: if the chunk is truncated or its checksum is wrong.
+    """
+    try:
+        return np.asarray(dataset[index])
+    except OSError as error:
+        name = dataset.name.lstrip("/")
+        raise ValueError(f"{path}: {name}{list(index)} is damaged ({error}); {_REMEDY}") from error
+
+
+def stored_masks(path: Path) -> dict[str, Float[np.ndarray, "ky kz"]]:
+    """Read every mask that came with a scan."""
+    with open_scan(path) as file:
+        return {name: file["masks"][name][()].astype(np.float32) for name in file.get("masks", {})}
+
+
+_REMEDY = "delete it and prepare the data again (data_scripts/mri_check.py lists what is wrong)"

@@ -1,0 +1,32 @@
+"""Train and evaluate one MRI reconstruction: `python mri/train.py key=value ...`."""
+
+import hydra
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from monarch_core.experiment.fit import fit
+from monarch_core.experiment.run import start_run, user_errors
+from mri.config import MriConfig
+from mri.dataset import load_splits
+from mri.evaluate import check_evaluation, evaluate
+from mri.losses import find_loss
+from mri.model import build_model
+from mri.tuning import choose_lamda
+
+
+@hydra.main(version_base="1.3", config_path="../configs", config_name="mri")
+@user_errors
+def main(raw: DictConfig) -> None:
+    """Train and evaluate one reconstruction."""
+    config, run_dir = start_run(raw, MriConfig)  # checks the schema, seeds, saves config.yaml
+    splits = load_splits(config.dataset)
+    check_evaluation(config.evaluation, splits.test)
+    model = build_model(config.model, instantiate(config.transform.axis), splits.grid)
+    choose_lamda(model, splits.valid)  # models without a weight to choose are left alone
+    loss = find_loss(config.loss)
+    fit(model, loss, splits.train, splits.valid, config.fit, run_dir, seed=config.seed)
+    evaluate(run_dir)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Neural operators for partial differential equations, with the Fourier transform or Monarch."""

@@ -1,0 +1,80 @@
+"""Errors of predicted fields, all relative to the truth and dimensionless."""
+
+import torch
+from jaxtyping import Float
+from neuralop.losses import H1Loss
+from torch import Tensor
+
+# Wavenumber bands of PDEBench (Takamoto et al. 2022, arXiv:2210.07182), in cycles per box.
+BANDS = {"low": (0, 4), "mid": (4, 12), "high": (12, None)}
+
+
+def relative_l2(
+    prediction: Float[Tensor, "batch *shape"], target: Float[Tensor, "batch *shape"]
+) -> Float[Tensor, ""]:
+    """Return the mean over the batch of ||prediction - target|| / ||target||.
+
+    The norm runs over all frames and points of a sample: the published `test_l2_full`.
+    """
+    error = (prediction - target).flatten(1).norm(dim=1)
+    return (error / target.flatten(1).norm(dim=1)).mean()
+
+
+def relative_l2_per_step(
+    prediction: Float[Tensor, "batch steps x y"], target: Float[Tensor, "batch steps x y"]
+) -> Float[Tensor, " steps"]:
+    """Return the relative L2 error of each frame, mean over the batch."""
+    error = (prediction - target).flatten(2).norm(dim=2)
+    return (error / target.flatten(2).norm(dim=2)).mean(0)
+
+
+def roll_out_loss(
+    prediction: Float[Tensor, "batch steps x y"], target: Float[Tensor, "batch steps x y"]
+) -> Float[Tensor, ""]:
+    """Return the sum over steps of the relative L2 error, mean over the batch.
+
+    The training loss of Li et al. 2021 (arXiv:2010.08895).
+    """
+    return relative_l2_per_step(prediction, target).sum()
+
+
+def relative_h1(
+    prediction: Float[Tensor, "batch steps x y"], target: Float[Tensor, "batch steps x y"]
+) -> Float[Tensor, ""]:
+    """Return the relative H1 error of neuralop, mean over the batch and the frames.
+
+    sqrt(||e||^2 + ||grad e||^2) over the same of the target, with periodic central differences on
+    the unit box.
+    """
+    loss = H1Loss(d=2, reduction="mean", measure=1.0)
+    return loss.rel(prediction.flatten(0, 1).unsqueeze(1), target.flatten(0, 1).unsqueeze(1))
+
+
+def band_errors(
+    prediction: Float[Tensor, "batch steps x y"], target: Float[Tensor, "batch steps x y"]
+) -> dict[str, float]:
+    """Return the L2 error in each band of wavenumbers |k|, relative to the whole target.
+
+    sqrt(sum of |e_hat|^2 in the band / sum of all |target_hat|^2), mean over the batch. The
+    squares of all bands add up to the square of the total error of a sample.
+    """
+    total = energy_spectrum(target).sum(-1)
+    error = energy_spectrum(prediction - target)
+    errors = {}
+    for name, (low, high) in BANDS.items():
+        share = error[:, low:high].sum(-1) / total
+        errors[name] = share.sqrt().mean().item()
+    return errors
+
+
+def energy_spectrum(field: Float[Tensor, "batch steps x y"]) -> Float[Tensor, "batch k"]:
+    """Return sum |field_hat|^2 over shells |k| rounded to integers, mean over the frames.
+
+    Unit: that of the field, squared; the shells sum to the mean square of the field.
+    """
+    n_x, n_y = field.shape[-2:]
+    energy = torch.fft.fft2(field, norm="forward").abs().square().mean(1)
+    k_x, k_y = (torch.fft.fftfreq(n, 1 / n, device=field.device) for n in (n_x, n_y))
+    shell = (k_x[:, None].square() + k_y.square()).sqrt().round().long().flatten()
+    spectrum = energy.new_zeros(len(energy), int(shell.max()) + 1)
+    return spectrum.index_add(1, shell, energy.flatten(1))

@@ -1,0 +1,37 @@
+"""Train and evaluate one neural operator: `python pde/train.py dataset=navier_stokes`."""
+
+import hydra
+from omegaconf import DictConfig
+
+from monarch_core.experiment.fit import fit
+from monarch_core.experiment.run import start_run, user_errors
+from pde.config import PdeConfig
+from pde.dataset import load_splits
+from pde.evaluate import evaluate
+from pde.metrics import relative_l2, roll_out_loss
+from pde.model import build_model
+
+
+@hydra.main(version_base="1.3", config_path="../configs", config_name="pde")
+@user_errors
+def main(raw: DictConfig) -> None:
+    """Train and evaluate one PDE surrogate."""
+    config, run_dir = start_run(raw, PdeConfig)
+    splits = load_splits(config.dataset)
+    model = build_model(config, splits.grid)
+    model.normalize_to(splits.train)
+    fit(
+        model,
+        roll_out_loss,
+        splits.train,
+        splits.valid,
+        config.fit,
+        run_dir,
+        seed=config.seed,
+        metric=relative_l2,
+    )
+    evaluate(run_dir)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,421 @@
+"""Laws of the fit loop: what it learns, in which order, and what survives what."""
+
+import json
+import os
+import random
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import mse_loss
+from torch.optim.optimizer import register_optimizer_step_pre_hook
+
+from monarch_core.experiment.checkpoint import load_checkpoint, load_weights
+from monarch_core.experiment.epoch_log import read_log
+from monarch_core.experiment.fit import fit
+
+HERE = Path(__file__).parent
+
+
+def seed_all():
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
+
+
+def final_weights(run_dir):
+    return load_checkpoint(run_dir / "checkpoint.pt")["model"]
+
+
+def assert_same_weights(a, b, **tolerance):
+    assert a.keys() == b.keys()
+    for name in a:
+        torch.testing.assert_close(a[name], b[name], **(tolerance or {"rtol": 0, "atol": 0}))
+
+
+def test_it_learns_and_keeps_the_best_epoch(tmp_path, tiny_model, tiny_data, fit_config):
+    model = tiny_model()
+    valid = tiny_data(7, seed=1)
+    config = fit_config(epochs=30, learning_rate=0.3, schedule="constant")
+    fit(model, mse_loss, tiny_data(), valid, config, tmp_path)
+    errors = [record["valid_error"] for record in read_log(tmp_path)]
+    assert min(errors) < 0.1 * errors[0]
+    assert errors[-1] > min(errors)  # otherwise best and last could not be told apart
+    load_weights(tmp_path / "weights.pt", model)
+    with torch.no_grad():
+        error = mse_loss(model(valid.x, torch.ones(7, 3)), valid.y)
+    assert error.item() == pytest.approx(min(errors), rel=1e-5)
+
+
+def test_metric_chooses_the_epoch(tmp_path, tiny_model, tiny_data, fit_config):
+    def worse_and_worse(prediction, target, calls=iter(range(1, 100))):  # noqa: B008
+        return torch.tensor(float(next(calls)))
+
+    model, data = tiny_model(), tiny_data(3)
+    fit(model, mse_loss, data, data, fit_config(), tmp_path, metric=worse_and_worse)
+    assert [record["valid_error"] for record in read_log(tmp_path)] == [1, 2, 3]
+    first = torch.load(tmp_path / "weights.pt", weights_only=True)
+    assert not torch.equal(first["linear.weight"], model.linear.weight)
+
+
+def test_log_has_a_complete_line_for_every_epoch(tmp_path, tiny_model, tiny_data, fit_config):
+    config = fit_config(transform_learning_rate=0.03, schedule="step", step_epochs=2)
+    fit(tiny_model(), mse_loss, tiny_data(), tiny_data(), config, tmp_path)
+    records = read_log(tmp_path)
+    assert [record["epoch"] for record in records] == [1, 2, 3]
+    assert [record["learning_rate"] for record in records] == [0.01, 0.01, 0.005]
+    assert [record["transform_learning_rate"] for record in records] == [0.03, 0.03, 0.015]
+    for record in records:
+        assert record["seconds"] > 0
+        assert record["valid_seconds"] > 0
+        assert 10e6 < record["peak_memory_bytes"] < 1e12
+        assert "threads" in record["device"]
+
+
+def test_averages_weigh_samples_not_batches(tmp_path, tiny_model, tiny_data, fit_config):
+    def first_entry(prediction, target):
+        return target[:, 0].mean() + 0 * prediction.sum()
+
+    data = tiny_data(7)
+    config = fit_config(epochs=1, batch_size=4)  # batches of 4 and 3
+    fit(tiny_model(), first_entry, data, data, config, tmp_path)
+    (record,) = read_log(tmp_path)
+    assert record["train_loss"] == pytest.approx(data.y[:, 0].mean().item(), rel=1e-6)
+    assert record["valid_error"] == pytest.approx(data.y[:, 0].mean().item(), rel=1e-6)
+
+
+def test_seed_alone_determines_the_run(tmp_path, tiny_model, tiny_data, fit_config):
+    for name, seed in [("a", 5), ("b", 5), ("c", 6)]:
+        seed_all()
+        model, data = tiny_model(dropout=0.3), tiny_data(noise=0.1)
+        fit(model, mse_loss, data, data, fit_config(), tmp_path / name, seed=seed)
+    a, b, c = (final_weights(tmp_path / name) for name in "abc")
+    assert_same_weights(a, b)
+    assert not torch.equal(a["linear.weight"], c["linear.weight"])
+
+
+def test_workers_change_nothing(tmp_path, tiny_model, tiny_data, fit_config):
+    for n_workers in (0, 2):
+        config = fit_config(num_workers=n_workers, epochs=2)
+        fit(tiny_model(), mse_loss, tiny_data(), tiny_data(), config, tmp_path / str(n_workers))
+    assert_same_weights(final_weights(tmp_path / "0"), final_weights(tmp_path / "2"))
+
+
+SCRIPT = """
+import os, random, signal, sys
+from pathlib import Path
+import numpy as np
+import torch
+from torch.nn.functional import mse_loss
+sys.path.insert(0, sys.argv[1])
+from conftest import TinyData, TinyModel
+from monarch_core.experiment.config import FitConfig
+from monarch_core.experiment.fit import fit
+
+torch.set_num_threads(1)
+values = dict(batch_size=4, learning_rate=0.01, accelerator="cpu")
+"""
+
+KILLED = (
+    SCRIPT
+    + """
+n_calls = 0
+
+def killing_loss(prediction, target):
+    global n_calls
+    n_calls += 1
+    if n_calls == 14:  # 3 training and 3 validation batches per epoch: the second step of epoch 3
+        os.kill(os.getpid(), signal.SIGKILL)
+    return mse_loss(prediction, target)
+
+def train(name, loss):
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
+    model, data = TinyModel(dropout=0.3), TinyData(noise=0.1)
+    config = FitConfig(epochs=5, schedule="one_cycle", **values)
+    fit(model, loss, data, data, config, Path(sys.argv[2]) / name)
+
+victim = os.fork()
+if victim == 0:
+    train("killed", killing_loss)
+_, status = os.waitpid(victim, 0)
+assert os.WTERMSIG(status) == signal.SIGKILL
+log = Path(sys.argv[2]) / "killed" / "log.jsonl"
+assert len(log.read_text().splitlines()) == 2
+log.open("a").write('{"epoch": 3, "valid')  # as if killed while it wrote this line
+(log.parent / ".checkpoint.pt.1.tmp").write_bytes(b"half a checkpoint")
+train("whole", mse_loss)
+train("killed", mse_loss)
+"""
+)
+
+
+def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(tmp_path):
+    # In a process of its own, also because the type checker of the tests draws from `random`.
+    script = tmp_path / "script.py"
+    script.write_text(KILLED)
+    command = [sys.executable, str(script), str(HERE), str(tmp_path)]
+    subprocess.run(command, env=environment(), check=True)
+    killed, whole = (load_checkpoint(tmp_path / n / "checkpoint.pt") for n in ("killed", "whole"))
+    assert_same_weights(killed["model"], whole["model"])
+    assert torch.equal(killed["random"]["torch"], whole["random"]["torch"])
+    best = [torch.load(tmp_path / n / "weights.pt", weights_only=True) for n in ("killed", "whole")]
+    assert_same_weights(*best)
+    for key in ("epoch", "train_loss", "valid_error", "learning_rate"):
+        logs = [[r[key] for r in read_log(tmp_path / n)] for n in ("killed", "whole")]
+        assert len(logs[0]) == 5
+        assert logs[0] == logs[1]
+    assert not list((tmp_path / "killed").glob(".*"))
+
+
+def environment():
+    paths = [str(HERE.parents[2]), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+
+
+@pytest.mark.parametrize("every", [2, 3])
+def test_resume_repeats_the_epochs_after_the_last_checkpoint(
+    tmp_path, tiny_model, tiny_data, fit_config, every
+):
+    config = fit_config(epochs=5, checkpoint_every=every)
+
+    def interrupted(prediction, target, calls=iter(range(100))):  # noqa: B008
+        if next(calls) == 4 * 6 + 1:  # in epoch 5
+            raise KeyboardInterrupt
+        return mse_loss(prediction, target)
+
+    data = tiny_data()
+    with pytest.raises(KeyboardInterrupt):
+        fit(tiny_model(), interrupted, data, data, config, tmp_path / "a")
+    assert load_checkpoint(tmp_path / "a" / "checkpoint.pt")["epoch"] == 4 // every * every
+    assert len(read_log(tmp_path / "a")) == 4
+    fit(tiny_model(), mse_loss, data, data, config, tmp_path / "a")
+    fit(tiny_model(), mse_loss, data, data, config, tmp_path / "b")
+    assert_same_weights(final_weights(tmp_path / "a"), final_weights(tmp_path / "b"))
+    assert [record["epoch"] for record in read_log(tmp_path / "a")] == [1, 2, 3, 4, 5]
+
+
+def test_a_finished_run_is_left_alone(tmp_path, tiny_model, tiny_data, fit_config):
+    data = tiny_data()
+    fit(tiny_model(), mse_loss, data, data, fit_config(), tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    model = nn.Module.train(tiny_model())
+    fit(model, mse_loss, data, data, fit_config(), tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert_same_weights(dict(model.state_dict()), final_weights(tmp_path))
+
+
+def test_a_checkpoint_of_another_model_or_recipe_is_refused(
+    tmp_path, tiny_model, tiny_data, fit_config
+):
+    data = tiny_data()
+    fit(tiny_model(), mse_loss, data, data, fit_config(), tmp_path)
+    other = tiny_model()
+    other.linear = nn.Linear(5, 3, bias=False)
+    with pytest.raises(ValueError, match="belongs to another model .*linear.bias"):
+        fit(other, mse_loss, data, data, fit_config(), tmp_path)
+    changed = fit_config(epochs=4, schedule="cosine")
+    message = r"epochs=4 \(the run was started with 3\), schedule='cosine'"
+    with pytest.raises(ValueError, match=message):
+        fit(tiny_model(), mse_loss, data, data, changed, tmp_path)
+    with pytest.raises(ValueError, match=r"seed=1 .*, n_train=10 \(the run was started with 11\)"):
+        fit(tiny_model(), mse_loss, tiny_data(10), data, fit_config(), tmp_path, seed=1)
+    fit(tiny_model(), mse_loss, data, data, fit_config(num_workers=1), tmp_path)
+
+
+def test_nan_in_the_data_is_blamed_on_the_data(tmp_path, tiny_model, tiny_data, fit_config):
+    data = tiny_data()
+    data.y[4, 1] = float("nan")
+    message = r"loss is nan in epoch 1, step \d of 3, .*the target of this batch already held NaN"
+    with pytest.raises(ValueError, match=message):
+        fit(tiny_model(), mse_loss, data, data, fit_config(), tmp_path)
+    saved = load_checkpoint(tmp_path / "aborted.pt")
+    assert saved["epoch"] == 0
+    assert all(value.isfinite().all() for value in saved["model"].values())
+
+
+def test_divergence_is_blamed_on_the_rates_and_keeps_finished_epochs(
+    tmp_path, tiny_model, tiny_data, fit_config
+):
+    def diverging(prediction, target, calls=iter(range(100))):  # noqa: B008
+        return mse_loss(prediction, target) * (1 if next(calls) < 13 else float("inf"))
+
+    data = tiny_data()
+    with pytest.raises(ValueError, match="lower fit.learning_rate") as caught:
+        fit(tiny_model(), diverging, data, data, fit_config(), tmp_path)
+    message = str(caught.value)
+    assert "inf in epoch 3, step 2 of 3, at learning rates 0.01 (model)" in message
+    assert "2 finished epochs are kept" in message
+    assert "aborted.pt" in message
+    assert "\n" not in message
+    assert load_checkpoint(tmp_path / "checkpoint.pt")["epoch"] == 2
+    aborted = load_checkpoint(tmp_path / "aborted.pt")["model"]
+    assert not torch.equal(aborted["linear.weight"], final_weights(tmp_path)["linear.weight"])
+
+
+def test_an_error_that_is_not_finite_on_validation_is_logged_as_null(
+    tmp_path, tiny_model, tiny_data, fit_config
+):
+    def undefined(prediction, target, calls=iter([float("nan"), 2.0, float("inf")])):  # noqa: B008
+        return torch.tensor(next(calls))
+
+    data = tiny_data(3)
+    fit(tiny_model(), mse_loss, data, data, fit_config(), tmp_path, metric=undefined)
+    lines = (tmp_path / "log.jsonl").read_text().splitlines()
+    strict = [json.loads(line, parse_constant=pytest.fail)["valid_error"] for line in lines]
+    assert strict == [None, 2.0, None]
+    assert load_checkpoint(tmp_path / "checkpoint.pt")["best_error"] == 2.0
+
+
+def test_a_full_disk_keeps_what_was_finished(
+    tmp_path, tiny_model, tiny_data, fit_config, monkeypatch
+):
+    def no_space(*_):
+        raise OSError(28, "No space left on device")
+
+    def full_in_epoch_2(prediction, target, calls=iter(range(100))):  # noqa: B008
+        if next(calls) == 6:
+            monkeypatch.setattr(os, "fsync", no_space)
+        return mse_loss(prediction, target)
+
+    data = tiny_data()
+    with pytest.raises(OSError, match="could not write .*No space left"):
+        fit(tiny_model(), full_in_epoch_2, data, data, fit_config(), tmp_path / "a")
+    monkeypatch.undo()
+    assert load_checkpoint(tmp_path / "a" / "checkpoint.pt")["epoch"] == 1
+    fit(tiny_model(), mse_loss, data, data, fit_config(), tmp_path / "a")
+    fit(tiny_model(), mse_loss, data, data, fit_config(), tmp_path / "b")
+    assert_same_weights(final_weights(tmp_path / "a"), final_weights(tmp_path / "b"))
+
+
+def test_each_group_moves_at_its_own_rate(tmp_path, tiny_model, tiny_data, fit_config):
+    # The first step of Adam moves every parameter by its rate, whatever the gradient is.
+    before, after, data = tiny_model(), tiny_model(), tiny_data()
+    config = fit_config(
+        epochs=1,
+        batch_size=11,
+        learning_rate=1e-3,
+        transform_learning_rate=1e-2,
+        weight_decay=0.0,
+        schedule="constant",
+    )
+    fit(after, mse_loss, data, data, config, tmp_path)
+    moved = {
+        name: (p - q).abs().detach()
+        for (name, p), q in zip(after.named_parameters(), before.parameters(), strict=True)
+    }
+    for name, distance in moved.items():
+        rate = 1e-2 if name.startswith("transform") else 1e-3
+        expected = torch.full_like(distance, rate)
+        if name == "phase":
+            continue  # real and imaginary part move by the rate each, where they have a gradient
+        torch.testing.assert_close(distance, expected, rtol=0.02, atol=0)
+
+
+def test_gradients_are_clipped_together(tmp_path, tiny_model, tiny_data, fit_config):
+    norms = []
+
+    def record_norm(optimizer, args, kwargs):
+        gradients = [p.grad for group in optimizer.param_groups for p in group["params"]]
+        norms.append(torch.stack([g.norm() for g in gradients]).norm().item())
+
+    data = tiny_data()
+    for clip in (None, 0.25):
+        with register_optimizer_step_pre_hook(record_norm):
+            config = fit_config(epochs=1, batch_size=11, gradient_clip=clip)
+            fit(tiny_model(), mse_loss, data, data, config, tmp_path / str(clip))
+    assert norms[0] > 1
+    assert norms[1] == pytest.approx(0.25, rel=1e-4)
+
+
+def test_bf16_keeps_weights_inputs_and_loss_in_float32(tmp_path, tiny_data, fit_config):
+    seen = {}
+
+    class Spy(nn.Linear):
+        def forward(self, x, shift):
+            y = super().forward(x)
+            seen.update(input=x.dtype, product=y.dtype)
+            return y
+
+    def spying_loss(prediction, target):
+        seen.update(prediction=prediction.dtype)
+        return mse_loss(prediction, target)
+
+    torch.manual_seed(0)
+    model, data = Spy(5, 3), tiny_data()
+    config = fit_config(precision="bf16-mixed", epochs=20, learning_rate=0.1, schedule="constant")
+    fit(model, spying_loss, data, data, config, tmp_path)
+    assert seen == {
+        "input": torch.float32,
+        "product": torch.bfloat16,
+        "prediction": torch.float32,
+    }
+    assert model.weight.dtype == torch.float32
+    errors = [record["valid_error"] for record in read_log(tmp_path)]
+    assert errors[-1] < 0.1 * errors[0]
+
+
+def test_a_model_with_nothing_to_learn_is_measured_and_saved(
+    tmp_path, tiny_model, tiny_data, fit_config
+):
+    model, data = tiny_model().requires_grad_(False), tiny_data()
+    fit(model, mse_loss, data, data, fit_config(), tmp_path)
+    (record,) = read_log(tmp_path)
+    with torch.no_grad():
+        error = mse_loss(model(data.x, torch.ones(11, 3)), data.y).item()
+    assert record["valid_error"] == pytest.approx(error, rel=1e-6)
+    assert (record["epoch"], record["train_loss"], record["seconds"]) == (0, None, 0)
+    load_weights(tmp_path / "weights.pt", tiny_model())
+
+
+def test_empty_splits_are_refused(tmp_path, tiny_model, tiny_data, fit_config):
+    with pytest.raises(ValueError, match="the validation split is empty"):
+        fit(tiny_model(), mse_loss, tiny_data(), tiny_data(0), fit_config(), tmp_path)
+
+
+DISTRIBUTED = (
+    SCRIPT
+    + """
+torch.manual_seed(3)
+model, train, valid = TinyModel(), TinyData(9), TinyData(7, seed=1)
+config = FitConfig(epochs=2, gradient_clip=0.5, **values)
+fit(model, mse_loss, train, valid, config, Path(sys.argv[2]))
+torch.distributed.destroy_process_group()
+"""
+)
+
+
+def torchrun(command, n):
+    """Start `n` processes with the environment that torchrun gives them."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    group = {"WORLD_SIZE": n, "LOCAL_WORLD_SIZE": n, "MASTER_ADDR": "127.0.0.1"}
+    group |= {"MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "none", "GROUP_RANK": 0}
+    started = []
+    for rank in range(n):
+        own = {key: str(value) for key, value in {**group, "RANK": rank, "LOCAL_RANK": rank}.items()}
+        started.append(subprocess.Popen(command, env={**environment(), **own}))
+    return [process.wait(timeout=120) for process in started]
+
+
+def test_two_processes_train_as_one(tmp_path, tiny_model, tiny_data, fit_config):
+    # 9 samples in batches of 4 leave the second process without any in the last batch.
+    script = tmp_path / "script.py"
+    script.write_text(DISTRIBUTED)
+    assert torchrun([sys.executable, str(script), str(HERE), str(tmp_path / "two")], 2) == [0, 0]
+    config = fit_config(epochs=2, gradient_clip=0.5)
+    valid = tiny_data(7, seed=1)
+    fit(tiny_model(), mse_loss, tiny_data(9), valid, config, tmp_path / "one")
+    one, two = (final_weights(tmp_path / name) for name in ("one", "two"))
+    assert_same_weights(one, two, rtol=1e-5, atol=1e-6)
+    for a, b in zip(read_log(tmp_path / "one"), read_log(tmp_path / "two"), strict=True):
+        assert a["train_loss"] == pytest.approx(b["train_loss"], rel=1e-5)
+        assert a["valid_error"] == pytest.approx(b["valid_error"], rel=1e-5)
+        assert b["device"].startswith("2 x ")

@@ -1,0 +1,297 @@
+"""Every reconstruction: limits, units, counts, and that learning helps."""
+
+from functools import partial
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils.data import StackDataset, TensorDataset
+
+from monarch_core.transforms import Dense, Fourier, Monarch
+from mri.config import ModelConfig
+from mri.losses import find_loss, mean_squared
+from mri.model import build_model
+from mri.physics import Sense, axis_transforms
+from mri.tuning import choose_lamda
+from mri.unet import UNet
+from mri.unrolled import INITIAL_LAMDA
+
+GRID = (12, 9)
+SMALL = {"n_channels": 4, "n_pools": 1, "n_cascades": 2, "n_layers": 2, "n_iterations": 4}
+MODELS = [
+    ModelConfig("sense", **SMALL),
+    ModelConfig("sense", weighting="scale", **SMALL),
+    ModelConfig("sense", weighting="diagonal", **SMALL),
+    ModelConfig("cg_sense", **SMALL),
+    ModelConfig("l1_wavelet", **SMALL),
+    ModelConfig("unet", **SMALL),
+    ModelConfig("unet", residual=True, **SMALL),
+    ModelConfig("unrolled", **SMALL),
+    ModelConfig("unrolled", data_consistency="cg", **SMALL),
+    ModelConfig("unrolled", tied=False, transform_per_cascade=True, **SMALL),
+]
+
+
+def describe(config: ModelConfig) -> str:
+    options = (config.weighting, config.data_consistency, config.residual, config.tied)
+    return "-".join(map(str, (config.name, *options)))
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(4)
+
+
+@pytest.fixture(params=MODELS, ids=describe)
+def config(request) -> ModelConfig:
+    return request.param
+
+
+def random_complex(*shape: int) -> Tensor:
+    return torch.randn(*shape, dtype=torch.complex64)
+
+
+def measure(image: Tensor, n_coils: int, fraction: float = 0.5) -> tuple[Tensor, Tensor, Tensor]:
+    """Return k-space, maps of unit root-sum-of-squares, and mask of an image (b, e, h, w)."""
+    b, _, h, w = image.shape
+    maps = random_complex(b, n_coils, h, w)
+    maps = maps / maps.abs().square().sum(1, keepdim=True).sqrt()
+    mask = (torch.rand(b, h, w) < fraction).float()
+    return Sense(maps, mask, axis_transforms(Fourier, (h, w))).forward(image), maps, mask
+
+
+def perturb(model: torch.nn.Module) -> None:
+    """Move every convolution away from its start, whose last layer is zero."""
+    for module in model.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.normal_(module.weight, std=0.1)
+
+
+@pytest.mark.parametrize("n_coils", [1, 3])
+def test_output_is_one_finite_image_per_echo_for_any_number_of_coils(config, n_coils):
+    model = build_model(config, Fourier, GRID)
+    image = model(*measure(random_complex(2, 3, *GRID), n_coils))
+    assert image.shape == (2, 3, *GRID)
+    assert image.dtype == torch.complex64
+    assert image.isfinite().all()
+
+
+@pytest.mark.parametrize("unit", [1e-6, 4e3])
+def test_the_unit_of_the_data_comes_out(config, unit):
+    model = build_model(config, Fourier, GRID)
+    perturb(model)
+    kspace, maps, mask = measure(random_complex(1, 2, *GRID), 2)
+    kspace[:, 1] *= 0.1  # echoes of different strength
+    with torch.no_grad():
+        torch.testing.assert_close(
+            model(unit * kspace, maps, mask) / unit,
+            model(kspace, maps, mask),
+            rtol=1e-4,
+            atol=1e-5,
+        )
+
+
+def test_a_mask_that_samples_nothing_gives_zero_and_finite_gradients(config):
+    model = build_model(config, Fourier, GRID)
+    kspace, maps, mask = measure(random_complex(1, 1, *GRID), 2, fraction=0.0)
+    image = model(kspace, maps, mask)
+    assert image.isfinite().all()
+    if config.name not in ("unet", "unrolled"):  # biases of a network may draw something
+        assert not image.any()
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    if parameters:
+        mean_squared(image, torch.ones_like(image)).backward()
+        assert all(p.grad is None or p.grad.isfinite().all() for p in parameters)
+
+
+@pytest.mark.parametrize("config", [c for c in MODELS if c.name != "l1_wavelet"], ids=describe)
+def test_an_untrained_monarch_is_the_fft_in_outputs_and_gradients(config):
+    torch.manual_seed(0)
+    with_fft = build_model(config, Fourier, GRID)
+    perturb(with_fft)
+    with_monarch = build_model(config, Monarch, GRID)
+    with_monarch.load_state_dict(with_fft.state_dict(), strict=False)  # all but the transforms
+    kspace, maps, mask = measure(random_complex(2, 2, *GRID), 3)
+    results = []
+    for model in (with_fft, with_monarch):
+        leaf = kspace.clone().requires_grad_()
+        image = model(leaf, maps, mask)
+        shared = [p for n, p in model.named_parameters() if not n.endswith((".L", ".R"))]
+        loss = image.abs().square().mean()
+        results.append((image, *torch.autograd.grad(loss, [leaf, *shared])))
+    for found, expected in zip(*results, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("weighting", ["none", "scale", "diagonal"])
+def test_untrained_sense_is_zero_filled_sense(weighting):
+    model = build_model(ModelConfig("sense", weighting=weighting), Monarch, GRID)
+    kspace, maps, mask = measure(random_complex(2, 2, *GRID), 3)
+    expected = Sense(maps, mask, axis_transforms(Fourier, GRID)).adjoint(kspace)
+    torch.testing.assert_close(model(kspace, maps, mask), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_controls_of_sense_weight_as_they_say():
+    kspace, maps, mask = measure(random_complex(1, 2, *GRID), 3)
+    plain = build_model(ModelConfig("sense"), Fourier, GRID)
+    scaled = build_model(ModelConfig("sense", weighting="scale"), Fourier, GRID)
+    scaled.scale.data = torch.tensor([0.0, 2.0])
+    torch.testing.assert_close(scaled(kspace, maps, mask), 2j * plain(kspace, maps, mask))
+    filtered = build_model(ModelConfig("sense", weighting="diagonal"), Fourier, GRID)
+    torch.nn.init.uniform_(filtered.density)
+    expected = plain(filtered.density * kspace, maps, mask)
+    torch.testing.assert_close(filtered(kspace, maps, mask), expected)
+
+
+def n_real(model: torch.nn.Module) -> int:
+    return sum(p.numel() * (2 if p.is_complex() else 1) for p in model.parameters())
+
+
+def test_parameters_of_the_paper():
+    assert n_real(build_model(ModelConfig("sense"), Monarch, (512, 160))) == 57_472
+    assert n_real(build_model(ModelConfig("sense"), Dense, (512, 160))) == 2 * 287_744
+    assert n_real(build_model(ModelConfig("unet"), Fourier, (512, 160))) == 7_756_418
+
+
+def test_unrolled_transforms_are_shared_tied_and_counted_as_configured():
+    def count(**options: bool) -> int:
+        models = [
+            build_model(ModelConfig("unrolled", **SMALL, **options), factory, GRID)
+            for factory in (Monarch, Fourier)
+        ]
+        return n_real(models[0]) - n_real(models[1])
+
+    one = n_real(axis_transforms(Monarch, GRID))
+    assert count() == one
+    assert count(tied=False) == 2 * one
+    assert count(transform_per_cascade=True) == SMALL["n_cascades"] * one
+    assert count(tied=False, transform_per_cascade=True) == 2 * SMALL["n_cascades"] * one
+
+
+def test_untrained_cascades_are_gradient_descent():
+    model = build_model(ModelConfig("unrolled", **SMALL), Fourier, GRID)
+    kspace, maps, mask = measure(random_complex(1, 2, *GRID), 3)
+    sense = Sense(maps, mask, axis_transforms(Fourier, GRID))
+    x = sense.adjoint(kspace)
+    for _ in range(SMALL["n_cascades"]):
+        x = x - sense.adjoint(sense.forward(x) - kspace)
+    torch.testing.assert_close(model(kspace, maps, mask), x)
+
+
+def test_an_untrained_cg_cascade_solves_its_subproblem():
+    config = ModelConfig("unrolled", data_consistency="cg", n_cascades=1, n_iterations=30)
+    model = build_model(config, Fourier, (4, 3))
+    kspace, maps, mask = measure(random_complex(1, 1, 4, 3), 2)
+    sense = Sense(maps, mask, axis_transforms(Fourier, (4, 3)))
+    start = sense.adjoint(kspace)
+    x = model(kspace, maps, mask)
+    gradient = sense.normal(x) - start + INITIAL_LAMDA * (x - start)
+    torch.testing.assert_close(gradient, torch.zeros_like(x), rtol=0, atol=1e-5)
+
+
+def test_unet_takes_any_size_and_crops_what_it_padded():
+    unet = UNet(n_channels=3, n_pools=2)
+    for shape in [(5, 4), (13, 7), (8, 16)]:
+        assert unet(torch.randn(2, 2, *shape)).shape == (2, 2, *shape)
+    with pytest.raises(ValueError, match=r"an image of 4 x 3 is one pixel after 2 poolings"):
+        unet(torch.randn(1, 2, 4, 3))
+
+
+def phantoms(n: int) -> Tensor:
+    """Return smooth complex images (n, 2, 12, 9), two echoes each."""
+    rows, columns = (torch.linspace(-1, 1, size) for size in GRID)
+    centres, widths = torch.rand(n, 2, 1, 1) - 0.5, 0.2 + 0.3 * torch.rand(n, 1, 1)
+    squares = (rows[:, None] - centres[:, 0]) ** 2 + (columns - centres[:, 1]) ** 2
+    disc = torch.sigmoid((widths - squares) * 10)
+    phase = torch.polar(torch.ones(n, *GRID), torch.rand(n, 1, 1) * rows[:, None])
+    return torch.stack([disc * phase, 0.5 * disc * phase], dim=1)
+
+
+@pytest.mark.parametrize("factory", [Monarch, Dense])
+def test_learned_sense_beats_zero_filled_on_images_it_has_not_seen(factory):
+    images = phantoms(24)
+    kspace, maps, mask = measure(images, 2)
+    mask[:] = mask[0]
+    mask[:, 5:8, 3:6] = 1
+    sense = Sense(maps, mask, axis_transforms(Fourier, GRID))
+    kspace = sense.forward(images)
+    model = build_model(ModelConfig("sense"), factory, GRID)
+    optimizer = torch.optim.Adam(model.parameters(), 5e-3)
+    for _ in range(30):
+        optimizer.zero_grad()
+        mean_squared(model(kspace[:16], maps[:16], mask[:16]), images[:16]).backward()
+        optimizer.step()
+    with torch.no_grad():
+        learned = mean_squared(model(kspace[16:], maps[16:], mask[16:]), images[16:])
+    untrained = mean_squared(sense.adjoint(kspace)[16:], images[16:])
+    assert learned < 0.8 * untrained
+
+
+@pytest.mark.parametrize("name", ["cg_sense", "l1_wavelet"])
+def test_iterative_baselines_beat_zero_filled(name):
+    images = phantoms(3)
+    kspace, maps, mask = measure(images, 4, fraction=0.6)
+    model = build_model(ModelConfig(name, candidates=[1e-3], n_iterations=30), Fourier, GRID)
+    untrained = build_model(ModelConfig("sense"), Fourier, GRID)(kspace, maps, mask)
+    error = mean_squared(model(kspace, maps, mask), images)
+    assert error < 0.1 * mean_squared(untrained, images)
+
+
+@pytest.mark.parametrize("name", ["cg_sense", "l1_wavelet"])
+def test_the_best_candidate_is_kept_and_saved(name):
+    images = phantoms(3)
+    kspace, maps, mask = measure(images, 3)
+    kspace = kspace + 0.02 * mask[:, None, None] * torch.randn_like(kspace)
+    valid = StackDataset(TensorDataset(kspace, maps, mask), images)
+    config = ModelConfig(name, candidates=[30.0, 1e-2, 10.0], n_iterations=5)
+    model = build_model(config, Fourier, GRID)
+    errors = choose_lamda(model, valid)
+    assert min(errors, key=errors.__getitem__) == 1e-2
+    assert model.state_dict()["lamda"] == pytest.approx(1e-2)
+    error = mean_squared(model(kspace, maps, mask), images)
+    assert float(error) == pytest.approx(errors[1e-2], rel=1e-4)
+
+
+def test_models_without_a_choice_are_left_alone():
+    for config in (ModelConfig("sense"), ModelConfig("cg_sense", candidates=[0.1])):
+        assert choose_lamda(build_model(config, Fourier, GRID), TensorDataset()) == {}
+    model = build_model(ModelConfig("cg_sense", candidates=[0.1, 0.2]), Fourier, GRID)
+    with pytest.raises(ValueError, match="validation split is empty"):
+        choose_lamda(model, TensorDataset(torch.zeros(0)))
+
+
+def test_losses():
+    target = torch.tensor([[3 + 4j, 0], [1, 1]], dtype=torch.complex64)
+    prediction = torch.tensor([[0, 0], [1j, 1]], dtype=torch.complex64, requires_grad=True)
+    assert find_loss("l1")(prediction, target).item() == pytest.approx((5 + 2**0.5) / 4)
+    loss = find_loss("l2")(prediction, target)
+    assert loss.item() == pytest.approx((25 + 2) / 4)
+    assert torch.autograd.grad(loss, prediction)[0].isfinite().all()
+    with pytest.raises(ValueError, match="loss must be one of l1, l2, got 'mse'"):
+        find_loss("mse")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (dict(name="senes"), "model must be one of sense, cg_sense, .*got 'senes'"),
+        (dict(weighting="phase"), "weighting must be one of .*got 'phase'"),
+        (dict(name="l1_wavelet"), "l1_wavelet runs sigpy's own FFT.*set transform=fft"),
+        (dict(name="cg_sense", candidates=[]), "candidates must hold at least one"),
+        (dict(name="cg_sense", candidates=[0.1, -1.0]), "candidates must hold at least one"),
+        (dict(name="unet", n_pools=0), "got n_channels=32 and n_pools=0"),
+        (dict(name="unrolled", data_consistency="newton"), "data_consistency must be one of"),
+        (dict(name="unrolled", n_cascades=0), "n_cascades must be at least 1, got 0"),
+        (
+            dict(name="unrolled", n_layers=1),
+            "needs at least 2 layers and 1 channel, got n_layers=1",
+        ),
+        (
+            dict(name="unrolled", data_consistency="cg", tied=False),
+            "needs the adjoint of the transform, got tied=false; set tied=true",
+        ),
+    ],
+)
+def test_options_that_make_no_sense_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        build_model(ModelConfig(**options), partial(Monarch), GRID)

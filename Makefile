@@ -17,3 +17,22 @@ test: $(INSTALLED)
 	$(BIN)/mypy
 	$(BIN)/codespell
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto
+
+# Each target is the results.json of one run, so a finished run is not done again. The runs use one
+# thread each and go two at a time.
+DEMO_RUNS := $(foreach task,pde mri,runs/demo/$(task)_fft runs/demo/$(task)_monarch)
+DEMO_RESULTS := $(addsuffix /results.json,$(DEMO_RUNS))
+
+demo: $(INSTALLED)
+	$(MAKE) --no-print-directory --jobs=2 $(DEMO_RESULTS)
+	$(BIN)/monarch-report runs/demo --out report
+	@echo "The report: $(CURDIR)/report/index.html"
+
+runs/demo/pde_%/results.json:
+	$(BIN)/python pde/train.py experiment=demo_pde transform=$* hydra.run.dir=$(@D)
+
+runs/demo/mri_%/results.json:
+	$(BIN)/python mri/train.py experiment=demo_mri transform=$* hydra.run.dir=$(@D)
+
+clean:
+	rm -rf $(VENV) runs/demo report

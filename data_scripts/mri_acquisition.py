@@ -170,13 +170,13 @@ def loop_maps(
         centre = np.array([*(1.3 * aspect + 0.1), 0.0]) * rng.uniform(0.92, 1.08) * normal
         centre[2] = rng.uniform(-0.3, 0.3)
         radius = rng.uniform(0.85, 1.15) * min(0.8, 4.4 / (n_coils + 2))
-        field = _loop_field(points, centre, normal / np.linalg.norm(normal), radius)
+        field = loop_field(points, centre, normal / np.linalg.norm(normal), radius)
         coil_map = field[..., 0] - 1j * field[..., 1]
         maps[coil] = onto[0] @ coil_map @ onto[1].T
     return maps
 
 
-def _loop_field(
+def loop_field(
     points: Float[np.ndarray, "*grid 3"],
     centre: Float[np.ndarray, " 3"],
     normal: Float[np.ndarray, " 3"],

@@ -44,6 +44,7 @@ class Waves:
     weights: Float[np.ndarray, " waves"]
 
     def __call__(self, x: float, y: Field, z: Field) -> Field:
+        """Return the values on a slice at position `x`."""
         total = np.zeros(np.broadcast_shapes(y.shape, z.shape), np.float32)
         for (u, v, w), start, weight in zip(
             self.directions, self.starts, self.weights, strict=True
@@ -236,9 +237,7 @@ def _knee(rng: np.random.Generator) -> Callable[[float, Field, Field], dict[str,
     def paint(x: float, y: Field, z: Field) -> dict[str, np.ndarray]:
         r = _radius(x, y, z, np.zeros(3), axes) + 0.015 * edge(x, y, z)
         wy, wz = (c + 0.06 * w(x, y, z) for c, w in zip((y, z), wobble, strict=True))
-        distances = np.sort(
-            np.stack([np.hypot(wy - a, wz - b) for a, b in seeds]), axis=0
-        )[:2]
+        distances = np.sort(np.stack([np.hypot(wy - a, wz - b) for a, b in seeds]), axis=0)[:2]
         fascia = distances[1] - distances[0] < 0.03
         to_condyle = np.min([_radius(x, y, z, c, a) for c, a in condyles], 0)
         to_patella = _radius(x, y, z, *patella)

@@ -1,15 +1,13 @@
-"""The command line of the MRI data scripts: key=value options of one dataclass."""
+"""The command line of the MRI data scripts: options, help, and errors without a traceback."""
 
-import dataclasses
 import inspect
 import sys
-import textwrap
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
+
+from data_scripts.command_line import config_from_arguments
 
 Config = TypeVar("Config")
 
@@ -31,19 +29,19 @@ def run_script(
         The exit status: 0 for success, 1 for a failure, 2 for a wrong option.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    console = Console(stderr=True, highlight=False)
-    if any(argument in ("-h", "--help", "help") for argument in arguments):
-        console.print(_help(schema), markup=False)
+    console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    if any(argument in ("-h", "--help") for argument in arguments):
+        console.print(_help(schema))
         return 0
     try:
-        config = _parse(schema, arguments)
-    except (OmegaConfBaseException, ValueError) as error:
-        console.print(f"Wrong option: {_first_line(error)}. {_known(schema)}", markup=False)
+        config = config_from_arguments(schema, arguments, inspect.getdoc(schema) or "")
+    except ValueError as error:
+        console.print(f"error: {error}")
         return 2
     try:
         main(config)
     except (ValueError, OSError) as error:
-        console.print(str(error), markup=False)
+        console.print(f"error: {error}")
         return 1
     except KeyboardInterrupt:
         console.print("Interrupted. What is finished is kept; run it again to go on.")
@@ -51,25 +49,6 @@ def run_script(
     return 0
 
 
-def _parse(schema: type[Config], arguments: Sequence[str]) -> Config:
-    for argument in arguments:
-        if "=" not in argument:
-            raise ValueError(f"expected key=value, got {argument!r}")
-    merged = OmegaConf.merge(OmegaConf.structured(schema), OmegaConf.from_dotlist(list(arguments)))
-    config = OmegaConf.to_object(merged)
-    assert isinstance(config, schema)
-    return config
-
-
-def _known(schema: type) -> str:
-    names = ", ".join(field.name for field in dataclasses.fields(schema))
-    return f"The options are {names}; --help explains them"
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]
-
-
 def _help(schema: type) -> str:
     defaults = "\n".join(f"  {key}={value}" for key, value in vars(schema()).items())
-    return f"{textwrap.dedent(inspect.getdoc(schema) or '')}\n\nDefaults:\n{defaults}"
+    return f"{inspect.getdoc(schema)}\n\nDefaults:\n{defaults}"

@@ -4,11 +4,11 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
+from omegaconf import OmegaConf
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -71,6 +71,45 @@ def is_done(path: Path, recipe: Mapping[str, Any]) -> bool:
     return bool(info.details.get("recipe") == json.loads(json.dumps(dict(recipe))))
 
 
+def scan_name(path: Path) -> str:
+    """Return the name of the scan made from a source file: the file's, without endings."""
+    return path.name.split(".")[0]
+
+
+def scan_recipe(config: object, split: str) -> dict[str, Any]:
+    """Return the options of a converter that decide what one scan looks like."""
+    other = ("out", "train", "valid", "test", "max_scans", "source_dir", "mirror")
+    options = dataclasses.asdict(config)  # type: ignore[call-overload]
+    return {**{k: v for k, v in options.items() if k not in other}, "split": split}
+
+
+def convert_all(
+    config: Any, jobs: Sequence[tuple[Path, str]], convert: Callable[[Path, str], None]
+) -> None:
+    """Convert every (file, split) that is not there yet, with progress.
+
+    Args:
+        config: options of the converter; `out` is the folder.
+        jobs: source files with their split; a scan has the `scan_name` of its file.
+        convert: makes `<out>/<scan_name>.h5` from one file.
+
+    Raises:
+        ValueError: if the folder holds other scans, or two files have one name.
+    """
+    out = Path(config.out)
+    names = [scan_name(path) for path, _ in jobs]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"two source files are called {twice!r}; rename one")
+    start_dataset(out, names)
+    with progress_bar() as progress:
+        task = progress.add_task(f"converting {len(jobs)} scans into {out}", total=len(jobs))
+        for (path, split), name in zip(jobs, names, strict=True):
+            if not is_done(out / f"{name}.h5", scan_recipe(config, split)):
+                convert(path, split)
+            progress.advance(task)
+
+
 def finish_dataset(out: Path, config: object, description: Mapping[str, Any]) -> None:
     """Write the manifest of all scans in `out`, then `metadata.yaml`, which marks it complete.
 
@@ -94,7 +133,7 @@ def finish_dataset(out: Path, config: object, description: Mapping[str, Any]) ->
         }
     _write(out / "manifest.json", json.dumps(manifest, indent=1))
     metadata = {**description, "config": dataclasses.asdict(config)}  # type: ignore[call-overload]
-    _write(out / "metadata.yaml", yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True))
+    _write(out / "metadata.yaml", OmegaConf.to_yaml(OmegaConf.create(metadata)))
 
 
 def sha256(path: Path) -> str:
@@ -109,4 +148,4 @@ def sha256(path: Path) -> str:
 def _write(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     temporary.write_text(text)
-    os.replace(temporary, path)
+    temporary.replace(path)

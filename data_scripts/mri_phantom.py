@@ -89,13 +89,9 @@ class PhantomConfig:
 def main(config: PhantomConfig) -> None:
     """Make the scans that are missing, several at a time, then the metadata."""
     out = Path(config.out)
-    jobs = [
-        (split, index)
-        for split in SPLITS
-        for index in range(getattr(config, f"n_{split}"))
-    ]
+    jobs = [(split, index) for split in SPLITS for index in range(getattr(config, f"n_{split}"))]
     start_dataset(out, [_name(*job) for job in jobs])
-    n_workers = min(config.n_workers or min(os.cpu_count() or 1, 8), len(jobs))
+    n_workers = min(config.n_workers or min(_n_cores(), 8), len(jobs))
     with progress_bar() as progress:
         task = progress.add_task(f"simulating {len(jobs)} scans into {out}", total=len(jobs))
         for _ in _make_all(config, jobs, n_workers):
@@ -103,12 +99,11 @@ def main(config: PhantomConfig) -> None:
     finish_dataset(out, config, _description(config))
 
 
-def _make_all(
-    config: PhantomConfig, jobs: list[tuple[str, int]], n_workers: int
-) -> Iterator[None]:
+def _make_all(config: PhantomConfig, jobs: list[tuple[str, int]], n_workers: int) -> Iterator[None]:
     if n_workers == 1:
         for split, index in jobs:
-            yield make_scan(config, split, index)
+            make_scan(config, split, index)
+            yield
         return
     with ProcessPoolExecutor(n_workers, mp_context=get_context("spawn")) as pool:
         running = [pool.submit(make_scan, config, split, index) for split, index in jobs]
@@ -172,6 +167,11 @@ def _coil_images(
     kspace = fft_centred((maps * signal[:, None]).astype(np.complex64))
     measured = resize_centred(kspace, grid) / np.float32(_FINER)
     return ifft_centred(measured), maps[:, ::_FINER, ::_FINER]
+
+
+def _n_cores() -> int:
+    """Return how many cores this process may use, which can be fewer than there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _name(split: str, index: int) -> str:

@@ -1,4 +1,4 @@
-"""Simulate multi-coil scans from real volumes: open_ms_data brains or your own (mri_simulate.md)."""
+"""Simulate multi-coil scans from volumes: open_ms_data brains or your own (mri_simulate.md)."""
 
 import dataclasses
 import sys
@@ -122,9 +122,7 @@ def assign_splits(config: SimulateConfig, volumes: Sequence[Volume]) -> list[tup
     Raises:
         ValueError: if a prefix names no volume, a volume falls in two splits, or a split is empty.
     """
-    used = [
-        v for v in volumes if not config.contrasts or v.name.endswith(tuple(config.contrasts))
-    ]
+    used = [v for v in volumes if not config.contrasts or v.name.endswith(tuple(config.contrasts))]
     names = ", ".join(v.name for v in volumes)
     jobs = []
     for prefix in (*config.train, *config.valid, *config.test):
@@ -200,8 +198,9 @@ def measured_maps(config: SimulateConfig) -> Complex[np.ndarray, "coils y z"]:
     squares is made one.
     """
     sources = known_sources("mriphysics__alignedSENSE/")
-    (path,) = fetch(sources, config.source_dir if config.source == "open_ms_data" else "",
-                    config.mirror)
+    (path,) = fetch(
+        sources, config.source_dir if config.source == "open_ms_data" else "", config.mirror
+    )
     channels = np.moveaxis(scipy.io.loadmat(path)["S"][:, :, 0, :], -1, 0)
     if config.n_coils > channels.shape[0]:
         raise ValueError(

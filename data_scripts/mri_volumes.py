@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Shaped
@@ -70,9 +71,7 @@ class Volume:
         if self.path.suffix == ".npz":
             with np.load(self.path) as archive:
                 if len(archive.files) != 1:
-                    raise ValueError(
-                        f"{self.path} holds {archive.files}; expected a single array"
-                    )
+                    raise ValueError(f"{self.path} holds {archive.files}; expected a single array")
                 return np.asarray(archive[archive.files[0]])
         return np.asarray(_nibabel().load(self.path).dataobj)
 
@@ -121,15 +120,17 @@ def to_grid(
     """
     n_y, n_z = images.shape[-2:]
     per_y = max(n_y * pixel_mm[0] / grid[0], n_z * pixel_mm[1] / grid[1])
-    padded = (max(round(per_y * grid[0] / pixel_mm[0]), 1),
-              max(round(per_y * grid[1] / pixel_mm[1]), 1))
+    padded = (
+        max(round(per_y * grid[0] / pixel_mm[0]), 1),
+        max(round(per_y * grid[1] / pixel_mm[1]), 1),
+    )
     image = resize_centred(images, padded).astype(np.complex64)
     gain = np.sqrt(np.prod(grid) / np.prod(padded)).astype(np.float32)
     resized = ifft_centred(resize_centred(fft_centred(image), grid)) * gain
     return resized if np.iscomplexobj(images) else resized.real
 
 
-def _nibabel():  # noqa: ANN202 - nibabel is an optional extra and has no stubs
+def _nibabel() -> Any:
     try:
         import nibabel
     except ImportError as error:

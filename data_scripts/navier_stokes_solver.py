@@ -10,6 +10,7 @@ Li et al. 2021, arXiv:2010.08895:
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -108,18 +109,25 @@ class VorticitySolver:
         kx = 2 * math.pi * torch.fft.fftfreq(grid, 1 / grid, dtype=torch.float64)[:, None]
         ky = 2 * math.pi * torch.arange(self.cutoff + 1, dtype=torch.float64)[None, :]
         k2 = kx.square() + ky.square()
-        kept = (kx.abs() < 2 * math.pi * (self.cutoff + 0.5)) & torch.ones_like(ky, dtype=torch.bool)
+        kept = (kx.abs() < 2 * math.pi * (self.cutoff + 0.5)) & torch.ones_like(
+            ky, dtype=torch.bool
+        )
         inverse_k2 = kept / k2.clamp(min=1.0)
         forcing = torch.zeros_like(k2, dtype=torch.complex128)
-        forcing[1, 1] = forcing_amplitude * (1 - 1j) / 2  # sin z + cos z = Re (1 - i) exp(i z)
+        # sin z + cos z = Re (1 - i) exp(i z), and half of that is the conjugate mode's.
+        forcing[1, 1] = torch.tensor(forcing_amplitude * (1 - 1j) / 2, dtype=forcing.dtype)
 
         self.device = torch.device(device)
-        to_solver = {"device": self.device, "dtype": dtype.to_complex()}
+        complex_dtype = dtype.to_complex()
         self._kept = kept.to(self.device)
         self._diffusion = (-viscosity * k2).to(self.device, dtype)
-        self._velocity = torch.stack([1j * ky * inverse_k2, -1j * kx * inverse_k2]).to(**to_solver)
-        self._advection = (torch.stack([kx.square() - ky.square(), kx * ky]) * kept).to(**to_solver)
-        self._forcing = forcing.to(**to_solver)
+        self._velocity = torch.stack([1j * ky * inverse_k2, -1j * kx * inverse_k2]).to(
+            self.device, complex_dtype
+        )
+        self._advection = (torch.stack([kx.square() - ky.square(), kx * ky]) * kept).to(
+            self.device, complex_dtype
+        )
+        self._forcing = forcing.to(self.device, complex_dtype)
         self._forced_acceleration = self.max_speed(self._forcing[None])  # of a fluid at rest
 
     def to_spectrum(self, w: Float[Tensor, "*batch x y"]) -> Complex[Tensor, "*batch x modes"]:
@@ -144,9 +152,7 @@ class VorticitySolver:
         """Return the largest |ux| + |uy| on the grid, in length/time."""
         return self.velocity(w_hat).abs().sum(dim=-3).amax(dim=(-2, -1))
 
-    def tendency(
-        self, w_hat: Complex[Tensor, "batch x modes"]
-    ) -> Complex[Tensor, "batch x modes"]:
+    def tendency(self, w_hat: Complex[Tensor, "batch x modes"]) -> Complex[Tensor, "batch x modes"]:
         """Return N = f - u . grad w without modes beyond the cutoff, in 1/time^2."""
         u = self.velocity(w_hat)
         squares = u.square()
@@ -190,12 +196,12 @@ class VorticitySolver:
         else:
             steps = torch.full((w_hat.shape[0],), n_steps, device=self.device)
         w = self._integrate(w_hat, interval, steps)
-        for _ in range(MAX_HALVINGS + 1):
+        for halvings in range(MAX_HALVINGS + 1):
             courant = self.max_speed(w) * fastest / steps
             failed = ~(courant <= STABLE_COURANT)  # not ">", which is false for NaN
             if not failed.any():
                 return Advanced(w, interval / steps.to(self.dtype))
-            if n_steps is not None:
+            if n_steps is not None or halvings == MAX_HALVINGS:
                 break
             steps[failed] *= 2
             w[failed] = self._integrate(w_hat[failed], interval, steps[failed])
@@ -267,7 +273,7 @@ def record(
 
 
 def initial_vorticity(
-    keys: list[tuple[int, ...]], grid: int, *, amplitude: str = "2020"
+    keys: Sequence[tuple[int, ...]], grid: int, *, amplitude: str = "2020"
 ) -> Complex[Tensor, "batch grid modes"]:
     """Draw Gaussian random fields of zero mean, as coefficients (3) in double precision.
 

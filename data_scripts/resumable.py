@@ -13,7 +13,7 @@ import shutil
 import signal
 import threading
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -76,8 +76,7 @@ def missing_batches(folder: Path, sizes: dict[str, int], batch_size: int) -> lis
         taken = [(batch.start, batch.stop) for batch in done if batch.split == split]
         for begin, end in [*taken, (size, size)]:
             missing += [
-                Batch(split, i, min(i + batch_size, begin))
-                for i in range(start, begin, batch_size)
+                Batch(split, i, min(i + batch_size, begin)) for i in range(start, begin, batch_size)
             ]
             start = end
     return missing
@@ -136,7 +135,7 @@ def compute_batches(
 
 def _results(
     compute: Callable[[Batch], Arrays], todo: list[Batch], n_workers: int
-) -> Iterator[tuple[Batch, Arrays]]:
+) -> Generator[tuple[Batch, Arrays]]:
     """Yield batches as they are finished."""
     if n_workers <= 1:
         for batch in todo:

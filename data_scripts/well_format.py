@@ -6,6 +6,7 @@ with one dataset t0_fields/<field> of shape (trajectory, time, x, y) per file (O
 arXiv:2412.00568), so that The Well's own readers open it.
 """
 
+import io
 import math
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,7 +14,34 @@ from typing import Any
 
 import h5py
 import numpy as np
-import yaml
+from omegaconf import OmegaConf
+
+
+class _RememberingFile(io.FileIO):
+    """File on which writing never fails, but keeps what went wrong.
+
+    The HDF5 library ends the process with a segmentation fault when a full disk keeps it from
+    closing a file. It therefore never hears of it, and the caller asks for `error` instead.
+    """
+
+    error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        left = memoryview(data).cast("B")
+        size = len(left)
+        try:
+            while left and self.error is None:
+                left = left[super().write(left) :]
+        except OSError as error:
+            self.error = error
+        return size
+
+    def truncate(self, size: int | None = None) -> int:
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.error = self.error or error
+            return size or 0
 
 
 class FieldStatistics:
@@ -62,9 +90,12 @@ def write_split(
         dataset_name: goes into the file.
         parameters: numbers of the equation, the same for every trajectory.
         attributes: further root attributes, such as the recipe of the data.
+
+    Raises:
+        OSError: the disk is full or not writable; the file is then useless.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with h5py.File(path, "w") as file:
+    with _RememberingFile(path, "w+") as disk, h5py.File(disk, "w") as file:
         file.attrs["dataset_name"] = dataset_name
         file.attrs["grid_type"] = "cartesian"
         file.attrs["n_spatial_dims"] = 2
@@ -92,12 +123,17 @@ def write_split(
         for batch in trajectories:
             frames[start : start + len(batch)] = batch
             start += len(batch)
-        assert start == shape[0]
+            file.flush()
+            if disk.error is not None:
+                break
+    if disk.error is not None:
+        raise disk.error
+    assert start == shape[0]
 
 
 def write_statistics(path: Path, statistics: FieldStatistics, field: str) -> None:
     """Write stats.yaml, which The Well's readers use to normalise."""
-    path.write_text(yaml.safe_dump(statistics.as_dict(field), sort_keys=False))
+    OmegaConf.save(OmegaConf.create(statistics.as_dict(field)), path)
 
 
 def _write_dimensions(group: h5py.Group, times: np.ndarray, grid: tuple[int, ...]) -> None:

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import scipy.fft
-from jaxtyping import Complex
+from jaxtyping import Complex, Num, Shaped
 
 
 def fft_centred(
-    x: Complex[np.ndarray, "..."], axes: Sequence[int] = (-2, -1)
+    x: Num[np.ndarray, "..."], axes: Sequence[int] = (-2, -1)
 ) -> Complex[np.ndarray, "..."]:
     """Return the transform (1) of an image along `axes`; precision and units are kept."""
     shifted = np.fft.ifftshift(x, axes=axes)
@@ -22,7 +22,7 @@ def fft_centred(
 
 
 def ifft_centred(
-    k: Complex[np.ndarray, "..."], axes: Sequence[int] = (-2, -1)
+    k: Num[np.ndarray, "..."], axes: Sequence[int] = (-2, -1)
 ) -> Complex[np.ndarray, "..."]:
     """Return the inverse (and adjoint) of `fft_centred`, k-space to image."""
     shifted = np.fft.ifftshift(k, axes=axes)
@@ -30,8 +30,8 @@ def ifft_centred(
 
 
 def resize_centred(
-    x: Complex[np.ndarray, "..."], shape: Sequence[int], axes: Sequence[int] = (-2, -1)
-) -> Complex[np.ndarray, "..."]:
+    x: Shaped[np.ndarray, "..."], shape: Sequence[int], axes: Sequence[int] = (-2, -1)
+) -> Shaped[np.ndarray, "..."]:
     """Crop or zero-pad along `axes` so that index n // 2 stays the centre.
 
     Applied to an image it changes the field of view; applied to k-space it changes the resolution,

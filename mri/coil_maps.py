@@ -79,7 +79,7 @@ def estimate_maps(
     temporary = cached.with_suffix(f".{os.getpid()}.part")
     with temporary.open("wb") as file:
         np.save(file, maps)
-    os.replace(temporary, cached)
+    temporary.replace(cached)
     return maps
 
 

@@ -1,18 +1,13 @@
 """Undersampled slices of prepared MRI scans, read from disk one at a time."""
 
-import json
-import subprocess
-import sys
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-import yaml
-from filelock import FileLock
 from jaxtyping import Complex, Float
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -20,6 +15,7 @@ from torch.utils.data import Dataset
 from mri.coil_maps import combine_rss, combine_sense
 from mri.dataset_config import DatasetConfig
 from mri.masks import achieved_acceleration, make_masks, scan_seed
+from mri.preparation import prepare_if_missing
 from mri.schema import (
     SPLITS,
     ScanInfo,
@@ -165,36 +161,15 @@ class SliceDataset(Dataset[tuple[Measurement, Tensor]]):
         if config.mask == "stored":
             name = f"poisson_{float(config.acceleration)}x"
             return {scan_id: _stored_mask(scan, name) for scan_id, scan in self._scans.items()}
-        if self._draws:
-            first = config.mask_seed * config.n_random_masks
-            seeds = [first + i for i in range(config.n_random_masks)]
-            return self._make(seeds) if config.mask == "poisson" else []
+        masks = _make_masks(config, self.grid, _mask_seeds(self._scans, config, self.training))
+        if self.training and config.mask_regime == "random":
+            return masks
         if config.mask_regime == "fixed":
-            one = self._make([config.mask_seed])[0]
-            masks = dict.fromkeys(self._scans, one)
-        else:
-            seeds = [scan_seed(scan_id, config.mask_seed) for scan_id in self._scans]
-            masks = dict(zip(self._scans, self._make(seeds), strict=True))
+            masks *= len(self._scans)
         return {
-            scan_id: mask * self._acquired.get(scan_id, 1.0) for scan_id, mask in masks.items()
+            scan_id: mask * self._acquired.get(scan_id, 1.0)
+            for scan_id, mask in zip(self._scans, masks, strict=True)
         }
-
-    @property
-    def _draws(self) -> bool:
-        return self.training and self.config.mask_regime == "random"
-
-    def _make(self, seeds: Sequence[int]) -> list[Tensor]:
-        config = self.config
-        masks = make_masks(
-            config.mask,
-            self.grid,
-            config.acceleration,
-            seeds,
-            calibration=config.calibration,
-            center_fraction=config.center_fraction,
-            cache_dir=Path(config.mask_cache),
-        )
-        return [torch.from_numpy(mask.astype(np.float32)) for mask in masks]
 
     def _mask(self, index: int) -> Float[Tensor, "ky kz"]:
         scan_id = self._items[index][0].info.scan_id
@@ -202,7 +177,10 @@ class SliceDataset(Dataset[tuple[Measurement, Tensor]]):
             return self._masks[scan_id]
         draw = [self.config.mask_seed, int(self._epoch[0]), index]
         seed = int(np.random.default_rng(draw).integers(2**31))
-        mask = self._masks[seed % len(self._masks)] if self._masks else self._make([seed])[0]
+        if self._masks:
+            mask = self._masks[seed % len(self._masks)]
+        else:
+            (mask,) = _make_masks(self.config, self.grid, [seed])
         return mask * self._acquired.get(scan_id, 1.0)
 
 
@@ -269,6 +247,15 @@ def load_splits(config: DatasetConfig) -> Splits:
             stacklevel=2,
         )
     unseen = replace(config, mask_seed=config.mask_seed + config.test_mask_offset)
+    if config.mask == "poisson":  # all at once: each time a process is started for them
+        seeds = [
+            seed
+            for split, options in (("train", config), ("valid", config), ("test", unseen))
+            for seed in _mask_seeds(
+                [scan.info.scan_id for scan in by_split[split]], options, split == "train"
+            )
+        ]
+        _make_masks(config, scans[0].shape.grid, seeds)
     return Splits(
         train=SliceDataset(by_split["train"], config, n_coils, training=True),
         valid=SliceDataset(by_split["valid"], config, n_coils, training=False),
@@ -276,48 +263,31 @@ def load_splits(config: DatasetConfig) -> Splits:
     )
 
 
-def prepare_if_missing(config: DatasetConfig) -> None:
-    """Run the data script as a child process unless its finished output is there.
-
-    Processes that start together (several ranks, a sweep) wait for the one that came first.
-
-    Raises:
-        ValueError: if there is no script, it fails, or the data was made with other options.
-    """
-    root = Path(config.root)
-    finished = root / "metadata.yaml"
-    if not finished.is_file() and not config.script:
-        raise ValueError(
-            f"no prepared scans in {root} and dataset.script is empty; prepare them with one of "
-            "data_scripts/ (out=FOLDER) or correct dataset.root"
-        )
-    if not finished.is_file():
-        root.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{root}.lock"):
-            if not finished.is_file():
-                _run_script(config, root)
-    made_with = yaml.safe_load(finished.read_text()).get("config", {})
-    for name, value in config.prepare.items():
-        if name in made_with and made_with[name] != value and name not in _PLACES:
-            raise ValueError(
-                f"{root} was prepared with {name}={made_with[name]!r}, but dataset.prepare.{name} "
-                f"is {value!r}; delete the folder or set another dataset.root"
-            )
+def _mask_seeds(scan_ids: Iterable[str], config: DatasetConfig, training: bool) -> list[int]:
+    """Return the seeds of the masks that can be made before the first item is read."""
+    if config.mask_regime == "fixed":
+        return [config.mask_seed]
+    if not training or config.mask_regime == "scan":
+        return [scan_seed(scan_id, config.mask_seed) for scan_id in scan_ids]
+    if config.mask != "poisson":
+        return []
+    first = config.mask_seed * config.n_random_masks
+    return [first + i for i in range(config.n_random_masks)]
 
 
-# options of data scripts that say where things are, not what they are
-_PLACES = ("out", "source_dir", "mirror", "n_workers")
-
-
-def _run_script(config: DatasetConfig, root: Path) -> None:
-    options = [f"{name}={json.dumps(value)}" for name, value in config.prepare.items()]
-    command = ["-m", f"data_scripts.{config.script}", *options, f"out={root}"]
-    if subprocess.run([sys.executable, *command], check=False).returncode:
-        raise ValueError(
-            f"preparing {root} failed, see above; the command was: python {' '.join(command)}"
-        )
-    if not (root / "metadata.yaml").is_file():
-        raise ValueError(f"data_scripts.{config.script} left no metadata.yaml in {root}")
+def _make_masks(
+    config: DatasetConfig, grid: tuple[int, int], seeds: Sequence[int]
+) -> list[Float[Tensor, "ky kz"]]:
+    masks = make_masks(
+        config.mask,
+        grid,
+        config.acceleration,
+        seeds,
+        calibration=config.calibration,
+        center_fraction=config.center_fraction,
+        cache_dir=Path(config.mask_cache),
+    )
+    return [torch.from_numpy(mask.astype(np.float32)) for mask in masks]
 
 
 def _echo_groups(scan: Scan, echoes: str) -> list[tuple[int, ...]]:

@@ -26,7 +26,7 @@ class DatasetConfig:
             `random` (training: another for every item and epoch; validation and test: by name).
         mask_seed: seed of the masks.
         test_mask_offset: added to the mask seed of the test split; not 0: masks unseen in training.
-        n_random_masks: how many Poisson masks the random regime draws from; 1-D masks are unlimited.
+        n_random_masks: Poisson masks that the random regime draws from; 1-D masks are unlimited.
         mask_cache: folder where Poisson masks are kept.
         echoes: `together` (one item has all echoes), `separate` (one item per echo), or the name
             of one echo or contrast.
@@ -75,9 +75,7 @@ class DatasetConfig:
                 raise ValueError(f"dataset.{name} must be at least 1, got {value}")
         for name in ("mask_seed", "test_mask_offset", "train_scan_seed", "calibration"):
             if getattr(self, name) < 0:
-                raise ValueError(
-                    f"dataset.{name} must not be negative, got {getattr(self, name)}"
-                )
+                raise ValueError(f"dataset.{name} must not be negative, got {getattr(self, name)}")
         if self.mask == "stored" and (self.mask_regime == "random" or self.test_mask_offset):
             raise ValueError(
                 "dataset.mask=stored takes the masks of the scans: mask_regime=random and "

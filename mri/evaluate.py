@@ -183,7 +183,7 @@ def _tables(scores: Sequence[Score], preset: Preset) -> list[Table]:
             row += [mean, "" if error is None else error]
         means.append(row)
     columns = [text for metric in METRICS for text in (metric, f"{metric}, error over scans")]
-    singles = [
+    singles: list[list[str | float]] = [
         [s.scan, s.echo, s.method, s.masks, s.acceleration, *(s.values[m] for m in METRICS)]
         for s in scores
     ]

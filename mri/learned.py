@@ -93,12 +93,14 @@ def describe_transforms(model: nn.Module, mask: Float[Tensor, "k_h k_w"]) -> lis
     pairs = list(_pairs(model))
     if not pairs:
         return []
-    name, pair = next(((n, p) for n, p in pairs if p.inverse), pairs[0])
+    pair = next((p for _, p in pairs if p.inverse), pairs[0][1])
     weights = model.weights() if isinstance(model, SenseReconstruction) else torch.ones_like(mask)
     axes = {"x_label": "kz, samples", "y_label": "ky, samples"}
     spread = point_spread(pair, weights * mask)
     start = point_spread(axis_transforms(Fourier, _image_shape(pair), inverse=True), mask)
-    rows = [[d.part, d.axis, d.n, d.distance, d.departure] for d in distances(model)]
+    rows: list[list[str | float]] = [
+        [d.part, d.axis, d.n, d.distance, d.departure] for d in distances(model)
+    ]
     return [
         Picture(
             figure="kspace_weighting",
@@ -109,10 +111,10 @@ def describe_transforms(model: nn.Module, mask: Float[Tensor, "k_h k_w"]) -> lis
         Picture(
             figure="point_spread",
             title="Point-spread function at the centre",
-            image=_decibel(spread),
+            image=_decibel(spread) - FLOOR_DB,
             x_label="width, pixels",
             y_label="height, pixels",
-            unit="dB",
+            unit=f"dB above {FLOOR_DB:g} dB of the peak",
         ),
         *_profiles(spread, start),
         Table(

@@ -14,14 +14,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Shaped
 
 KINDS = ("poisson", "equispaced", "random")
 TOLERANCE = 0.05
-_ATTEMPTS = 8
+# children that are started, and seeds that each tries for one mask
+_ROUNDS, _SEEDS = 3, 6
 
 
-def achieved_acceleration(mask: Bool[np.ndarray, "ky kz"]) -> float:
+def achieved_acceleration(mask: Shaped[np.ndarray, "ky kz"]) -> float:
     """Return n_all / n_sampled.
 
     Raises:
@@ -209,18 +210,18 @@ def poisson_masks(
         for seed in seeds
     }
     cache_dir.mkdir(parents=True, exist_ok=True)
-    for attempt in range(_ATTEMPTS):
+    for round_ in range(_ROUNDS):
         missing = {seed: path for seed, path in paths.items() if not path.is_file()}
         if not missing:
             break
-        _make_in_child(shape, acceleration, calibration, missing, attempt, timeout_s)
+        _make_in_child(shape, acceleration, calibration, missing, round_, timeout_s)
     masks = []
     for seed in seeds:
         if not paths[seed].is_file():
             raise ValueError(
                 f"no Poisson mask of {shape} at {acceleration:g}x with a {calibration} x "
-                f"{calibration} centre was found in {_ATTEMPTS} attempts of {timeout_s:g} s "
-                f"(seed {seed}); use a smaller calibration, another acceleration or mask kind"
+                f"{calibration} centre was found in {_ROUNDS} attempts of {timeout_s:g} s (seed "
+                f"{seed}); use a smaller calibration, another acceleration or mask kind"
             )
         mask = np.load(paths[seed])
         if mask.shape != shape or not _reaches(mask, acceleration, TOLERANCE):
@@ -234,7 +235,7 @@ def _make_in_child(
     acceleration: float,
     calibration: int,
     missing: dict[int, Path],
-    attempt: int,
+    round_: int,
     timeout_s: float,
 ) -> None:
     """Make the missing masks in a child process; whatever it does not manage stays missing."""
@@ -242,7 +243,7 @@ def _make_in_child(
         "shape": shape,
         "acceleration": acceleration,
         "calibration": calibration,
-        "masks": [[seed + 1_000_003 * attempt, str(path)] for seed, path in missing.items()],
+        "masks": {str(path): _seeds(seed, round_) for seed, path in missing.items()},
     }
     child = subprocess.Popen(
         [sys.executable, "-m", "mri.masks", json.dumps(request)],
@@ -260,32 +261,38 @@ def _make_in_child(
         raise ValueError(f"making Poisson masks failed: {complaint.strip().splitlines()[-1:]}")
 
 
+def _seeds(seed: int, round_: int) -> list[int]:
+    """Return the seeds to try for a mask: its own, then others that follow from it."""
+    first = _SEEDS * round_
+    return [(seed + 1_000_003 * attempt) % 2**32 for attempt in range(first, first + _SEEDS)]
+
+
 def _make_from_request(request: str) -> None:
     """Write the Poisson masks that a JSON request asks for; the main of the child process."""
     from sigpy.mri import poisson
 
     asked = json.loads(request)
     shape, acceleration = tuple(asked["shape"]), asked["acceleration"]
-    for seed, name in asked["masks"]:
-        try:
-            mask = poisson(
-                shape,
-                acceleration,
-                calib=(asked["calibration"],) * 2,
-                dtype=np.float32,
-                seed=seed % 2**32,
-                # a tolerance on the acceleration; ours, on the number of samples, is a little wider
-                tol=0.9 * TOLERANCE * acceleration,
-            )
-        except ValueError:
-            continue
-        mask = mask.astype(bool)
-        if not _reaches(mask, acceleration, TOLERANCE):
-            continue
-        temporary = Path(f"{name}.{os.getpid()}.part")
-        with temporary.open("wb") as file:
-            np.save(file, mask)
-        os.replace(temporary, name)
+    for name, seeds in asked["masks"].items():
+        for seed in seeds:
+            try:
+                mask = poisson(
+                    shape,
+                    acceleration,
+                    calib=(asked["calibration"],) * 2,
+                    dtype=np.float32,
+                    seed=seed,
+                    # on the acceleration; ours, on the number of samples, is a little wider
+                    tol=0.9 * TOLERANCE * acceleration,
+                )
+            except ValueError:
+                continue
+            if _reaches(mask > 0, acceleration, TOLERANCE):
+                temporary = Path(f"{name}.{os.getpid()}.part")
+                with temporary.open("wb") as file:
+                    np.save(file, mask > 0)
+                temporary.replace(name)
+                break
 
 
 if __name__ == "__main__":

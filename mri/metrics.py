@@ -1,9 +1,9 @@
 """Image quality of one volume, with every choice named.
 
-How a metric is aggregated moves it by several dB, so nothing is implied here: a `Choice` says on what
-the metric works (`domain`), what one number covers (`unit`), where the peak is taken (`peak`) and
-which window SSIM uses, and a `Preset` collects the choices of a published toolbox. scikit-image
-is the implementation of record for SSIM and for PSNR of magnitudes.
+How a metric is aggregated moves it by several dB, so nothing is implied here: a `Choice` says on
+what the metric works (`domain`), what one number covers (`unit`), where the peak is taken (`peak`)
+and which window SSIM uses, and a `Preset` collects the choices of a published toolbox.
+scikit-image is the implementation of record for SSIM and for PSNR of magnitudes.
 
 A volume is one echo of one scan: (slices, height, width), in the unit of the data.
 

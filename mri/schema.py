@@ -5,7 +5,7 @@
 | `kspace` | complex64 (slices, echoes, coils, ky, kz) | fully sampled, centred, orthonormal |
 | `maps` | complex64 (slices, coils, ky, kz) | coil sensitivities of the image grid |
 | `target` | complex64 (slices, echoes, ky, kz) | image of the fully sampled data |
-| `masks/<name>` | bool or float (ky, kz), optional | `poisson_4.0x`, ..; `acquired` marks what was measured |
+| `masks/<name>` | bool (ky, kz), optional | `poisson_4.0x`, ..; `acquired`: what was measured |
 
 All slices are 2-D problems: a 3-D scan is stored in hybrid space, transformed to image space along
 the readout, which then numbers the slices. Root attributes:
@@ -18,8 +18,11 @@ the readout, which then numbers the slices. Root attributes:
 | `centered`, `norm` | always true and `ortho`: (1) of `mri.centred_fft` |
 | `hybrid_axes` | axes already in image space, for example `x`; empty for a 2-D scan |
 | `scale`, `units` | acquired values = stored values * scale; the unit of what is stored |
-| `target_kind` | `sense` or `rss` of the stored k-space, `ideal` (of the acquisition without its simulated errors), `source` (came with the data) |
+| `target_kind` | `sense` or `rss` of `kspace`, `ideal` (see below) or `source` (came with it) |
 | `details` | JSON: anything else worth keeping |
+
+An `ideal` target is the SENSE combination of what a scanner without the simulated encoding errors
+would have measured.
 
 `scale` is the standard deviation of the target's magnitude over the scan, all echoes together (the
 convention of SKM-TEA), or 1 for a scan without signal. Chunks hold one echo of one slice and carry
@@ -135,16 +138,22 @@ class ScanWriter:
             if kind is not None:
                 self._temporary.unlink(missing_ok=True)
         if kind is None:
-            os.replace(self._temporary, self.path)
+            self._temporary.replace(self.path)
 
     def write(
         self,
         index: int,
-        kspace: Complex[np.ndarray, "echoes coils ky kz"],
-        maps: Complex[np.ndarray, "coils ky kz"],
-        target: Complex[np.ndarray, "echoes ky kz"],
+        kspace: Complex[np.ndarray, "..."],
+        maps: Complex[np.ndarray, "..."],
+        target: Complex[np.ndarray, "..."],
     ) -> None:
         """Store slice `index`, in acquired units.
+
+        Args:
+            index: which slice.
+            kspace: (echoes, coils, ky, kz).
+            maps: (coils, ky, kz).
+            target: (echoes, ky, kz).
 
         Raises:
             ValueError: if a shape is not the one the writer was made for.

@@ -126,10 +126,11 @@ def _target_problems(
     if info.target_kind not in ("sense", "rss"):
         return []
     combined = combine_sense(kspace, maps) if info.target_kind == "sense" else combine_rss(kspace)
-    error = float(np.linalg.norm(combined - target) / max(np.linalg.norm(combined), 1e-30))
+    size = max(float(np.linalg.norm(combined)), 1e-30)
+    error = float(np.linalg.norm(combined - target)) / size
     if error <= 1e-3:
         return []
-    gain = float(np.linalg.norm(combined) / max(np.linalg.norm(target), 1e-30))
+    gain = size / max(float(np.linalg.norm(target)), 1e-30)
     return [
         f"target is not the {info.target_kind} combination of kspace (relative difference "
         f"{error:.2g}, amplitude ratio {gain:.3g}): wrong norm, maps of other coils, or another "

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
+from monarch_core.transforms import matrices_computed_once
 from mri.conjugate_gradient import conjugate_gradient
 from mri.physics import AxisTransforms, Sense, check_measurement, zero_filled
 from mri.tuning import check_candidates
@@ -31,6 +32,9 @@ class SenseReconstruction(nn.Module):
     Raises:
         ValueError: if `weighting` is another word.
     """
+
+    scale: nn.Parameter | None
+    density: nn.Parameter | None
 
     def __init__(self, inverse: AxisTransforms, weighting: str = "none") -> None:
         super().__init__()
@@ -107,6 +111,6 @@ class CgSense(nn.Module):
         """
         check_measurement(kspace, maps, mask, self.transform.shape_out, self.transform.shape_in)
         sense = Sense(maps, mask, self.transform)
-        return conjugate_gradient(
-            sense.normal, sense.adjoint(kspace), self.lamda, self.n_iterations
-        )
+        with matrices_computed_once():
+            b = sense.adjoint(kspace)
+            return conjugate_gradient(sense.normal, b, self.lamda, self.n_iterations)

@@ -42,7 +42,9 @@ class UNet(nn.Module):
         ValueError: if `n_channels` or `n_pools` is below one.
     """
 
-    def __init__(self, n_in: int = 2, n_out: int = 2, n_channels: int = 32, n_pools: int = 4):
+    def __init__(
+        self, n_in: int = 2, n_out: int = 2, n_channels: int = 32, n_pools: int = 4
+    ) -> None:
         super().__init__()
         if n_channels < 1 or n_pools < 1:
             raise ValueError(

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
+from monarch_core.transforms import matrices_computed_once
 from mri.channels import from_channels, to_channels
 from mri.conjugate_gradient import conjugate_gradient
 from mri.physics import (
@@ -53,7 +54,7 @@ class Regulariser(nn.Module):
             layers += [nn.Conv2d(n_in, n_channels, 3, padding=1), nn.ReLU()]
         last = nn.Conv2d(n_channels, 2, 3, padding=1)
         nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
+        nn.init.constant_(last.get_parameter("bias"), 0)
         self.layers = nn.Sequential(*layers, last)
 
     def forward(
@@ -117,6 +118,9 @@ class Unrolled(nn.Module):
             transform (its operator would not be Hermitian).
     """
 
+    steps: nn.Parameter | None
+    log_lamdas: nn.Parameter | None
+
     def __init__(
         self,
         factory: AxisFactory,
@@ -169,22 +173,31 @@ class Unrolled(nn.Module):
         Raises:
             ValueError: if the shapes do not belong together or do not fit the transform.
         """
-        encode = self.encodings[0].encode
-        check_measurement(kspace, maps, mask, encode.shape_out, encode.shape_in)
+        first = self._encoding(0)
+        check_measurement(kspace, maps, mask, first.encode.shape_out, first.encode.shape_in)
         scale = zero_filled_scale(kspace)
         y = mask[:, None, None] * kspace / scale.unsqueeze(-3)
-        x = self.encodings[0].to_image(y, maps, mask)  # (1)
-        for k in range(self.n_cascades):
-            encoding = self.encodings[k % len(self.encodings)]
-            regularise = self.regularisers[k % len(self.regularisers)]
-            sense = Sense(maps, mask, encoding.encode)
-            if self.steps is not None:
-                residual = sense.forward(x) - y
-                x = regularise(x - self.steps[k] * encoding.to_image(residual, maps, mask))  # (2)
-            else:
-                lamda = self.log_lamdas[k].exp()
-                z = regularise(x)
-                x = conjugate_gradient(  # (3)
-                    sense.normal, sense.adjoint(y) + lamda * z, lamda, self.n_iterations, start=z
-                )
+        with matrices_computed_once():
+            x = first.to_image(y, maps, mask)  # (1)
+            for k in range(self.n_cascades):
+                x = self._cascade(k, x, y, maps, mask)
         return scale * x
+
+    def _cascade(self, k: int, x: Tensor, y: Tensor, maps: Tensor, mask: Tensor) -> Tensor:
+        """Return x_{k+1}."""
+        encoding = self._encoding(k)
+        regularise = self.regularisers[k % len(self.regularisers)]
+        sense = Sense(maps, mask, encoding.encode)
+        if self.steps is not None:
+            residual = sense.forward(x) - y
+            return regularise(x - self.steps[k] * encoding.to_image(residual, maps, mask))  # (2)
+        assert self.log_lamdas is not None
+        lamda = self.log_lamdas[k].exp()
+        z = regularise(x)
+        b = sense.adjoint(y) + lamda * z
+        return conjugate_gradient(sense.normal, b, lamda, self.n_iterations, start=z)  # (3)
+
+    def _encoding(self, k: int) -> Encoding:
+        encoding = self.encodings[k % len(self.encodings)]
+        assert isinstance(encoding, Encoding)
+        return encoding

@@ -113,9 +113,7 @@ def load_splits(config: NavierStokesConfig) -> Splits:
     )
 
 
-def _find_splits(
-    config: NavierStokesConfig, source: Path
-) -> dict[str, tuple[Trajectories, slice]]:
+def _find_splits(config: NavierStokesConfig, source: Path) -> dict[str, tuple[Trajectories, slice]]:
     """Return for every split where it is, and which trajectories of that."""
     if is_well_folder(source):
         found = {}
@@ -145,9 +143,7 @@ def _require_trajectories(trajectories: Trajectories, wanted: str, n_wanted: int
         )
 
 
-def _load(
-    config: NavierStokesConfig, trajectories: Trajectories, part: slice
-) -> TrajectoryDataset:
+def _load(config: NavierStokesConfig, trajectories: Trajectories, part: slice) -> TrajectoryDataset:
     _, n_frames, *grid = trajectories.shape
     if config.frames.stop > n_frames:
         raise ValueError(
@@ -158,8 +154,8 @@ def _load(
         )
     if len(grid) != 2 or any(n % config.grid for n in grid):
         raise ValueError(
-            f"{trajectories.path} has fields of shape {tuple(grid)}, which cannot be thinned out to "
-            f"{config.grid} x {config.grid}; set grid to a divisor of the file's"
+            f"{trajectories.path} has fields of shape {tuple(grid)}, which cannot be thinned out "
+            f"to {config.grid} x {config.grid}; set grid to a divisor of the file's"
         )
     frames = trajectories.read(part, config.frames)
     stride_x, stride_y = (n // config.grid for n in grid)

@@ -36,7 +36,7 @@ class NavierStokesConfig:
         n_valid: trajectories to choose by.
         n_test: trajectories to report on.
         n_input_frames: frames the model sees.
-        n_output_frames: frames it predicts.
+        n_output_frames: frames it predicts; 0 becomes every frame left up to `final_time`.
         first_frame: which stored frame is the first input, counted from 0.
         frame_spacing: stored frames from one used frame to the next.
         amplitude: scale of the initial field; "2020" (std 0.27, the published data), "2022"
@@ -76,12 +76,15 @@ class NavierStokesConfig:
 
     def __post_init__(self) -> None:
         """Check values against each other; raises ValueError naming value and remedy."""
-        _require(0 < self.viscosity < math.inf, "viscosity", self.viscosity, "positive, such as 1e-3")
+        _require(
+            0 < self.viscosity < math.inf, "viscosity", self.viscosity, "positive, such as 1e-3"
+        )
         _require(self.record_interval > 0, "record_interval", self.record_interval, "positive")
         _require(self.grid >= 4, "grid", self.grid, "at least 4, such as 32 or 64")
         _require(0 < self.courant <= 2.8, "courant", self.courant, "in (0, 2.8], such as 2")
-        for key in ("n_train", "n_valid", "n_test", "n_input_frames", "n_output_frames"):
+        for key in ("n_train", "n_valid", "n_test", "n_input_frames"):
             _require(getattr(self, key) >= 1, key, getattr(self, key), "at least 1")
+        _require(self.n_output_frames >= 0, "n_output_frames", self.n_output_frames, "at least 0")
         _require(self.frame_spacing >= 1, "frame_spacing", self.frame_spacing, "at least 1")
         _require(self.first_frame >= 0, "first_frame", self.first_frame, "at least 0")
         _require(self.seed >= 0, "seed", self.seed, "at least 0")
@@ -96,13 +99,15 @@ class NavierStokesConfig:
             _require(getattr(self, key) in allowed, key, getattr(self, key), f"one of {allowed}")
         if self.path is None:
             self._check_generated()
+        if self.n_output_frames == 0:
+            self.n_output_frames = self._frames_left()
 
     def _check_generated(self) -> None:
         solver_grid = self.resolved_solver_grid
         if solver_grid % self.grid:
             raise ValueError(
-                f"solver_grid must be a multiple of grid, got solver_grid={solver_grid} and "
-                f"grid={self.grid}; use solver_grid={self.grid * math.ceil(solver_grid / self.grid)}"
+                f"solver_grid must be a multiple of grid, got solver_grid={solver_grid} and grid="
+                f"{self.grid}; use solver_grid={self.grid * math.ceil(solver_grid / self.grid)}"
             )
         records = self.horizon / self.record_interval
         if abs(records - round(records)) > 1e-6 * records or round(records) < 1:
@@ -110,6 +115,16 @@ class NavierStokesConfig:
                 f"final_time must be a multiple of record_interval, got {self.horizon:g} and "
                 f"{self.record_interval:g}"
             )
+
+    def _frames_left(self) -> int:
+        n_used = (self.n_records - 1 - self.first_frame) // self.frame_spacing + 1
+        if n_used <= self.n_input_frames:
+            raise ValueError(
+                f"n_output_frames=0 asks for every frame after the {self.n_input_frames} inputs, "
+                f"but there is none up to final_time={self.horizon:g}; lower n_input_frames, "
+                "frame_spacing or first_frame, or raise final_time"
+            )
+        return n_used - self.n_input_frames
 
     def check_frames(self) -> None:
         """Raise ValueError unless the frames to use are among those a generated file holds."""

@@ -115,7 +115,7 @@ def _figures(prediction: Tensor, truth: Tensor, splits: Splits) -> list[Artifact
             title="Error over the roll-out",
             x_label="time",
             y_label="relative L2 error of the frame",
-            x=torch.tensor(times).numpy(),
+            x=torch.tensor(times, dtype=torch.float64).numpy(),
             y=relative_l2_per_step(prediction, truth).numpy(),
         ),
         *(
@@ -124,7 +124,7 @@ def _figures(prediction: Tensor, truth: Tensor, splits: Splits) -> list[Artifact
                 title="Spectrum of the vorticity, mean over the roll-out and the test split",
                 x_label="wavenumber |k|, cycles per box",
                 y_label="mean square vorticity",
-                x=torch.arange(1, len(spectrum) + 1).numpy(),
+                x=torch.arange(1.0, len(spectrum) + 1).numpy(),
                 y=spectrum.numpy(),
                 line="truth" if line == "truth" else "",
                 x_scale="log",

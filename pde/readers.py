@@ -66,14 +66,15 @@ class Trajectories:
             values = np.ascontiguousarray(self.load(trajectories, frames), dtype=np.float32)
         except _MATLAB_ERRORS as error:
             raise _damaged(self.path, error) from error
-        finite = np.isfinite(values).reshape(*values.shape[:2], -1).all(axis=-1)
+        finite = np.isfinite(values).all(axis=tuple(range(2, values.ndim)))
         if not finite.all():
-            trajectory, frame = np.argwhere(~finite)[0]
+            bad = np.argwhere(~finite)
+            trajectory, frame = bad[0]
             number = range(self.shape[0])[trajectories][trajectory]
             time = self.times[frames][frame]
             raise ValueError(
                 f"{self.path} holds NaN or infinity, first in trajectory {number} at time "
-                f"{time:g}; {(~finite).any(axis=1).sum()} of {len(values)} trajectories are "
+                f"{time:g}; {len(np.unique(bad[:, 0]))} of {len(values)} trajectories are "
                 "affected. Remove them or make the file again"
             )
         return values
@@ -101,7 +102,9 @@ def open_trajectories(path: str | Path) -> Trajectories:
     if path.is_dir():
         return _open_well_folder(path)
     if not path.is_file():
-        raise ValueError(f"{path} does not exist; check the path (relative ones start at {Path.cwd()})")
+        raise ValueError(
+            f"{path} does not exist; check the path (relative ones start at {Path.cwd()})"
+        )
     with path.open("rb") as file:
         header = file.read(128)
     if h5py.is_hdf5(path):
@@ -125,7 +128,8 @@ def is_well_folder(path: Path) -> bool:
 
 def _damaged(path: Path, error: Exception) -> ValueError:
     return ValueError(
-        f"{path} is truncated or damaged ({' '.join(str(error).split())}); download or make it again"
+        f"{path} is truncated or damaged ({' '.join(str(error).split())}); "
+        "download or make it again"
     )
 
 
@@ -235,7 +239,9 @@ def _open_pdebench_2d(path: Path, file: h5py.File, groups: list[str]) -> Traject
 
     def load(trajectories: slice, frames: slice) -> np.ndarray:
         with h5py.File(path) as opened:
-            return np.stack([opened[group]["data"][frames, ..., 0] for group in groups[trajectories]])
+            return np.stack(
+                [opened[group]["data"][frames, ..., 0] for group in groups[trajectories]]
+            )
 
     return Trajectories(path, "PDEBench 2-D", (len(groups), *shape[:3]), times, load)
 

@@ -242,7 +242,7 @@ def load_artifacts(run_dir: Path) -> list[Artifact]:
         raise FileNotFoundError(f"{path} does not exist; evaluate the run again to write it")
     damage = (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             metadata = json.loads(arrays[_METADATA].tobytes())
             if metadata["format"] != _FORMAT:
                 raise ValueError(f"format {metadata['format']}, this version reads {_FORMAT}")
@@ -259,6 +259,8 @@ def _restore(index: int, entry: dict[str, Any], arrays: Mapping[str, np.ndarray]
     names = values.pop("extras", None)
     if names is not None:
         values["extras"] = {name: arrays[f"{index}.extras.{i}"] for i, name in enumerate(names)}
+    if values.get("zoom") is not None:
+        values["zoom"] = tuple(values["zoom"])
     for item in fields(kind):
         if f"{index}.{item.name}" in arrays:
             values[item.name] = arrays[f"{index}.{item.name}"]

@@ -64,7 +64,7 @@ class FitConfig:
         self._require(
             "n_threads",
             self.n_threads is None or self.n_threads >= 1,
-            "null, or a number from 1 up",
+            "null or a whole number from 1 up",
         )
         for key in ("learning_rate", "transform_learning_rate", "step_factor"):
             value = getattr(self, key)

@@ -10,6 +10,12 @@ from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments import (
+    ClusterEnvironment,
+    LightningEnvironment,
+    SLURMEnvironment,
+    TorchElasticEnvironment,
+)
 
 from monarch_core.experiment.config import FitConfig
 
@@ -92,9 +98,17 @@ def make_fabric(config: FitConfig) -> Fabric:
         strategy="ddp" if group.n > 1 else "auto",
         devices=group.n_local,
         num_nodes=group.n // group.n_local,
+        plugins=_environment(),  # named, since Fabric takes any Slurm allocation for its own
     )
     fabric.launch()
     return fabric
+
+
+def _environment() -> ClusterEnvironment:
+    if processes().n == 1:
+        return LightningEnvironment()
+    is_torchrun = "TORCHELASTIC_RUN_ID" in os.environ
+    return TorchElasticEnvironment() if is_torchrun else SLURMEnvironment()
 
 
 def usable_cores() -> int:

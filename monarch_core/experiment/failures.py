@@ -36,9 +36,9 @@ def user_errors(job: Job) -> Job:
     A ValueError or OSError inside the job prints its message without a traceback. A single run
     then exits with 1; a sweep goes on with its next job and exits with 1 in the end. An interrupt
     says how to go on, ends a sweep too, and exits with 130. Any other exception is a defect and
-    passes through. Each of them leaves its traceback in `failure.txt` in the run folder, and a
-    job that succeeds removes that file. With HYDRA_FULL_ERROR=1, or when hydra is not at work,
-    everything passes through.
+    passes through. Each of them leaves its traceback in `failure.txt` in the run folder (unless
+    the run was finished before), and a job that succeeds removes that file. With
+    HYDRA_FULL_ERROR=1, or when hydra is not at work, everything passes through.
     """
 
     @functools.wraps(job)
@@ -54,10 +54,11 @@ def user_errors(job: Job) -> Job:
             failure = _record_failure(folder)
             if os.environ.get("HYDRA_FULL_ERROR") == "1" or not HydraConfig.initialized():
                 raise
-            message = " ".join(str(error).split()) or type(error).__name__
-            _tell(f"Error: {message}{f' (details: {failure})' if failure else ''}")
+            details = f"details: {failure}" if failure else "HYDRA_FULL_ERROR=1 shows the details"
+            message = f"{' '.join(str(error).split()) or type(error).__name__} ({details})"
+            _tell(f"Error: {message}")
             if HydraConfig.get().mode == RunMode.MULTIRUN:
-                raise JobFailedError(f"{message} (details: {failure})") from None
+                raise JobFailedError(message) from None
             sys.exit(1)
         except Exception:
             _record_failure(folder)
@@ -80,10 +81,13 @@ def run_folder(raw: DictConfig) -> Path | None:
 
 
 def _record_failure(folder: Path | None) -> Path | None:
-    """Write the traceback of the current exception; never hide that exception by another."""
+    """Write the traceback of the current exception; never hide that exception by another.
+
+    A finished run is not marked as failed by a later command that goes wrong.
+    """
     if folder is None or not folder.is_dir() or processes().rank > 0:
         return None
-    if folder.resolve() == Path.cwd():  # a script without a run folder of its own
+    if folder.resolve() == Path.cwd() or (folder / "results.json").exists():
         return None
     with contextlib.suppress(OSError):
         write_text(folder / FAILURE_FILE, traceback.format_exc())

@@ -92,7 +92,7 @@ def fit(
     if fabric.global_rank > 0:  # random layers draw differently in each process
         torch.manual_seed(mix_seed(seed, state.epoch, fabric.global_rank))
     runner = EpochRunner(fabric, fabric.setup_module(model), loss, metric or loss, config)
-    console = Console(stderr=True, quiet=not fabric.is_global_zero)
+    console = Console(stderr=True) if fabric.is_global_zero else None
     with show_progress(
         config.epochs, len(train_loader), first_epoch=state.epoch + 1, console=console
     ) as display:
@@ -163,14 +163,7 @@ def _finish_epoch(
     if record["valid_error"] < state.best_error or state.epoch == 1:
         save_weights(run_dir / WEIGHTS_FILE, state.model)
     state.best_error = min(state.best_error, record["valid_error"])
-    append_epoch(
-        run_dir,
-        {
-            **record,
-            "peak_memory_bytes": peak_memory_bytes(fabric.device),
-            "device": describe_device(fabric.device),
-        },
-    )
+    append_epoch(run_dir, {**record, **_cost(fabric)})
     if state.epoch % config.checkpoint_every == 0 or state.epoch == config.epochs:
         save_checkpoint(run_dir / CHECKPOINT_FILE, state.to_dict())
 
@@ -191,21 +184,22 @@ def _keep_untrained(
         run_dir.mkdir(parents=True, exist_ok=True)
         truncate_log(run_dir, last_epoch=-1)
         save_weights(run_dir / WEIGHTS_FILE, model)
-        append_epoch(
-            run_dir,
-            {
-                "epoch": 0,
-                "train_loss": None,
-                "valid_error": valid_error,
-                "learning_rate": config.learning_rate,
-                "transform_learning_rate": config.transform_learning_rate,
-                "seconds": 0.0,
-                "valid_seconds": valid_seconds,
-                "peak_memory_bytes": peak_memory_bytes(fabric.device),
-                "device": describe_device(fabric.device),
-            },
-        )
+        record = {
+            "epoch": 0,
+            "train_loss": None,
+            "valid_error": valid_error,
+            "learning_rate": config.learning_rate,
+            "transform_learning_rate": config.transform_learning_rate,
+            "seconds": 0.0,
+            "valid_seconds": valid_seconds,
+        }
+        append_epoch(run_dir, {**record, **_cost(fabric)})
     fabric.barrier()
+
+
+def _cost(fabric: Fabric) -> dict[str, Any]:
+    device = fabric.device
+    return {"peak_memory_bytes": peak_memory_bytes(device), "device": describe_device(device)}
 
 
 def _abort(state: TrainingState, fabric: Fabric, run_dir: Path, error: NonFiniteLossError) -> str:

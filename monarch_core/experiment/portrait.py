@@ -27,9 +27,7 @@ def portray_transforms(model: nn.Module, start: nn.Module) -> list[Artifact]:
     }
     if not learned:
         return []
-    distances = {
-        name: ((A - A_0).norm() / A_0.norm()).item() for name, (A, A_0) in learned.items()
-    }
+    distances = {name: ((A - A_0).norm() / A_0.norm()).item() for name, (A, A_0) in learned.items()}
     rows: list[list[str | float]] = [[name, distance] for name, distance in distances.items()]
     farthest = max(distances, key=lambda name: distances[name])
     return [
@@ -54,7 +52,7 @@ def _first_head(transform: nn.Module) -> Tensor:
 
 def _rows_in_space(name: str, A: Tensor, A_0: Tensor) -> list[Curve]:
     moved = int((A - A_0).norm(dim=1).argmax())
-    x = torch.arange(A.shape[1]).numpy()
+    x = torch.arange(float(A.shape[1])).numpy()
     return [
         Curve(
             figure="transform_row",

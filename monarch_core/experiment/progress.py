@@ -29,7 +29,7 @@ class Display(Protocol):
 
 @contextmanager
 def show_progress(
-    n_epochs: int, steps_per_epoch: int, *, first_epoch: int, console: Console
+    n_epochs: int, steps_per_epoch: int, *, first_epoch: int, console: Console | None
 ) -> Iterator[Display]:
     """Show a bar on a terminal; elsewhere log a line per epoch, at most every few seconds.
 
@@ -37,8 +37,11 @@ def show_progress(
         n_epochs: epochs of the whole run.
         steps_per_epoch: optimiser steps in one epoch.
         first_epoch: the epoch the loop starts with, counted from one.
-        console: where the bar goes.
+        console: where the bar goes; None shows nothing.
     """
+    if console is None:
+        yield _Nothing()
+        return
     if not console.is_terminal:
         yield _Lines(n_epochs, first_epoch)
         return
@@ -72,6 +75,14 @@ class _Bar:
         self.progress.update(self.task, loss=train_loss, error=valid_error)
 
 
+class _Nothing:
+    def step(self, epoch: int, train_loss: float) -> None:
+        pass
+
+    def epoch(self, epoch: int, train_loss: float, valid_error: float) -> None:
+        pass
+
+
 class _Lines:
     def __init__(self, n_epochs: int, first_epoch: int) -> None:
         self.n_epochs = n_epochs
@@ -80,7 +91,7 @@ class _Lines:
         self.last_line = float("-inf")
 
     def step(self, epoch: int, train_loss: float) -> None:
-        pass
+        pass  # an epoch is the shortest thing worth a line
 
     def epoch(self, epoch: int, train_loss: float, valid_error: float) -> None:
         now = time.monotonic()

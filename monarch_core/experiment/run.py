@@ -47,6 +47,7 @@ def start_run(raw: DictConfig, schema: type[T]) -> tuple[T, Path]:
     if run_dir is None:
         raise ValueError("no run folder was given; add run_dir=FOLDER to the config")
     if raw.get("resume"):
+        _leave_folder_of_hydra(run_dir)
         _refuse_other_overrides()
         config = load_config(run_dir, schema)
     else:
@@ -54,14 +55,14 @@ def start_run(raw: DictConfig, schema: type[T]) -> tuple[T, Path]:
     fit_config = getattr(config, "fit", None)
     seed_everything(config.seed)  # type: ignore[attr-defined]
     torch.set_num_threads(_n_threads(fit_config))
-    if processes().n > 1:
-        assert isinstance(fit_config, FitConfig), "several processes need a field `fit`"
-        run_dir = make_fabric(fit_config).broadcast(run_dir)
     if processes().rank == 0 and not raw.get("resume"):
         _refuse_other_run(run_dir)
         run_dir.mkdir(parents=True, exist_ok=True)
         remove_leftovers(run_dir)
         save_config(run_dir, config)
+    if processes().n > 1:
+        assert isinstance(fit_config, FitConfig), "several processes need a field `fit`"
+        run_dir = make_fabric(fit_config).broadcast(run_dir)
     _leave_folder_of_hydra(run_dir)
     log.info("run folder: %s", run_dir)
     return config, run_dir
@@ -129,7 +130,7 @@ def _leave_folder_of_hydra(run_dir: Path) -> None:
     if not HydraConfig.initialized():
         return
     own = Path(HydraConfig.get().runtime.output_dir)
-    if own.resolve() == run_dir.resolve():
+    if own.resolve() == run_dir.resolve() or not run_dir.is_dir():
         return
     rank = processes().rank
     for handler in logging.getLogger().handlers:

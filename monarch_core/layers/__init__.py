@@ -1,5 +1,6 @@
 """Layers that hold linear transforms: drop-ins for those of torch and neuralop."""
 
+from monarch_core.layers.linear import MonarchLinear
 from monarch_core.layers.spectral_conv import MonarchSpectralConv, neuralop_spectral_conv
 
-__all__ = ["MonarchSpectralConv", "neuralop_spectral_conv"]
+__all__ = ["MonarchLinear", "MonarchSpectralConv", "neuralop_spectral_conv"]

@@ -161,7 +161,9 @@ class MonarchSpectralConv(BaseSpectralConv):
         out_grid = self._out_grid(grid, output_shape)
         slices, signs = self._current_modes(grid, out_grid)
         X_re, X_im = self._analyse(x, slices)
-        Y_re, Y_im = self._mix(X_re, X_im, self.mode_weight[tuple(slices)])
+        whole = all(kept == slice(None) for kept in slices)
+        W = self.mode_weight if whole else self.mode_weight[tuple(slices)]
+        Y_re, Y_im = self._mix(X_re, X_im, W)
         v = self._synthesise(Y_re, Y_im, grid, out_grid, slices, signs)
         return v if self.bias is None else v + self.bias
 
@@ -183,8 +185,9 @@ class MonarchSpectralConv(BaseSpectralConv):
             room = min(n, n_out) // 2 + 1 if last else min(n, n_out)
             count = min(self.n_modes[d], self.max_n_modes[d], room)
             start = 0 if last else self.max_n_modes[d] // 2 - count // 2
-            slices.append(slice(start, start + count))
-        f = torch.arange(slices[-1].stop, device=self.mode_weight.device)
+            whole = count == self.max_n_modes[d]
+            slices.append(slice(None) if whole else slice(start, start + count))
+        f = torch.arange(count, device=self.mode_weight.device)
         once = (f == 0) | (2 * f == out_grid[-1])
         return slices, torch.where(once, 1.0, 2.0).to(self.mode_weight.dtype)
 
@@ -195,7 +198,8 @@ class MonarchSpectralConv(BaseSpectralConv):
         matrices = []
         for transform, n, kept in zip(transforms, grid, slices, strict=True):
             matrix = transform.matrix()
-            matrix = matrix[..., kept] if inverse else matrix[:, :, kept]
+            if kept != slice(None):
+                matrix = matrix[..., kept] if inverse else matrix[:, :, kept]
             if n != transform.n:
                 D = interpolation_matrix(transform.n, n).to(matrix)
                 matrix = D @ matrix if inverse else (transform.n / n) * matrix @ D.mT
@@ -260,9 +264,10 @@ def _analyse(x: Tensor, matrices: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         Z = A.flatten(0, 1) @ X.reshape(-1, n).mT
         Z = Z.unflatten(0, (2, -1)).unflatten(-1, rest)  # part of A, f, part of X, ...
         if len(X) == 1:
-            X_re, X_im = Z[:, :, 0].unbind()
+            X_re, X_im = Z.squeeze(2).unbind()
         else:
-            X_re, X_im = Z[0, :, 0] - Z[1, :, 1], Z[1, :, 0] + Z[0, :, 1]
+            (re_re, re_im), (im_re, im_im) = (part.unbind(1) for part in Z.unbind())
+            X_re, X_im = re_re - im_im, re_im + im_re
         X = torch.stack((X_re, X_im)) if len(rest) > 3 else X
     return X_re, X_im
 

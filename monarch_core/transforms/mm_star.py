@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Complex, Num
+from jaxtyping import Num
 from torch import Tensor
 
 from monarch_core.transforms.monarch import check_block_sizes
 from monarch_core.transforms.multiply import monarch_adjoint, monarch_dense, monarch_multiply
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class MMStar:
     """The matrix M1 M2^H, with M1 = (L1, R1) and M2 = (L2, R2) in the order of `monarch_multiply`.
 

@@ -71,7 +71,7 @@ class Monarch(LinearTransform):
         norm: str = "ortho",
         centered: bool = False,
         modes: Sequence[int] | None = None,
-        block_sizes: tuple[int, int] | None = None,
+        block_sizes: Sequence[int] | None = None,
         heads: int = 1,
         rank: int | None = None,
         frozen: bool = False,
@@ -192,7 +192,7 @@ class Monarch(LinearTransform):
         return torch.cat(y, dim=-2)[..., order]
 
 
-def check_block_sizes(n: int, block_sizes: tuple[int, int] | None) -> tuple[int, int]:
+def check_block_sizes(n: int, block_sizes: Sequence[int] | None) -> tuple[int, int]:
     """Return (p, q) with p q = n: the given ones if they fit, else the most balanced, p <= q."""
     divisors = [d for d in range(1, n + 1) if n % d == 0]
     if block_sizes is None:

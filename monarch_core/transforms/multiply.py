@@ -137,8 +137,7 @@ def _check_vectors(name: str, x: Tensor, n: int, reason: str) -> None:
     """Raise ValueError when the last axis of x is not n long."""
     if x.ndim == 0 or x.shape[-1] != n:
         raise ValueError(
-            f"{name} has shape {tuple(x.shape)} but {reason}; "
-            f"make the last axis of {name} {n} long"
+            f"{name} has shape {tuple(x.shape)} but {reason}; make the last axis of {name} {n} long"
         )
 
 

@@ -153,15 +153,15 @@ def test_scale_is_the_root_mean_square_of_the_zero_filled_image():
 @pytest.mark.parametrize(
     ("shapes", "message"),
     [
-        (dict(kspace=(2, 1, 3, 6, 8)), r"k-space has height x width 6 x 8.*built for 6 x 9; crop"),
-        (dict(maps=(2, 3, 9, 6)), r"coil maps has height x width 9 x 6.*one model serves one grid"),
-        (dict(mask=(2, 6, 6)), r"the mask has height x width 6 x 6"),
-        (dict(maps=(2, 4, 6, 9)), r"k-space has 3 coils and the maps have 4"),
-        (dict(mask=(1, 6, 9)), r"batch axes disagree: k-space \(2, 1, 3, 6, 9\)"),
+        ({"kspace": (2, 1, 3, 6, 8)}, r"k-space has height x width 6 x 8.*built for 6 x 9; crop"),
+        ({"maps": (2, 3, 9, 6)}, r"coil maps has height x width 9 x 6.*one model serves one grid"),
+        ({"mask": (2, 6, 6)}, r"the mask has height x width 6 x 6"),
+        ({"maps": (2, 4, 6, 9)}, r"k-space has 3 coils and the maps have 4"),
+        ({"mask": (1, 6, 9)}, r"batch axes disagree: k-space \(2, 1, 3, 6, 9\)"),
     ],
 )
 def test_shapes_that_do_not_belong_together_are_named(shapes, message):
-    all_shapes = dict(kspace=(2, 1, 3, 6, 9), maps=(2, 3, 6, 9), mask=(2, 6, 9)) | shapes
+    all_shapes = {"kspace": (2, 1, 3, 6, 9), "maps": (2, 3, 6, 9), "mask": (2, 6, 9)} | shapes
     with pytest.raises(ValueError, match=message):
         check_measurement(*(torch.zeros(s) for s in all_shapes.values()), (6, 9), (6, 9))
 
@@ -252,7 +252,7 @@ def test_solver_rejects_values_that_make_no_sense():
     b = torch.ones(2, 2, dtype=torch.complex64)
     with pytest.raises(ValueError, match="n_iterations must be at least 1, got 0"):
         conjugate_gradient(lambda x: x, b, 0.1, 0)
-    with pytest.raises(ValueError, match="lamda must not be negative, got -0.1"):
+    with pytest.raises(ValueError, match=r"lamda must not be negative, got -0\.1"):
         conjugate_gradient(lambda x: x, b, -0.1, 3)
 
 

@@ -83,7 +83,7 @@ def test_a_full_disk_at_the_last_moment_leaves_the_old_file(tmp_path, monkeypatc
 
     target = os if call == "fsync" else Path
     monkeypatch.setattr(target, call, no_space)
-    with pytest.raises(OSError, match="No space left on device; .* MB are free"):
+    with pytest.raises(OSError, match=r"No space left on device; .* MB are free"):
         save_checkpoint(path, {"x": 2})
     assert load_checkpoint(path)["x"] == 1
     assert len(list(tmp_path.iterdir())) == 1

@@ -1,0 +1,212 @@
+"""Convert Cartesian ISMRMRD files that you have, for example of mridata.org (ismrmrd.md)."""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+from jaxtyping import Bool, Complex
+
+from data_scripts.ismrmrd_header import Header, parse_header
+from data_scripts.mri_cli import run_script
+from data_scripts.mri_convert import ConvertConfig, find_scans, write_converted
+from data_scripts.mri_output import convert_all, finish_dataset, scan_name, scan_recipe
+from mri.centred_fft import ifft_centred
+from mri.coil_maps import noise_covariance, remove_readout_oversampling, whiten
+from mri.schema import ScanInfo, ScanShape
+
+_HELP = (
+    "give ISMRMRD files: python -m data_scripts.ismrmrd train=[a.h5,b.h5] valid=[c.h5] "
+    "test=[d.h5]. Open ones: http://mridata.org, data set 'Stanford Fullysampled 3D FSE Knees' "
+    "(20 scans, 8 coils, about 1.7 GB each)"
+)
+# bits of the acquisition flags, counted from one in the standard
+_NOISE, _CALIBRATION, _CALIBRATION_AND_IMAGING, _REVERSE = 19, 20, 21, 22
+_NOT_IMAGING = (_NOISE, _CALIBRATION, 23, 24, 26, 27, 28, 29, 30, 31)
+_BLOCK = 512
+
+
+@dataclass
+class IsmrmrdConfig(ConvertConfig):
+    """Fully sampled Cartesian scans, 3-D or 2-D multi-slice.
+
+    Attributes:
+        out: folder to make.
+        train: files or folders.
+        valid: files or folders.
+        test: files or folders; empty: every second file of valid.
+        max_scans: scans per split, 0 for all.
+        group: HDF5 group of the measurement.
+        whiten: decorrelate the coils with the noise scan, where the file has one.
+        licence: licence of the data.
+        maps: espirit or jsense.
+        calibration: side of the calibration square for the maps, in samples.
+        kernel: kernel width of the maps, in samples.
+        target: sense or rss.
+    """
+
+    out: str = "data/ismrmrd"
+    group: str = "dataset"
+    whiten: bool = True
+    licence: str = "not stated"
+
+
+def main(config: IsmrmrdConfig) -> None:
+    """Convert the files, then write the metadata."""
+    jobs = find_scans(config, ".h5", lambda path: path.stem, _HELP)
+    convert_all(config, jobs, lambda path, split: convert(config, path, split))
+    finish_dataset(
+        Path(config.out),
+        config,
+        {
+            "name": Path(config.out).name,
+            "equation": "y_c = F S_c x + n_c, measured",
+            "units": "noise standard deviations where whitened, divided by each scan's scale",
+            "source": "ISMRMRD files",
+            "licence": config.licence,
+        },
+    )
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What an ISMRMRD file holds, sorted.
+
+    Attributes:
+        kspace: (slices, contrasts, coils, x, y, z) in scanner units, centred, zero where nothing
+            was measured; x is the readout with its oversampling.
+        sampled: (y, z), where lines were measured.
+        noise: (coils, samples) of the noise scan, without samples when there was none.
+        header: sizes and counters.
+    """
+
+    kspace: Complex[np.ndarray, "slices contrasts coils x y z"]
+    sampled: Bool[np.ndarray, "y z"]
+    noise: Complex[np.ndarray, "coils samples"]
+    header: Header
+
+
+def convert(config: IsmrmrdConfig, path: Path, split: str) -> None:
+    """Convert one file: whiten, remove the readout oversampling, go to hybrid space if 3-D."""
+    measured = read_measurement(path, config.group)
+    kspace = measured.kspace
+    whitened = config.whiten and measured.noise.size > 0
+    if whitened:
+        flat = kspace.reshape(*kspace.shape[:3], kspace.shape[3], -1)
+        kspace = whiten(flat, noise_covariance(measured.noise)).reshape(kspace.shape)
+    n_keep = min(measured.header.reconstructed[0], kspace.shape[3])
+    kspace = remove_readout_oversampling(kspace, n_keep, axis=3)
+    three_dimensional = kspace.shape[-1] > 1
+    if three_dimensional:
+        if kspace.shape[0] > 1:
+            raise ValueError(f"{path} has several 3-D slabs; convert one of them at a time")
+        kspace = np.moveaxis(ifft_centred(kspace[0], (-3,)), -3, 0)
+        acquired = measured.sampled
+    else:
+        kspace = kspace[..., 0]
+        acquired = np.broadcast_to(measured.sampled[:, 0], kspace.shape[-2:]).copy()
+    n_slices, n_echoes, n_coils, *grid = kspace.shape
+    info = ScanInfo(
+        scan_id=scan_name(path),
+        split=split,
+        source=f"ISMRMRD file {path.name}",
+        licence=config.licence,
+        echo_names=tuple(f"echo{i + 1}" for i in range(n_echoes)),
+        hybrid_axes="x" if three_dimensional else "",
+        target_kind=config.target,
+        details={"recipe": scan_recipe(config, split), "whitened": whitened},
+    )
+    shape = ScanShape(n_slices, n_echoes, n_coils, (grid[0], grid[1]))
+    write_converted(config, info, shape, kspace.astype(np.complex64), acquired=acquired)
+
+
+def read_measurement(path: Path, group: str = "dataset") -> Measurement:
+    """Read an ISMRMRD file and sort its lines into a grid; repeated lines are averaged.
+
+    The counters are centred by the header: line i lands at i - center + n // 2. Reversed readouts
+    are turned; noise, calibration, navigator and similar lines are left out; of several
+    repetitions the first is taken.
+
+    Raises:
+        ValueError: if the layout is not ISMRMRD, the trajectory is not Cartesian, or lines do not
+            fit the header.
+    """
+    with h5py.File(path, "r") as file:
+        if group not in file or not {"xml", "data"} <= set(file[group]):
+            raise ValueError(f"{path} has no ISMRMRD group {group!r} with xml and data")
+        xml, data = file[group]["xml"][()], file[group]["data"]
+        header = parse_header(np.asarray(xml).ravel()[0], path)
+        if header.trajectory != "cartesian":
+            raise ValueError(f"{path}: the trajectory is {header.trajectory}; only cartesian works")
+        heads = data["head"]
+        if len(heads) == 0:
+            raise ValueError(f"{path} has no acquisitions")
+        imaging = _is_imaging(heads)
+        if not imaging.any():
+            raise ValueError(f"{path} holds no imaging lines")
+        idx = heads["idx"]
+        n_slices = int(idx["slice"][imaging].max()) + 1
+        n_contrasts = int(idx["contrast"][imaging].max()) + 1
+        n_coils = int(heads["active_channels"][imaging][0])
+        n_x, n_y, n_z = header.encoded
+        kspace = np.zeros((n_slices, n_contrasts, n_y, n_z, n_coils, n_x), np.complex64)
+        counts = np.zeros(kspace.shape[:4], int)
+        noise = []
+        for number, line in _lines(data, heads):
+            head = heads[number]
+            if _has_flag(head["flags"], _NOISE):
+                noise.append(line)
+            if not imaging[number]:
+                continue
+            y = int(idx["kspace_encode_step_1"][number]) - header.step_1.center + n_y // 2
+            z = int(idx["kspace_encode_step_2"][number]) - header.step_2.center + n_z // 2
+            line = line[:, int(head["discard_pre"]) : line.shape[1] - int(head["discard_post"])]
+            centre = int(head["center_sample"]) - int(head["discard_pre"])
+            if _has_flag(head["flags"], _REVERSE):
+                line, centre = line[:, ::-1], line.shape[1] - 1 - centre
+            start = n_x // 2 - centre
+            if not (0 <= y < n_y and 0 <= z < n_z) or start < 0 or start + line.shape[1] > n_x:
+                raise ValueError(
+                    f"{path}: line {number} (steps {y}, {z}, {line.shape[1]} samples from {start}) "
+                    f"is outside the encoded matrix {header.encoded}"
+                )
+            where = (int(idx["slice"][number]), int(idx["contrast"][number]), y, z)
+            kspace[where][:, start : start + line.shape[1]] += line
+            counts[where] += 1
+    kspace /= np.maximum(counts, 1)[..., None, None]
+    return Measurement(
+        kspace=kspace.transpose(0, 1, 4, 5, 2, 3),
+        sampled=np.asarray(counts.any((0, 1))),
+        noise=np.concatenate(noise, 1) if noise else np.zeros((n_coils, 0), np.complex64),
+        header=header,
+    )
+
+
+def _is_imaging(heads: np.ndarray) -> Bool[np.ndarray, " lines"]:
+    flags = heads["flags"]
+    left_out = np.zeros(len(heads), bool)
+    for bit in _NOT_IMAGING:
+        left_out |= _has_flag(flags, bit)
+    left_out &= ~_has_flag(flags, _CALIBRATION_AND_IMAGING)
+    return ~left_out & (heads["idx"]["repetition"] == 0)
+
+
+def _has_flag(flags: np.ndarray, bit: int) -> Bool[np.ndarray, "..."]:
+    return (np.asarray(flags) >> np.uint64(bit - 1)) & np.uint64(1) == 1
+
+
+def _lines(
+    data: h5py.Dataset, heads: np.ndarray
+) -> Iterator[tuple[int, Complex[np.ndarray, "coils samples"]]]:
+    """Yield every acquisition as coils x samples, reading a block at a time."""
+    for start in range(0, len(heads), _BLOCK):
+        for offset, values in enumerate(data[start : start + _BLOCK]["data"]):
+            number = start + offset
+            n_coils = int(heads[number]["active_channels"])
+            yield number, np.ascontiguousarray(values).view(np.complex64).reshape(n_coils, -1)
+
+
+if __name__ == "__main__":
+    sys.exit(run_script(main, IsmrmrdConfig))

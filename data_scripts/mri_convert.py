@@ -1,0 +1,162 @@
+"""What all converters share: which file is in which split, coil maps, targets, writing."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Complex
+
+from mri.centred_fft import fft_centred, ifft_centred, resize_centred
+from mri.coil_maps import METHODS, combine_rss, combine_sense, estimate_maps
+from mri.schema import ScanInfo, ScanShape, ScanWriter
+from mri.schema_check import centring_problems
+
+
+@dataclass
+class ConvertConfig:
+    """Options that every converter has.
+
+    Attributes:
+        out: folder to make.
+        train: files or folders of the training scans.
+        valid: files or folders of the validation scans.
+        test: files or folders of the test scans; empty: every second subject of `valid`.
+        max_scans: scans per split, 0 for all; for a first try on part of a large set.
+        maps: how coil maps are estimated, espirit or jsense.
+        calibration: side of the central square used for them, in samples.
+        kernel: width of their k-space kernel, in samples.
+        target: sense or rss.
+    """
+
+    out: str
+    train: list[str] = field(default_factory=list)
+    valid: list[str] = field(default_factory=list)
+    test: list[str] = field(default_factory=list)
+    max_scans: int = 0
+    maps: str = "espirit"
+    calibration: int = 24
+    kernel: int = 6
+    target: str = "sense"
+
+    def __post_init__(self) -> None:
+        for name, value, allowed in (
+            ("maps", self.maps, METHODS),
+            ("target", self.target, ("sense", "rss")),
+        ):
+            if value not in allowed:
+                raise ValueError(f"{name} must be one of {allowed}, got {value!r}")
+
+
+def find_scans(
+    config: ConvertConfig, ending: str, subject_of: Callable[[Path], str], portal: str
+) -> list[tuple[Path, str]]:
+    """Return the source files with their split.
+
+    Args:
+        config: where to look.
+        ending: ending of the file names, for example `.h5`.
+        subject_of: the subject a file belongs to, who must stay in one split.
+        portal: where the data can be had, for the error when nothing was given.
+
+    Raises:
+        ValueError: if a split has no file, a path is missing, or a subject is in two splits.
+    """
+    if not config.train and not config.valid:
+        raise ValueError(portal)
+    found = {name: _files(getattr(config, name), ending) for name in ("train", "valid", "test")}
+    if not config.test:
+        subjects = sorted({subject_of(path) for path in found["valid"]})
+        kept = set(subjects[::2])
+        found["test"] = [path for path in found["valid"] if subject_of(path) not in kept]
+        found["valid"] = [path for path in found["valid"] if subject_of(path) in kept]
+    home: dict[str, str] = {}
+    jobs = []
+    for split, paths in found.items():
+        chosen = paths[: config.max_scans or None]
+        if not chosen:
+            raise ValueError(
+                f"the split {split} has no scan; give files or folders with {split}=[..] (an empty "
+                "test takes every second subject of valid, which then needs at least two)"
+            )
+        for path in chosen:
+            if home.setdefault(subject_of(path), split) != split:
+                raise ValueError(
+                    f"the subject {subject_of(path)} is in {home[subject_of(path)]} and {split}; "
+                    "a subject belongs to one split"
+                )
+            jobs.append((path, split))
+    return jobs
+
+
+def _files(places: Sequence[str], ending: str) -> list[Path]:
+    paths: list[Path] = []
+    for place in map(Path, places):
+        if place.is_dir():
+            paths += sorted(place.glob(f"*{ending}"))
+        elif place.is_file():
+            paths.append(place)
+        else:
+            raise ValueError(f"{place} does not exist")
+    return paths
+
+
+def write_converted(
+    config: ConvertConfig,
+    info: ScanInfo,
+    shape: ScanShape,
+    slices: Iterable[Complex[np.ndarray, "echoes coils ky kz"]],
+    *,
+    maps: Sequence[Complex[np.ndarray, "coils ky kz"]] | None = None,
+    acquired: Bool[np.ndarray, "ky kz"] | None = None,
+) -> None:
+    """Write one scan: k-space as given, maps of the first echo, the combination as target.
+
+    The centring is tested on the slice with the most energy, so that a file in another convention
+    is refused.
+
+    Args:
+        config: output folder, maps, target.
+        info: attributes of the scan.
+        shape: its sizes.
+        slices: k-space of each slice, centred and orthonormal, in acquired units.
+        maps: maps of each slice; estimated when None.
+        acquired: what was measured, when that is not the whole grid.
+
+    Raises:
+        ValueError: if k-space is not centred, or the maps cannot be estimated.
+    """
+    out = Path(config.out)
+    with ScanWriter(out / f"{info.scan_id}.h5", info, shape) as writer:
+        strongest, problems = 0.0, []
+        for index, kspace in enumerate(slices):
+            energy = float(np.linalg.norm(kspace))
+            if energy > strongest:
+                strongest, problems = energy, centring_problems(kspace)
+            slice_maps = (
+                estimate_maps(
+                    kspace[0],
+                    method=config.maps,
+                    calibration=config.calibration,
+                    kernel=config.kernel,
+                    cache_dir=out / "maps_cache",
+                )
+                if maps is None
+                else maps[index]
+            )
+            combine_all = config.target == "rss"
+            target = combine_rss(kspace) if combine_all else combine_sense(kspace, slice_maps)
+            writer.write(index, kspace, slice_maps, target)
+        if problems:
+            raise ValueError(f"{info.scan_id}: {problems[0]}")
+        if acquired is not None and not acquired.all():
+            writer.write_mask("acquired", acquired)
+
+
+def crop_images(
+    kspace: Complex[np.ndarray, "*batch ky kz"], grid: tuple[int, int]
+) -> Complex[np.ndarray, "*batch ky_new kz_new"]:
+    """Return k-space of the central (or zero-padded) field of view with `grid` pixels."""
+    if kspace.shape[-2:] == grid:
+        return kspace
+    return fft_centred(resize_centred(ifft_centred(kspace), grid))

@@ -1,0 +1,163 @@
+"""Convert SKM-TEA raw-track scans that you have (skm_tea.md)."""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from data_scripts.mri_cli import run_script
+from data_scripts.mri_output import convert_all, finish_dataset, scan_name, scan_recipe
+from mri.coil_maps import combine_sense
+from mri.schema import ScanInfo, ScanShape, ScanWriter
+
+_PORTAL = (
+    "SKM-TEA is not downloaded by this script: get it from Stanford AIMI, "
+    "https://stanfordaimi.azurewebsites.net/datasets/4aaeafb9-c6e6-4e3c-9188-3aaaf0e0a9e7 (account "
+    "and research agreement; 900 GB compressed, 1.6 TB unpacked; the raw track alone cannot be "
+    "chosen), unpack, then: python -m data_scripts.skm_tea source_dir=FOLDER. The folder holds "
+    "files_recon_calib-24/MTR_*.h5 and annotations/v1.0.0/{train,val,test}.json"
+)
+SOURCE = "SKM-TEA raw track (Desai et al. 2021, arXiv:2203.06823)"
+LICENCE = "Stanford University dataset research use agreement, no redistribution"
+_SPLIT_FILES = {"train": "train.json", "valid": "val.json", "test": "test.json"}
+
+
+@dataclass
+class SkmTeaConfig:
+    """SKM-TEA raw-track scans: hybrid (x, ky, kz) k-space, two echoes, maps, SENSE target, masks.
+
+    Attributes:
+        out: folder to make.
+        source_dir: folder with files_recon_calib-24 and annotations.
+        version: version of the annotations, which define the splits.
+        max_scans: scans per split, 0 for all.
+        slice_step: take every n-th slice; 1 takes all 512.
+    """
+
+    out: str = "data/skm_tea"
+    source_dir: str = ""
+    version: str = "v1.0.0"
+    max_scans: int = 0
+    slice_step: int = 1
+
+    def __post_init__(self) -> None:
+        if self.slice_step < 1 or self.max_scans < 0:
+            raise ValueError("slice_step must be at least 1 and max_scans not negative")
+
+
+def main(config: SkmTeaConfig) -> None:
+    """Convert the scans that are in the source folder, then write the metadata."""
+    if not config.source_dir:
+        raise ValueError(_PORTAL)
+    jobs = find_scans(config)
+    convert_all(config, jobs, lambda path, split: convert(config, path, split))
+    finish_dataset(
+        Path(config.out),
+        config,
+        {
+            "name": Path(config.out).name,
+            "equation": "y_c = F S_c x + n_c in hybrid space (x, ky, kz), measured and ARC-filled",
+            "units": "scanner units divided by each scan's scale",
+            "source": SOURCE,
+            "licence": LICENCE,
+        },
+    )
+
+
+def find_scans(config: SkmTeaConfig) -> list[tuple[Path, str]]:
+    """Return the scans of the source folder with the split that the annotations give them.
+
+    Raises:
+        ValueError: if annotations are missing, or a split has no scan in the folder.
+    """
+    source = Path(config.source_dir)
+    jobs = []
+    for split, name in _SPLIT_FILES.items():
+        annotations = source / "annotations" / config.version / name
+        if not annotations.is_file():
+            raise ValueError(f"{annotations} is missing; {_PORTAL}")
+        listed = [image["file_name"] for image in json.loads(annotations.read_text())["images"]]
+        paths = [source / "files_recon_calib-24" / file_name for file_name in listed]
+        there = [path for path in paths if path.is_file()][: config.max_scans or None]
+        if not there:
+            raise ValueError(
+                f"none of the {len(listed)} {split} scans is in {source / 'files_recon_calib-24'}; "
+                "unpack at least one, for example " + ", ".join(listed[:2])
+            )
+        jobs += [(path, split) for path in there]
+    return jobs
+
+
+def convert(config: SkmTeaConfig, path: Path, split: str) -> None:
+    """Convert one scan, slice by slice along the readout.
+
+    Raises:
+        ValueError: if a dataset is missing, shapes disagree, or the target is not what k-space and
+            maps combine to.
+    """
+    with h5py.File(path, "r") as file:
+        missing = [name for name in ("kspace", "maps", "target") if name not in file]
+        if missing:
+            raise ValueError(f"{path} lacks {missing}; it has {sorted(file)}")
+        kspace, maps, target = file["kspace"], file["maps"], file["target"]
+        n_x, n_y, n_z, n_echoes, n_coils = _sizes(path, kspace, maps, target)
+        _check_target(path, kspace, maps, target)
+        positions = range(0, n_x, config.slice_step)
+        info = ScanInfo(
+            scan_id=scan_name(path),
+            split=split,
+            source=SOURCE,
+            licence=LICENCE,
+            echo_names=tuple(f"echo{i + 1}" for i in range(n_echoes)),
+            hybrid_axes="x",
+            target_kind="source",
+            details={"recipe": scan_recipe(config, split), "slice_step": config.slice_step},
+        )
+        shape = ScanShape(len(positions), n_echoes, n_coils, (n_y, n_z))
+        with ScanWriter(Path(config.out) / f"{scan_name(path)}.h5", info, shape) as writer:
+            for index, x in enumerate(positions):
+                writer.write(
+                    index,
+                    np.moveaxis(kspace[x], (2, 3), (0, 1)),
+                    np.moveaxis(maps[x][..., 0], -1, 0),
+                    np.moveaxis(target[x][..., 0], -1, 0),
+                )
+            for name, mask in file.get("masks", {}).items():
+                writer.write_mask(name, mask[()].reshape(n_y, n_z) != 0)
+
+
+def _sizes(
+    path: Path, kspace: h5py.Dataset, maps: h5py.Dataset, target: h5py.Dataset
+) -> tuple[int, int, int, int, int]:
+    n_x, n_y, n_z, n_echoes, n_coils = kspace.shape if kspace.ndim == 5 else (0, 0, 0, 0, 0)
+    if maps.shape != (n_x, n_y, n_z, n_coils, 1) or target.shape != (n_x, n_y, n_z, n_echoes, 1):
+        raise ValueError(
+            f"{path}: kspace {kspace.shape}, maps {maps.shape} and target {target.shape} are not "
+            "(x, y, z, echoes, coils), (x, y, z, coils, 1) and (x, y, z, echoes, 1)"
+        )
+    return n_x, n_y, n_z, n_echoes, n_coils
+
+
+def _check_target(
+    path: Path, kspace: h5py.Dataset, maps: h5py.Dataset, target: h5py.Dataset
+) -> None:
+    """Compare the target of the middle slice with our SENSE combination."""
+    x = kspace.shape[0] // 2
+    combined = combine_sense(
+        np.moveaxis(kspace[x], (2, 3), (0, 1)), np.moveaxis(maps[x][..., 0], -1, 0)
+    )
+    given = np.moveaxis(target[x][..., 0], -1, 0)
+    difference = float(np.linalg.norm(combined - given))
+    if difference > 0.3 * float(np.linalg.norm(given)) + 1e-12:
+        raise ValueError(
+            f"{path}: the target of slice {x} differs from the SENSE combination of its k-space by "
+            f"{difference / max(float(np.linalg.norm(given)), 1e-12):.0%}; the file is not in the "
+            "centred, orthonormal convention of the raw track"
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(run_script(main, SkmTeaConfig))

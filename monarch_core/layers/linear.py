@@ -1,0 +1,144 @@
+"""A linear layer whose weight is a Monarch matrix."""
+
+import math
+
+import torch
+from jaxtyping import Num
+from torch import Tensor, nn
+
+from monarch_core.transforms.multiply import monarch_dense, monarch_multiply
+from monarch_core.transforms.projection import project_to_monarch
+
+
+class MonarchLinear(nn.Module):
+    """Drop-in for `torch.nn.Linear` with a Monarch weight: y = M x + bias.
+
+    With N = n_blocks, the sizes are padded to in' = N a and out' = N s, the next multiples of N,
+    and with h = min(a, s) the factors of `monarch_multiply` are (Dao et al. 2022,
+    arXiv:2204.00595)
+
+        R (N, h, a),  L (N, s, h):    N h (a + s) numbers in place of N^2 a s
+
+    so that the N^2 slices of M have rank about h / N: fewer blocks, closer to a dense layer. Below
+    h = N some slices are empty, and outputs are then independent of some inputs.
+
+    At the start L and R are uniform with E |R|^2 = 1 / (inputs of the block that are not padding)
+    and the variance of `torch.nn.Linear` at h inputs for L. The intermediate values then have the
+    variance of the inputs, and the outputs that of a new `torch.nn.Linear`: 1 / 3 of it, for a
+    complex dtype 2 / 3. The bias starts as in `torch.nn.Linear`.
+
+    Args:
+        in_features: length of the last axis of the input.
+        out_features: length of the last axis of the output.
+        n_blocks: number of blocks of both factors, at most the smaller of the two sizes.
+        bias: learn an additive bias.
+        device: where the parameters live.
+        dtype: real or complex; default: torch's default dtype.
+
+    Raises:
+        ValueError: if a size is below 1 or n_blocks is not between 1 and the smaller size.
+    """
+
+    bias: nn.Parameter | None
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        n_blocks: int = 4,
+        bias: bool = True,
+        *,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        if not 1 <= n_blocks <= min(in_features, out_features):
+            raise ValueError(
+                f"n_blocks must be between 1 and the smaller of in_features={in_features} and "
+                f"out_features={out_features}, got {n_blocks}; use fewer blocks, or "
+                "torch.nn.Linear for a layer this small"
+            )
+        self.in_features = in_features
+        self.out_features = out_features
+        self.n_blocks = n_blocks
+        a, s = math.ceil(in_features / n_blocks), math.ceil(out_features / n_blocks)
+        h = min(a, s)
+        self.L = nn.Parameter(torch.empty(n_blocks, s, h, device=device, dtype=dtype))
+        self.R = nn.Parameter(torch.empty(n_blocks, h, a, device=device, dtype=dtype))
+        if bias:
+            self.bias = nn.Parameter(torch.empty(out_features, device=device, dtype=dtype))
+        else:
+            self.register_parameter("bias", None)
+        self.reset_parameters()
+
+    @classmethod
+    def from_linear(cls, linear: nn.Linear, n_blocks: int = 4) -> "MonarchLinear":
+        """Return the layer whose weight is nearest to that of a dense one in Frobenius norm.
+
+        The projection is done in double precision. The padding costs nothing: the best
+        approximation of a slice with rows or columns of zeros is zero there. The error is that of
+        `layer.dense() - linear.weight`; the bias is copied.
+        """
+        weight = linear.weight.detach()
+        layer = cls(
+            linear.in_features,
+            linear.out_features,
+            n_blocks,
+            linear.bias is not None,
+            device=weight.device,
+            dtype=weight.dtype,
+        )
+        (_, s, h), (_, _, a) = layer.L.shape, layer.R.shape
+        padding = (0, n_blocks * a - layer.in_features, 0, n_blocks * s - layer.out_features)
+        double = torch.promote_types(weight.dtype, torch.float64)
+        L, R, _ = project_to_monarch(
+            nn.functional.pad(weight.to(double), padding),
+            L_shape=(n_blocks, s, h),
+            R_shape=(n_blocks, h, a),
+        )
+        with torch.no_grad():
+            layer.L.copy_(L)
+            layer.R.copy_(R)
+            if layer.bias is not None:
+                layer.bias.copy_(linear.bias)
+        return layer.train(linear.training)
+
+    def reset_parameters(self) -> None:
+        """Draw the factors and the bias anew from torch's global generator."""
+        q, h, _ = self.R.shape
+        block = torch.arange(q, device=self.R.device)
+        n_inputs = (self.in_features - block + q - 1) // q
+        # Uniform on [-c, c] has the variance c^2 / 3; a complex number has two such parts.
+        n_parts = 2 if self.R.is_complex() else 1
+        with torch.no_grad():
+            self.R.uniform_(-1, 1).mul_((3 / (n_parts * n_inputs)).sqrt()[:, None, None])
+            self.L.uniform_(-1, 1).div_(math.sqrt(h))
+            if self.bias is not None:
+                self.bias.uniform_(-1, 1).div_(math.sqrt(self.in_features))
+
+    def forward(self, x: Num[Tensor, "*batch n_in"]) -> Num[Tensor, "*batch n_out"]:
+        """Return M x + bias, contiguous.
+
+        Raises:
+            ValueError: if the last axis of x is not in_features long.
+        """
+        if x.ndim == 0 or x.shape[-1] != self.in_features:
+            raise ValueError(
+                f"x must have in_features={self.in_features} entries on its last axis, got shape "
+                f"{tuple(x.shape)}"
+            )
+        q, _, a = self.R.shape
+        padded = nn.functional.pad(x, (0, q * a - self.in_features))
+        y = monarch_multiply(padded, self.L, self.R)[..., : self.out_features]
+        return (y if self.bias is None else y + self.bias).contiguous()
+
+    def dense(self) -> Num[Tensor, "n_out n_in"]:
+        """Return M, the counterpart of `torch.nn.Linear.weight`, differentiable in the factors."""
+        return monarch_dense(self.L, self.R)[: self.out_features, : self.in_features]
+
+    def extra_repr(self) -> str:
+        """Return the sizes, for `print(model)`."""
+        return (
+            f"in_features={self.in_features}, out_features={self.out_features}, "
+            f"n_blocks={self.n_blocks}, bias={self.bias is not None}"
+        )

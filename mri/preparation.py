@@ -1,0 +1,57 @@
+"""Make a dataset that is not there, by running its data script as a child process."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from filelock import FileLock
+from omegaconf import OmegaConf
+
+from mri.dataset_config import DatasetConfig
+
+# options of data scripts that say where things are, not what they are
+_PLACES = ("out", "source_dir", "mirror", "n_workers")
+
+
+def prepare_if_missing(config: DatasetConfig) -> None:
+    """Run the data script as a child process unless its finished output is there.
+
+    Without a script, the scans that are in `root` are taken as they are. Processes that start
+    together (several ranks, a sweep) wait for the one that came first.
+
+    Raises:
+        ValueError: if there is no script, it fails, or the data was made with other options.
+    """
+    root = Path(config.root)
+    finished = root / "metadata.yaml"
+    if not config.script:
+        if not any(root.glob("*.h5")):
+            raise ValueError(
+                f"no prepared scans (*.h5) in {root} and dataset.script is empty; prepare them "
+                "with one of data_scripts/ (out=FOLDER) or correct dataset.root"
+            )
+        return
+    if not finished.is_file():
+        root.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(root.with_name(f".{root.name}.lock")):
+            if not finished.is_file():
+                _run_script(config, root)
+    made_with = dict(OmegaConf.select(OmegaConf.load(finished), "config") or {})
+    for name, value in config.prepare.items():
+        if name in made_with and made_with[name] != value and name not in _PLACES:
+            raise ValueError(
+                f"{root} was prepared with {name}={made_with[name]!r}, but dataset.prepare.{name} "
+                f"is {value!r}; delete the folder or set another dataset.root"
+            )
+
+
+def _run_script(config: DatasetConfig, root: Path) -> None:
+    options = [f"{name}={json.dumps(value)}" for name, value in config.prepare.items()]
+    command = ["-m", f"data_scripts.{config.script}", *options, f"out={root}"]
+    if subprocess.run([sys.executable, *command], check=False).returncode:
+        raise ValueError(
+            f"preparing {root} failed, see above; the command was: python {' '.join(command)}"
+        )
+    if not (root / "metadata.yaml").is_file():
+        raise ValueError(f"data_scripts.{config.script} left no metadata.yaml in {root}")

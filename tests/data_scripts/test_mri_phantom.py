@@ -1,0 +1,154 @@
+import h5py
+import numpy as np
+import pytest
+from omegaconf import OmegaConf
+
+from data_scripts.mri_anatomy import ANATOMIES, TISSUES, random_anatomy
+from data_scripts.mri_cli import run_script
+from data_scripts.mri_phantom import PhantomConfig, main
+from mri.schema import read_info
+from mri.schema_check import check_scan
+
+SHAPE = (48, 37)
+
+
+@pytest.mark.parametrize("kind", ANATOMIES)
+def test_an_anatomy_has_many_tissues_inside_and_air_around(kind):
+    density, t2 = random_anatomy(kind, np.random.default_rng(0)).parameters(0.1, (128, 96))
+    border = np.concatenate([density[0], density[-1], density[:, 0], density[:, -1]])
+    assert (border == 0).mean() > 0.9
+    assert 0.2 < (density > 0).mean() < 0.9
+    assert density.min() >= 0
+    assert t2.min() > 0
+    levels = np.unique(np.round(np.log(t2[density > 0]), 1))
+    assert len(levels) > 10
+
+
+@pytest.mark.parametrize("kind", ANATOMIES)
+def test_neighbouring_slices_belong_together_and_scans_do_not(kind):
+    def density(seed, x):
+        anatomy = random_anatomy(kind, np.random.default_rng(seed))
+        return anatomy.parameters(x, (64, 48))[0]
+
+    def difference(a, b):
+        return np.linalg.norm(a - b) / np.linalg.norm(a)
+
+    near = np.mean([difference(density(s, 0.1), density(s, 0.12)) for s in range(5)])
+    far = np.mean([difference(density(s, 0.1), density(s + 1, 0.1)) for s in range(5)])
+    assert near < 0.3
+    assert far > 2 * near
+
+
+def test_tissue_parameters_vary_between_scans():
+    values = [random_anatomy("head", np.random.default_rng(s)).values["csf"] for s in range(4)]
+    assert len({density for density, _ in values}) == 4
+    assert set(TISSUES) == set(random_anatomy("knee", np.random.default_rng(0)).values)
+
+
+def test_an_unknown_anatomy_is_named():
+    with pytest.raises(ValueError, match="got 'hand'"):
+        random_anatomy("hand", np.random.default_rng(0))
+
+
+def tiny(out, **options):
+    values = {"n_train": 1, "n_valid": 1, "n_test": 1, "n_slices": 2, "n_coils": 3}
+    values |= {"height": SHAPE[0], "width": SHAPE[1], "n_workers": 1}
+    return PhantomConfig(out=str(out), **{**values, **options})
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    out = tmp_path_factory.mktemp("phantom")
+    main(tiny(out))
+    return out
+
+
+def test_the_scans_are_sound_and_described(made):
+    paths = sorted(made.glob("*.h5"))
+    assert [path.stem for path in paths] == ["test_000", "train_000", "valid_000"]
+    for path in paths:
+        assert check_scan(path) == []
+        info, shape = read_info(path)
+        assert info.split == path.stem.split("_")[0]
+        assert (shape.n_slices, shape.n_echoes, shape.n_coils, shape.grid) == (2, 2, 3, SHAPE)
+    metadata = OmegaConf.load(made / "metadata.yaml")
+    assert metadata.config.n_slices == 2
+    assert metadata.licence == "CC0-1.0"
+
+
+def test_the_second_echo_has_decayed(made):
+    with h5py.File(made / "train_000.h5") as file:
+        energy = (np.abs(file["target"][()]) ** 2).sum((0, 2, 3))
+    assert 0.05 < energy[1] / energy[0] < 0.8
+
+
+def test_a_scan_depends_on_its_seed_and_not_on_the_others(made, tmp_path):
+    main(tiny(tmp_path / "more", n_train=2))
+    main(tiny(tmp_path / "other", seed=1))
+
+    def kspace(folder, name):
+        with h5py.File(folder / f"{name}.h5") as file:
+            return file["kspace"][()]
+
+    again = kspace(tmp_path / "more", "train_000")
+    np.testing.assert_array_equal(again, kspace(made, "train_000"))
+    assert np.abs(kspace(tmp_path / "more", "train_001") - again).max() > 1
+    assert np.abs(kspace(tmp_path / "other", "train_000") - again).max() > 1
+
+
+def test_a_broken_run_goes_on_where_it_stopped(tmp_path):
+    main(tiny(tmp_path))
+    kept = (tmp_path / "train_000.h5").stat().st_mtime_ns
+    lost = (tmp_path / "test_000.h5").read_bytes()
+    (tmp_path / "test_000.h5").write_bytes(lost[:-500])
+    (tmp_path / "metadata.yaml").unlink()
+    main(tiny(tmp_path))
+    assert (tmp_path / "train_000.h5").stat().st_mtime_ns == kept
+    assert check_scan(tmp_path / "test_000.h5") == []
+    assert (tmp_path / "metadata.yaml").is_file()
+
+
+def test_scans_of_other_options_are_not_mixed_in(tmp_path):
+    main(tiny(tmp_path, n_train=2))
+    with pytest.raises(ValueError, match=r"1 scans that these options do not make \(train_001"):
+        main(tiny(tmp_path))
+
+
+def test_several_processes_make_the_same_scans(made, tmp_path):
+    main(tiny(tmp_path, n_workers=2))
+    for path in made.glob("*.h5"):
+        with h5py.File(path) as one, h5py.File(tmp_path / path.name) as two:
+            np.testing.assert_array_equal(one["kspace"][()], two["kspace"][()])
+
+
+def test_an_imperfect_scanner_keeps_the_ideal_target(made, tmp_path):
+    main(tiny(tmp_path, trajectory=0.5))
+    info, _ = read_info(tmp_path / "train_000.h5")
+    assert info.target_kind == "ideal"
+    assert check_scan(tmp_path / "train_000.h5") == []
+    with h5py.File(made / "train_000.h5") as one, h5py.File(tmp_path / "train_000.h5") as two:
+        np.testing.assert_allclose(one["target"][()], two["target"][()], atol=1e-4)
+        assert np.abs(one["kspace"][()] - two["kspace"][()]).max() > 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["n_slice=3"], 2, "did you mean 'n_slices'"),
+        (["n_slices=many"], 2, "cannot use 'n_slices=many'"),
+        (["n_slices"], 2, "key=value"),
+        (["anatomy=hand"], 2, "got 'hand'"),
+        (["--help"], 0, "n_slices: slices per scan"),
+    ],
+)
+def test_the_command_line_answers_in_one_paragraph(arguments, status, message, capsys):
+    assert run_script(main, PhantomConfig, arguments) == status
+    said = capsys.readouterr().err
+    assert message in said
+    assert "Traceback" not in said
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert run_script(main, PhantomConfig, [f"out={tmp_path}/file/data", "n_workers=1"]) == 1
+    assert "file" in capsys.readouterr().err

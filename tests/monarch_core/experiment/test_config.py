@@ -1,0 +1,33 @@
+"""A FitConfig that exists is valid."""
+
+import pytest
+
+from monarch_core.experiment.config import FitConfig
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "remedy"),
+    [
+        ("epochs", 0, "a whole number from 1 up"),
+        ("batch_size", -3, "a whole number from 1 up"),
+        ("learning_rate", 0.0, "a positive number"),
+        ("learning_rate", float("nan"), "a positive number"),
+        ("transform_learning_rate", float("inf"), "a positive number"),
+        ("weight_decay", -1e-4, "0 or a positive number"),
+        ("gradient_clip", 0.0, "null or a positive number"),
+        ("schedule", "onecycle", "one of one_cycle, cosine, step, constant"),
+        ("precision", "16-mixed", "one of 32-true, bf16-mixed"),
+        ("optimizer", "sgd", "one of adam, adamw"),
+        ("accelerator", "gpu", "one of auto, cpu, cuda, mps"),
+        ("num_workers", -1, "0 or more"),
+        ("n_threads", 0, "null or a whole number from 1 up"),
+        ("checkpoint_every", 0, "a whole number from 1 up"),
+    ],
+)
+def test_bad_values_are_refused_with_a_remedy(key, value, remedy):
+    with pytest.raises(ValueError, match=f"fit.{key} must be {remedy}, got {value!r}"):
+        FitConfig(**{key: value})
+
+
+def test_defaults_are_valid():
+    assert FitConfig().schedule == "step"

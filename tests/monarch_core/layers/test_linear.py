@@ -1,0 +1,162 @@
+import pytest
+import torch
+from torch import nn
+
+from monarch_core.layers.linear import MonarchLinear
+from monarch_core.transforms.projection import project_to_monarch
+
+SIZES = [(7, 12, 2), (12, 7, 3), (35, 35, 5), (64, 85, 4), (85, 64, 4), (161, 160, 7), (9, 9, 1)]
+SIZES += [(3, 3, 3), (10, 2, 2)]
+DTYPES = [torch.float64, torch.complex128]
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    torch.manual_seed(0)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize(("n_in", "n_out", "n_blocks"), SIZES)
+def test_factored_equals_multiplied_out(n_in, n_out, n_blocks, dtype):
+    layer = MonarchLinear(n_in, n_out, n_blocks, dtype=dtype)
+    assert layer.dense().shape == (n_out, n_in)
+    x = torch.randn(2, 3, n_in, dtype=dtype)
+    torch.testing.assert_close(layer(x), nn.functional.linear(x, layer.dense(), layer.bias))
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_same_interface_as_linear(bias):
+    layer, linear = MonarchLinear(12, 35, bias=bias), nn.Linear(12, 35, bias=bias)
+    assert (layer.in_features, layer.out_features) == (12, 35)
+    assert (layer.bias is None) == (linear.bias is None)
+    for batch in ((), (0,), (5,), (2, 3)):
+        x = torch.randn(*batch, 12)
+        y = layer(x)
+        assert y.shape == linear(x).shape
+        assert y.dtype == linear(x).dtype
+        assert y.view(-1).numel() == y.numel()
+    torch.testing.assert_close(layer(torch.zeros(12)), torch.zeros(35) if not bias else layer.bias)
+    assert "in_features=12, out_features=35, n_blocks=4, bias=" in repr(layer)
+
+
+def test_parameter_count():
+    layer = MonarchLinear(64, 64, 4, bias=False)
+    assert sum(parameter.numel() for parameter in layer.parameters()) == 2 * 64 * 64 // 4
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize(("n_in", "n_out", "n_blocks"), SIZES)
+def test_initial_output_variance_is_that_of_linear(n_in, n_out, n_blocks, dtype):
+    x = torch.randn(64, n_in, dtype=dtype)
+
+    def mean_square(layer):
+        squares = []
+        for _ in range(150):
+            layer.reset_parameters()
+            squares.append((layer(x).detach().abs() ** 2).mean(0))
+        return torch.stack(squares).mean(0)
+
+    with torch.no_grad():
+        dense = mean_square(nn.Linear(n_in, n_out, bias=False, dtype=dtype))
+        monarch = mean_square(MonarchLinear(n_in, n_out, n_blocks, bias=False, dtype=dtype))
+    expected = 2 / 3 if dtype.is_complex else 1 / 3
+    torch.testing.assert_close(dense.mean().item(), expected, rtol=0.15, atol=0)
+    torch.testing.assert_close(monarch.mean().item(), expected, rtol=0.15, atol=0)
+    # No output stands out, whatever the padding: every one has the same variance.
+    assert monarch.min() > 0.45 * expected
+    assert monarch.max() < 2 * expected
+
+
+def test_initial_bias_is_that_of_linear():
+    bias = MonarchLinear(25, 3000, 5).bias
+    torch.testing.assert_close(bias.var().item(), 1 / 75, rtol=0.1, atol=0)
+    assert bias.abs().max() <= 1 / 5
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize(("n_in", "n_out", "n_blocks"), SIZES)
+def test_from_linear_keeps_a_monarch_weight(n_in, n_out, n_blocks, dtype):
+    source = MonarchLinear(n_in, n_out, n_blocks, dtype=dtype)
+    linear = nn.Linear(n_in, n_out, dtype=dtype)
+    with torch.no_grad():
+        linear.weight.copy_(source.dense())
+    layer = MonarchLinear.from_linear(linear, n_blocks)
+    torch.testing.assert_close(layer.dense(), linear.weight)
+    x = torch.randn(4, n_in, dtype=dtype)
+    torch.testing.assert_close(layer(x), linear(x))
+
+
+@pytest.mark.parametrize(("n_in", "n_out", "n_blocks"), [(7, 12, 2), (85, 64, 4), (12, 12, 2)])
+def test_from_linear_is_the_nearest(n_in, n_out, n_blocks):
+    linear = nn.Linear(n_in, n_out, dtype=torch.float64)
+    layer = MonarchLinear.from_linear(linear, n_blocks)
+    distance = (layer.dense() - linear.weight).norm()
+    assert 0 < distance < linear.weight.norm()
+    gradients = torch.autograd.grad(distance, (layer.L, layer.R), retain_graph=True)
+    assert max(gradient.abs().max() for gradient in gradients) < 1e-12
+    if n_in == n_out:
+        rank = n_in // n_blocks // n_blocks
+        residual = project_to_monarch(linear.weight, block_sizes=(n_blocks, n_blocks), rank=rank)[2]
+        torch.testing.assert_close(distance, residual)
+    for _ in range(20):
+        other = MonarchLinear.from_linear(linear, n_blocks)
+        with torch.no_grad():
+            for factor in (other.L, other.R):
+                factor += 1e-3 * torch.randn_like(factor)
+        assert (other.dense() - linear.weight).norm() > distance
+
+
+def test_from_linear_copies_what_is_not_the_weight():
+    linear = nn.Linear(12, 35, dtype=torch.float32).eval()
+    layer = MonarchLinear.from_linear(linear, 2)
+    assert layer.L.dtype == torch.float32
+    assert not layer.training
+    assert torch.equal(layer.bias, linear.bias)
+    assert layer.bias.data_ptr() != linear.bias.data_ptr()
+    assert MonarchLinear.from_linear(nn.Linear(12, 35, bias=False)).bias is None
+    half = MonarchLinear.from_linear(nn.Linear(12, 35, dtype=torch.bfloat16))
+    assert half.L.dtype == torch.bfloat16
+
+
+def test_state_dict_round_trip():
+    source, target = MonarchLinear(35, 12), MonarchLinear(35, 12)
+    target.load_state_dict(source.state_dict())
+    x = torch.randn(3, 35)
+    assert set(source.state_dict()) == {"L", "R", "bias"}
+    assert torch.equal(source(x), target(x))
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_gradients(dtype):
+    layer = MonarchLinear(5, 4, 2, dtype=dtype)
+    names, values = zip(*layer.named_parameters(), strict=True)
+    x = torch.randn(2, 5, dtype=dtype, requires_grad=True)
+
+    def apply(x, *values):
+        return torch.func.functional_call(layer, dict(zip(names, values, strict=True)), x)
+
+    assert torch.autograd.gradcheck(apply, (x, *values))
+
+
+def test_learns_a_monarch_map():
+    target = MonarchLinear(12, 7, 2)
+    layer = MonarchLinear(12, 7, 2)
+    optimizer = torch.optim.Adam(layer.parameters(), lr=2e-2)
+    x = torch.randn(64, 12)
+    first = None
+    for _ in range(150):
+        loss = (layer(x) - target(x).detach()).square().mean()
+        first = loss.item() if first is None else first
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss < 0.02 * first
+
+
+def test_errors():
+    with pytest.raises(ValueError, match="smaller of in_features=3 and out_features=8, got 4"):
+        MonarchLinear(3, 8)
+    with pytest.raises(ValueError, match="got 0"):
+        MonarchLinear(8, 8, 0)
+    with pytest.raises(ValueError, match=r"in_features=8 entries .* got shape \(2, 7\)"):
+        MonarchLinear(8, 8)(torch.zeros(2, 7))

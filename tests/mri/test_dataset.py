@@ -1,0 +1,386 @@
+import itertools
+import pickle
+import subprocess
+import sys
+import textwrap
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from mri_scans import write_dataset, write_scan
+from omegaconf import OmegaConf
+from torch.utils.data import DataLoader
+
+from mri.centred_fft import ifft_centred
+from mri.dataset import load_splits
+from mri.dataset_config import DatasetConfig
+
+GRID = (17, 12)
+
+
+@pytest.fixture
+def root(tmp_path):
+    return write_dataset(tmp_path / "scans")
+
+
+def config(root, **options):
+    values = {"mask": "random", "center_fraction": 0.2, "script": "", "root": str(root)}
+    return DatasetConfig(**{**values, "mask_cache": str(root / "masks"), **options})
+
+
+def test_an_item_is_the_undersampled_slice_of_its_file(root):
+    splits = load_splits(config(root))
+    assert (splits.grid, splits.n_coils, splits.n_echoes) == (GRID, 3, 2)
+    assert [len(s) for s in (splits.train, splits.valid, splits.test)] == [6, 3, 3]
+    (kspace, maps, mask), target = splits.train[4]
+    key = splits.train.key(4)
+    assert (key.scan_id, key.slice_index, key.echo_names) == ("b", 1, ("echo1", "echo2"))
+    with h5py.File(root / "b.h5") as file:
+        full = file["kspace"][1]
+        np.testing.assert_array_equal(maps, file["maps"][1])
+        np.testing.assert_array_equal(target, file["target"][1])
+    np.testing.assert_array_equal(kspace, full * mask.numpy())
+    assert (kspace.dtype, mask.dtype, target.dtype) == (
+        torch.complex64,
+        torch.float32,
+        torch.complex64,
+    )
+    assert mask.mean().item() == pytest.approx(0.5, abs=0.1)
+
+
+def test_scans_and_their_slices_can_be_found(root):
+    train = load_splits(config(root)).train
+    assert train.scan_ids == ["a", "b"]
+    assert train.slices_of("b") == [3, 4, 5]
+    assert train.info("b").licence == "CC0-1.0"
+
+
+def test_separate_echoes_are_the_echoes_of_the_item_that_has_both(root):
+    both = load_splits(config(root)).train
+    separate = load_splits(config(root, echoes="separate")).train
+    assert separate.slices_of("b") == [6, 7, 8, 9, 10, 11]
+    assert separate.key(9).echo_names == ("echo2",)
+    torch.testing.assert_close(separate[9][0][0], both[4][0][0][1:])
+    torch.testing.assert_close(separate[9][1], both[4][1][1:])
+    second = load_splits(config(root, echoes="echo2")).train
+    torch.testing.assert_close(second[4][1], both[4][1][1:])
+
+
+def test_an_echo_that_no_scan_has_is_named(root):
+    with pytest.raises(ValueError, match=r"no scan of .* 'FLAIR'.*echo1"):
+        load_splits(config(root, echoes="FLAIR"))
+
+
+def test_scans_without_the_wanted_contrast_are_left_out(root):
+    for name, split in (("e", "train"), ("f", "valid"), ("g", "test")):
+        write_scan(root / f"{name}.h5", split=split, echo_names=("FLAIR",))
+    splits = load_splits(config(root, echoes="FLAIR"))
+    assert splits.train.scan_ids == ["e"]
+    with pytest.raises(ValueError, match="echoes=separate"):
+        load_splits(config(root))
+    assert len(load_splits(config(root, echoes="separate")).train) == 15
+
+
+def test_targets_can_be_computed_from_the_full_data(root):
+    stored, sense, rss = (
+        load_splits(config(root, target=kind)).test[1][1] for kind in ("stored", "sense", "rss")
+    )
+    torch.testing.assert_close(sense, stored, atol=1e-5, rtol=0)
+    with h5py.File(root / "d.h5") as file:
+        images = ifft_centred(file["kspace"][1])
+    expected = np.sqrt((np.abs(images) ** 2).sum(1))
+    np.testing.assert_allclose(rss.real, expected, atol=1e-5)
+    assert not rss.imag.any()
+
+
+def test_one_fixed_mask_serves_all_scans(root):
+    splits = load_splits(config(root))
+    masks = [splits.train.mask_of("a"), splits.train.mask_of("b"), splits.test.mask_of("d")]
+    assert all(torch.equal(mask, masks[0]) for mask in masks)
+    other = load_splits(config(root, mask_seed=7))
+    assert not torch.equal(other.train.mask_of("a"), masks[0])
+
+
+def test_a_mask_per_scan_depends_on_its_name_alone(root):
+    options = {"mask_regime": "scan"}
+    splits = load_splits(config(root, **options))
+    before = splits.test.mask_of("d")
+    assert not torch.equal(splits.train.mask_of("a"), splits.train.mask_of("b"))
+    write_scan(root / "aa.h5", split="test")
+    assert torch.equal(load_splits(config(root, **options)).test.mask_of("d"), before)
+
+
+@pytest.mark.parametrize("regime", ["fixed", "scan"])
+def test_unseen_masks_change_the_test_split_only(root, regime):
+    seen = load_splits(config(root, mask_regime=regime))
+    unseen = load_splits(config(root, mask_regime=regime, test_mask_offset=1))
+    assert torch.equal(seen.train.mask_of("a"), unseen.train.mask_of("a"))
+    assert torch.equal(seen.valid.mask_of("c"), unseen.valid.mask_of("c"))
+    assert not torch.equal(seen.test.mask_of("d"), unseen.test.mask_of("d"))
+
+
+def masks_of_an_epoch(dataset, epoch):
+    dataset.set_epoch(epoch)
+    return torch.stack([dataset[i][0][2] for i in range(len(dataset))])
+
+
+def test_random_masks_differ_between_items_and_epochs_and_come_again(root):
+    options = {"mask_regime": "random"}
+    train = load_splits(config(root, **options)).train
+    first, second = masks_of_an_epoch(train, 0), masks_of_an_epoch(train, 1)
+    assert not torch.equal(first, second)
+    assert not torch.equal(first[0], first[1])
+    again = load_splits(config(root, **options)).train
+    assert torch.equal(masks_of_an_epoch(again, 1), second)
+    other = load_splits(config(root, mask_seed=1, **options)).train
+    assert not torch.equal(masks_of_an_epoch(other, 0), first)
+
+
+def test_random_masks_are_for_training_only(root):
+    splits = load_splits(config(root, mask_regime="random"))
+    for dataset in (splits.valid, splits.test):
+        assert torch.equal(masks_of_an_epoch(dataset, 0), masks_of_an_epoch(dataset, 1))
+
+
+def test_random_poisson_masks_are_drawn_from_a_bank(tmp_path):
+    root = write_dataset(tmp_path, grid=(40, 36), n_slices=2)
+    options = {"mask": "poisson", "calibration": 4, "mask_regime": "random", "n_random_masks": 3}
+    train = load_splits(config(root, **options)).train
+    drawn = torch.cat([masks_of_an_epoch(train, epoch) for epoch in range(6)])
+    assert len(torch.unique(drawn.flatten(1), dim=0)) == 3
+
+
+def test_workers_see_the_epoch_and_give_the_same_items(root):
+    train = load_splits(config(root, mask_regime="random")).train
+    train.set_epoch(5)
+    loader = DataLoader(train, batch_size=2, num_workers=2, multiprocessing_context="fork")
+    batches = list(loader)
+    expected = [train[i] for i in range(len(train))]
+    for position, name in enumerate(("kspace", "maps", "mask")):
+        loaded = torch.cat([inputs[position] for inputs, _ in batches])
+        assert torch.equal(loaded, torch.stack([inputs[position] for inputs, _ in expected])), name
+
+
+def test_a_dataset_holds_no_open_file(root):
+    train = load_splits(config(root)).train
+    expected = train[2][1]
+    assert torch.equal(pickle.loads(pickle.dumps(train))[2][1], expected)
+    with h5py.File(root / "a.h5", "r+") as file:
+        assert file["kspace"].shape[0] == 3
+
+
+def test_fewer_coils_are_padded_with_coils_that_change_nothing(root):
+    write_scan(root / "e.h5", n_coils=1, seed=9)
+    splits = load_splits(config(root, acceleration=1.0))
+    assert splits.n_coils == 3
+    (kspace, maps, mask), target = splits.train[splits.train.slices_of("e")[0]]
+    assert kspace.shape == (2, 3, *GRID)
+    assert not maps[1:].any()
+    assert (mask == 1).all()
+    combined = (maps.numpy().conj() * ifft_centred(kspace.numpy())).sum(1)
+    np.testing.assert_allclose(combined, target, atol=1e-5)
+    inputs, _ = next(iter(DataLoader(splits.train, batch_size=len(splits.train))))
+    assert inputs[0].shape == (9, 2, 3, *GRID)
+
+
+def test_a_slice_without_signal_is_zero_and_finite(root):
+    write_scan(root / "e.h5", split="test", empty_slices=[1])
+    test = load_splits(config(root)).test
+    (kspace, _, _), target = test[test.slices_of("e")[1]]
+    assert not kspace.any()
+    assert not target.any()
+
+
+def test_more_acceleration_than_coils_is_warned_about(root):
+    with pytest.warns(UserWarning, match=r"acceleration 4 exceeds the 3 coil"):
+        load_splits(config(root, acceleration=4.0, center_fraction=0.1))
+
+
+def test_scans_on_another_grid_are_named_or_left_out(root):
+    write_scan(root / "e.h5", grid=(16, 12))
+    with pytest.raises(ValueError, match=r"e \(16, 12\).*skip_other_grids=true"):
+        load_splits(config(root))
+    assert load_splits(config(root, skip_other_grids=True)).train.scan_ids == ["a", "b"]
+
+
+def test_few_scans_are_nested_and_depend_on_their_seed(root):
+    for seed in range(4):
+        write_scan(root / f"more{seed}.h5", seed=seed)
+    chosen = [
+        set(load_splits(config(root, n_train_scans=n, train_scan_seed=3)).train.scan_ids)
+        for n in range(1, 7)
+    ]
+    assert [len(scans) for scans in chosen] == [1, 2, 3, 4, 5, 6]
+    assert all(a < b for a, b in itertools.pairwise(chosen))
+    others = {
+        load_splits(config(root, n_train_scans=1, train_scan_seed=seed)).train.scan_ids[0]
+        for seed in range(8)
+    }
+    assert len(others) > 1
+    with pytest.raises(ValueError, match="n_train_scans is 7, but there are 6"):
+        load_splits(config(root, n_train_scans=7))
+
+
+def test_stored_masks_are_used_and_missing_ones_named(root):
+    mask = np.arange(17 * 12).reshape(GRID) % 3 == 0
+    for path in root.glob("*.h5"):
+        with h5py.File(path, "r+") as file:
+            file["masks/poisson_3.0x"] = mask
+    splits = load_splits(config(root, mask="stored", acceleration=3.0))
+    np.testing.assert_array_equal(splits.test.mask_of("d"), mask)
+    assert splits.test.acceleration_of("d") == pytest.approx(3)
+    with pytest.raises(ValueError, match=r"no masks/poisson_2.0x, only \['poisson_3.0x'\]"):
+        load_splits(config(root, mask="stored"))
+
+
+def test_a_stored_mask_that_samples_nothing_is_refused(root):
+    for path in root.glob("*.h5"):
+        with h5py.File(path, "r+") as file:
+            file["masks/poisson_2.0x"] = np.zeros(GRID, bool)
+    with pytest.raises(ValueError, match="samples nothing"):
+        load_splits(config(root, mask="stored"))
+
+
+def test_what_was_not_acquired_is_never_sampled(root):
+    acquired = np.ones(GRID, bool)
+    acquired[:, :3] = False
+    with h5py.File(root / "d.h5", "r+") as file:
+        file["masks/acquired"] = acquired
+    test = load_splits(config(root, acceleration=1.0)).test
+    np.testing.assert_array_equal(test.mask_of("d"), acquired)
+    assert test.acceleration_of("d") == pytest.approx(1)
+
+
+def test_a_missing_split_is_named(root):
+    (root / "c.h5").unlink()
+    with pytest.raises(ValueError, match="no scan of the split 'valid'"):
+        load_splits(config(root))
+
+
+def test_a_truncated_file_is_named(root):
+    path = root / "b.h5"
+    path.write_bytes(path.read_bytes()[:-2000])
+    with pytest.raises(ValueError, match=r"b\.h5: truncated"):
+        load_splits(config(root))
+
+
+def test_a_damaged_chunk_is_named_when_it_is_read(root):
+    path = root / "d.h5"
+    with h5py.File(path) as file:
+        offset = file["kspace"].id.get_chunk_info(0).byte_offset
+    content = bytearray(path.read_bytes())
+    content[offset + 100] ^= 4
+    path.write_bytes(content)
+    test = load_splits(config(root)).test
+    with pytest.raises(ValueError, match=r"d\.h5: kspace.* is damaged"):
+        test[0]
+    assert torch.isfinite(test[1][1].abs()).all()
+
+
+def test_missing_data_without_a_script_are_named(tmp_path):
+    with pytest.raises(ValueError, match="no prepared scans"):
+        load_splits(config(tmp_path))
+
+
+def test_missing_data_are_made_by_the_script_once(tmp_path):
+    prepare = {
+        "n_train": 1,
+        "n_valid": 1,
+        "n_test": 1,
+        "n_slices": 1,
+        "height": 20,
+        "width": 14,
+        "n_coils": 3,
+        "echo_times_ms": [12.0],
+        "n_workers": 1,
+    }
+    options = config(tmp_path / "made", script="mri_phantom", prepare=prepare)
+    splits = load_splits(options)
+    assert splits.grid == (20, 14)
+    stamp = (tmp_path / "made" / "train_000.h5").stat().st_mtime_ns
+    load_splits(options)
+    assert (tmp_path / "made" / "train_000.h5").stat().st_mtime_ns == stamp
+    options.prepare["n_coils"] = 4
+    with pytest.raises(ValueError, match=r"n_coils=3, but dataset.prepare.n_coils is 4"):
+        load_splits(options)
+
+
+def test_a_script_that_fails_is_named(tmp_path, capfd):
+    options = config(tmp_path / "none", script="mri_phantom", prepare={"n_train": 0})
+    with pytest.raises(ValueError, match=r"preparing .* failed"):
+        load_splits(options)
+    assert "n_train must be at least 1, got 0" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"mask": "spiral"}, "mask must be one of"),
+        ({"mask_regime": "sometimes"}, "mask_regime must be one of"),
+        ({"target": "gt"}, "target must be one of"),
+        ({"acceleration": 0.5}, "at least 1, got 0.5"),
+        ({"center_fraction": 1.0}, "center_fraction"),
+        ({"n_train_scans": 0}, "n_train_scans must be at least 1"),
+        ({"mask_seed": -1}, "must not be negative"),
+        ({"mask": "stored", "test_mask_offset": 1}, "cannot be used"),
+    ],
+)
+def test_wrong_options_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        DatasetConfig(**options)
+
+
+def test_the_config_is_a_schema_for_omegaconf():
+    schema = OmegaConf.structured(DatasetConfig)
+    merged = OmegaConf.merge(schema, {"n_train_scans": 3, "prepare": {"noise": 0.1}})
+    assert OmegaConf.to_object(merged).prepare == {"noise": 0.1}
+
+
+MEMORY_TEST = """
+    import resource, sys
+    from pathlib import Path
+    import numpy as np
+    from mri.dataset import load_splits
+    from mri.dataset_config import DatasetConfig
+    from mri.schema import open_scan
+
+    config = DatasetConfig(root=sys.argv[1], script="", mask="random", mask_regime="random")
+    splits = load_splits(config)
+    splits.train[0]
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    limit = used + 12 * 2**20
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    total = 0
+    for i in range(len(splits.train)):
+        (kspace, maps, mask), target = splits.train[i]
+        total += kspace.nbytes + maps.nbytes + target.nbytes
+    print(total)
+    try:
+        with open_scan(Path(sys.argv[1]) / "a.h5") as file:
+            file["kspace"][()]
+    except MemoryError:
+        print("too large to be read at once")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the address space of a process")
+def test_a_set_larger_than_memory_is_streamed(tmp_path):
+    for name, split in (("a", "train"), ("b", "valid"), ("c", "test")):
+        write_scan(
+            tmp_path / f"{name}.h5",
+            split=split,
+            n_slices=24 if split == "train" else 1,
+            n_coils=8,
+            grid=(96, 80),
+        )
+    run = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(MEMORY_TEST), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    total, verdict = run.stdout.strip().split("\n")
+    assert int(total) > 35e6
+    assert verdict == "too large to be read at once"

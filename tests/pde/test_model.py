@@ -1,0 +1,125 @@
+import copy
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from pathlib import Path
+
+from monarch_core.experiment.schema import to_dataclass
+from monarch_core.transforms import LinearTransform
+from pde.config import PdeConfig
+from pde.dataset import TrajectoryDataset
+from pde.model import RollOut, build_model
+
+CONFIGS = str(Path(__file__).parents[2] / "configs")
+SMALL = ["model.n_modes=4", "model.hidden_channels=6", "model.n_layers=2", "dataset.grid=16"]
+
+
+def config_of(*overrides):
+    with initialize_config_dir(CONFIGS, version_base="1.3"):
+        return to_dataclass(compose("pde", overrides=[*SMALL, *overrides]), PdeConfig)
+
+
+def model_of(*overrides, grid=(16, 16), seed=0):
+    torch.manual_seed(seed)
+    return build_model(config_of(*overrides), grid)
+
+
+@pytest.mark.parametrize("transform", ["monarch", "monarch_frozen", "dense"])
+def test_every_transform_starts_at_the_fft(transform):
+    frames = torch.randn(2, 4, 16, 16)
+    expected = model_of("transform=fft")(frames)
+    torch.testing.assert_close(
+        model_of(f"transform={transform}")(frames), expected, rtol=1e-5, atol=1e-5
+    )
+
+
+def test_the_fft_control_is_neuralops_own_layer_and_holds_no_transform():
+    modules = list(model_of("transform=fft").modules())
+    names = {type(module).__module__ for module in modules}
+    assert "neuralop.layers.spectral_convolution" in names
+    assert not any(isinstance(module, LinearTransform) for module in modules)
+
+
+def test_which_parameters_learn():
+    def counts(transform):
+        model = model_of(f"transform={transform}")
+        return sum(
+            p.numel() * (2 if p.is_complex() else 1) for p in model.parameters() if p.requires_grad
+        )
+
+    assert counts("monarch_frozen") == counts("fft")
+    # Per layer: forward and inverse on two axes; 16 = 4 x 4 points, 8 and 5 modes, real and imag.
+    per_layer = 2 * sum(2 * (16 * 4 + modes * 4) for modes in (8, 5))
+    assert counts("monarch") - counts("fft") == 2 * per_layer
+    assert counts("dense") - counts("fft") == 2 * 2 * sum(2 * 16 * modes for modes in (8, 5))
+
+
+class Shift(torch.nn.Module):
+    """A step that is easy to roll out by hand: the newest frame plus half the oldest."""
+
+    def forward(self, window):
+        return window[:, -1:] + 0.5 * window[:, :1]
+
+
+def test_the_roll_out_feeds_predictions_back():
+    frames = torch.randn(2, 3, 4, 4)
+    by_hand = list(frames.unbind(1))
+    for _ in range(5):
+        by_hand.append(by_hand[-1] + 0.5 * by_hand[-3])
+    expected = torch.stack(by_hand[3:], dim=1)
+    model = RollOut(Shift(), n_steps=5)
+    torch.testing.assert_close(model(frames), expected)
+    torch.testing.assert_close(model(frames, n_steps=2), expected[:, :2])
+
+
+def test_the_normalization_is_that_of_the_training_frames_and_is_undone():
+    torch.manual_seed(0)
+    data = 3.0 + 2.0 * torch.randn(6, 5, 4, 4)
+    model = RollOut(Shift(), n_steps=1)
+    model.normalize_to(TrajectoryDataset(data, n_input_frames=3))
+    torch.testing.assert_close(model.mean, data.mean())
+    torch.testing.assert_close(model.std, data.std(correction=0))
+    unit = (data[:, :3] - model.mean) / model.std
+    expected = (unit[:, -1:] + 0.5 * unit[:, :1]) * model.std + model.mean
+    torch.testing.assert_close(model(data[:, :3]), expected)
+    assert "mean" in model.state_dict()
+
+
+def test_constant_training_data_are_refused():
+    train = TrajectoryDataset(torch.ones(1, 5, 4, 4), n_input_frames=3)
+    with pytest.raises(ValueError, match="same value 1"):
+        RollOut(Shift(), n_steps=1).normalize_to(train)
+
+
+def test_gradients_flow_through_the_whole_roll_out():
+    model = model_of("transform=monarch", "dataset.n_output_frames=3")
+    frames = torch.randn(2, 4, 16, 16)
+    model(frames)[:, -1].square().sum().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
+
+
+def test_computing_the_matrices_once_changes_no_gradient():
+    model = model_of("transform=monarch")
+    other = copy.deepcopy(model)
+    frames = torch.randn(2, 4, 16, 16)
+    model(frames, n_steps=2).square().sum().backward()
+    window = frames
+    first = other.step(window)
+    second = other.step(torch.cat((window[:, 1:], first), 1))
+    torch.cat((first, second), 1).square().sum().backward()
+    for ours, reference in zip(model.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, reference.grad, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["model.n_modes=9"], "a grid of 16x16 points holds k < 8 modes per axis, got .*=9"),
+        (["model.n_layers=0"], "model.n_layers must be at least 1, got 0"),
+        (["+transform.axis.block_sizes=[3,5]"], "block_sizes must multiply to n, got n=16"),
+    ],
+)
+def test_errors(overrides, message):
+    with pytest.raises(Exception, match=message):
+        model_of(*overrides)

@@ -1,0 +1,142 @@
+"""The training command from the outside: a sweep over all transforms on a file of fields."""
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.io
+
+from monarch_core.experiment.artifacts import Curve, Table, load_artifacts
+from pde.evaluate import evaluate
+
+ROOT = Path(__file__).parents[2]
+KEYS = {
+    "task",
+    "dataset",
+    "model",
+    "transform",
+    "seed",
+    "split_sizes",
+    "metrics",
+    "n_parameters",
+    "train_seconds",
+    "seconds_per_epoch",
+    "peak_memory_bytes",
+    "device",
+    "versions",
+    "git_commit",
+    "config",
+}
+TRANSFORMS = ["fft", "monarch_frozen", "monarch", "dense"]
+
+
+def travelling_waves(n, grid=16, n_frames=8):
+    rng = np.random.default_rng(0)
+    x = np.arange(grid) / grid
+    phase, speed = rng.uniform(0, 2 * np.pi, n), rng.uniform(0.02, 0.1, n)
+    t = np.arange(n_frames)
+    angle = 2 * np.pi * (x[:, None, None] + x[None, :, None] - speed[:, None, None, None] * t)
+    return np.sin(angle + phase[:, None, None, None]).astype(np.float32)
+
+
+def train(*overrides):
+    command = [sys.executable, "-W", "error::UserWarning:pde", "pde/train.py", *overrides]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def overrides(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "waves.mat"
+    scipy.io.savemat(path, {"u": travelling_waves(12), "t": np.arange(8.0)})
+    return [
+        f"dataset.path={path}",
+        "dataset.grid=16",
+        "dataset.n_train=6",
+        "dataset.n_valid=3",
+        "dataset.n_test=3",
+        "dataset.first_frame=0",
+        "dataset.frame_spacing=1",
+        "dataset.n_input_frames=3",
+        "dataset.n_output_frames=3",
+        "model.n_modes=3",
+        "model.hidden_channels=6",
+        "model.n_layers=2",
+        "fit.epochs=2",
+        "fit.batch_size=3",
+        "fit.n_threads=1",
+        "fit.accelerator=cpu",
+    ]
+
+
+@pytest.fixture(scope="module")
+def runs(overrides, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sweep")
+    sweep = [f"transform={','.join(TRANSFORMS)}", f"hydra.sweep.dir={folder}"]
+    finished = train("-m", *overrides, *sweep)
+    assert finished.returncode == 0, finished.stderr
+    found = {}
+    for path in folder.glob("*/results.json"):
+        results = json.loads(path.read_text())
+        found[results["transform"]] = (path.parent, results)
+    return found
+
+
+def test_every_transform_leaves_complete_results(runs):
+    assert set(runs) == set(TRANSFORMS)
+    for folder, results in runs.values():
+        assert set(results) >= KEYS
+        assert results["split_sizes"] == {"train": 6, "valid": 3, "test": 3}
+        assert all(math.isfinite(value) for value in results["metrics"].values())
+        assert results["seconds_per_epoch"] > 0
+        names = {"config.yaml", "weights.pt", "checkpoint.pt", "log.jsonl", "artifacts.npz"}
+        assert names <= {path.name for path in folder.iterdir()}
+
+
+def test_the_frozen_transform_tracks_the_fft(runs):
+    fft, frozen = (runs[name][1]["metrics"]["relative_l2"] for name in ("fft", "monarch_frozen"))
+    assert frozen == pytest.approx(fft, rel=1e-4)
+    assert runs["fft"][1]["n_parameters"] == runs["monarch_frozen"][1]["n_parameters"]
+    assert runs["monarch"][1]["metrics"]["relative_l2"] != pytest.approx(fft, rel=1e-4)
+
+
+def test_evaluating_again_gives_the_same_numbers(runs):
+    folder, results = runs["monarch"]
+    again = evaluate(folder)
+    timing = "milliseconds_per_trajectory"
+    for name, value in results["metrics"].items():
+        if name != timing:
+            assert again["metrics"][name] == pytest.approx(value, rel=1e-5)
+
+
+def test_artifacts_for_the_report(runs):
+    artifacts = load_artifacts(runs["monarch"][0])
+    figures = {artifact.figure for artifact in artifacts}
+    assert {"error_over_time", "spectrum", "last_frame", "transform_distance"} <= figures
+    error = next(a for a in artifacts if isinstance(a, Curve) and a.figure == "error_over_time")
+    assert error.x.tolist() == [3.0, 4.0, 5.0]
+    distances = next(a for a in artifacts if isinstance(a, Table))
+    assert len(distances.rows) == 2 * 2 * 2  # layers, directions, axes
+    assert all(distance > 0 for _, distance in distances.rows)
+    assert not any(isinstance(a, Table) for a in load_artifacts(runs["fft"][0]))
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("dataset.n_trian=3", "n_trian"),
+        ("fit.epochs=many", "fit.epochs"),
+        ("transform=wavelet", "wavelet"),
+        ("model.n_modes=9", "a grid of 16x16 points holds k < 8 modes"),
+    ],
+)
+def test_user_errors_are_one_paragraph(overrides, override, message, tmp_path):
+    others = [o for o in overrides if o.split("=")[0] != override.split("=")[0]]
+    finished = train(*others, override, f"hydra.run.dir={tmp_path}")
+    assert finished.returncode == 1
+    assert message in finished.stderr
+    assert "Traceback" not in finished.stderr
+    assert not (tmp_path / "weights.pt").exists()

@@ -58,15 +58,15 @@ def estimate_maps(
     coils, *grid = kspace.shape
     if method not in METHODS:
         raise ValueError(f"method must be one of {METHODS}, got {method!r}")
+    if not kspace.any():
+        return np.zeros(kspace.shape, np.complex64)
+    if coils == 1:
+        return np.ones(kspace.shape, np.complex64)
     if not kernel <= calibration <= min(grid):
         raise ValueError(
             f"kernel <= calibration <= smallest side of the grid must hold, got kernel {kernel}, "
             f"calibration {calibration} and grid {tuple(grid)}"
         )
-    if not kspace.any():
-        return np.zeros(kspace.shape, np.complex64)
-    if coils == 1:
-        return np.ones(kspace.shape, np.complex64)
     if cache_dir is None:
         return _estimate(kspace, method, calibration, kernel)
     recipe = f"{method} {calibration} {kernel} {kspace.shape} {kspace.dtype}"
@@ -148,8 +148,8 @@ def whiten(
 
 
 def remove_readout_oversampling(
-    kspace: Complex[np.ndarray, "*batch ky kz"], n_keep: int, axis: int
-) -> Complex[np.ndarray, "*batch ky_kept kz_kept"]:
+    kspace: Complex[np.ndarray, "..."], n_keep: int, axis: int
+) -> Complex[np.ndarray, "..."]:
     """Crop the field of view along the readout to its central `n_keep` pixels, in image space.
 
     Args:

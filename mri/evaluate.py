@@ -19,8 +19,9 @@ from monarch_core.experiment.devices import choose_accelerator, is_main_process
 from monarch_core.experiment.results import n_parameters, write_results
 from monarch_core.experiment.run import load_config, user_errors
 from monarch_core.transforms import Fourier
-from mri.config import EvaluationConfig, MriConfig
+from mri.config import MriConfig
 from mri.dataset import SliceDataset, load_splits
+from mri.dataset_config import DatasetConfig
 from mri.learned import describe_transforms
 from mri.measure import METRICS, Score, Volume, mean_over_scans, reconstruct, score, write_scans
 from mri.metrics import Preset, check_volume_size, find_preset
@@ -65,8 +66,7 @@ def evaluate(run_dir: Path) -> dict[str, Any]:
     }
     scores, artifacts = _measure(methods, splits.test, SEEN, config, preset, device)
     if config.evaluation.unseen_mask:
-        unseen = replace(config.dataset, test_mask_offset=UNSEEN_OFFSET)
-        test = load_splits(unseen).test
+        test = load_splits(_with_unseen_masks(config.dataset)).test
         scores += _measure(methods, test, UNSEEN, config, preset, device)[0]
     write_scans(run_dir, scores, preset)
     mask = splits.test.mask_of(splits.test.scan_ids[0])
@@ -86,13 +86,16 @@ def evaluate(run_dir: Path) -> dict[str, Any]:
     )
 
 
-def check_evaluation(config: EvaluationConfig, test: SliceDataset) -> None:
+def check_evaluation(config: MriConfig, test: SliceDataset) -> None:
     """Check before training that the metrics will be defined on the test split.
 
     Raises:
-        ValueError: if the preset is unknown, or SSIM needs larger volumes than a scan has.
+        ValueError: if the preset is unknown, SSIM needs larger volumes than a scan has, or unseen
+            masks are asked for where all masks come with the scans.
     """
-    preset = find_preset(config.preset)
+    preset = find_preset(config.evaluation.preset)
+    if config.evaluation.unseen_mask:
+        _with_unseen_masks(config.dataset)
     for scan in test.scan_ids:
         n_slices = len({test.key(i).slice_index for i in test.slices_of(scan)})
         check_volume_size((n_slices, *test.grid), preset)
@@ -121,6 +124,10 @@ def summarise(scores: Sequence[Score]) -> dict[str, float]:
             metrics |= {f"{m}/{name}": mean_over_scans(members, m)[0] for m in DETAILED}
     metrics["psnr_gain"] = metrics["psnr"] - metrics["psnr/zero_filled"]
     return metrics
+
+
+def _with_unseen_masks(dataset: DatasetConfig) -> DatasetConfig:
+    return replace(dataset, test_mask_offset=UNSEEN_OFFSET)
 
 
 def _measure(

@@ -20,7 +20,7 @@ def main(raw: DictConfig) -> None:
     """Train and evaluate one reconstruction."""
     config, run_dir = start_run(raw, MriConfig)  # checks the schema, seeds, saves config.yaml
     splits = load_splits(config.dataset)
-    check_evaluation(config.evaluation, splits.test)
+    check_evaluation(config, splits.test)
     model = build_model(config.model, instantiate(config.transform.axis), splits.grid)
     choose_lamda(model, splits.valid)  # models without a weight to choose are left alone
     loss = find_loss(config.loss)

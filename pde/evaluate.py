@@ -68,9 +68,7 @@ def evaluate(run_dir: Path) -> dict[str, object]:
 
 
 @torch.no_grad()
-def predict(
-    model: RollOut, dataset: TrajectoryDataset, batch_size: int
-) -> tuple[Tensor, float]:
+def predict(model: RollOut, dataset: TrajectoryDataset, batch_size: int) -> tuple[Tensor, float]:
     """Return the roll-outs (trajectory, step, x, y) from the first frames, and seconds for each.
 
     The time is the median over the batches after the first, which warms up.

@@ -164,7 +164,7 @@ class MonarchSpectralConv(BaseSpectralConv):
         whole = all(kept == slice(None) for kept in slices)
         W = self.mode_weight if whole else self.mode_weight[tuple(slices)]
         Y_re, Y_im = self._mix(X_re, X_im, W)
-        v = self._synthesise(Y_re, Y_im, grid, out_grid, slices, signs)
+        v = self._synthesise(Y_re, Y_im, out_grid, slices, signs)
         return v if self.bias is None else v + self.bias
 
     def _out_grid(self, grid: tuple[int, ...], shape: Sequence[int] | None) -> tuple[int, ...]:
@@ -192,11 +192,13 @@ class MonarchSpectralConv(BaseSpectralConv):
         return slices, torch.where(once, 1.0, 2.0).to(self.mode_weight.dtype)
 
     def _matrices(
-        self, transforms: nn.ModuleList, grid: tuple[int, ...], slices: list[slice], *, inverse: bool
+        self, grid: tuple[int, ...], slices: list[slice], *, inverse: bool
     ) -> list[tuple[Tensor, ...]]:
-        """Return the matrices (2, n_out, n_in) per head and axis, on `grid`, of the modes in use."""
+        """Return, per head and axis, the matrix (2, n_out, n_in) on `grid` of the modes in use."""
         matrices = []
+        transforms = self.inverse_transforms if inverse else self.forward_transforms
         for transform, n, kept in zip(transforms, grid, slices, strict=True):
+            assert isinstance(transform, LinearTransform)
             matrix = transform.matrix()
             if kept != slice(None):
                 matrix = matrix[..., kept] if inverse else matrix[:, :, kept]
@@ -209,7 +211,7 @@ class MonarchSpectralConv(BaseSpectralConv):
     def _analyse(self, x: Tensor, slices: list[slice]) -> tuple[Tensor, Tensor]:
         """Equation (1): X as (f_1 ... f_D, batch, channels), real and imaginary part."""
         grid = tuple(x.shape[2:])
-        heads = self._matrices(self.forward_transforms, grid, slices, inverse=False)
+        heads = self._matrices(grid, slices, inverse=False)
         parts = [
             _analyse(group, matrices)
             for group, matrices in zip(_channel_groups(x, 1, len(heads)), heads, strict=True)
@@ -231,13 +233,12 @@ class MonarchSpectralConv(BaseSpectralConv):
         self,
         Y_re: Tensor,
         Y_im: Tensor,
-        grid: tuple[int, ...],
         out_grid: tuple[int, ...],
         slices: list[slice],
         s: Tensor,
     ) -> Tensor:
         """Equation (3) without the bias."""
-        heads = self._matrices(self.inverse_transforms, out_grid, slices, inverse=True)
+        heads = self._matrices(out_grid, slices, inverse=True)
         groups = zip(
             _channel_groups(Y_re, -1, len(heads)),
             _channel_groups(Y_im, -1, len(heads)),

@@ -1,6 +1,6 @@
 """The discrete Fourier transform as a `LinearTransform`: the control of every experiment."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Complex, Float
@@ -33,6 +33,8 @@ class Fourier(LinearTransform):
     Raises:
         ValueError: for n < 1, an unknown norm, or frequencies that repeat or alias.
     """
+
+    kept: Tensor | None
 
     def __init__(
         self,
@@ -71,11 +73,11 @@ class Fourier(LinearTransform):
         """Return the real and imaginary part of A, in single precision."""
         return torch.view_as_real(self.dense(torch.complex128)).permute(2, 0, 1)[:, None].float()
 
-    def _transform(self, x: Tensor, fft: object, norm: str) -> Tensor:
+    def _transform(self, x: Tensor, fft: Callable[..., Tensor], norm: str) -> Tensor:
         if not self.centered:
-            return fft(x, norm=norm)  # type: ignore[operator]
+            return fft(x, norm=norm)
         x = torch.fft.ifftshift(x, dim=-1)
-        return torch.fft.fftshift(fft(x, norm=norm), dim=-1)  # type: ignore[operator]
+        return torch.fft.fftshift(fft(x, norm=norm), dim=-1)
 
     def _select(self, x_hat: Tensor) -> Tensor:
         return x_hat if self.kept is None else x_hat[..., self.kept]

@@ -62,6 +62,13 @@ class Monarch(LinearTransform):
         ValueError: when p q is not n, and for an unknown start, norm, option or dtype.
     """
 
+    k: Tensor
+    b: Tensor
+    inputs: Tensor
+    inputs_order: Tensor
+    outputs: Tensor
+    outputs_order: Tensor
+
     def __init__(
         self,
         n: int,
@@ -98,8 +105,8 @@ class Monarch(LinearTransform):
         self.requires_grad_(not frozen)
         self.register_buffer("k", copies[0].k, persistent=False)
         self.register_buffer("b", copies[0].b, persistent=False)
-        for name, block, n_blocks in (("inputs", "b", 1), ("outputs", "k", 0)):
-            groups = _group(getattr(self, block), self.block_sizes[n_blocks])
+        p, q = self.block_sizes
+        for name, groups in (("inputs", _group(self.b, q)), ("outputs", _group(self.k, p))):
             self.register_buffer(name, groups, persistent=False)
             self.register_buffer(f"{name}_order", _order(groups), persistent=False)
         self.factored = apply == "factored" or (apply == "auto" and self._factored_is_cheaper())
@@ -146,8 +153,8 @@ class Monarch(LinearTransform):
         check_length(y, self.n_out, "y")
         if not self.factored:
             return apply_matrices(torch.complex(*self.matrix()).mH, y)
-        left, right = _blocks(self.R, self.inputs), _blocks(self.L, self.outputs)
-        factors = [_as_multiply_factors(*pair) for pair in zip(left.conj(), right.conj(), strict=True)]
+        left, right = _blocks(self.R, self.inputs).conj(), _blocks(self.L, self.outputs).conj()
+        factors = [_as_multiply_factors(*sides) for sides in zip(left, right, strict=True)]
         return self._multiply(y, factors, self.outputs, self.inputs_order)
 
     def factors(self) -> list[tuple[Complex[Tensor, "p s t"], Complex[Tensor, "q j a"]]]:

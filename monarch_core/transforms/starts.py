@@ -93,9 +93,7 @@ def sine_factors(p: int, q: int) -> Factors:
     """
     dct = cosine_factors(p, q)
     sign = 1.0 - 2.0 * (torch.arange(p * q) % 2).to(torch.float64)
-    return Factors(
-        L=dct.L.flip(0), R=sign[:, None, None] * dct.R, k=dct.k.flip(0), b=dct.b
-    )
+    return Factors(L=dct.L.flip(0), R=sign[:, None, None] * dct.R, k=dct.k.flip(0), b=dct.b)
 
 
 def hadamard_factors(p: int, q: int) -> Factors:

@@ -5,10 +5,16 @@ import pytest
 import scipy.io
 
 from data_scripts import mri_simulate
-from data_scripts.mri_download import BESIDE, Source
-from data_scripts.mri_simulate import SimulateConfig, main, measured_maps
+from data_scripts.mri_download import BESIDE, Source, fetch, known_sources
+from data_scripts.mri_simulate import (
+    SimulateConfig,
+    assign_splits,
+    main,
+    make_scan,
+    measured_maps,
+)
 from data_scripts.mri_volumes import find_volumes, to_grid
-from mri.schema import read_info
+from mri.schema import ScanShape, read_info
 from mri.schema_check import check_scan
 
 needs_sources = pytest.mark.skipif(
@@ -147,14 +153,13 @@ def test_measured_maps_are_compressed_and_normalised(tmp_path, monkeypatch):
 @needs_sources
 def test_public_brains_are_split_by_patient_with_every_contrast(tmp_path):
     options = SimulateConfig(out=str(tmp_path), height=32, width=30, n_coils=4)
-    main(options)
-    contrasts = {"train": set(), "valid": set(), "test": set()}
-    patients = {"train": set(), "valid": set(), "test": set()}
-    for path in tmp_path.glob("*.h5"):
-        info, _ = read_info(path)
-        contrasts[info.split] |= set(info.echo_names)
-        patients[info.split].add(path.stem.split("_")[0])
-    assert check_scan(tmp_path / "patient12_study2_T2W.h5") == []
+    jobs = assign_splits(options, find_volumes(fetch(known_sources("open_ms_data/")), 2))
+    contrasts = {split: {v.echo_names[0] for v, s in jobs if s == split} for _, split in jobs}
+    patients = {split: {v.name.split("_")[0] for v, s in jobs if s == split} for _, split in jobs}
+    assert len(jobs) == 19
     assert all(found == {"FLAIR", "T1W", "T2W"} for found in contrasts.values())
-    assert patients["train"].isdisjoint(patients["test"] | patients["valid"])
-    assert len(list(tmp_path.glob("*.h5"))) == 19
+    assert sum(len(found) for found in patients.values()) == 5
+    volume, split = next(job for job in jobs if job[0].name == "patient19_study2_T1W")
+    make_scan(options, volume, split, "open_ms_data", "CC-BY", measured_maps(options))
+    assert check_scan(tmp_path / "patient19_study2_T1W.h5") == []
+    assert read_info(tmp_path / "patient19_study2_T1W.h5")[1] == ScanShape(48, 1, 4, (32, 30))

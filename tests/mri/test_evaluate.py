@@ -203,9 +203,12 @@ def test_standard_error_is_over_scans():
 
 def test_volumes_too_thin_for_the_window_are_refused_before_training(data):
     test = load_splits(data).test
-    check_evaluation(EvaluationConfig("meddlr_2d"), test)
+    check_evaluation(MriConfig(data, evaluation=EvaluationConfig("meddlr_2d")), test)
     with pytest.raises(ValueError, match="got 3 x 15 x 14; use a preset with SSIM of slices"):
-        check_evaluation(EvaluationConfig("meddlr"), test)
+        check_evaluation(MriConfig(data, evaluation=EvaluationConfig("meddlr")), test)
+    stored = replace(data, mask="stored")
+    with pytest.raises(ValueError, match="test_mask_offset cannot be used with it"):
+        check_evaluation(MriConfig(stored, evaluation=EvaluationConfig(unseen_mask=True)), test)
 
 
 def test_a_scan_without_signal_is_named(tmp_path, data):

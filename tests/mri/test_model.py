@@ -123,6 +123,30 @@ def test_an_untrained_monarch_is_the_fft_in_outputs_and_gradients(config):
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["unet", "unrolled"])
+def test_a_seed_gives_the_same_network_whatever_the_transform(name):
+    models = []
+    for factory in (Fourier, Monarch, Dense):
+        torch.manual_seed(7)
+        models.append(build_model(ModelConfig(name, tied=False, **SMALL), factory, GRID))
+    control = dict(models[0].named_parameters())
+    for model in models[1:]:
+        for parameter, expected in control.items():
+            assert torch.equal(model.get_parameter(parameter), expected)
+
+
+@pytest.mark.parametrize("name", ["unet", "unrolled"])
+def test_networks_run_in_bfloat16_and_return_single_precision(name):
+    model = build_model(ModelConfig(name, **SMALL), Monarch, GRID)
+    perturb(model)
+    inputs = measure(random_complex(1, 2, *GRID), 2)
+    expected = model(*inputs)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        image = model(*inputs)
+    assert image.dtype == torch.complex64
+    assert 0 < (image - expected).abs().max() < 0.1 * expected.abs().max()
+
+
 @pytest.mark.parametrize("weighting", ["none", "scale", "diagonal"])
 def test_untrained_sense_is_zero_filled_sense(weighting):
     model = build_model(ModelConfig("sense", weighting=weighting), Monarch, GRID)

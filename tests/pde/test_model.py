@@ -1,9 +1,9 @@
 import copy
+from pathlib import Path
 
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
-from pathlib import Path
 
 from monarch_core.experiment.schema import to_dataclass
 from monarch_core.transforms import LinearTransform

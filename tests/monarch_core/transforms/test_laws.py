@@ -178,8 +178,10 @@ def test_the_identity_start(n):
 
 @pytest.mark.parametrize("n", [85, 512])
 def test_the_random_start_keeps_the_variance(n):
-    gain = [Monarch.random(n, **DOUBLE).dense(torch.complex128).abs().square().sum(1).mean()
-            for _ in range(20)]
+    gain = [
+        Monarch.random(n, **DOUBLE).dense(torch.complex128).abs().square().sum(1).mean()
+        for _ in range(20)
+    ]
     assert abs(torch.stack(gain).mean() - 1.0) < 0.1
 
 
@@ -212,8 +214,10 @@ def test_centered_modes_are_signed_frequencies():
     modes = range(-3, 4)
     full = Fourier(12, centered=True).dense(torch.complex128)
     expected = full[[f + 6 for f in modes]]
-    for transform in (Fourier(12, centered=True, modes=modes),
-                      Monarch(12, centered=True, modes=modes, **DOUBLE)):
+    for transform in (
+        Fourier(12, centered=True, modes=modes),
+        Monarch(12, centered=True, modes=modes, **DOUBLE),
+    ):
         torch.testing.assert_close(transform.dense(torch.complex128), expected)
 
 

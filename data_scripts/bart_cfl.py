@@ -50,7 +50,7 @@ def main(config: BartConfig) -> None:
     """Convert the files, then write the metadata."""
     jobs = [
         (path, split)
-        for path, split in find_scans(config, ".cfl", lambda path: path.stem, _HELP)
+        for path, split in find_scans(config, ".cfl", _subject, _HELP)
         if not path.stem.endswith("_maps")
     ]
     convert_all(config, jobs, lambda path, split: convert(config, path, split))
@@ -65,6 +65,11 @@ def main(config: BartConfig) -> None:
             "licence": config.licence,
         },
     )
+
+
+def _subject(path: Path) -> str:
+    """Return the file a scan is named after; its maps belong to the same subject."""
+    return path.stem.removesuffix("_maps")
 
 
 def read_cfl(path: Path) -> Complex[np.ndarray, "..."]:

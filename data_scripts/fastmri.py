@@ -22,8 +22,8 @@ from mri.schema import ScanInfo, ScanShape
 
 _PORTAL = (
     "fastMRI is not downloaded by this script: register at https://fastmri.med.nyu.edu (form, data "
-    "use agreement, no redistribution; knee multi-coil about 1.2 TB, brain about 1.6 TB), unpack, "
-    "then give the folders: python -m data_scripts.fastmri "
+    "use agreement, no redistribution; knee multi-coil about 1.2 TB), unpack, then give the "
+    "folders: python -m data_scripts.fastmri "
     "train=[multicoil_train] valid=[multicoil_val]. Each folder holds file*.h5 with kspace and "
     "ismrmrd_header"
 )

@@ -26,8 +26,8 @@ from mri.coil_maps import compression_matrix
 from mri.schema import ScanInfo, ScanShape, ScanWriter
 
 _LESJAK = (
-    "open_ms_data (github.com/muschellij2/open_ms_data): Lesjak et al., Image Processing and "
-    "Analysis 2016; magnitude volumes of MS patients"
+    "open_ms_data (github.com/muschellij2/open_ms_data; Lesjak et al. 2016, 2017): magnitude "
+    "volumes of patients with multiple sclerosis"
 )
 _SCALE_PERCENTILE = 99.5
 

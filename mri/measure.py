@@ -60,7 +60,6 @@ class Score:
     values: Mapping[str, float]
 
 
-@torch.no_grad()
 def reconstruct(
     methods: Mapping[str, nn.Module], dataset: SliceDataset, batch_size: int, device: torch.device
 ) -> Iterator[Volume]:
@@ -80,7 +79,8 @@ def reconstruct(
             indices = items[start : start + batch_size]
             inputs, target = default_collate([dataset[i] for i in indices])
             inputs = [tensor.to(device) for tensor in inputs]
-            outputs = {name: model(*inputs).cpu().numpy() for name, model in methods.items()}
+            with torch.no_grad():
+                outputs = {name: model(*inputs).cpu().numpy() for name, model in methods.items()}
             for row, index in enumerate(indices):
                 for column, echo in enumerate(dataset.key(index).echo_names):
                     targets.setdefault(echo, []).append(target[row, column].numpy())

@@ -1,6 +1,7 @@
 """The arrows between packages: who may import whom, read from the syntax trees."""
 
 import ast
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,8 @@ ALLOWED = {
     "mri": {"monarch_core", "mri"},
     "data_scripts": {"monarch_core", "pde", "mri", "data_scripts"},
 }
-TORCH_ONLY = {"torch", "jaxtyping", "einops"}  # what monarch_core/transforms may need beside Python
-OURS = {"monarch_core", "pde", "mri", "data_scripts"}
+TORCH_ONLY = {"torch", "jaxtyping"}  # what monarch_core/transforms may need beside Python
+OURS = ("monarch_core", "pde", "mri", "data_scripts")
 
 
 def imports(path: Path) -> set[str]:
@@ -53,11 +54,9 @@ def test_arrows(path):
 
 @pytest.mark.parametrize("path", sorted((ROOT / "monarch_core/transforms").glob("*.py")))
 def test_transforms_need_torch_only(path):
-    import sys
-
     for name in imports(path):
         top = name.split(".")[0]
-        assert top in OURS | TORCH_ONLY or top in sys.stdlib_module_names, f"{path}: {name}"
+        assert top in {*OURS, *TORCH_ONLY, *sys.stdlib_module_names}, f"{path}: {name}"
 
 
 def test_a_wrong_arrow_is_found(tmp_path):
@@ -68,8 +67,6 @@ def test_a_wrong_arrow_is_found(tmp_path):
 
 @pytest.mark.parametrize("folder", ["pde", "mri"])
 def test_no_module_hides_a_standard_one(folder):
-    import sys
-
     names = {path.stem for path in (ROOT / folder).glob("*.py")} - {"__init__"}
     assert not names & set(sys.stdlib_module_names)
 

@@ -5,6 +5,7 @@ import importlib.metadata
 import json
 import math
 import platform
+import shlex
 import statistics
 import subprocess
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml  # type: ignore[import-untyped]
 from torch import nn
 
 from monarch_core.experiment.checkpoint import write_text
@@ -81,6 +83,7 @@ def write_results(
         **_cost(run_dir),
         "versions": versions(),
         "git_commit": git_commit(),
+        "command": _command(run_dir, task),
         "config": _plain(config, "config"),
     }
     if is_main_process():
@@ -119,6 +122,15 @@ def _git(folder: Path, *arguments: str) -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()
+
+
+def _command(run_dir: Path, task: str) -> str | None:
+    """Return the command that makes the run again; None when hydra did not start it."""
+    overrides = run_dir / ".hydra" / "overrides.yaml"
+    if not overrides.is_file():
+        return None
+    given = yaml.safe_load(overrides.read_text(encoding="utf-8")) or []
+    return shlex.join(["python", f"{task}/train.py", *given])
 
 
 def _cost(run_dir: Path) -> dict[str, Any]:

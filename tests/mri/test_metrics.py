@@ -135,6 +135,16 @@ def wang_ssim(p: np.ndarray, t: np.ndarray, peak: float) -> float:
     return float(np.mean(similarity / ((a**2 + b**2 + c1) * (sum(variances) + c2))))
 
 
+def test_gauss11_uses_the_population_covariance():
+    rng = np.random.default_rng(2)
+    p, t = 1 + 0.03 * rng.normal(size=(2, 1, 20, 20))  # variances near K2: they do not cancel
+    value = ssim(p, t, Choice("magnitude", "slice", "slice"))
+    assert value == pytest.approx(wang_ssim(p[0], t[0], t.max()), abs=1e-6)
+    options = {"data_range": t.max(), "gaussian_weights": True, "sigma": 1.5}
+    sample = structural_similarity(t[0], p[0], use_sample_covariance=True, **options)
+    assert value != pytest.approx(sample, abs=1e-6)
+
+
 def test_ssim_of_two_constants_is_the_luminance_term():
     target = np.full((1, 12, 12), 2.0)
     for window in ("gauss11", "uniform7"):

@@ -14,7 +14,7 @@ from monarch_core.experiment.failures import user_errors
 ROOT = Path(__file__).parents[3]
 
 SCRIPT = '''
-import json, logging, os, sys
+import gc, json, logging, os, sys
 from dataclasses import dataclass, field
 import hydra
 from omegaconf import DictConfig
@@ -44,6 +44,10 @@ def main(raw: DictConfig) -> None:
         raise ZeroDivisionError("a defect")
     (run_dir / "results.json").write_text(json.dumps({"seed": config.seed}))
 
+with hydra.initialize_config_dir(os.path.abspath("conf"), version_base="1.3"):
+    hydra.compose("config", ["seed=1"])  # what every start would do anew
+gc.freeze()
+
 # One interpreter runs several starts of the script, each in a process of its own.
 for arguments in json.loads(sys.stdin.read()):
     child = os.fork()
@@ -52,8 +56,14 @@ for arguments in json.loads(sys.stdin.read()):
         os.dup2(out.fileno(), 1)
         os.dup2(err.fileno(), 2)
         sys.argv[1:] = arguments
-        main()
-        sys.exit(0)
+        code = 0
+        try:
+            main()
+        except SystemExit as error:
+            code = error.code
+        logging.shutdown()
+        sys.stderr.flush()
+        os._exit(code)  # the orderly end of an interpreter that holds torch takes seconds
     _, status = os.waitpid(child, 0)
     texts = [open(name).read() for name in ("out.txt", "err.txt")]
     print(json.dumps([os.waitstatus_to_exitcode(status), *texts]), flush=True)
@@ -101,7 +111,6 @@ def starts(tmp_path_factory):
         capture_output=True,
         text=True,
         check=True,
-        timeout=120,
     )
     outcomes = [json.loads(line) for line in done.stdout.splitlines()]
     return folder, dict(zip(commands, outcomes, strict=True))

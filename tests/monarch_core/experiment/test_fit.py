@@ -4,7 +4,6 @@ import itertools
 import json
 import os
 import random
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -388,6 +387,7 @@ def test_empty_splits_are_refused(tmp_path, tiny_model, tiny_data, fit_config):
 DISTRIBUTED = (
     SCRIPT
     + """
+import socket
 from dataclasses import dataclass, field
 from omegaconf import OmegaConf
 from monarch_core.experiment.run import start_run
@@ -397,37 +397,36 @@ class Config:
     fit: FitConfig = field(default_factory=FitConfig)
     seed: int = 3
 
-own_folder = sys.argv[2] + os.environ["RANK"]  # as with a time stamp in its name
-raw = {"run_dir": own_folder, "fit": {**values, "epochs": 2, "gradient_clip": 0.5}}
-config, run_dir = start_run(OmegaConf.create(raw), Config)
-model, train, valid = TinyModel(), TinyData(9), TinyData(7, seed=1)
-fit(model, mse_loss, train, valid, config.fit, run_dir)
-assert (run_dir / "weights.pt").exists()
-torch.distributed.destroy_process_group()
+with socket.socket() as free:
+    free.bind(("127.0.0.1", 0))
+    port = free.getsockname()[1]
+children = []
+for rank in ("0", "1"):  # two processes with the environment that torchrun gives them
+    children.append(os.fork())
+    if children[-1] > 0:
+        continue
+    os.environ.update(RANK=rank, LOCAL_RANK=rank, WORLD_SIZE="2", LOCAL_WORLD_SIZE="2")
+    os.environ.update(GROUP_RANK="0", TORCHELASTIC_RUN_ID="none")
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+    own_folder = sys.argv[2] + rank  # as with a time stamp in its name
+    raw = {"run_dir": own_folder, "fit": {**values, "epochs": 2, "gradient_clip": 0.5}}
+    config, run_dir = start_run(OmegaConf.create(raw), Config)
+    model, train, valid = TinyModel(), TinyData(9), TinyData(7, seed=1)
+    fit(model, mse_loss, train, valid, config.fit, run_dir)
+    assert (run_dir / "weights.pt").exists()
+    torch.distributed.destroy_process_group()
+    sys.exit()
+sys.exit(any(os.waitpid(child, 0)[1] for child in children))
 """
 )
-
-
-def torchrun(command, n):
-    """Start `n` processes with the environment that torchrun gives them."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    group = {"WORLD_SIZE": n, "LOCAL_WORLD_SIZE": n, "MASTER_ADDR": "127.0.0.1"}
-    group |= {"MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "none", "GROUP_RANK": 0}
-    started = []
-    for rank in range(n):
-        own = {**group, "RANK": rank, "LOCAL_RANK": rank}
-        variables = {key: str(value) for key, value in own.items()}
-        started.append(subprocess.Popen(command, env={**environment(), **variables}))
-    return [process.wait(timeout=120) for process in started]
 
 
 def test_two_processes_train_as_one(tmp_path, tiny_model, tiny_data, fit_config):
     # 9 samples in batches of 4 leave the second process without any in the last batch.
     script = tmp_path / "script.py"
     script.write_text(DISTRIBUTED)
-    assert torchrun([sys.executable, str(script), str(HERE), str(tmp_path / "two")], 2) == [0, 0]
+    command = [sys.executable, str(script), str(HERE), str(tmp_path / "two")]
+    subprocess.run(command, env=environment(), check=True)
     assert not (tmp_path / "two1").exists()
     config = fit_config(epochs=2, gradient_clip=0.5)
     valid = tiny_data(7, seed=1)

@@ -79,6 +79,13 @@ def test_every_key_is_there_and_the_file_is_strict_json(tmp_path):
     assert returned["config"]["fit"]["epochs"] == 500
 
 
+def test_the_command_is_what_hydra_was_given(tmp_path):
+    assert write(tmp_path)["command"] is None
+    (tmp_path / ".hydra").mkdir()
+    (tmp_path / ".hydra" / "overrides.yaml").write_text("- transform=fft\n- seed=1\n")
+    assert write(tmp_path)["command"] == "python pde/train.py transform=fft seed=1"
+
+
 def test_cost_comes_from_the_log_without_the_warm_up(tmp_path):
     log_epochs(tmp_path, [100.0, 1.0, 2.0, 9.0])
     found = write(tmp_path)

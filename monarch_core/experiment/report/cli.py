@@ -1,0 +1,119 @@
+"""The command `monarch-report`: compare run folders, or keep a table in a document up to date."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from monarch_core.experiment.report.aggregate import group_runs, metric_names
+from monarch_core.experiment.report.collect import collect_runs
+from monarch_core.experiment.report.page import write_report
+from monarch_core.experiment.report.tables import main_table
+
+_DESCRIPTION = """\
+Compare runs: one HTML page, its tables as CSV and Markdown, its figures as PNG. Groups the runs
+whose config is equal but for the seed and compares each group with the FFT group that has the same
+config otherwise. With --table or --update only the main table is written, as Markdown.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        arguments: command line without the program's name; by default that of the process.
+
+    Returns:
+        0 on success, 2 when something the user gave is wrong; the message is on standard error.
+    """
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        _run(options)
+    except (ValueError, OSError) as error:
+        sys.stderr.write(f"{parser.prog}: {error}\n")
+        return 2
+    return 0
+
+
+def markdown_table(paths: Sequence[Path | str], metrics: Sequence[str] | None = None) -> str:
+    """Return the main table of the runs below some folders as Markdown.
+
+    Args:
+        paths: as for `collect_runs`.
+        metrics: the metrics to show, in this order; by default all of them.
+
+    Raises:
+        ValueError: there is no finished run, or no run has one of the metrics.
+    """
+    groups = group_runs(collect_runs(paths))
+    if not groups:
+        raise ValueError(f"no finished run in {', '.join(map(str, paths))}; a table needs one")
+    known = metric_names(groups)
+    unknown = [name for name in metrics or [] if name not in known]
+    if unknown:
+        raise ValueError(f"no run has the metric {unknown[0]!r}; use some of {', '.join(known)}")
+    return main_table(groups, metrics or known).markdown()
+
+
+def update_between_markers(path: Path, name: str, text: str) -> None:
+    """Replace what stands between `<!-- name -->` and `<!-- /name -->` in a file.
+
+    Raises:
+        ValueError: a marker is missing, occurs twice, or the closing one comes first.
+    """
+    document = path.read_text(encoding="utf-8")
+    opening, closing = f"<!-- {name} -->", f"<!-- /{name} -->"
+    for marker in (opening, closing):
+        if document.count(marker) != 1:
+            raise ValueError(
+                f"{path} has {document.count(marker)} lines {marker!r}; put exactly one "
+                f"{opening!r} before and one {closing!r} after the place of the table"
+            )
+    before, rest = document.split(opening)
+    if closing not in rest:
+        raise ValueError(f"{path} has {closing!r} before {opening!r}; swap them")
+    _, after = rest.split(closing)
+    path.write_text(f"{before}{opening}\n{text.strip()}\n{closing}{after}", encoding="utf-8")
+
+
+def _run(options: argparse.Namespace) -> None:
+    if (options.update is None) != (options.marker is None):
+        raise ValueError("--update FILE and --marker NAME go together; give both or neither")
+    if options.table is None and options.update is None:
+        page = write_report(collect_runs(options.runs), options.out, metric=options.metric)
+        sys.stdout.write(f"{page}\n")
+        return
+    metrics = [name.strip() for name in (options.table or "").split(",") if name.strip()]
+    table = markdown_table(options.runs, metrics)
+    if options.update is None:
+        sys.stdout.write(table)
+    else:
+        update_between_markers(options.update, options.marker, table)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="monarch-report", description=_DESCRIPTION)
+    parser.add_argument(
+        "runs", nargs="+", type=Path, help="run folders, or folders that hold run folders"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("report"), help="folder of the report (%(default)s)"
+    )
+    parser.add_argument(
+        "--metric", help="main metric of the page (default: the first one the runs list)"
+    )
+    parser.add_argument(
+        "--table",
+        metavar="METRICS",
+        help="print only the main table, with these metrics, comma separated ('' for all)",
+    )
+    parser.add_argument(
+        "--update", type=Path, metavar="FILE", help="write that table into a file instead"
+    )
+    parser.add_argument(
+        "--marker",
+        metavar="NAME",
+        help="the table goes between <!-- NAME --> and <!-- /NAME --> in the file",
+    )
+    return parser

@@ -1,0 +1,121 @@
+"""What the groups say, in sentences that are computed, never written by hand."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from monarch_core.experiment.report.aggregate import CONTROL, Group
+from monarch_core.experiment.report.control import (
+    Control,
+    compare,
+    control_of,
+    strongest_control_of,
+)
+from monarch_core.experiment.report.spread import Change, Spread
+from monarch_core.experiment.report.wording import difference, mean_and_error, metric_label
+
+
+@dataclass(frozen=True)
+class Finding:
+    """How one group does.
+
+    Attributes:
+        where: dataset and model.
+        values: what was measured, on how many seeds.
+        outcome: the change and who is ahead, empty without a control.
+        verdict: as in `Change.verdict`, empty without a control.
+        remarks: costs, other devices, and what else differs.
+    """
+
+    where: str
+    values: str
+    outcome: str = ""
+    verdict: str = ""
+    remarks: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """The finding as one line of text."""
+        outcome = f": {self.outcome}" if self.outcome else ""
+        return f"{self.where}: {self.values}{outcome}{self.remarks}"
+
+
+def findings(groups: Sequence[Group], metric_of: Mapping[str, str]) -> list[Finding]:
+    """Say of every group how it does against the FFT, whatever the outcome.
+
+    Without any other transform the FFT groups speak for themselves.
+
+    Args:
+        groups: the groups, in the order of the tables.
+        metric_of: the metric to speak of, per task.
+    """
+    others = [group for group in groups if group.transform != CONTROL]
+    return [_finding(group, groups, metric_of[group.task]) for group in others or groups]
+
+
+def _finding(group: Group, groups: Sequence[Group], metric: str) -> Finding:
+    data = f" ({group.data_details})" if group.data_details else ""
+    where = f"{group.dataset}{data}, {group.model}"
+    mine = group.metric(metric)
+    control = control_of(group, groups)
+    if control is None:
+        alone = f"{group.name} {mean_and_error(mine)} in {metric_label(metric)} ({_seeds(mine)})"
+        missing = "" if group.transform == CONTROL else f"; no {CONTROL} run to compare with"
+        return Finding(where, alone, remarks=missing)
+    theirs, found = control.group.metric(metric), compare(group, control.group, metric)
+    values = (
+        f"{group.name} {mean_and_error(mine)} against {control.group.name} "
+        f"{mean_and_error(theirs)} in {metric_label(metric)} ({_seeds(mine, theirs)})"
+    )
+    outcome = f"{difference(found, metric)}{_verdict(group.transform, found)}" if found else ""
+    remarks = _remarks(group, control)
+    strongest = strongest_control_of(group, groups)
+    if strongest is not None and strongest.group is not control.group:
+        remarks += _against_strongest(group, strongest, metric)
+    return Finding(where, values, outcome, found.verdict if found else "", remarks)
+
+
+def _remarks(group: Group, control: Control) -> str:
+    ratios = [
+        f"{ratio:.1f}x the {noun}"
+        for ratio, noun in (
+            (_ratio(group, control.group, "seconds_per_epoch"), "time per epoch"),
+            (_ratio(group, control.group, "n_parameters"), "parameters"),
+        )
+        if ratio is not None
+    ]
+    text = f"; {', '.join(ratios)}" if ratios else ""
+    if group.devices != control.group.devices:
+        text += f" (on different devices: {group.devices} against {control.group.devices})"
+    return text + (f"; also differs: {control.words}" if control.differs else "")
+
+
+def _against_strongest(group: Group, strongest: Control, metric: str) -> str:
+    found = compare(group, strongest.group, metric)
+    outcome = f": {difference(found, metric)}{_verdict(group.transform, found)}" if found else ""
+    return (
+        f"; against the {CONTROL} with the lowest validation error, {strongest.group.name} "
+        f"{mean_and_error(strongest.group.metric(metric))}{outcome}"
+    )
+
+
+def _seeds(*spreads: Spread) -> str:
+    counts = list(dict.fromkeys(spread.n for spread in spreads))
+    if counts == [0]:
+        return "no seed with a number"
+    if counts == [1]:
+        return "one seed: no spread"
+    return f"mean ± standard error over {' against '.join(map(str, counts))} seeds"
+
+
+def _verdict(transform: str, found: Change) -> str:
+    if found.verdict == "unknown":
+        return ""
+    if found.verdict == "level":
+        same = "equal" if found.value == 0 else "no difference at 95 % confidence"
+        return f", {same}"
+    return f", {transform} {'is ahead' if found.verdict == 'ahead' else 'loses'}"
+
+
+def _ratio(group: Group, control: Group, cost: str) -> float | None:
+    mine, theirs = group.cost(cost), control.cost(cost)
+    return mine / theirs if mine is not None and theirs else None

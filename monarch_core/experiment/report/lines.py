@@ -1,0 +1,292 @@
+"""Figures made of lines and points: learning curves, curves, metrics, costs, sweeps."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from monarch_core.experiment.artifacts import Curve
+from monarch_core.experiment.report.aggregate import (
+    Group,
+    describe,
+    differing_keys,
+    number_or_text,
+    same_choice,
+    words,
+)
+from monarch_core.experiment.report.style import (
+    AXES_HEIGHT,
+    NARROW,
+    TRUTH_COLOUR,
+    Drawing,
+    Look,
+    legend_below,
+    looks,
+    new_figure,
+    png_of,
+    set_scale,
+    styled,
+    wrapped,
+)
+from monarch_core.experiment.report.wording import common_title, metric_label
+
+_BAND = "Line: mean over seeds; band: smallest to largest"
+_MOST_TICKS = 7
+
+
+def learning_curves(groups: Sequence[Group], colours: Mapping[str, str]) -> list[Drawing]:
+    """Draw training loss and validation error against the epoch, as far as they were logged."""
+    drawings = []
+    for key, title in (("train_loss", "Training loss"), ("valid_error", "Validation error")):
+        with styled():
+            figure = new_figure(NARROW, AXES_HEIGHT)
+            axes = figure.subplots()
+            for group, look in zip(groups, looks(groups, colours), strict=True):
+                epochs, values = _logged(group, key)
+                if epochs.size:
+                    _line(axes, epochs, values, look, look.label, look.dash)
+            if not axes.get_lines():
+                continue
+            set_scale(axes, y="log")
+            axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
+            axes.set(title=title, xlabel="epoch", ylabel=title.lower())
+            legend_below(figure, axes)
+            drawings.append(
+                Drawing(key, f"{title} by epoch", _seed_caption(groups), png_of(figure))
+            )
+    return drawings
+
+
+def curve_figure(
+    groups: Sequence[Group], curves: Sequence[Sequence[Sequence[Curve]]], colours: Mapping[str, str]
+) -> tuple[Drawing, list[str]]:
+    """Overlay the curves of one figure key.
+
+    Where titles differ between groups, what a title says beyond the others goes to the legend.
+
+    Args:
+        groups: the groups to draw.
+        curves: for every group, for every seed, its curves with this key; at least one in all.
+        colours: colour of every transform.
+
+    Returns:
+        the figure, and notes on seeds that show something else and were left out.
+    """
+    first = next(curve for group in curves for run in group for curve in run)
+    title, beyond = common_title([runs[0][0].title for runs in curves])
+    notes: list[str] = []
+    with styled():
+        figure = new_figure(NARROW, AXES_HEIGHT)
+        axes = figure.subplots()
+        truths: dict[str, Curve] = {}
+        for look, runs, more in zip(looks(groups, colours), curves, beyond, strict=True):
+            lines: dict[str, list[Curve]] = {}
+            for curve in (curve for run in runs for curve in run):
+                if curve.shared:
+                    truths.setdefault(curve.line, curve)
+                else:
+                    lines.setdefault(curve.line, []).append(curve)
+            for place, (name, seeds) in enumerate(lines.items()):
+                alike = [curve for curve in seeds if _comparable(curve, seeds[0])]
+                if len(alike) < len(seeds):
+                    notes.append(
+                        f"{title or first.title}: seeds of {look.label} that show something else "
+                        "than its first are left out"
+                    )
+                label = ", ".join(part for part in (f"{look.label} {more}".strip(), name) if part)
+                values = np.stack([curve.y for curve in alike])
+                _line(axes, alike[0].x, values, look, label, look.dash_of(place))
+        for name, curve in truths.items():
+            axes.plot(curve.x, curve.y, "--", color=TRUTH_COLOUR, label=name or "truth", zorder=5)
+        set_scale(axes, x=first.x_scale, y=first.y_scale)
+        axes.set(title=wrapped(title), xlabel=first.x_label, ylabel=first.y_label)
+        legend_below(figure, axes)
+        caption = _seed_caption(groups)
+        return Drawing(first.figure, title or first.title, caption, png_of(figure)), notes
+
+
+def metric_figure(groups: Sequence[Group], metric: str, colours: Mapping[str, str]) -> Drawing:
+    """Draw a metric of every group: each seed as a dot, mean and standard error on top."""
+    with styled():
+        figure = new_figure(NARROW, 1.2 + 0.42 * len(groups))
+        axes = figure.subplots()
+        names = []
+        for place, (group, look) in enumerate(zip(groups, looks(groups, colours), strict=True)):
+            names.append(wrapped(look.label, 34))
+            seeds = [value for value in group.values(metric) if value is not None]
+            axes.plot(seeds, [place] * len(seeds), "o", color=look.colour, alpha=0.35, mew=0)
+            over = group.metric(metric)
+            if over.mean is not None:
+                _point(axes, over.mean, place, look, "D", horizontal=over.standard_error)
+        axes.set_yticks(range(len(groups)), names)
+        axes.set_ylim(len(groups) - 0.5, -0.5)
+        axes.set(title=metric_label(metric), xlabel=metric_label(metric))
+        axes.grid(visible=False, axis="y")
+        axes.locator_params(axis="x", nbins=6)
+        caption = "Diamond and bar: mean ± standard error over seeds; dots: the seeds."
+        return Drawing("metric", f"{metric_label(metric)} by group", caption, png_of(figure))
+
+
+def cost_figure(groups: Sequence[Group], metric: str, colours: Mapping[str, str]) -> Drawing | None:
+    """Draw a metric against the time per epoch; None with fewer than three groups to show."""
+    shown = [
+        (group, group.cost("seconds_per_epoch"))
+        for group in groups
+        if group.metric(metric).mean is not None and group.cost("seconds_per_epoch")
+    ]
+    if len(shown) < 3:
+        return None
+    with styled():
+        figure = new_figure(NARROW, AXES_HEIGHT)
+        axes = figure.subplots()
+        faces = looks([group for group, _ in shown], colours)
+        for (group, cost), look in zip(shown, faces, strict=True):
+            over = group.metric(metric)
+            if over.mean is not None and cost is not None:
+                _point(axes, cost, over.mean, look, look.marker, vertical=over.standard_error)
+        axes.set(
+            title=f"{metric_label(metric)} against cost",
+            xlabel="time per epoch (s)",
+            ylabel=metric_label(metric),
+        )
+        axes.set_xlim(left=0)
+        legend_below(figure, axes)
+        caption = "Mean ± standard error over seeds."
+        title = f"{metric_label(metric)} against time per epoch"
+        return Drawing("cost", title, caption, png_of(figure))
+
+
+def sweep_figures(
+    groups: Sequence[Group], metric: str, colours: Mapping[str, str]
+) -> list[Drawing]:
+    """Draw a metric against every number in the config that was varied with all else equal."""
+    drawings = []
+    configs = [{**group.settings, **group.transform_settings} for group in groups]
+    keys = [key for key in differing_keys(configs) if not key.startswith("split_sizes.")]
+    for key in keys:
+        series = _series(groups, configs, key)
+        if not any(len(points) > 1 for _, points in series):
+            continue
+        series = [(group, points) for group, points in series if len(points) > 1]
+        with styled():
+            figure = new_figure(NARROW, AXES_HEIGHT)
+            axes = figure.subplots()
+            datasets = len({(group.dataset, group.data_details) for group, _ in series}) > 1
+            faces = looks([group for group, _ in series], colours)
+            for (group, points), look in zip(series, faces, strict=True):
+                label = f"{group.dataset} {group.data_details}, {look.label}"
+                over = [(x, member.metric(metric)) for x, member in points]
+                kept = [(x, s.mean, s.standard_error or 0) for x, s in over if s.mean is not None]
+                x, y, error = np.array(kept, dtype=np.float64).reshape(-1, 3).T
+                axes.errorbar(
+                    x, y, error, color=look.colour, linestyle=look.dash, marker=look.marker,
+                    capsize=3, label=label if datasets else look.label,
+                )  # fmt: skip
+            values = np.array([x for _, points in series for x, _ in points])
+            spans = values.min() > 0 and values.max() >= 8 * values.min()
+            set_scale(axes, x="log" if spans else "linear")
+            ticks = np.unique(values)
+            if ticks.size <= _MOST_TICKS:
+                axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+                axes.minorticks_off()
+            name = words(key, keys)
+            axes.set(
+                title=wrapped(f"{metric_label(metric)} against {name}"),
+                xlabel=name,
+                ylabel=metric_label(metric),
+            )
+            legend_below(figure, axes)
+            title = f"{metric_label(metric)} against {name}"
+            caption = "Mean ± standard error over seeds; nothing else in the config differs."
+            drawings.append(Drawing(f"sweep-{name}", title, caption, png_of(figure)))
+    return drawings
+
+
+def _comparable(curve: Curve, first: Curve) -> bool:
+    return curve.title == first.title and np.array_equal(curve.x, first.x)
+
+
+def _series(
+    groups: Sequence[Group], configs: Sequence[Mapping[str, str]], key: str
+) -> list[tuple[Group, list[tuple[float, Group]]]]:
+    """Collect groups that are equal but for one number; each series is named by a stand-in."""
+    found: dict[tuple[object, ...], tuple[Group, list[tuple[float, Group]]]] = {}
+    swept = same_choice(key, configs)
+    for group, config in zip(groups, configs, strict=True):
+        is_word, value, _ = number_or_text(config.get(key, ""))
+        if is_word:
+            continue
+        rest = {
+            k: v for k, v in group.settings.items() if k not in swept and "split_sizes." not in k
+        }
+        own = {k: v for k, v in group.transform_settings.items() if k not in swept}
+        identity = (group.task, group.dataset, group.model, group.transform)
+        same = (*identity, tuple(sorted(rest.items())), tuple(sorted(own.items())))
+        stand_in = replace(group, settings=rest, transform_settings=own)
+        found.setdefault(same, (stand_in, []))[1].append((value, group))
+    named = describe([stand_in for stand_in, _ in found.values()])
+    points = [sorted(members, key=lambda point: point[0]) for _, members in found.values()]
+    return list(zip(named, points, strict=True))
+
+
+def _logged(
+    group: Group, key: str
+) -> tuple[Float[np.ndarray, "n_epochs"], Float[np.ndarray, "n_seeds n_epochs"]]:
+    """Return the epochs that every seed logged, and the values there; the last entry counts."""
+    logs = [
+        {line["epoch"]: float(line[key]) for line in run.log if _has_number(line, key)}
+        for run in group.runs
+    ]
+    logs = [log for log in logs if log]
+    if not logs:
+        return np.empty(0), np.empty((0, 0))
+    epochs = sorted(set.intersection(*(set(log) for log in logs)))
+    values = [[log[epoch] for epoch in epochs] for log in logs]
+    return np.array(epochs, dtype=np.float64), np.array(values, dtype=np.float64)
+
+
+def _has_number(line: Mapping[str, object], key: str) -> bool:
+    value, epoch = line.get(key), line.get("epoch")
+    return isinstance(value, int | float) and np.isfinite(value) and isinstance(epoch, int)
+
+
+def _line(
+    axes: Axes,
+    x: Float[np.ndarray, "n_points"],
+    values: Float[np.ndarray, "n_seeds n_points"],
+    look: Look,
+    label: str,
+    dash: str,
+) -> None:
+    marker = look.marker if x.size < 8 else None
+    mean = values.mean(axis=0)
+    axes.plot(x, mean, color=look.colour, linestyle=dash, marker=marker, label=label)
+    if len(values) > 1:
+        low, high = values.min(axis=0), values.max(axis=0)
+        axes.fill_between(x, low, high, color=look.colour, alpha=0.18, linewidth=0)
+
+
+def _point(
+    axes: Axes,
+    x: float,
+    y: float,
+    look: Look,
+    marker: str,
+    *,
+    horizontal: float | None = None,
+    vertical: float | None = None,
+) -> None:
+    axes.errorbar(
+        [x], [y], xerr=horizontal, yerr=vertical, color=look.colour, marker=marker, capsize=3,
+        linestyle="none", label=look.label, zorder=3,
+    )  # fmt: skip
+
+
+def _seed_caption(groups: Sequence[Group]) -> str:
+    counts = sorted({len(group.runs) for group in groups})
+    if counts == [1]:
+        return "One seed: no spread."
+    return f"{_BAND}; {' or '.join(map(str, counts))} seeds."

@@ -11,7 +11,7 @@ from monarch_core.transforms import Dense, Fourier, Monarch
 from mri.config import ModelConfig
 from mri.losses import find_loss, mean_squared
 from mri.model import build_model
-from mri.physics import Sense, axis_transforms
+from mri.physics import Sense, axis_transforms, zero_filled_scale
 from mri.tuning import choose_lamda
 from mri.unet import UNet
 from mri.unrolled import INITIAL_LAMDA
@@ -202,15 +202,29 @@ def test_untrained_cascades_are_gradient_descent():
     torch.testing.assert_close(model(kspace, maps, mask), x)
 
 
-def test_an_untrained_cg_cascade_solves_its_subproblem():
+def test_a_cg_cascade_solves_its_subproblem():
     config = ModelConfig("unrolled", data_consistency="cg", n_cascades=1, n_iterations=30)
     model = build_model(config, Fourier, (4, 3))
+    perturb(model)
     kspace, maps, mask = measure(random_complex(1, 1, 4, 3), 2)
     sense = Sense(maps, mask, axis_transforms(Fourier, (4, 3)))
     start = sense.adjoint(kspace)
+    scale = zero_filled_scale(kspace)
+    z = scale * model.regularisers[0](start / scale)
+    assert (z - start).abs().max() > 0.1
     x = model(kspace, maps, mask)
-    gradient = sense.normal(x) - start + INITIAL_LAMDA * (x - start)
+    gradient = sense.normal(x) - start + INITIAL_LAMDA * (x - z)
     torch.testing.assert_close(gradient, torch.zeros_like(x), rtol=0, atol=1e-5)
+
+
+def test_each_cascade_uses_its_own_transform_and_regulariser():
+    config = ModelConfig("unrolled", transform_per_cascade=True, tied=False, **SMALL)
+    model = build_model(config, Monarch, GRID)
+    perturb(model)
+    inputs = measure(random_complex(1, 1, *GRID), 2)
+    model(*inputs).abs().square().sum().backward()
+    gradients = [p.grad for p in model.parameters()]
+    assert all(g is not None and g.any() for g in gradients)
 
 
 def test_unet_takes_any_size_and_crops_what_it_padded():

@@ -206,6 +206,27 @@ def test_resume_repeats_the_epochs_after_the_last_checkpoint(
     assert [record["epoch"] for record in read_log(tmp_path / "a")] == [1, 2, 3, 4, 5]
 
 
+def test_the_best_epoch_may_lie_before_the_interruption(
+    tmp_path, tiny_model, tiny_data, fit_config
+):
+    def interrupted(call, value):
+        if call == 2:  # in epoch 3, the only loss per epoch being a training step
+            raise KeyboardInterrupt
+        return value
+
+    def worse_and_worse(call, value):
+        return torch.tensor(call + 1.0)
+
+    data, config = tiny_data(4), fit_config(epochs=4)
+    metric = counted(worse_and_worse)
+    with pytest.raises(KeyboardInterrupt):
+        fit(tiny_model(), counted(interrupted), data, data, config, tmp_path, metric=metric)
+    best = (tmp_path / "weights.pt").read_bytes()
+    fit(tiny_model(), mse_loss, data, data, config, tmp_path, metric=metric)
+    assert [record["valid_error"] for record in read_log(tmp_path)] == [1, 2, 3, 4]
+    assert (tmp_path / "weights.pt").read_bytes() == best
+
+
 def test_a_finished_run_is_left_alone(tmp_path, tiny_model, tiny_data, fit_config):
     data = tiny_data()
     fit(tiny_model(), mse_loss, data, data, fit_config(), tmp_path)
@@ -409,9 +430,10 @@ for rank in ("0", "1"):  # two processes with the environment that torchrun give
     os.environ.update(GROUP_RANK="0", TORCHELASTIC_RUN_ID="none")
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     own_folder = sys.argv[2] + rank  # as with a time stamp in its name
-    raw = {"run_dir": own_folder, "fit": {**values, "epochs": 2, "gradient_clip": 0.5}}
+    changed = {**values, "epochs": 2, "batch_size": 3, "gradient_clip": 0.5}
+    raw = {"run_dir": own_folder, "fit": changed}
     config, run_dir = start_run(OmegaConf.create(raw), Config)
-    model, train, valid = TinyModel(), TinyData(9), TinyData(7, seed=1)
+    model, train, valid = TinyModel(), TinyData(10), TinyData(7, seed=1)
     fit(model, mse_loss, train, valid, config.fit, run_dir)
     assert (run_dir / "weights.pt").exists()
     torch.distributed.destroy_process_group()
@@ -422,15 +444,15 @@ sys.exit(any(os.waitpid(child, 0)[1] for child in children))
 
 
 def test_two_processes_train_as_one(tmp_path, tiny_model, tiny_data, fit_config):
-    # 9 samples in batches of 4 leave the second process without any in the last batch.
+    # 10 samples in batches of 3: shares of 2 and 1, and none for the second process in the end.
     script = tmp_path / "script.py"
     script.write_text(DISTRIBUTED)
     command = [sys.executable, str(script), str(HERE), str(tmp_path / "two")]
     subprocess.run(command, env=environment(), check=True)
     assert not (tmp_path / "two1").exists()
-    config = fit_config(epochs=2, gradient_clip=0.5)
+    config = fit_config(epochs=2, batch_size=3, gradient_clip=0.5)
     valid = tiny_data(7, seed=1)
-    fit(tiny_model(), mse_loss, tiny_data(9), valid, config, tmp_path / "one")
+    fit(tiny_model(), mse_loss, tiny_data(10), valid, config, tmp_path / "one")
     one, two = (final_weights(tmp_path / name) for name in ("one", "two0"))
     assert_same_weights(one, two, rtol=1e-5, atol=1e-6)
     for a, b in zip(read_log(tmp_path / "one"), read_log(tmp_path / "two0"), strict=True):

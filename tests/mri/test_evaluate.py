@@ -20,7 +20,7 @@ from mri.config import EvaluationConfig, FitConfig, ModelConfig, MriConfig, Tran
 from mri.dataset import load_splits
 from mri.dataset_config import DatasetConfig
 from mri.evaluate import check_evaluation, evaluate, summarise
-from mri.learned import distances, kspace_weighting, point_spread
+from mri.learned import describe_transforms, distances, kspace_weighting, point_spread
 from mri.measure import METRICS, Score, mean_over_scans
 from mri.metrics import PRESETS, volume_metrics
 from mri.model import build_model
@@ -242,6 +242,18 @@ def test_weighting_and_point_spread_of_a_diagonal_change(inverse):
     torch.testing.assert_close(
         point_spread(pair, sampled), point_spread(fft, sampled * expected), rtol=1e-4, atol=1e-5
     )
+
+
+def test_a_learned_filter_shows_in_weighting_and_point_spread():
+    model = build_model(ModelConfig("sense", weighting="diagonal"), Fourier, GRID)
+    torch.nn.init.uniform_(model.density, 0.2, 2.0)
+    mask = (torch.rand(GRID) < 0.5).float()
+    pictures = {a.figure: a for a in describe_transforms(model, mask) if isinstance(a, Picture)}
+    density = model.density.detach()
+    np.testing.assert_allclose(pictures["kspace_weighting"].image, density, rtol=1e-4)
+    spread = point_spread(model.inverse, density * mask).abs()
+    expected = 60 + 20 * (spread / spread.max()).clamp(min=1e-3).log10()
+    np.testing.assert_allclose(pictures["point_spread"].image, expected, atol=1e-3)
 
 
 def test_distance_from_the_dft():

@@ -5,7 +5,9 @@ the last axis. An acceleration is the ratio of all samples to those kept, `achie
 and every generator reaches what it was asked for or raises. A seed alone decides a mask.
 """
 
+import contextlib
 import json
+import math
 import os
 import subprocess
 import sys
@@ -19,7 +21,11 @@ from jaxtyping import Bool, Shaped
 KINDS = ("poisson", "equispaced", "random")
 TOLERANCE = 0.05
 # children that are started, and seeds that each tries for one mask
-_ROUNDS, _SEEDS = 3, 6
+_ROUNDS, _SEEDS = 2, 6
+# discs of one sample, corners left out: no seed comes below this acceleration
+_LEAST_POISSON = 1.7
+# seconds for importing sigpy; wall time may be this many times processor time on a busy machine
+_STARTUP_S, _BUSY = 30.0, 10.0
 
 
 def achieved_acceleration(mask: Shaped[np.ndarray, "ky kz"]) -> float:
@@ -51,7 +57,7 @@ def make_masks(
     calibration: int = 16,
     center_fraction: float = 0.08,
     cache_dir: Path | None = None,
-    timeout_s: float = 120.0,
+    timeout_s: float = 60.0,
 ) -> list[Bool[np.ndarray, "ky kz"]]:
     """Return one mask per seed.
 
@@ -63,7 +69,7 @@ def make_masks(
         calibration: side of the fully sampled central square (Poisson).
         center_fraction: share of fully sampled central lines (equispaced and random).
         cache_dir: where Poisson masks are kept; required for them, since they are slow to make.
-        timeout_s: longest time for one Poisson mask, in seconds.
+        timeout_s: processor seconds allowed for one Poisson mask.
 
     Raises:
         ValueError: if no such mask exists, naming the remedy.
@@ -175,7 +181,7 @@ def poisson_masks(
     *,
     calibration: int,
     cache_dir: Path,
-    timeout_s: float = 120.0,
+    timeout_s: float = 60.0,
 ) -> list[Bool[np.ndarray, "ky kz"]]:
     """Return variable-density Poisson-disc masks with a calibration square, corners left out.
 
@@ -185,11 +191,11 @@ def poisson_masks(
 
     Args:
         shape: samples along ky and kz.
-        acceleration: above 1.27, since the corners of k-space are left out.
+        acceleration: at least 1.7, since discs are no smaller than one sample.
         seeds: one per mask.
         calibration: side of the fully sampled central square.
         cache_dir: folder of the masks made so far.
-        timeout_s: longest time for one mask, in seconds.
+        timeout_s: processor seconds allowed for one mask.
 
     Raises:
         ValueError: if no such mask could be made.
@@ -197,11 +203,11 @@ def poisson_masks(
     n_all = shape[0] * shape[1]
     if not 0 <= calibration <= min(shape):
         raise ValueError(f"calibration must be between 0 and {min(shape)}, got {calibration}")
-    if acceleration < 4 / np.pi or calibration**2 >= n_all / acceleration:
+    if acceleration < _LEAST_POISSON or calibration**2 >= n_all / acceleration:
         raise ValueError(
             f"a Poisson mask of {shape} with a {calibration} x {calibration} centre cannot have "
-            f"acceleration {acceleration:g}: it must lie between 1.27 (the corners are left out) "
-            f"and {n_all / max(calibration**2, 1):.3g} (the centre alone); change the "
+            f"acceleration {acceleration:g}: it must lie between {_LEAST_POISSON} (discs of one "
+            f"sample) and {n_all / max(calibration**2, 1):.3g} (the centre alone); change the "
             "acceleration or the calibration"
         )
     paths = {
@@ -239,7 +245,9 @@ def _make_in_child(
     timeout_s: float,
 ) -> None:
     """Make the missing masks in a child process; whatever it does not manage stays missing."""
+    allowed_s = _STARTUP_S + timeout_s * len(missing)
     request = {
+        "processor_s": allowed_s,
         "shape": shape,
         "acceleration": acceleration,
         "calibration": calibration,
@@ -252,7 +260,7 @@ def _make_in_child(
         env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
     )
     try:
-        _, complaint = child.communicate(timeout=timeout_s * len(missing))
+        _, complaint = child.communicate(timeout=_BUSY * allowed_s)
     except subprocess.TimeoutExpired:
         child.kill()
         child.communicate()
@@ -269,9 +277,10 @@ def _seeds(seed: int, round_: int) -> list[int]:
 
 def _make_from_request(request: str) -> None:
     """Write the Poisson masks that a JSON request asks for; the main of the child process."""
+    asked = json.loads(request)
+    _limit_processor_time(math.ceil(asked["processor_s"]))
     from sigpy.mri import poisson
 
-    asked = json.loads(request)
     shape, acceleration = tuple(asked["shape"]), asked["acceleration"]
     for name, seeds in asked["masks"].items():
         for seed in seeds:
@@ -293,6 +302,14 @@ def _make_from_request(request: str) -> None:
                     np.save(file, mask > 0)
                 temporary.replace(name)
                 break
+
+
+def _limit_processor_time(seconds: int) -> None:
+    """End this process after so much processor time, however busy the machine is."""
+    with contextlib.suppress(ImportError):  # Windows; there the parent's clock has to do
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
 
 
 if __name__ == "__main__":

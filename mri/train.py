@@ -4,6 +4,7 @@ import hydra
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
+from monarch_core.experiment.devices import is_main_process
 from monarch_core.experiment.fit import fit
 from monarch_core.experiment.run import start_run, user_errors
 from mri.config import MriConfig
@@ -25,7 +26,8 @@ def main(raw: DictConfig) -> None:
     choose_lamda(model, splits.valid)  # models without a weight to choose are left alone
     loss = find_loss(config.loss)
     fit(model, loss, splits.train, splits.valid, config.fit, run_dir, seed=config.seed)
-    evaluate(run_dir)
+    if is_main_process():
+        evaluate(run_dir)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import hydra
 from omegaconf import DictConfig
 
+from monarch_core.experiment.devices import is_main_process
 from monarch_core.experiment.fit import fit
 from monarch_core.experiment.run import start_run, user_errors
 from pde.config import PdeConfig
@@ -30,7 +31,8 @@ def main(raw: DictConfig) -> None:
         seed=config.seed,
         metric=relative_l2,
     )
-    evaluate(run_dir)
+    if is_main_process():
+        evaluate(run_dir)
 
 
 if __name__ == "__main__":

@@ -28,8 +28,10 @@ def smooth_maps(n_coils, grid, seed=0):
 def blob_image(grid, seed=0):
     """Return a complex image whose energy is in the middle of the field of view."""
     rng = np.random.default_rng(seed)
-    y, z = (np.linspace(-1, 1, n)[:, None] if i == 0 else np.linspace(-1, 1, n)[None]
-            for i, n in enumerate(grid))
+    y, z = (
+        np.linspace(-1, 1, n)[:, None] if i == 0 else np.linspace(-1, 1, n)[None]
+        for i, n in enumerate(grid)
+    )
     image = np.zeros(grid, np.complex64)
     for _ in range(4):
         a, b = rng.uniform(-0.3, 0.3, 2)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from hydra.core.config_store import ConfigStore
+
 from monarch_core.experiment.config import FitConfig
 from monarch_core.experiment.transform_config import TransformConfig
 from mri.dataset_config import DatasetConfig
@@ -68,6 +70,7 @@ class MriConfig:
         evaluation: how it is measured.
         loss: l1 or l2, of complex images.
         seed: of weights and data order.
+        resume: folder of a run to continue; its own config is then used.
     """
 
     dataset: DatasetConfig = field(default_factory=DatasetConfig)
@@ -77,3 +80,8 @@ class MriConfig:
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     loss: str = "l2"
     seed: int = 0
+    resume: str | None = None
+
+
+# Hydra checks every override of `configs/mri.yaml` against these names and types.
+ConfigStore.instance().store(name="mri_schema", node=MriConfig)

@@ -61,7 +61,8 @@ def fit(
         model: called as `model(*inputs)`. It is moved to the device and holds the last epoch
             afterwards.
         loss: `loss(prediction, target)`, a real scalar, the mean over the samples of the batch.
-        train: map-style dataset of pairs `(inputs, target)`; `inputs` is a tuple of tensors.
+        train: map-style dataset of pairs `(inputs, target)`; `inputs` is a tuple of tensors. Its
+            `set_epoch(epoch)`, if there is one, is called before every epoch, counted from 0.
         valid: the same for the validation split; nothing else chooses the epoch.
         config: the values of the loop.
         run_dir: the run folder.
@@ -98,6 +99,8 @@ def fit(
     ) as display:
         while state.epoch < config.epochs:
             rates = [group["lr"] for group in optimizer.param_groups]
+            if hasattr(train, "set_epoch"):
+                train.set_epoch(state.epoch)
             try:
                 train_loss, seconds = runner.train(state, train_loader, display.step)
             except NonFiniteLossError as error:

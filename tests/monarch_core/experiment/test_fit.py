@@ -460,3 +460,14 @@ def test_two_processes_train_as_one(tmp_path, tiny_model, tiny_data, fit_config)
         assert a["train_loss"] == pytest.approx(b["train_loss"], rel=1e-5)
         assert a["valid_error"] == pytest.approx(b["valid_error"], rel=1e-5)
         assert b["device"].startswith("2 x ")
+
+
+def test_the_data_are_told_every_epoch(tmp_path, tiny_model, tiny_data, fit_config):
+    epochs = []
+
+    class DataByEpoch(tiny_data):
+        def set_epoch(self, epoch):
+            epochs.append(epoch)
+
+    fit(tiny_model(), mse_loss, DataByEpoch(11), tiny_data(4), fit_config(epochs=3), tmp_path)
+    assert epochs == [0, 1, 2]

@@ -1,6 +1,7 @@
 """The numbers of a finished run, from its folder alone: `python pde/evaluate.py run=RUN_DIR`."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import hydra
@@ -103,34 +104,18 @@ def _error_on(model: RollOut, dataset: TrajectoryDataset, batch_size: int) -> fl
 
 def _figures(prediction: Tensor, truth: Tensor, splits: Splits) -> list[Artifact]:
     n_steps = truth.shape[1]
-    times = splits.times[-n_steps:]
-    spectra = {
-        line: energy_spectrum(field).mean(0)[1:] for line, field in _lines(prediction, truth)
-    }
+    times = torch.tensor(splits.times[-n_steps:], dtype=torch.float64)
     return [
         Curve(
             figure="error_over_time",
             title="Error over the roll-out",
             x_label="time",
             y_label="relative L2 error of the frame",
-            x=torch.tensor(times, dtype=torch.float64).numpy(),
+            x=times.numpy(),
             y=relative_l2_per_step(prediction, truth).numpy(),
         ),
-        *(
-            Curve(
-                figure="spectrum",
-                title="Spectrum of the vorticity, mean over the roll-out and the test split",
-                x_label="wavenumber |k|, cycles per box",
-                y_label="mean square vorticity",
-                x=torch.arange(1.0, len(spectrum) + 1).numpy(),
-                y=spectrum.numpy(),
-                line="truth" if line == "truth" else "",
-                x_scale="log",
-                y_scale="log",
-                shared=line == "truth",
-            )
-            for line, spectrum in spectra.items()
-        ),
+        _spectrum(prediction),
+        replace(_spectrum(truth), line="truth", shared=True),
         Comparison(
             figure="last_frame",
             title=f"Vorticity at t = {times[-1]:g}, first test trajectory",
@@ -141,8 +126,18 @@ def _figures(prediction: Tensor, truth: Tensor, splits: Splits) -> list[Artifact
     ]
 
 
-def _lines(prediction: Tensor, truth: Tensor) -> list[tuple[str, Tensor]]:
-    return [("truth", truth), ("prediction", prediction)]
+def _spectrum(field: Tensor) -> Curve:
+    spectrum = energy_spectrum(field).mean(0)[1:]
+    return Curve(
+        figure="spectrum",
+        title="Spectrum of the vorticity, mean over the roll-out and the test split",
+        x_label="wavenumber |k|, cycles per box",
+        y_label="mean square vorticity",
+        x=torch.arange(1.0, len(spectrum) + 1).numpy(),
+        y=spectrum.numpy(),
+        x_scale="log",
+        y_scale="log",
+    )
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="evaluate")

@@ -1,5 +1,6 @@
 """Evaluate a finished run from its folder: `python mri/evaluate.py run=RUN_DIR`."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -34,6 +35,8 @@ SEEN, UNSEEN = "seen", "unseen"
 UNSEEN_OFFSET = 1000  # far from the seeds 0, 1, 2, .. of ordinary runs
 # Metrics that results.json also gives for zero-filled SENSE, for each echo and for unseen masks.
 DETAILED = ("psnr", "psnr_magnitude", "ssim")
+
+log = logging.getLogger(__name__)
 
 
 def evaluate(run_dir: Path) -> dict[str, Any]:
@@ -213,8 +216,9 @@ def _tables(scores: Sequence[Score], preset: Preset) -> list[Table]:
 @hydra.main(version_base="1.3", config_path="../configs", config_name="evaluate")
 @user_errors
 def main(raw: DictConfig) -> None:
-    """Evaluate one run again."""
-    evaluate(Path(raw.run))
+    """Evaluate one run again and print its numbers."""
+    for name, value in evaluate(Path(raw.run))["metrics"].items():
+        log.info("%s: %.4g", name, value)
 
 
 if __name__ == "__main__":

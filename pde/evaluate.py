@@ -1,8 +1,10 @@
 """The numbers of a finished run, from its folder alone: `python pde/evaluate.py run=RUN_DIR`."""
 
+import logging
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import hydra
 import torch
@@ -26,8 +28,10 @@ from pde.metrics import (
 )
 from pde.model import RollOut, build_model
 
+log = logging.getLogger(__name__)
 
-def evaluate(run_dir: Path) -> dict[str, object]:
+
+def evaluate(run_dir: Path) -> dict[str, Any]:
     """Measure the weights of a run on its test split; leave results.json and artifacts.npz.
 
     Raises:
@@ -143,8 +147,9 @@ def _spectrum(field: Tensor) -> Curve:
 @hydra.main(version_base="1.3", config_path="../configs", config_name="evaluate")
 @user_errors
 def main(raw: DictConfig) -> None:
-    """Evaluate one run again."""
-    evaluate(Path(raw.run))
+    """Evaluate one run again and print its numbers."""
+    for name, value in evaluate(Path(raw.run))["metrics"].items():
+        log.info("%s: %.4g", name, value)
 
 
 if __name__ == "__main__":

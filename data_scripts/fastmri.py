@@ -57,7 +57,14 @@ class FastMriConfig(ConvertConfig):
 def main(config: FastMriConfig) -> None:
     """Convert the volumes, then write the metadata."""
     jobs = find_scans(config, ".h5", patient, _PORTAL)
-    convert_all(config, jobs, lambda path, split: convert(config, path, split, SOURCE, LICENCE))
+    convert_volumes(config, jobs, SOURCE, LICENCE)
+
+
+def convert_volumes(
+    config: FastMriConfig, jobs: list[tuple[Path, str]], source: str, licence: str
+) -> None:
+    """Convert (volume, split) pairs in the fastMRI layout, then write the metadata."""
+    convert_all(config, jobs, lambda path, split: convert(config, path, split, source, licence))
     finish_dataset(
         Path(config.out),
         config,
@@ -65,8 +72,8 @@ def main(config: FastMriConfig) -> None:
             "name": Path(config.out).name,
             "equation": "y_c = F S_c x + n_c, measured",
             "units": "scanner units divided by each scan's scale",
-            "source": SOURCE,
-            "licence": LICENCE,
+            "source": source,
+            "licence": licence,
         },
     )
 

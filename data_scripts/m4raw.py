@@ -9,11 +9,10 @@ from pathlib import Path
 import requests
 from rich.console import Console
 
-from data_scripts.fastmri import FastMriConfig, convert
+from data_scripts.fastmri import FastMriConfig, convert_volumes
 from data_scripts.mri_cli import run_script
 from data_scripts.mri_convert import find_scans
 from data_scripts.mri_download import DOWNLOADS, Source, download
-from data_scripts.mri_output import convert_all, finish_dataset
 
 SOURCE = "M4Raw (Lyu et al. 2023, doi:10.1038/s41597-023-02181-4), 0.3 T, 4 coils"
 
@@ -55,18 +54,7 @@ def main(config: M4RawConfig) -> None:
     if not config.train and not config.valid:
         licence = _download(config)
     jobs = find_scans(config, ".h5", _subject, "no M4Raw volumes were found")
-    convert_all(config, jobs, lambda path, split: convert(config, path, split, SOURCE, licence))
-    finish_dataset(
-        Path(config.out),
-        config,
-        {
-            "name": Path(config.out).name,
-            "equation": "y_c = F S_c x + n_c, measured",
-            "units": "scanner units divided by each scan's scale",
-            "source": SOURCE,
-            "licence": licence,
-        },
-    )
+    convert_volumes(config, jobs, SOURCE, licence)
 
 
 def _subject(path: Path) -> str:

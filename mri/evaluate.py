@@ -16,7 +16,7 @@ from torch import nn
 
 from monarch_core.experiment.artifacts import Artifact, Comparison, Table, save_artifacts
 from monarch_core.experiment.checkpoint import load_weights
-from monarch_core.experiment.devices import choose_accelerator, is_main_process
+from monarch_core.experiment.devices import choose_accelerator
 from monarch_core.experiment.results import n_parameters, write_results
 from monarch_core.experiment.run import load_config, user_errors
 from monarch_core.transforms import Fourier
@@ -44,19 +44,16 @@ def evaluate(run_dir: Path) -> dict[str, Any]:
 
     Leaves `results.json`, `scans.csv` (one line per scan, echo, method and kind of mask) and
     `artifacts.npz`. Zero-filled SENSE with the FFT is measured beside the model, on the same data.
-    Of several processes only the first works; the others return at once.
 
     Args:
         run_dir: a run folder with `config.yaml` and `weights.pt`.
 
     Returns:
-        What is in `results.json`; nothing on processes other than the first.
+        What is in `results.json`.
 
     Raises:
         ValueError: if the folder is no run, its weights do not fit, or a metric is not defined.
     """
-    if not is_main_process():
-        return {}
     config = load_config(run_dir, MriConfig)
     preset = find_preset(config.evaluation.preset)
     splits = load_splits(config.dataset)

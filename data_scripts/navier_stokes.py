@@ -4,45 +4,36 @@ Reads nothing, writes `<data_dir>/navier_stokes_.../` (The Well layout, `metadat
 it continues where it stopped when called again. `navier_stokes.md` describes the data.
 """
 
-import contextlib
 import functools
-import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import filelock
 import numpy as np
 import torch
 from omegaconf import OmegaConf
 from rich.console import Console
 
-from data_scripts.command_line import config_from_arguments
+from data_scripts.generation import (
+    choose_device,
+    fill_folder,
+    gather,
+    run_command_line,
+    sample_keys,
+)
 from data_scripts.navier_stokes_solver import (
     VorticitySolver,
     dealiased_cutoff,
     initial_vorticity,
     record,
 )
-from data_scripts.resumable import (
-    Arrays,
-    Batch,
-    available_cores,
-    compute_batches,
-    finished_batches,
-    friendly_disk_errors,
-    missing_batches,
-    read_batch,
-    require_free_space,
-)
+from data_scripts.resumable import Arrays, Batch
 from data_scripts.well_format import FieldStatistics, write_split, write_statistics
 from pde.dataset_config import NavierStokesConfig
 
 FIELD = "vorticity"
 FORCING_AMPLITUDE = 0.1
-# Every split has random numbers of its own: more training data leave the test set as it is.
-SPLIT_KEYS = {"train": 0, "valid": 1, "test": 2}
 EQUATION = {
     "equation": "w_t + u . grad w = viscosity Laplace(w) + f, "
     "u = (d psi/dy, -d psi/dx), -Laplace(psi) = w",
@@ -70,12 +61,9 @@ def simulate(config: NavierStokesConfig, batch: Batch) -> Arrays:
         forcing_amplitude=FORCING_AMPLITUDE,
         courant=config.courant,
         dtype=getattr(torch, config.precision),
-        device=_device(config),
+        device=choose_device(config.device),
     )
-    keys = [
-        (config.seed, SPLIT_KEYS[batch.split], number) for number in range(batch.start, batch.stop)
-    ]
-    w_hat = initial_vorticity(keys, solver.grid, amplitude=config.amplitude)
+    w_hat = initial_vorticity(sample_keys(config, batch), solver.grid, amplitude=config.amplitude)
     w_hat = w_hat.to(solver.device, solver.dtype.to_complex())
     try:
         recording = record(
@@ -83,7 +71,7 @@ def simulate(config: NavierStokesConfig, batch: Batch) -> Arrays:
             w_hat,
             n_records=config.n_records,
             record_interval=config.record_interval,
-            grid=config.grid,
+            grid=_stored_grid(config, batch.split),
         )
     except FloatingPointError as error:
         raise FloatingPointError(f"{batch.split} {batch.start} to {batch.stop}: {error}") from error
@@ -105,34 +93,20 @@ def generate(config: NavierStokesConfig, console: Console) -> Path:
         FloatingPointError: a trajectory became unstable.
         ValueError: the configuration names a file to read, or a device that is not there.
     """
-    if config.path is not None:
-        raise ValueError(f"path={config.path} is a file to read, not to generate; leave path away")
-    folder = config.folder
-    with friendly_disk_errors(folder.parent):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-    with _only_process(folder, console):
-        if (folder / "metadata.yaml").is_file():
-            console.print(f"{folder} is there already")
-            return folder
-        work = folder.with_name(f"{folder.name}.partial")
-        shutil.rmtree(work / "dataset", ignore_errors=True)  # half of an earlier attempt
-        _require_space(config, work)
-        on_gpu = _device(config).type == "cuda"
-        compute_batches(
-            functools.partial(simulate, config),
-            work / "parts",
-            config.split_sizes,
-            batch_size=config.batch_size or (128 if on_gpu else _cached_batch(config)),
-            n_workers=1 if on_gpu else config.n_workers or available_cores(),
-            console=console,
-            description=f"Navier-Stokes, viscosity {config.viscosity:g}",
-        )
-        with friendly_disk_errors(work):
-            _assemble(config, work / "parts", work / "dataset")
-            (work / "dataset").replace(folder)
-        shutil.rmtree(work)
-    console.print(f"{folder}: {sum(config.split_sizes.values())} trajectories")
-    return folder
+    on_gpu = choose_device(config.device).type == "cuda"
+    return fill_folder(
+        config,
+        console,
+        simulate=functools.partial(simulate, config),
+        assemble=functools.partial(_assemble, config),
+        batch_size=128 if on_gpu else _cached_batch(config),
+        n_workers=1 if on_gpu else None,
+        bytes_per_split={
+            split: 4 * size * config.n_records * _stored_grid(config, split) ** 2
+            for split, size in config.split_sizes.items()
+        },
+        description=f"Navier-Stokes, viscosity {config.viscosity:g}",
+    )
 
 
 def _cached_batch(config: NavierStokesConfig) -> int:
@@ -140,60 +114,33 @@ def _cached_batch(config: NavierStokesConfig) -> int:
     return max(1, 8 * 64**2 // config.resolved_solver_grid**2)
 
 
-def _device(config: NavierStokesConfig) -> torch.device:
-    if config.device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if config.device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device=cuda, but torch finds no GPU; use device=cpu or device=auto")
-    return torch.device(config.device)
-
-
-@contextlib.contextmanager
-def _only_process(folder: Path, console: Console) -> Iterator[None]:
-    """Let one process at a time make `folder`; a killed process holds nobody up."""
-    lock = filelock.FileLock(folder.with_name(f".{folder.name}.lock"))
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        console.print(f"another process is making {folder}; waiting for it")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _require_space(config: NavierStokesConfig, work: Path) -> None:
-    missing = missing_batches(work / "parts", config.split_sizes, 1)
-    n_trajectories = len(missing) + sum(config.split_sizes.values())  # parts, then the data set
-    require_free_space(work, n_trajectories * config.n_records * config.grid**2 * 4)
+def _stored_grid(config: NavierStokesConfig, split: str) -> int:
+    return config.resolved_test_grid if split == "test" else config.grid
 
 
 def _assemble(config: NavierStokesConfig, parts: Path, dataset: Path) -> None:
     """Put the batches together; `metadata.yaml` comes last and marks the data set complete."""
-    batches = finished_batches(parts)
+
+    def over_all(name: str, reduce: Callable[[np.ndarray], Any]) -> float:
+        return float(reduce(np.concatenate(list(gather(parts, name)))))
+
     measured = {
-        "initial_field_std": _gather(parts, batches, "initial_std", np.mean),
-        "dt_min": _gather(parts, batches, "dt_min", np.min),
-        "dt_max": _gather(parts, batches, "dt_max", np.max),
+        "initial_field_std": over_all("initial_std", np.mean),
+        "dt_min": over_all("dt_min", np.min),
+        "dt_max": over_all("dt_max", np.max),
         "dealiasing": f"2/3 rule per axis: |k| <= {dealiased_cutoff(config.resolved_solver_grid)}",
         "time_integration": "integrating-factor Runge-Kutta of order 4, step from courant",
     }
     statistics = FieldStatistics()
 
-    def trajectories(split: str) -> Iterator[np.ndarray]:
-        for batch in batches:
-            if batch.split == split:
-                frames = read_batch(parts, batch, "frames")
-                if split == "train":
-                    statistics.update(frames)
-                yield frames
-
+    for frames in gather(parts, "frames", ["train"]):
+        statistics.update(frames)
     for split, size in config.split_sizes.items():
+        grid = _stored_grid(config, split)
         write_split(
             dataset / "data" / split / f"navier_stokes_{split}.hdf5",
-            trajectories(split),
-            shape=(size, config.n_records, config.grid, config.grid),
+            gather(parts, "frames", [split]),
+            shape=(size, config.n_records, grid, grid),
             times=config.record_interval * np.arange(1, config.n_records + 1),
             field=FIELD,
             dataset_name="navier_stokes",
@@ -205,7 +152,8 @@ def _assemble(config: NavierStokesConfig, parts: Path, dataset: Path) -> None:
         "name": config.name,
         "field": FIELD,
         **EQUATION,
-        "grid": f"{config.grid} x {config.grid}, points at i / {config.grid}",
+        "grid": f"{config.grid} x {config.grid}, points at i / {config.grid}; test split "
+        f"{config.resolved_test_grid} x {config.resolved_test_grid}",
         "times": f"{config.n_records} frames, every {config.record_interval:g} from "
         f"{config.record_interval:g} to {config.horizon:g}",
         "layout": "The Well 1.2.0: data/<split>/*.hdf5, t0_fields/vorticity (trajectory, t, x, y)",
@@ -220,22 +168,9 @@ def _assemble(config: NavierStokesConfig, parts: Path, dataset: Path) -> None:
     OmegaConf.save(OmegaConf.create(metadata), dataset / "metadata.yaml")
 
 
-def _gather(parts: Path, batches: list[Batch], name: str, reduce: Any) -> float:
-    return float(reduce(np.concatenate([read_batch(parts, batch, name) for batch in batches])))
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns 0, or 1 after an error that was explained in one paragraph."""
-    console = Console(markup=False, highlight=False, soft_wrap=True)
-    try:
-        generate(config_from_arguments(NavierStokesConfig, arguments, __doc__ or ""), console)
-    except KeyboardInterrupt:
-        console.print("stopped; the same command continues after the last finished batch")
-        return 130
-    except (ValueError, OSError, FloatingPointError) as error:
-        Console(stderr=True, markup=False, highlight=False, soft_wrap=True).print(f"error: {error}")
-        return 1
-    return 0
+    return run_command_line(NavierStokesConfig, generate, arguments, __doc__ or "")
 
 
 if __name__ == "__main__":

@@ -139,6 +139,26 @@ class VorticitySolver:
         columns = torch.fft.ifft(w_hat, dim=-2, norm="forward")
         return torch.fft.irfft(columns, n=self.grid, dim=-1, norm="forward")
 
+    def to_other_grid(
+        self, w_hat: Complex[Tensor, "*batch x modes"], grid: int
+    ) -> Float[Tensor, "*batch new_x new_y"]:
+        """Return the sum (3) on a finer grid, or on every (self.grid / grid)-th point.
+
+        Raises:
+            ValueError: the grid is coarser and no divisor of the solver's.
+        """
+        if grid <= self.grid:
+            stride, remainder = divmod(self.grid, grid)
+            if remainder:
+                raise ValueError(f"grid must divide the solver's grid, got {grid} and {self.grid}")
+            return self.to_grid(w_hat)[..., ::stride, ::stride]
+        positive, negative = w_hat.split([self.grid - self.cutoff, self.cutoff], dim=-2)
+        between = w_hat.new_zeros(*w_hat.shape[:-2], grid - self.grid, w_hat.shape[-1])
+        columns = torch.fft.ifft(
+            torch.cat((positive, between, negative), dim=-2), dim=-2, norm="forward"
+        )
+        return torch.fft.irfft(columns, n=grid, dim=-1, norm="forward")
+
     def _transform(self, w: Tensor) -> Tensor:
         """Invert `to_grid`; columns beyond the cutoff are dropped between the two axes."""
         rows = torch.fft.rfft(w, dim=-1, norm="forward")[..., : self.cutoff + 1]
@@ -249,25 +269,23 @@ def record(
     """Integrate from t = 0 and keep the field at record_interval, 2 record_interval, ...
 
     Args:
-        solver: the integrator; its grid must be a multiple of `grid`.
+        solver: the integrator.
         w_hat: coefficients at t = 0, in 1/time.
         n_records: frames to keep; the field at t = 0 is not one of them.
         record_interval: time between frames, in time units.
-        grid: points per axis of the frames, which are every (solver.grid / grid)-th point.
+        grid: points per axis of the frames: more than the solver's, or a divisor of them.
 
     Raises:
         FloatingPointError: the run became unstable.
+        ValueError: the grid is coarser than the solver's and no divisor.
     """
-    stride, remainder = divmod(solver.grid, grid)
-    if remainder:
-        raise ValueError(f"grid must divide the solver's grid, got {grid} and {solver.grid}")
     n_intervals = math.ceil(record_interval / LONGEST_INTERVAL)
     frames, dts = [], []
     for _ in range(n_records):
         for _ in range(n_intervals):
             w_hat, dt = solver.advance(w_hat, record_interval / n_intervals)
             dts.append(dt)
-        frames.append(solver.to_grid(w_hat)[..., ::stride, ::stride])
+        frames.append(solver.to_other_grid(w_hat, grid))
     steps = torch.stack(dts)
     return Recording(torch.stack(frames, dim=1), steps.amin(dim=0), steps.amax(dim=0))
 

@@ -6,7 +6,6 @@ with one dataset t0_fields/<field> of shape (trajectory, time, x, y) per file (O
 arXiv:2412.00568), so that The Well's own readers open it.
 """
 
-import io
 import math
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,32 +15,7 @@ import h5py
 import numpy as np
 from omegaconf import OmegaConf
 
-
-class _RememberingFile(io.FileIO):
-    """File on which writing never fails, but keeps what went wrong.
-
-    The HDF5 library ends the process with a segmentation fault when a full disk keeps it from
-    closing a file. It therefore never hears of it, and the caller asks for `error` instead.
-    """
-
-    error: OSError | None = None
-
-    def write(self, data: Any) -> int:
-        left = memoryview(data).cast("B")
-        size = len(left)
-        try:
-            while left and self.error is None:
-                left = left[super().write(left) :]
-        except OSError as error:
-            self.error = error
-        return size
-
-    def truncate(self, size: int | None = None) -> int:
-        try:
-            return super().truncate(size)
-        except OSError as error:
-            self.error = self.error or error
-            return size or 0
+from data_scripts.new_hdf5 import new_hdf5, write_in_pieces
 
 
 class FieldStatistics:
@@ -94,8 +68,7 @@ def write_split(
     Raises:
         OSError: the disk is full or not writable; the file is then useless.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _RememberingFile(path, "w+") as disk, h5py.File(disk, "w") as file:
+    with new_hdf5(path) as file:
         file.attrs["dataset_name"] = dataset_name
         file.attrs["grid_type"] = "cartesian"
         file.attrs["n_spatial_dims"] = 2
@@ -119,16 +92,7 @@ def write_split(
         frames.attrs.update(
             {"dim_varying": [True, True], "sample_varying": True, "time_varying": True}
         )
-        start = 0
-        for batch in trajectories:
-            frames[start : start + len(batch)] = batch
-            start += len(batch)
-            file.flush()
-            if disk.error is not None:
-                break
-    if disk.error is not None:
-        raise disk.error
-    assert start == shape[0]
+        write_in_pieces(frames, trajectories)
 
 
 def write_statistics(path: Path, statistics: FieldStatistics, field: str) -> None:

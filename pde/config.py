@@ -3,39 +3,29 @@
 from dataclasses import dataclass, field
 
 from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, OmegaConf
 
 from monarch_core.experiment.config import FitConfig
 from monarch_core.experiment.transform_config import TransformConfig
-from pde.dataset_config import NavierStokesConfig
+from pde.dataset_config import DATASETS, DatasetConfig, NavierStokesConfig
+from pde.model_config import ModelConfig
 
 
 @dataclass
-class ModelConfig:
-    """A Fourier neural operator (Li et al. 2021, arXiv:2010.08895), as neuralop builds it.
+class EvaluationConfig:
+    """How the test split is measured.
 
     Attributes:
-        name: word for tables.
-        n_modes: kept frequencies k < n_modes per axis, that is 2 n_modes with both signs.
-        hidden_channels: width.
-        n_layers: Fourier layers.
-        lifting_channels: hidden channels of the lifting MLP; 0 makes it one linear map.
-        projection_channels: hidden channels of the projection MLP.
-        use_channel_mlp: add neuralop's channel MLP to every layer.
+        grids: also report the error on these grids, each a number of points per axis that the
+            stored test samples can be thinned out to.
     """
 
-    name: str = "fno"
-    n_modes: int = 12
-    hidden_channels: int = 20
-    n_layers: int = 4
-    lifting_channels: int = 0
-    projection_channels: int = 128
-    use_channel_mlp: bool = False
+    grids: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        """Raise ValueError for a count below one."""
-        for key in ("n_modes", "hidden_channels", "n_layers", "projection_channels"):
-            if getattr(self, key) < 1:
-                raise ValueError(f"model.{key} must be at least 1, got {getattr(self, key)}")
+        """Raise ValueError for a grid below four points."""
+        if any(grid < 4 for grid in self.grids):
+            raise ValueError(f"evaluation.grids must be at least 4 points each, got {self.grids}")
 
 
 @dataclass
@@ -43,21 +33,30 @@ class PdeConfig:
     """One PDE run.
 
     Attributes:
-        dataset: which equation, data and frames.
+        dataset: which equation, data and frames; its name decides which options it has.
         model: which operator.
         transform: which linear transform.
         fit: how it is trained.
+        evaluation: how it is measured.
         seed: of weights and data order.
         resume: folder of a run to continue; its own config is then used.
     """
 
-    dataset: NavierStokesConfig = field(default_factory=NavierStokesConfig)
+    dataset: DatasetConfig = field(
+        default_factory=NavierStokesConfig, metadata={"by_name": DATASETS}
+    )
     model: ModelConfig = field(default_factory=ModelConfig)
     transform: TransformConfig = field(default_factory=TransformConfig)
     fit: FitConfig = field(default_factory=FitConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     seed: int = 0
     resume: str | None = None
 
 
-# Hydra checks every override of `configs/pde.yaml` against these names and types.
-ConfigStore.instance().store(name="pde_schema", node=PdeConfig)
+# Hydra checks every override of `configs/pde.yaml` against these names and types; those of a data
+# set are chosen by its file in `configs/dataset`.
+_schema = OmegaConf.structured(PdeConfig)
+_schema.dataset = MISSING
+ConfigStore.instance().store(name="pde_schema", node=_schema)
+for _name in ("navier_stokes", "burgers", "darcy"):
+    ConfigStore.instance().store(group="dataset", name=f"{_name}_options", node=DATASETS[_name])

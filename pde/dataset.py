@@ -1,8 +1,10 @@
-"""Load the training, validation and test trajectories of a data set, making them if need be."""
+"""Load the training, validation and test samples of a data set, making them if need be."""
 
 import json
+import math
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -11,19 +13,13 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from pde.dataset_config import NavierStokesConfig
+from pde.dataset_config import DatasetConfig
 from pde.readers import Trajectories, is_well_folder, open_trajectories
+from pde.thinning import thin
 
-GENERATOR = "data_scripts.navier_stokes"
-# What only says which frames to use, not what they hold.
-_READING_OPTIONS = {
-    "name",
-    "n_input_frames",
-    "n_output_frames",
-    "first_frame",
-    "frame_spacing",
-    "path",
-}
+
+class GridError(ValueError):
+    """The stored fields have no points on the grid asked for; making them again changes nothing."""
 
 
 class TrajectoryDataset(Dataset[tuple[tuple[Tensor], Tensor]]):
@@ -40,6 +36,16 @@ class TrajectoryDataset(Dataset[tuple[tuple[Tensor], Tensor]]):
     def __init__(self, frames: Float[Tensor, "trajectory time *grid"], n_input_frames: int) -> None:
         self.frames = frames
         self.n_input_frames = n_input_frames
+
+    @property
+    def past(self) -> Float[Tensor, "trajectory n_input_frames *grid"]:
+        """The inputs of all trajectories."""
+        return self.frames[:, : self.n_input_frames]
+
+    @property
+    def future(self) -> Float[Tensor, "trajectory n_output_frames *grid"]:
+        """The outputs of all trajectories."""
+        return self.frames[:, self.n_input_frames :]
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -72,7 +78,7 @@ class Splits:
     description: str
 
 
-def load_splits(config: NavierStokesConfig) -> Splits:
+def load_splits(config: DatasetConfig) -> Splits:
     """Read the three splits; without a `path`, generate the data first if they are missing.
 
     A folder in The Well's layout keeps its own splits. From any other file the first `n_train`
@@ -81,39 +87,67 @@ def load_splits(config: NavierStokesConfig) -> Splits:
 
     Raises:
         ValueError: a file is missing, damaged or of unknown layout, holds NaN, has too few
-            trajectories or frames or another grid, or the data could not be generated.
+            trajectories or frames, another grid or viscosity, or the data could not be generated.
     """
-    if config.path is not None:
-        source = Path(config.path)
-    else:
-        config.check_frames()
-        source = config.folder
-        if not (source / "metadata.yaml").is_file():
-            _generate(config)
+    source = _source(config)
     try:
+        found = _find_splits(config, source)
         loaded = {
-            split: _load(config, trajectories, part)
-            for split, (trajectories, part) in _find_splits(config, source).items()
+            split: _load(config, trajectories, part, config.grid)
+            for split, (trajectories, part) in found.items()
         }
     except ValueError as error:
-        if config.path is not None:
-            raise
-        raise ValueError(f"{error}. Delete {source} and it is made again") from error
-    times = open_trajectories(source).times[config.frames]
+        raise _with_remedy(config, source, error) from error
+    first, _ = found["train"]
+    times = tuple(float(t) for t in first.times[config.select_frames(first.times, first.path)])
     grid = tuple(loaded["train"].frames.shape[2:])
-    origin = f"from {source}" if config.path is not None else f"viscosity {config.viscosity:g}"
     return Splits(
         **loaded,
         grid=grid,
         sizes=config.split_sizes,
-        times=tuple(float(t) for t in times),
-        description=f"{config.name} ({origin}), {' x '.join(map(str, grid))} points: "
-        f"{config.n_input_frames} frames in, {config.n_output_frames} out, times {times[0]:g} to "
-        f"{times[-1]:g}",
+        times=times,
+        description=f"{config.name} (from {source}), {' x '.join(map(str, grid))} points: "
+        f"{config.describe_frames(times)}",
     )
 
 
-def _find_splits(config: NavierStokesConfig, source: Path) -> dict[str, tuple[Trajectories, slice]]:
+def load_test_split(config: DatasetConfig, grid: int) -> TrajectoryDataset:
+    """Read the test split of data that `load_splits` has read before, on another grid.
+
+    Raises:
+        ValueError: the stored fields cannot be thinned out to this grid, or as `load_splits`.
+    """
+    source = _source(config)
+    try:
+        return _load(config, *_find_splits(config, source)["test"], grid)
+    except ValueError as error:
+        raise _with_remedy(config, source, error) from error
+
+
+def check_grids(config: DatasetConfig, grids: Sequence[int]) -> None:
+    """Raise ValueError unless the stored test split can be thinned out to each grid."""
+    trajectories, _ = _find_splits(config, _source(config))["test"]
+    for grid in grids:
+        _points(config, trajectories, grid)
+
+
+def _source(config: DatasetConfig) -> Path:
+    """Return the file or folder to read, which exists if it is a generated one."""
+    if config.path is not None:
+        return Path(config.path)
+    config.check_frames()
+    if not (config.folder / "metadata.yaml").is_file():
+        _generate(config)
+    return config.folder
+
+
+def _with_remedy(config: DatasetConfig, source: Path, error: ValueError) -> ValueError:
+    if config.path is not None or isinstance(error, GridError):
+        return error
+    return ValueError(f"{error}. Delete {source} and it is made again")
+
+
+def _find_splits(config: DatasetConfig, source: Path) -> dict[str, tuple[Trajectories, slice]]:
     """Return for every split where it is, and which trajectories of that."""
     if is_well_folder(source):
         found = {}
@@ -143,38 +177,55 @@ def _require_trajectories(trajectories: Trajectories, wanted: str, n_wanted: int
         )
 
 
-def _load(config: NavierStokesConfig, trajectories: Trajectories, part: slice) -> TrajectoryDataset:
-    _, n_frames, *grid = trajectories.shape
-    if config.frames.stop > n_frames:
-        raise ValueError(
-            f"{trajectories.path} has {n_frames} frames, but the last one asked for is number "
-            f"{config.frames.stop} (first_frame={config.first_frame}, then "
-            f"{config.n_input_frames} + {config.n_output_frames} frames with frame_spacing="
-            f"{config.frame_spacing}); lower one of these"
-        )
-    if len(grid) != 2 or any(n % config.grid for n in grid):
-        raise ValueError(
-            f"{trajectories.path} has fields of shape {tuple(grid)}, which cannot be thinned out "
-            f"to {config.grid} x {config.grid}; set grid to a divisor of the file's"
-        )
-    frames = trajectories.read(part, config.frames)
-    stride_x, stride_y = (n // config.grid for n in grid)
-    thinned = torch.from_numpy(frames)[..., ::stride_x, ::stride_y].contiguous()
-    return TrajectoryDataset(thinned, config.n_input_frames)
+def _load(
+    config: DatasetConfig, trajectories: Trajectories, part: slice, grid: int
+) -> TrajectoryDataset:
+    _require_viscosity(config, trajectories)
+    frames = config.select_frames(trajectories.times, trajectories.path)
+    points = _points(config, trajectories, grid)
+    values = trajectories.read(part, frames)[(..., *points)]
+    return TrajectoryDataset(torch.from_numpy(values.copy()), config.n_input_frames)
 
 
-def _generate(config: NavierStokesConfig) -> None:
+def _points(config: DatasetConfig, trajectories: Trajectories, grid: int) -> tuple[slice, ...]:
+    """Return, for every axis, which of the stored points belong to a grid."""
+    shape = trajectories.shape[2:]
+    if len(shape) != config.n_axes:
+        raise ValueError(
+            f"{trajectories.path} has fields of shape {shape}, but {config.name} has "
+            f"{config.n_axes} axes; choose the data set that the file belongs to"
+        )
+    try:
+        return tuple(thin(n, grid, periodic=config.periodic) for n in shape)
+    except ValueError as error:
+        raise GridError(
+            f"{trajectories.path} has fields of shape {shape}, which cannot be thinned out to "
+            f"{' x '.join([str(grid)] * len(shape))}: {error}"
+        ) from error
+
+
+def _require_viscosity(config: DatasetConfig, trajectories: Trajectories) -> None:
+    """Compare what the file says with what results will say; not all files and equations do."""
+    wanted, stored = getattr(config, "viscosity", None), trajectories.viscosity
+    if wanted is not None and stored is not None and not math.isclose(wanted, stored, rel_tol=1e-5):
+        raise ValueError(
+            f"{trajectories.path} has viscosity {stored:g}, but dataset.viscosity={wanted:g}; "
+            f"set dataset.viscosity={stored:g}"
+        )
+
+
+def _generate(config: DatasetConfig) -> None:
     """Run the data script as a process of its own, whose progress is seen on this terminal."""
     options = [
         f"{field.name}={json.dumps(getattr(config, field.name))}"
         for field in fields(config)
-        if field.name not in _READING_OPTIONS
+        if field.name != "path"
     ]
-    command = [sys.executable, "-m", GENERATOR, *options]
+    command = [sys.executable, "-m", config.generator, *options]
     finished = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
     if finished.returncode != 0:
         lines = finished.stderr.strip().splitlines() or ["it said nothing"]
         raise ValueError(
-            f"the data could not be made ({GENERATOR}, exit status {finished.returncode}): "
+            f"the data could not be made ({config.generator}, exit status {finished.returncode}): "
             f"{lines[-1].removeprefix('error: ')}"
         )

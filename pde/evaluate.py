@@ -2,7 +2,6 @@
 
 import logging
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +10,17 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from monarch_core.experiment.artifacts import Artifact, Comparison, Curve, save_artifacts
+from monarch_core.experiment.artifacts import save_artifacts
 from monarch_core.experiment.checkpoint import load_weights
 from monarch_core.experiment.devices import choose_accelerator
 from monarch_core.experiment.portrait import portray_transforms
 from monarch_core.experiment.results import n_parameters, write_results
 from monarch_core.experiment.run import load_config, user_errors
 from pde.config import PdeConfig
-from pde.dataset import Splits, TrajectoryDataset, load_splits
-from pde.metrics import (
-    band_errors,
-    energy_spectrum,
-    relative_h1,
-    relative_l2,
-    relative_l2_per_step,
-)
-from pde.model import RollOut, build_model
+from pde.dataset import TrajectoryDataset, load_splits, load_test_split
+from pde.figures import draw_error_over_grid, draw_predictions
+from pde.metrics import band_errors, relative_h1, relative_l2, relative_l2_per_step
+from pde.models import RollOut, build_model
 
 log = logging.getLogger(__name__)
 
@@ -42,21 +36,30 @@ def evaluate(run_dir: Path) -> dict[str, Any]:
     model, start = (build_model(config, splits.grid) for _ in range(2))
     load_weights(run_dir / "weights.pt", model)
     model.to(choose_accelerator(config.fit.accelerator)).eval()
-    batch_size = config.fit.batch_size
-    truth = splits.test.frames[:, config.dataset.n_input_frames :]
+    batch_size, periodic = config.fit.batch_size, config.dataset.periodic
+    truth = splits.test.future
     prediction, seconds = predict(model, splits.test, batch_size)
+    on_grids = _errors_on_grids(model, config)
     metrics = {
         "relative_l2": relative_l2(prediction, truth).item(),
-        "relative_l2_last_step": relative_l2_per_step(prediction, truth)[-1].item(),
-        "relative_l2_one_step": one_step_error(model, splits.test, batch_size),
-        "relative_h1": relative_h1(prediction, truth).item(),
-        **{f"error_{name}": error for name, error in band_errors(prediction, truth).items()},
+        **_roll_out_errors(model, prediction, splits.test, batch_size),
+        "relative_h1": relative_h1(prediction, truth, periodic=periodic).item(),
+        **{
+            f"error_{name}": error
+            for name, error in band_errors(prediction, truth, periodic=periodic).items()
+        },
+        **{f"relative_l2/{grid}": error for grid, error in on_grids.items()},
         "relative_l2_valid": _error_on(model, splits.valid, batch_size),
         "relative_l2_train": _error_on(model, splits.train, batch_size),
         "milliseconds_per_trajectory": 1e3 * seconds,
     }
     save_artifacts(
-        run_dir, [*_figures(prediction, truth, splits), *portray_transforms(model, start)]
+        run_dir,
+        [
+            *draw_predictions(config.dataset, splits, prediction, truth),
+            *draw_error_over_grid(on_grids),
+            *portray_transforms(model, start),
+        ],
     )
     return write_results(
         run_dir,
@@ -74,13 +77,12 @@ def evaluate(run_dir: Path) -> dict[str, Any]:
 
 @torch.no_grad()
 def predict(model: RollOut, dataset: TrajectoryDataset, batch_size: int) -> tuple[Tensor, float]:
-    """Return the roll-outs (trajectory, step, x, y) from the first frames, and seconds for each.
+    """Return the roll-outs (trajectory, step, *grid) from the first frames, and seconds for each.
 
     The time is the median over the batches after the first, which warms up.
     """
-    past = dataset.frames[:, : dataset.n_input_frames].split(batch_size)
     predictions, seconds = [], []
-    for frames in past:
+    for frames in dataset.past.split(batch_size):
         begin = time.perf_counter()
         predictions.append(model(frames.to(model.mean.device)).cpu())
         seconds.append((time.perf_counter() - begin) / len(frames))
@@ -101,47 +103,30 @@ def one_step_error(model: RollOut, dataset: TrajectoryDataset, batch_size: int) 
     return torch.stack(errors).sum().item() / (len(dataset) * (dataset.frames.shape[1] - n))
 
 
+def _roll_out_errors(
+    model: RollOut, prediction: Tensor, dataset: TrajectoryDataset, batch_size: int
+) -> dict[str, float]:
+    """Return what distinguishes the steps of a roll-out; nothing where there is one step."""
+    if prediction.shape[1] == 1:
+        return {}
+    last = relative_l2_per_step(prediction, dataset.future)[-1].item()
+    return {
+        "relative_l2_last_step": last,
+        "relative_l2_one_step": one_step_error(model, dataset, batch_size),
+    }
+
+
+def _errors_on_grids(model: RollOut, config: PdeConfig) -> dict[int, float]:
+    """Return the error on the grids of `evaluation.grids`, the same samples on each."""
+    return {
+        grid: _error_on(model, load_test_split(config.dataset, grid), config.fit.batch_size)
+        for grid in config.evaluation.grids
+    }
+
+
 def _error_on(model: RollOut, dataset: TrajectoryDataset, batch_size: int) -> float:
     prediction, _ = predict(model, dataset, batch_size)
-    return relative_l2(prediction, dataset.frames[:, dataset.n_input_frames :]).item()
-
-
-def _figures(prediction: Tensor, truth: Tensor, splits: Splits) -> list[Artifact]:
-    n_steps = truth.shape[1]
-    times = torch.tensor(splits.times[-n_steps:], dtype=torch.float64)
-    return [
-        Curve(
-            figure="error_over_time",
-            title="Error over the roll-out",
-            x_label="time",
-            y_label="relative L2 error of the frame",
-            x=times.numpy(),
-            y=relative_l2_per_step(prediction, truth).numpy(),
-        ),
-        _spectrum(prediction),
-        replace(_spectrum(truth), line="truth", shared=True),
-        Comparison(
-            figure="last_frame",
-            title=f"Vorticity at t = {times[-1]:g}, first test trajectory",
-            unit="1/time",
-            truth=truth[0, -1].numpy(),
-            prediction=prediction[0, -1].numpy(),
-        ),
-    ]
-
-
-def _spectrum(field: Tensor) -> Curve:
-    spectrum = energy_spectrum(field).mean(0)[1:]
-    return Curve(
-        figure="spectrum",
-        title="Spectrum of the vorticity, mean over the roll-out and the test split",
-        x_label="wavenumber |k|, cycles per box",
-        y_label="mean square vorticity",
-        x=torch.arange(1.0, len(spectrum) + 1).numpy(),
-        y=spectrum.numpy(),
-        x_scale="log",
-        y_scale="log",
-    )
+    return relative_l2(prediction, dataset.future).item()
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="evaluate")

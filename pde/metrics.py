@@ -21,7 +21,7 @@ def relative_l2(
 
 
 def relative_l2_per_step(
-    prediction: Float[Tensor, "batch steps x y"], target: Float[Tensor, "batch steps x y"]
+    prediction: Float[Tensor, "batch steps *grid"], target: Float[Tensor, "batch steps *grid"]
 ) -> Float[Tensor, " steps"]:
     """Return the relative L2 error of each frame, mean over the batch."""
     error = (prediction - target).flatten(2).norm(dim=2)
@@ -29,7 +29,7 @@ def relative_l2_per_step(
 
 
 def roll_out_loss(
-    prediction: Float[Tensor, "batch steps x y"], target: Float[Tensor, "batch steps x y"]
+    prediction: Float[Tensor, "batch steps *grid"], target: Float[Tensor, "batch steps *grid"]
 ) -> Float[Tensor, ""]:
     """Return the sum over steps of the relative L2 error, mean over the batch.
 
@@ -39,27 +39,39 @@ def roll_out_loss(
 
 
 def relative_h1(
-    prediction: Float[Tensor, "batch steps x y"], target: Float[Tensor, "batch steps x y"]
+    prediction: Float[Tensor, "batch steps *grid"],
+    target: Float[Tensor, "batch steps *grid"],
+    *,
+    periodic: bool = True,
 ) -> Float[Tensor, ""]:
     """Return the relative H1 error of neuralop, mean over the batch and the frames.
 
-    sqrt(||e||^2 + ||grad e||^2) over the same of the target, with periodic central differences on
-    the unit box.
+    sqrt(||e||^2 + ||grad e||^2) over the same of the target, with central differences on the unit
+    box; at the ends of an axis that is not periodic they are one-sided, of second order.
     """
-    loss = H1Loss(d=2, reduction="mean", measure=1.0)
+    loss = H1Loss(
+        d=prediction.ndim - 2,
+        reduction="mean",
+        measure=1.0,
+        periodic_in_x=periodic,
+        periodic_in_y=periodic,
+    )
     return loss.rel(prediction.flatten(0, 1).unsqueeze(1), target.flatten(0, 1).unsqueeze(1))
 
 
 def band_errors(
-    prediction: Float[Tensor, "batch steps x y"], target: Float[Tensor, "batch steps x y"]
+    prediction: Float[Tensor, "batch steps *grid"],
+    target: Float[Tensor, "batch steps *grid"],
+    *,
+    periodic: bool = True,
 ) -> dict[str, float]:
     """Return the L2 error in each band of wavenumbers |k|, relative to the whole target.
 
     sqrt(sum of |e_hat|^2 in the band / sum of all |target_hat|^2), mean over the batch. The
     squares of all bands add up to the square of the total error of a sample.
     """
-    total = energy_spectrum(target).sum(-1)
-    error = energy_spectrum(prediction - target)
+    total = energy_spectrum(target, periodic=periodic).sum(-1)
+    error = energy_spectrum(prediction - target, periodic=periodic)
     errors = {}
     for name, (low, high) in BANDS.items():
         share = error[:, low:high].sum(-1) / total
@@ -67,14 +79,26 @@ def band_errors(
     return errors
 
 
-def energy_spectrum(field: Float[Tensor, "batch steps x y"]) -> Float[Tensor, "batch k"]:
+def energy_spectrum(
+    field: Float[Tensor, "batch steps *grid"], *, periodic: bool = True
+) -> Float[Tensor, "batch k"]:
     """Return sum |field_hat|^2 over shells |k| rounded to integers, mean over the frames.
 
-    Unit: that of the field, squared; the shells sum to the mean square of the field.
+    A field that is not periodic is first continued evenly beyond its ends, which makes it periodic
+    without a jump: its spectrum is that of a cosine transform (DCT-II), k = 1/2, 1, 3/2, ...
+
+    Unit: that of the field, squared; the shells sum to the mean square of the field. Wavenumbers
+    are in cycles per box.
     """
-    n_x, n_y = field.shape[-2:]
-    energy = torch.fft.fft2(field, norm="forward").abs().square().mean(1)
-    k_x, k_y = (torch.fft.fftfreq(n, 1 / n, device=field.device) for n in (n_x, n_y))
-    shell = (k_x[:, None].square() + k_y.square()).sqrt().round().long().flatten()
+    axes = tuple(range(2, field.ndim))
+    shape = field.shape[2:]
+    for axis in () if periodic else axes:
+        field = torch.cat((field, field.flip(axis)), dim=axis)
+    energy = torch.fft.fftn(field, dim=axes, norm="forward").abs().square().mean(1)
+    squares = torch.zeros((), device=field.device)
+    for n, box in zip(field.shape[2:], shape, strict=True):
+        k = torch.fft.fftfreq(n, 1 / box, device=field.device)
+        squares = squares[..., None] + k.square()
+    shell = squares.sqrt().round().long().flatten()
     spectrum = energy.new_zeros(len(energy), int(shell.max()) + 1)
     return spectrum.index_add(1, shell, energy.flatten(1))

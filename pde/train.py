@@ -7,10 +7,10 @@ from monarch_core.experiment.devices import is_main_process
 from monarch_core.experiment.fit import fit
 from monarch_core.experiment.run import start_run, user_errors
 from pde.config import PdeConfig
-from pde.dataset import load_splits
+from pde.dataset import check_grids, load_splits
 from pde.evaluate import evaluate
 from pde.metrics import relative_l2, roll_out_loss
-from pde.model import build_model
+from pde.models import build_model
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="pde")
@@ -19,6 +19,7 @@ def main(raw: DictConfig) -> None:
     """Train and evaluate one PDE surrogate."""
     config, run_dir = start_run(raw, PdeConfig)
     splits = load_splits(config.dataset)
+    check_grids(config.dataset, config.evaluation.grids)
     model = build_model(config, splits.grid)
     model.normalize_to(splits.train)
     fit(

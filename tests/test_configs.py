@@ -11,7 +11,16 @@ from pde.config import PdeConfig
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 SCHEMAS = {"pde": PdeConfig, "mri": MriConfig}
-PDE_MODELS = {"fno"}
+PDE_MODELS = {
+    "fno",
+    "fno_1d",
+    "fno_3d",
+    "fno_neuralop",
+    "fno_paper_script",
+    "pde_unet",
+    "resnet",
+    "tf_net",
+}
 
 
 def files(group):

@@ -61,8 +61,8 @@ def test_transforms_need_torch_only(path):
 
 def test_a_wrong_arrow_is_found(tmp_path):
     wrong = tmp_path / "wrong.py"
-    wrong.write_text("from pde.model import RollOut\nimport mri.physics\n")
-    assert imports(wrong) == {"pde.model", "mri.physics"}
+    wrong.write_text("from pde.models import RollOut\nimport mri.physics\n")
+    assert imports(wrong) == {"pde.models", "mri.physics"}
 
 
 @pytest.mark.parametrize("folder", ["pde", "mri"])

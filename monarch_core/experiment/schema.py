@@ -24,7 +24,9 @@ CONFIG_FILE = "config.yaml"
 def to_dataclass(raw: DictConfig, schema: type[T]) -> T:
     """Turn a composed config into an instance of `schema`, checking every name and type.
 
-    Fields annotated `dict[str, Any]` (the nodes with `_target_`) arrive as plain dicts.
+    Fields annotated `dict[str, Any]` (the nodes with `_target_`) arrive as plain dicts. A field
+    with the metadata `by_name`, a dict of dataclasses, becomes an instance of the one that the
+    value of its key `name` says; without a name, of its default.
 
     Args:
         raw: the composed config; values it lacks take the defaults of the schema.
@@ -35,7 +37,7 @@ def to_dataclass(raw: DictConfig, schema: type[T]) -> T:
             names the key, the value and near alternatives.
     """
     try:
-        merged = OmegaConf.merge(OmegaConf.structured(schema), raw)
+        merged = OmegaConf.merge(_structured(schema, raw), raw)
         config = OmegaConf.to_object(merged)
     except ConfigKeyError as error:
         raise ValueError(_unknown_key(error, schema)) from error
@@ -52,6 +54,26 @@ def to_dataclass(raw: DictConfig, schema: type[T]) -> T:
         ) from error
     assert isinstance(config, schema)
     return config
+
+
+def _structured(schema: Any, raw: DictConfig) -> DictConfig:
+    """Return the schema as a node, with the types that the names in `raw` ask for."""
+    node = OmegaConf.structured(schema)
+    for item in dataclasses.fields(schema):
+        by_name: dict[str, type] = item.metadata.get("by_name", {})
+        if not by_name or OmegaConf.is_missing(raw, item.name):
+            continue
+        given = raw.get(item.name)
+        name = given.get("name") if isinstance(given, DictConfig) else None
+        if name is None:
+            continue
+        if name not in by_name:
+            raise ValueError(f"{item.name}.name must be one of {', '.join(by_name)}, got {name!r}.")
+        kind = OmegaConf.get_type(given)  # a dataclass if hydra chose one already
+        node[item.name] = OmegaConf.structured(
+            kind if dataclasses.is_dataclass(kind) else by_name[name]
+        )
+    return node
 
 
 def to_dict(config: Any) -> dict[str, Any]:

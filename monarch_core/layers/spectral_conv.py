@@ -11,6 +11,7 @@ from neuralop.layers.spectral_convolution import SpectralConv
 from torch import Tensor, nn
 
 from monarch_core.layers.resample import interpolation_matrix
+from monarch_core.layers.spectral_product import spectral_product, step_matrices
 from monarch_core.transforms import LinearTransform, Monarch
 
 LEARN = ("both", "forward", "inverse", "none")
@@ -31,6 +32,11 @@ class MonarchSpectralConv(BaseSpectralConv):
     `SpectralConv` (Li et al. 2021, arXiv:2010.08895) on even grids; on odd grids, where
     neuralop 2.0.0 undoes its shift wrongly, it is what the formula says.
 
+    A transform that is real before learning (cosine, sine) has no conjugate half: with
+    `real_transform`, f_d = 0, 1, ... on every axis, s = 1, and W is real. On each axis there are as
+    many f_d as Fourier frequencies of both signs, on the last one twice the n_modes // 2 + 1 that
+    a Fourier transform keeps, so that band width and number of weights agree.
+
     Everything is real matrix products over the kept frequencies, without an FFT and without
     complex numbers, so that autocast and export work. The transforms belong to the grid `grid`.
     On another grid their rows (columns), which are functions on the grid, are interpolated
@@ -47,13 +53,15 @@ class MonarchSpectralConv(BaseSpectralConv):
         transform: makes the transform of one axis; called with n, inverse, norm and modes.
             Bind its other options with `functools.partial(Monarch, heads=4)`.
         learn: which transforms learn: "both", "forward", "inverse" or "none".
+        real_transform: `transform` makes real matrices before learning. They work on `grid` alone.
         complex_data, separable, factorization, fno_block_precision, rank, implementation,
             fixed_rank_modes, decomposition_kwargs: part of neuralop's contract. Complex data,
             separable and factorised weights, and its half precision are not offered: use
             autocast for precision. The last four have no effect without a factorisation.
 
     Raises:
-        ValueError: for an option that is not offered, or modes that the grid cannot hold.
+        ValueError: for an option that is not offered, modes that the grid cannot hold, or a
+            `real_transform` that does not say what `transform` makes.
     """
 
     def __init__(
@@ -77,30 +85,38 @@ class MonarchSpectralConv(BaseSpectralConv):
         grid: Sequence[int] | None = None,
         transform: Callable[..., LinearTransform] = Monarch,
         learn: str = "both",
+        real_transform: bool = False,
     ) -> None:
         super().__init__(device=device)
         _refuse(complex_data, separable, factorization, fno_block_precision)
         if learn not in LEARN:
             raise ValueError(f"learn must be one of {', '.join(LEARN)}, got {learn!r}")
+        self.real_transform = real_transform
+        self.n_modes = n_modes
         # The weights are drawn by neuralop's layer, so that one seed gives both layers the same.
         host = SpectralConv(
             in_channels,
             out_channels,
-            n_modes,
-            max_n_modes=max_n_modes,
+            _real_modes(n_modes) if real_transform else n_modes,
+            max_n_modes=max_n_modes
+            if max_n_modes is None or not real_transform
+            else _real_modes(max_n_modes),
             bias=bias,
             resolution_scaling_factor=resolution_scaling_factor,
         )
         self.in_channels, self.out_channels, self.order = in_channels, out_channels, host.order
         self.resolution_scaling_factor = host.resolution_scaling_factor
-        self.n_modes = n_modes
         kept = list(host.weight.shape[2:])
         self.max_n_modes = kept
-        self.grid = _check_grid(grid, kept, self.order)
-        self.frequencies = _kept_frequencies(kept)
-        # The layout that the batched product of (2) takes without a copy.
-        self.mode_weight = nn.Parameter(torch.empty(*kept, in_channels, 2, out_channels))
-        self.copy_weight(host.weight.to_tensor())
+        both_signs = kept if real_transform else [*kept[:-1], 2 * (kept[-1] - 1)]
+        self.grid = _check_grid(grid, both_signs, self.order)
+        self.frequencies = [range(m) for m in kept] if real_transform else _kept_frequencies(kept)
+        # The layout that the batched product of (2) takes without a copy; real part first.
+        self.mode_weight = nn.Parameter(
+            torch.empty(2 - real_transform, *kept, in_channels, out_channels)
+        )
+        # A real weight takes the variance of both parts of the complex one.
+        self.copy_weight(host.weight.to_tensor() * (math.sqrt(2.0) if real_transform else 1.0))
         self.bias = host.bias
 
         def transforms(inverse: bool, learned: bool) -> nn.ModuleList:
@@ -112,6 +128,7 @@ class MonarchSpectralConv(BaseSpectralConv):
 
         self.forward_transforms = transforms(inverse=False, learned=learn in ("both", "forward"))
         self.inverse_transforms = transforms(inverse=True, learned=learn in ("both", "inverse"))
+        self._check_real()
         self.to(device)
 
     @classmethod
@@ -131,20 +148,24 @@ class MonarchSpectralConv(BaseSpectralConv):
     @n_modes.setter
     def n_modes(self, n_modes: int | Sequence[int]) -> None:
         modes = [n_modes] if isinstance(n_modes, int) else list(n_modes)
-        modes[-1] = modes[-1] // 2 + 1
+        modes[-1] = (modes[-1] // 2 + 1) * (2 if self.real_transform else 1)
         self._n_modes = modes
 
     @property
     def weight(self) -> Complex[Tensor, "in_channels out_channels *modes"]:
         """The weight W as neuralop lays it out, to read; `copy_weight` sets it."""
-        pairs = self.mode_weight.movedim((-3, -2, -1), (0, -1, 1))
-        return torch.complex(*pairs.unbind(-1))
+        return torch.complex(*self._complex_weight().movedim((-2, -1), (1, 2)))
 
     def copy_weight(self, weight: Complex[Tensor, "in_channels out_channels *modes"]) -> None:
-        """Take over the weight of a neuralop `SpectralConv` (its `weight.to_tensor()`)."""
+        """Take over the weight of a neuralop `SpectralConv`, or the real part if W is real."""
         with torch.no_grad():
-            pairs = torch.view_as_real(weight)  # in, out, *modes, part
-            self.mode_weight.copy_(pairs.movedim((0, -1, 1), (-3, -2, -1)))
+            parts = torch.stack((weight.real, weight.imag))[: len(self.mode_weight)]
+            self.mode_weight.copy_(parts.movedim((1, 2), (-2, -1)))
+
+    def _complex_weight(self) -> Tensor:
+        """Return W as (real, imaginary)."""
+        W = self.mode_weight
+        return torch.cat((W, torch.zeros_like(W))) if self.real_transform else W
 
     def transform(self, x: Tensor, output_shape: Sequence[int] | None = None) -> Tensor:
         """Bring a skip connection to the grid of the output, as neuralop does."""
@@ -159,12 +180,11 @@ class MonarchSpectralConv(BaseSpectralConv):
         """
         grid = tuple(x.shape[2:])
         out_grid = self._out_grid(grid, output_shape)
-        slices, signs = self._current_modes(grid, out_grid)
-        X_re, X_im = self._analyse(x, slices)
-        whole = all(kept == slice(None) for kept in slices)
-        W = self.mode_weight if whole else self.mode_weight[tuple(slices)]
-        Y_re, Y_im = self._mix(X_re, X_im, W)
-        v = self._synthesise(Y_re, Y_im, out_grid, slices, signs)
+        slices, s = self._current_modes(grid, out_grid)
+        W = self._complex_weight()[:, *slices]
+        A = self._matrices(self.forward_transforms, grid, slices)
+        B = self._matrices(self.inverse_transforms, out_grid, slices, s)
+        v = spectral_product(x, W, A, B)
         return v if self.bias is None else v + self.bias
 
     def _out_grid(self, grid: tuple[int, ...], shape: Sequence[int] | None) -> tuple[int, ...]:
@@ -181,71 +201,56 @@ class MonarchSpectralConv(BaseSpectralConv):
         """Return the slice of the kept frequencies in use on each axis, and s of (3)."""
         slices = []
         for d, (n, n_out) in enumerate(zip(grid, out_grid, strict=True)):
-            last = d == self.order - 1
+            last = d == self.order - 1 and not self.real_transform
             room = min(n, n_out) // 2 + 1 if last else min(n, n_out)
             count = min(self.n_modes[d], self.max_n_modes[d], room)
-            start = 0 if last else self.max_n_modes[d] // 2 - count // 2
+            start = 0 if last or self.real_transform else self.max_n_modes[d] // 2 - count // 2
             whole = count == self.max_n_modes[d]
             slices.append(slice(None) if whole else slice(start, start + count))
         f = torch.arange(count, device=self.mode_weight.device)
-        once = (f == 0) | (2 * f == out_grid[-1])
+        once = (f == 0) | (2 * f == out_grid[-1]) | self.real_transform
         return slices, torch.where(once, 1.0, 2.0).to(self.mode_weight.dtype)
 
     def _matrices(
-        self, grid: tuple[int, ...], slices: list[slice], *, inverse: bool
-    ) -> list[tuple[Tensor, ...]]:
-        """Return, per head and axis, the matrix (2, n_out, n_in) on `grid` of the modes in use."""
+        self,
+        transforms: nn.ModuleList,
+        grid: tuple[int, ...],
+        slices: list[slice],
+        s: Tensor | None = None,
+    ) -> list[Tensor]:
+        """Return what `spectral_product` takes: made of A, or with s of diag(s) B^H."""
         matrices = []
-        transforms = self.inverse_transforms if inverse else self.forward_transforms
         for transform, n, kept in zip(transforms, grid, slices, strict=True):
             assert isinstance(transform, LinearTransform)
-            matrix = transform.matrix()
-            if kept != slice(None):
-                matrix = matrix[..., kept] if inverse else matrix[:, :, kept]
+            matrix = transform.matrix()  # part, heads, n_out, n_in
+            if s is not None:
+                matrix = torch.stack((matrix[0].mT, -matrix[1].mT))
+            matrix = matrix[:, :, kept]
             if n != transform.n:
+                if self.real_transform:
+                    raise ValueError(
+                        f"a real transform works on the grid it was made for, {transform.n} points "
+                        f"on this axis, got {n}"
+                    )
                 D = interpolation_matrix(transform.n, n).to(matrix)
-                matrix = D @ matrix if inverse else (transform.n / n) * matrix @ D.mT
+                matrix = matrix @ D.mT if s is not None else (transform.n / n) * matrix @ D.mT
             matrices.append(matrix)
-        return list(zip(*(matrix.unbind(1) for matrix in matrices), strict=True))
+        if s is not None:
+            matrices[-1] = s[:, None] * matrices[-1]
+        return step_matrices(matrices)
 
-    def _analyse(self, x: Tensor, slices: list[slice]) -> tuple[Tensor, Tensor]:
-        """Equation (1): X as (f_1 ... f_D, batch, channels), real and imaginary part."""
-        grid = tuple(x.shape[2:])
-        heads = self._matrices(grid, slices, inverse=False)
-        parts = [
-            _analyse(group, matrices)
-            for group, matrices in zip(_channel_groups(x, 1, len(heads)), heads, strict=True)
-        ]
-        X_re, X_im = (torch.cat(part, dim=-1) for part in zip(*parts, strict=True))
-        return X_re, X_im
-
-    @staticmethod
-    def _mix(X_re: Tensor, X_im: Tensor, W: Tensor) -> tuple[Tensor, Tensor]:
-        """Equation (2) as one batched real product: rows (re, im) of X by columns (re, im) of W."""
-        modes = X_re.shape[:-2]
-        X = torch.stack((X_re, X_im), dim=-3).flatten(0, len(modes) - 1).flatten(1, 2)
-        P = torch.bmm(X, W.flatten(0, len(modes) - 1).flatten(-2))
-        P = P.unflatten(-1, (2, -1)).unflatten(1, (2, -1)).unflatten(0, modes)
-        (re_re, re_im), (im_re, im_im) = (part.unbind(-2) for part in P.unbind(-4))
-        return re_re - im_im, re_im + im_re
-
-    def _synthesise(
-        self,
-        Y_re: Tensor,
-        Y_im: Tensor,
-        out_grid: tuple[int, ...],
-        slices: list[slice],
-        s: Tensor,
-    ) -> Tensor:
-        """Equation (3) without the bias."""
-        heads = self._matrices(out_grid, slices, inverse=True)
-        groups = zip(
-            _channel_groups(Y_re, -1, len(heads)),
-            _channel_groups(Y_im, -1, len(heads)),
-            heads,
-            strict=True,
+    def _check_real(self) -> None:
+        """Raise ValueError unless `real_transform` says what the transforms are before learning."""
+        axes = zip(self.grid, self.frequencies, self.forward_transforms, strict=True)
+        imaginary = any(t.matrix()[1].any() for _, _, t in axes)  # type: ignore[operator]
+        telling = any(
+            n > 2 and len(f) > 1 for n, f in zip(self.grid, self.frequencies, strict=True)
         )
-        return torch.cat([_synthesise(*group, s) for group in groups], dim=1)
+        if telling and imaginary == self.real_transform:
+            raise ValueError(
+                f"these transforms are {'complex' if imaginary else 'real'} before learning, got "
+                f"real_transform={self.real_transform}; set it to {not imaginary}"
+            )
 
 
 def neuralop_spectral_conv(grid: Sequence[int]) -> type[SpectralConv]:
@@ -253,52 +258,10 @@ def neuralop_spectral_conv(grid: Sequence[int]) -> type[SpectralConv]:
     return SpectralConv
 
 
-def _analyse(x: Tensor, matrices: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Transform the axes of x (batch, channels, n_1 ... n_D), the last first.
-
-    Each step multiplies from the left by the transposed data, so that the new frequency axis comes
-    first and the next grid axis is already last: no axis is ever moved in memory.
-    """
-    X = x.unsqueeze(0)  # part, batch, channels, n_1 ... n_D
-    for A in reversed(matrices):
-        rest, n = X.shape[:-1], X.shape[-1]
-        Z = A.flatten(0, 1) @ X.reshape(-1, n).mT
-        Z = Z.unflatten(0, (2, -1)).unflatten(-1, rest)  # part of A, f, part of X, ...
-        if len(X) == 1:
-            X_re, X_im = Z.squeeze(2).unbind()
-        else:
-            (re_re, re_im), (im_re, im_im) = (part.unbind(1) for part in Z.unbind())
-            X_re, X_im = re_re - im_im, re_im + im_re
-        X = torch.stack((X_re, X_im)) if len(rest) > 3 else X
-    return X_re, X_im
-
-
-def _synthesise(Y_re: Tensor, Y_im: Tensor, matrices: Sequence[Tensor], s: Tensor) -> Tensor:
-    """Transform the axes of Y (f_1 ... f_D, batch, channels), the first first; keep the real part.
-
-    The mirror image of `_analyse`: the frequency axis in front is contracted, the new grid axis
-    comes last, and the field ends as (batch, channels, n_1 ... n_D).
-    """
-    for B in matrices[:-1]:
-        Y = torch.stack((Y_re, Y_im), dim=1)  # f, part, rest
-        Z = Y.flatten(1).mT @ B.flatten(0, 1).mT
-        Z = Z.unflatten(-1, (2, -1)).unflatten(0, Y.shape[1:])  # part of Y, rest, part of B, n
-        (re_re, re_im), (im_re, im_im) = (part.unbind(-2) for part in Z.unbind())
-        Y_re, Y_im = re_re - im_im, re_im + im_re
-    Y = torch.stack((Y_re, Y_im))
-    B_re, B_im = matrices[-1]
-    real_part = torch.cat((B_re * s, -B_im * s), dim=-1)
-    return (Y.flatten(0, 1).flatten(1).mT @ real_part.mT).unflatten(0, Y.shape[2:])
-
-
-def _channel_groups(x: Tensor, dim: int, heads: int) -> tuple[Tensor, ...]:
-    """Return the channels of x group by group, one for each head."""
-    if x.shape[dim] % heads:
-        raise ValueError(
-            f"heads must divide the number of channels, got heads={heads} and {x.shape[dim]} "
-            "channels; change one of them"
-        )
-    return x.chunk(heads, dim=dim)
+def _real_modes(n_modes: int | Sequence[int]) -> list[int]:
+    """Return n_modes that make neuralop's layer keep twice as many modes on the last axis."""
+    modes = [n_modes] if isinstance(n_modes, int) else list(n_modes)
+    return [*modes[:-1], 2 * (2 * (modes[-1] // 2 + 1) - 1)]
 
 
 def _kept_frequencies(kept: list[int]) -> list[range]:
@@ -307,9 +270,8 @@ def _kept_frequencies(kept: list[int]) -> list[range]:
     return [*signed, range(kept[-1])]
 
 
-def _check_grid(grid: Sequence[int] | None, kept: list[int], order: int) -> tuple[int, ...]:
+def _check_grid(grid: Sequence[int] | None, both_signs: list[int], order: int) -> tuple[int, ...]:
     """Return the grid of the transforms; raise ValueError if it cannot hold the kept modes."""
-    both_signs = [*kept[:-1], 2 * (kept[-1] - 1)]
     if grid is None:
         return tuple(2 ** math.ceil(math.log2(max(2 * m, 2))) for m in both_signs)
     if len(grid) != order:

@@ -111,6 +111,18 @@ def test_each_split_holds_its_own_trajectories(tmp_path):
     assert len(np.unique(first_frames.round(6), axis=0)) == 10
 
 
+@pytest.mark.parametrize("fine", [10, 40])
+def test_a_finer_test_split_holds_the_same_fields(tmp_path, fine):
+    coarse = fields(generate(tiny(tmp_path))[0])
+    finer = fields(generate(tiny(tmp_path, test_grid=fine))[0])
+    assert finer["test"].shape == (3, 3, fine, fine)
+    assert finer["train"].shape == coarse["train"].shape
+    stride = fine // 5
+    np.testing.assert_allclose(
+        finer["test"][..., ::stride, ::stride], coarse["test"], rtol=1e-4, atol=1e-6
+    )
+
+
 def test_statistics_are_those_of_the_training_split(tmp_path):
     folder, _ = generate(tiny(tmp_path))
     stats = yaml.safe_load((folder / "stats.yaml").read_text())
@@ -295,7 +307,7 @@ def test_an_unstable_trajectory_is_named(tmp_path):
     ("arguments", "message"),
     [
         (["viscositi=1e-3"], "unknown option 'viscositi'; did you mean 'viscosity'"),
-        (["qqq=1"], "unknown option 'qqq'; Known options: name, viscosity"),
+        (["qqq=1"], "unknown option 'qqq'; Known options: name, grid, n_train"),
         (["viscosity=abc"], "cannot use 'viscosity=abc': Value 'abc' of type 'str'"),
         (["n_train=1.5"], "cannot use 'n_train=1.5'"),
         (["n_train"], "options have the form key=value, got 'n_train'"),

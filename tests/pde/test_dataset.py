@@ -8,7 +8,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from pde import dataset
-from pde.dataset import TrajectoryDataset, load_splits
+from pde.dataset import TrajectoryDataset, check_grids, load_splits, load_test_split
 from pde.dataset_config import NavierStokesConfig
 
 FRAMES = {"n_input_frames": 2, "n_output_frames": 3, "first_frame": 1, "frame_spacing": 2}
@@ -157,7 +157,8 @@ def test_missing_data_are_generated_once_by_a_child_process(tmp_path, capfd, mon
 
 
 def test_a_failing_child_is_reported_in_one_line(tmp_path, monkeypatch):
-    monkeypatch.setattr(dataset, "GENERATOR", "json.tool")  # takes our options for files
+    # A module that takes our options for files.
+    monkeypatch.setattr(NavierStokesConfig, "generator", "json.tool")
     with pytest.raises(
         ValueError, match=r"could not be made .*exit status 2.*No such file"
     ) as info:
@@ -169,3 +170,14 @@ def test_frames_beyond_the_horizon_are_refused_before_anything_is_generated(tmp_
     monkeypatch.setattr(dataset, "_generate", lambda config: pytest.fail("generated"))
     with pytest.raises(ValueError, match=r"end at stored frame 7, but final_time=5 .* stores 5"):
         load_splits(small(tmp_path, frame_spacing=3))
+
+
+def test_a_finer_test_split_is_thinned_out_to_any_of_its_grids(tmp_path):
+    config = small(tmp_path, test_grid=16)
+    splits = load_splits(config)
+    assert splits.train.frames.shape == (2, 3, 4, 4)
+    check_grids(config, [4, 8, 16])
+    finest = load_test_split(config, 16)
+    torch.testing.assert_close(finest.frames[..., ::4, ::4], splits.test.frames)
+    with pytest.raises(ValueError, match="16 points cannot be thinned out to 32"):
+        check_grids(config, [32])

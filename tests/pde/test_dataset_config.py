@@ -28,6 +28,7 @@ def test_the_folder_depends_on_what_the_numbers_depend_on_and_on_nothing_else():
     for changes in (
         {"viscosity": 2e-3},
         {"grid": 64},
+        {"test_grid": 64},
         {"solver_grid": 128},
         {"final_time": 60.0},
         {"record_interval": 2.0},
@@ -99,6 +100,7 @@ def test_it_is_a_schema_that_omegaconf_understands():
         ({"device": "tpu"}, "device must be one of"),
         ({"record_interval": -1.0}, "record_interval must be positive"),
         ({"solver_grid": 48}, "solver_grid must be a multiple of grid, .* use solver_grid=64"),
+        ({"test_grid": 48}, "test_grid must be a multiple of grid, .* use test_grid=64"),
         ({"record_interval": 0.7}, "final_time must be a multiple of record_interval, got 36 and"),
         ({"viscosity": 2e-3, "final_time": None}, "exists for a viscosity of 0.001, 0.0001, 1e-05"),
     ],

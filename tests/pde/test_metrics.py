@@ -74,3 +74,44 @@ def test_the_spectrum_of_a_wave_and_parseval(fields):
     field = fields[0]
     mean_square = field.square().mean(dim=(1, 2, 3))
     torch.testing.assert_close(energy_spectrum(field).sum(-1), mean_square)
+
+
+@pytest.mark.parametrize("periodic", [True, False])
+@pytest.mark.parametrize("grid", [(23,), (12, 9)])
+def test_metrics_agree_with_neuralop_in_any_dimension_and_boundary(grid, periodic):
+    torch.manual_seed(1)
+    prediction, target = torch.randn(2, 4, 1, *grid)
+    sides = {"periodic_in_x": periodic, "periodic_in_y": periodic}
+    h1 = H1Loss(d=len(grid), reduction="mean", measure=1.0, **sides)
+    found = relative_h1(prediction, target, periodic=periodic)
+    torch.testing.assert_close(found, h1.rel(prediction, target), rtol=1e-6, atol=0)
+    l2 = LpLoss(d=len(grid), p=2, reduction="mean").rel(prediction, target)
+    torch.testing.assert_close(relative_l2(prediction, target), l2, rtol=1e-6, atol=0)
+
+
+def test_without_periodicity_no_jump_between_the_ends_is_counted():
+    x = (torch.arange(64, dtype=torch.float64) + 0.5) / 64
+    ramp = (1 + x)[None, None]
+    # e = 0.1 x, so that ||e||_1 = 0.1 sqrt(1/3 + 1) and ||1 + x||_1 = sqrt(7/3 + 1).
+    error = relative_h1(ramp + 0.1 * x, ramp, periodic=False)
+    assert error.item() == pytest.approx(0.1 * math.sqrt((4 / 3) / (10 / 3)), rel=1e-3)
+    assert relative_h1(ramp + 0.1 * x, ramp, periodic=True) > 1.5 * error
+
+
+@pytest.mark.parametrize("grid", [(10,), (10, 7)])
+@pytest.mark.parametrize("periodic", [True, False])
+def test_parseval_in_any_dimension_and_boundary(grid, periodic):
+    field = torch.randn(3, 2, *grid, dtype=torch.float64)
+    mean_square = field.square().flatten(1).mean(1)
+    spectrum = energy_spectrum(field, periodic=periodic)
+    torch.testing.assert_close(spectrum.sum(-1), mean_square)
+
+
+def test_a_cosine_that_is_not_periodic_falls_on_its_own_wavenumber():
+    x = (torch.arange(40, dtype=torch.float64) + 0.5) / 40
+    field = torch.cos(math.pi * 14 * x)[None, None]  # seven cycles per box
+    spectrum = energy_spectrum(field, periodic=False)[0]
+    assert spectrum.argmax() == 7
+    assert spectrum[7].item() == pytest.approx(0.5)
+    errors = band_errors(1.2 * field, field, periodic=False)
+    assert errors == pytest.approx({"low": 0.0, "mid": 0.2, "high": 0.0}, abs=1e-12)

@@ -246,3 +246,53 @@ def test_inconsistent_well_files_are_named(tmp_path, u):
         del file["t0_fields/pressure"]
     with pytest.raises(ValueError, match="t0_fields/density must have time_varying=True"):
         read_trajectories(path)
+
+
+def write_pair(path, first, second, names, kind):
+    arrays = dict(zip(names, (first, second), strict=True))
+    if kind == "classic":
+        scipy.io.savemat(path, arrays)
+        return path
+    with h5py.File(path, "w", userblock_size=512) as file:
+        for name, values in arrays.items():
+            file[name] = values.T
+    with path.open("r+b") as file:
+        file.write(b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(124) + b"\x00\x02IM")
+    return path
+
+
+@pytest.mark.parametrize("kind", ["classic", "v7.3"])
+@pytest.mark.parametrize("names", [("a", "u"), ("coeff", "sol")])
+def test_published_files_with_one_field_in_and_one_out(tmp_path, u, names, kind):
+    fields = u[:, :2, :, 0] if names == ("a", "u") else u[:, :2]
+    path = write_pair(tmp_path / "a.mat", fields[:, 0], fields[:, 1], names, kind)
+    source = open_trajectories(path)
+    assert source.shape == fields.shape
+    assert source.times.tolist() == [0.0, 1.0]
+    np.testing.assert_array_equal(source.read(), fields)
+    np.testing.assert_array_equal(source.read(slice(2, 4), slice(1, 2)), fields[2:4, 1:])
+    wrong = write_pair(tmp_path / "b.mat", fields[:, 0], fields[:, 0, :-1], names, kind)
+    with pytest.raises(ValueError, match="must both have axes"):
+        open_trajectories(wrong)
+
+
+def test_pdebench_darcy(tmp_path, u):
+    with h5py.File(tmp_path / "a.hdf5", "w") as file:
+        file["nu"], file["tensor"] = u[:, 0], u[:, 1:2]
+    source = open_trajectories(tmp_path / "a.hdf5")
+    np.testing.assert_array_equal(source.read(), u[:, :2])
+    np.testing.assert_array_equal(source.read(slice(1, 3), slice(0, 1)), u[1:3, :1])
+    with h5py.File(tmp_path / "a.hdf5", "a") as file:
+        del file["tensor"]
+        file["tensor"] = u[:, :3]
+    with pytest.raises(ValueError, match=r"tensor \(sample, 1, x, y\), got shapes"):
+        open_trajectories(tmp_path / "a.hdf5")
+
+
+def test_the_viscosity_is_read_where_it_is_stated(tmp_path, u):
+    assert open_trajectories(write_pdebench_1d(tmp_path / "a.h5", u)).viscosity == 0.1
+    path = write_well(tmp_path / "w" / "a.h5", u)
+    assert open_trajectories(path).viscosity is None
+    with h5py.File(path, "a") as file:
+        file.attrs["viscosity"] = 1e-4
+    assert open_trajectories(path.parent).viscosity == 1e-4

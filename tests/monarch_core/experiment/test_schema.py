@@ -114,3 +114,30 @@ def test_unreadable_configs_are_named(tmp_path, content, message):
     with pytest.raises(ValueError, match=message) as caught:
         load_config(tmp_path, TaskConfig)
     assert "\n" not in str(caught.value)
+
+
+@dataclass
+class WideModelConfig(ModelConfig):
+    name: str = "wide"
+    factor: float = 2.0
+
+
+@dataclass
+class ChoiceConfig:
+    model: ModelConfig = field(
+        default_factory=DeepModelConfig,
+        metadata={"by_name": {"fno": DeepModelConfig, "wide": WideModelConfig}},
+    )
+
+
+def test_a_name_decides_on_the_dataclass():
+    def read(**model):
+        return to_dataclass(OmegaConf.create({"model": model} if model else {}), ChoiceConfig).model
+
+    assert read() == DeepModelConfig()
+    assert read(depth=2) == DeepModelConfig(depth=2)
+    assert read(name="wide", factor=3) == WideModelConfig(factor=3.0)
+    with pytest.raises(ValueError, match=r"unknown config key model\.depth"):
+        read(name="wide", depth=2)
+    with pytest.raises(ValueError, match=r"model\.name must be one of fno, wide, got 'narrow'"):
+        read(name="narrow")

@@ -158,7 +158,7 @@ def test_a_network_with_untrained_monarch_is_the_network_with_the_fft(grid, mode
     for name, parameter in fft.named_parameters():
         if name.endswith("convs.weight.tensor") or ".weight.tensor" in name:
             conv = monarch.get_submodule(name.removesuffix(".weight.tensor"))
-            pairs = torch.view_as_real(parameter.grad).movedim((0, -1, 1), (-3, -2, -1))
+            pairs = torch.view_as_real(parameter.grad).movedim((-1, 0, 1), (0, -2, -1))
             grad = conv.mode_weight.grad
         else:
             pairs, grad = parameter.grad, gradients[name].grad

@@ -1,28 +1,21 @@
-import copy
-from pathlib import Path
+"""The roll-out, its normalization, and the swap of the transform inside it."""
 
+import copy
+
+import pde_configs
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 
-from monarch_core.experiment.schema import to_dataclass
 from monarch_core.transforms import LinearTransform
-from pde.config import PdeConfig
-from pde.dataset import TrajectoryDataset
-from pde.model import RollOut, build_model
+from pde.models import RollOut, build_model
 
-CONFIGS = str(Path(__file__).parents[2] / "configs")
 SMALL = ["model.n_modes=4", "model.hidden_channels=6", "model.n_layers=2", "dataset.grid=16"]
 
 
-def config_of(*overrides):
-    with initialize_config_dir(CONFIGS, version_base="1.3"):
-        return to_dataclass(compose("pde", overrides=[*SMALL, *overrides]), PdeConfig)
-
-
 def model_of(*overrides, grid=(16, 16), seed=0):
+    config = pde_configs.config_of(*SMALL, *overrides)
     torch.manual_seed(seed)
-    return build_model(config_of(*overrides), grid)
+    return build_model(config, grid)
 
 
 @pytest.mark.parametrize("transform", ["monarch", "monarch_frozen", "dense"])
@@ -49,10 +42,10 @@ def test_which_parameters_learn():
         )
 
     assert counts("monarch_frozen") == counts("fft")
-    # Per layer: forward and inverse on two axes; 16 = 4 x 4 points, 8 and 5 modes, real and imag.
-    per_layer = 2 * sum(2 * (16 * 4 + modes * 4) for modes in (8, 5))
+    # Per layer: forward and inverse on two axes; 16 = 4 x 4 points, 8 and 4 modes, real and imag.
+    per_layer = 2 * sum(2 * (16 * 4 + modes * 4) for modes in (8, 4))
     assert counts("monarch") - counts("fft") == 2 * per_layer
-    assert counts("dense") - counts("fft") == 2 * 2 * sum(2 * 16 * modes for modes in (8, 5))
+    assert counts("dense") - counts("fft") == 2 * 2 * sum(2 * 16 * modes for modes in (8, 4))
 
 
 class Shift(torch.nn.Module):
@@ -73,11 +66,56 @@ def test_the_roll_out_feeds_predictions_back():
     torch.testing.assert_close(model(frames, n_steps=2), expected[:, :2])
 
 
+class Two(torch.nn.Module):
+    """A step of two frames."""
+
+    def forward(self, window):
+        return torch.stack((window[:, -1] + 1, window[:, 0] + 2), dim=1)
+
+
+def test_a_step_of_several_frames_is_fed_back_as_a_whole():
+    frames = torch.randn(2, 3, 6)
+    a, b = frames[:, 2], frames[:, 0]
+    expected = torch.stack((a + 1, b + 2, b + 3, a + 2, a + 3), dim=1)
+    torch.testing.assert_close(RollOut(Two(), n_steps=5)(frames), expected)
+
+
+class Samples(torch.utils.data.Dataset):
+    def __init__(self, data, n_input_frames):
+        self.data, self.n = data, n_input_frames
+
+    def __len__(self):
+        return len(self.data)
+
+    def __getitem__(self, i):
+        return (self.data[i, : self.n],), self.data[i, self.n :]
+
+
+def test_inputs_and_outputs_may_be_two_quantities():
+    torch.manual_seed(0)
+    data = torch.stack((7.5 + 4.5 * torch.randn(8, 9), 1e-3 * torch.randn(8, 9)), dim=1)
+    model = RollOut(Shift(), n_steps=1, normalization="role")
+    model.normalize_to(Samples(data, 1))
+    torch.testing.assert_close(model.mean, data[:, 0].mean())
+    torch.testing.assert_close(model.std, data[:, 0].std(correction=0))
+    torch.testing.assert_close(model.output_std, data[:, 1].std(correction=0))
+    unit = (data[:, :1] - model.mean) / model.std
+    expected = 1.5 * unit * model.output_std + model.output_mean
+    torch.testing.assert_close(model(data[:, :1]), expected)
+
+
+def test_without_normalization_frames_stay_as_they_are():
+    data = 5 + torch.randn(4, 2, 9)
+    model = RollOut(Shift(), n_steps=1, normalization="none")
+    model.normalize_to(Samples(data, 1))
+    torch.testing.assert_close(model(data[:, :1]), 1.5 * data[:, :1])
+
+
 def test_the_normalization_is_that_of_the_training_frames_and_is_undone():
     torch.manual_seed(0)
     data = 3.0 + 2.0 * torch.randn(6, 5, 4, 4)
     model = RollOut(Shift(), n_steps=1)
-    model.normalize_to(TrajectoryDataset(data, n_input_frames=3))
+    model.normalize_to(Samples(data, 3))
     torch.testing.assert_close(model.mean, data.mean())
     torch.testing.assert_close(model.std, data.std(correction=0))
     unit = (data[:, :3] - model.mean) / model.std
@@ -87,9 +125,8 @@ def test_the_normalization_is_that_of_the_training_frames_and_is_undone():
 
 
 def test_constant_training_data_are_refused():
-    train = TrajectoryDataset(torch.ones(1, 5, 4, 4), n_input_frames=3)
     with pytest.raises(ValueError, match="same value 1"):
-        RollOut(Shift(), n_steps=1).normalize_to(train)
+        RollOut(Shift(), n_steps=1).normalize_to(Samples(torch.ones(1, 5, 4, 4), 3))
 
 
 def test_gradients_flow_through_the_whole_roll_out():
@@ -116,6 +153,7 @@ def test_computing_the_matrices_once_changes_no_gradient():
     ("overrides", "message"),
     [
         (["model.n_modes=9"], "a grid of 16x16 points holds k < 8 modes per axis, got .*=9"),
+        (["model.n_modes=0"], "model.n_modes must be at least 1, got 0"),
         (["model.n_layers=0"], "model.n_layers must be at least 1, got 0"),
         (["+transform.axis.block_sizes=[3,5]"], "block_sizes must multiply to n, got n=16"),
     ],
@@ -123,3 +161,8 @@ def test_computing_the_matrices_once_changes_no_gradient():
 def test_errors(overrides, message):
     with pytest.raises(Exception, match=message):
         model_of(*overrides)
+
+
+def test_an_unknown_normalization_is_refused():
+    with pytest.raises(ValueError, match="must be one of field, role, none, got 'batch'"):
+        RollOut(Shift(), n_steps=1, normalization="batch")

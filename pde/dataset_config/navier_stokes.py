@@ -1,11 +1,14 @@
-"""Options that determine a data set; `data_scripts` makes it, `pde.dataset` loads it."""
+"""Options of the Navier-Stokes data set."""
 
-import hashlib
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from pde.dataset_config.base import DatasetConfig, require, require_positive
 
 # Part of the identity of a data set: raised whenever the same options give other numbers.
 GENERATOR_VERSION = 1
@@ -17,7 +20,7 @@ DEVICES = ("auto", "cpu", "cuda")
 
 
 @dataclass
-class NavierStokesConfig:
+class NavierStokesConfig(DatasetConfig):
     """Vorticity of forced two-dimensional flow on the unit torus, and the frames to learn from.
 
     The defaults are the small preset. Lengths are in units of the box, times in units of the
@@ -27,78 +30,60 @@ class NavierStokesConfig:
         name: the data set, part of every result.
         viscosity: nu, in length^2/time.
         grid: points per axis of the stored frames.
+        test_grid: points per axis of the stored test frames, a multiple of `grid`, so that a model
+            can also be tested on grids finer than its own; None is `grid`.
         solver_grid: points per axis while integrating, a multiple of `grid`; None picks the
             smallest grid known to resolve the viscosity.
         final_time: time of the last record; None takes the published 50, 30 or 20 for a viscosity
             of 1e-3, 1e-4 or 1e-5.
         record_interval: time between stored frames, the first of which is at this time.
-        n_train: trajectories to learn from.
-        n_valid: trajectories to choose by.
-        n_test: trajectories to report on.
         n_input_frames: frames the model sees.
         n_output_frames: frames it predicts; 0 becomes every frame left up to `final_time`.
         first_frame: which stored frame is the first input, counted from 0.
         frame_spacing: stored frames from one used frame to the next.
         amplitude: scale of the initial field; "2020" (std 0.27, the published data), "2022"
             (std 0.19) or "paper" (std 0.044).
-        seed: of the initial fields.
         courant: Courant number from which the time step follows.
         precision: "float64" or "float32" while integrating; frames are stored in float32.
-        path: file or folder of your own to read instead of generating; None generates.
-        data_dir: folder below which generated data are kept.
-        n_workers: processes that generate on the CPU; None takes one per available core.
-        batch_size: trajectories integrated together; None takes as many as stay in the
-            cache of a CPU core (8 at 64 x 64), or 128 on a GPU.
         device: where to generate: "auto", "cpu" or "cuda".
     """
 
     name: str = "navier_stokes"
-    viscosity: float = 1e-3
     grid: int = 32
-    solver_grid: int | None = None
-    final_time: float | None = 36.0
-    record_interval: float = 1.0
     n_train: int = 200
     n_valid: int = 50
     n_test: int = 50
+    viscosity: float = 1e-3
+    test_grid: int | None = None
+    solver_grid: int | None = None
+    final_time: float | None = 36.0
+    record_interval: float = 1.0
     n_input_frames: int = 4
     n_output_frames: int = 5
     first_frame: int = 3
     frame_spacing: int = 4
     amplitude: str = "2020"
-    seed: int = 0
     courant: float = 2.0
     precision: str = "float64"
-    path: str | None = None
-    data_dir: str = "data"
-    n_workers: int | None = None
-    batch_size: int | None = None
     device: str = "auto"
 
     def __post_init__(self) -> None:
         """Check values against each other; raises ValueError naming value and remedy."""
-        _require(self.name == "navier_stokes", "dataset", self.name, "navier_stokes for pde")
-        _require(
-            0 < self.viscosity < math.inf, "viscosity", self.viscosity, "positive, such as 1e-3"
-        )
-        _require(self.record_interval > 0, "record_interval", self.record_interval, "positive")
-        _require(self.grid >= 4, "grid", self.grid, "at least 4, such as 32 or 64")
-        _require(0 < self.courant <= 2.8, "courant", self.courant, "in (0, 2.8], such as 2")
-        for key in ("n_train", "n_valid", "n_test", "n_input_frames"):
-            _require(getattr(self, key) >= 1, key, getattr(self, key), "at least 1")
-        _require(self.n_output_frames >= 0, "n_output_frames", self.n_output_frames, "at least 0")
-        _require(self.frame_spacing >= 1, "frame_spacing", self.frame_spacing, "at least 1")
-        _require(self.first_frame >= 0, "first_frame", self.first_frame, "at least 0")
-        _require(self.seed >= 0, "seed", self.seed, "at least 0")
-        for key in ("n_workers", "batch_size"):
-            value = getattr(self, key)
-            _require(value is None or value >= 1, key, value, "null or at least 1")
+        super().__post_init__()
+        require(self.name == "navier_stokes", "name", self.name, "navier_stokes")
+        require_positive("viscosity", self.viscosity, "1e-3")
+        require(self.record_interval > 0, "record_interval", self.record_interval, "positive")
+        require(0 < self.courant <= 2.8, "courant", self.courant, "in (0, 2.8], such as 2")
+        require(self.n_input_frames >= 1, "n_input_frames", self.n_input_frames, "at least 1")
+        require(self.n_output_frames >= 0, "n_output_frames", self.n_output_frames, "at least 0")
+        require(self.frame_spacing >= 1, "frame_spacing", self.frame_spacing, "at least 1")
+        require(self.first_frame >= 0, "first_frame", self.first_frame, "at least 0")
         for key, allowed in (
             ("amplitude", AMPLITUDES),
             ("precision", PRECISIONS),
             ("device", DEVICES),
         ):
-            _require(getattr(self, key) in allowed, key, getattr(self, key), f"one of {allowed}")
+            require(getattr(self, key) in allowed, key, getattr(self, key), f"one of {allowed}")
         if self.path is None:
             self._check_generated()
         if self.n_output_frames == 0:
@@ -110,6 +95,13 @@ class NavierStokesConfig:
             raise ValueError(
                 f"solver_grid must be a multiple of grid, got solver_grid={solver_grid} and grid="
                 f"{self.grid}; use solver_grid={self.grid * math.ceil(solver_grid / self.grid)}"
+            )
+        fine = self.resolved_test_grid
+        if fine % self.grid or max(fine, solver_grid) % min(fine, solver_grid):
+            raise ValueError(
+                f"test_grid must be a multiple of grid, and a multiple or a divisor of solver_grid,"
+                f" got {fine} with grid={self.grid} and solver_grid={solver_grid}; use "
+                f"test_grid={solver_grid}"
             )
         records = self.horizon / self.record_interval
         if abs(records - round(records)) > 1e-6 * records or round(records) < 1:
@@ -177,16 +169,18 @@ class NavierStokesConfig:
         return self.grid * math.ceil(needed / self.grid)
 
     @property
-    def split_sizes(self) -> dict[str, int]:
-        """Trajectories in each split."""
-        return {"train": self.n_train, "valid": self.n_valid, "test": self.n_test}
+    def resolved_test_grid(self) -> int:
+        """Points per axis of the stored test frames."""
+        return self.grid if self.test_grid is None else self.test_grid
 
     @property
     def recipe(self) -> dict[str, Any]:
         """Everything the stored numbers depend on, with nothing left to a default."""
+        finer = {} if self.test_grid is None else {"test_grid": self.test_grid}
         return {
             "viscosity": self.viscosity,
             "grid": self.grid,
+            **finer,
             "solver_grid": self.resolved_solver_grid,
             "final_time": self.horizon,
             "record_interval": self.record_interval,
@@ -199,13 +193,53 @@ class NavierStokesConfig:
         }
 
     @property
-    def folder(self) -> Path:
-        """Where the generated data are kept; another recipe has another folder."""
-        digest = hashlib.sha256(json.dumps(self.recipe, sort_keys=True).encode()).hexdigest()
-        name = f"{self.name}_nu{self.viscosity:g}_{self.grid}x{self.grid}_T{self.horizon:g}"
-        return Path(self.data_dir) / f"{name}_{digest[:8]}"
+    def folder_name(self) -> str:
+        """Equation, viscosity, grid and horizon."""
+        return f"{self.name}_nu{self.viscosity:g}_{self.grid}x{self.grid}_T{self.horizon:g}"
 
+    @property
+    def generator(self) -> str:
+        """Module that makes the data."""
+        return "data_scripts.navier_stokes"
 
-def _require(holds: bool, key: str, value: object, wanted: str) -> None:
-    if not holds:
-        raise ValueError(f"{key} must be {wanted}, got {value!r}")
+    @property
+    def n_axes(self) -> int:
+        """Two dimensions of space."""
+        return 2
+
+    @property
+    def periodic(self) -> bool:
+        """The torus."""
+        return True
+
+    @property
+    def normalization(self) -> str:
+        """Inputs and outputs are one field, and predictions are fed back."""
+        return "field"
+
+    @property
+    def quantity(self) -> tuple[str, str]:
+        """What is predicted."""
+        return "vorticity", "1/time"
+
+    def select_frames(self, times: Float[np.ndarray, " time"], path: Path) -> slice:
+        """Return the slice `frames`.
+
+        Raises:
+            ValueError: the file is too short.
+        """
+        if self.frames.stop > len(times):
+            raise ValueError(
+                f"{path} has {len(times)} frames, but the last one asked for is number "
+                f"{self.frames.stop} (first_frame={self.first_frame}, then "
+                f"{self.n_input_frames} + {self.n_output_frames} frames with frame_spacing="
+                f"{self.frame_spacing}); lower one of these"
+            )
+        return self.frames
+
+    def describe_frames(self, times: tuple[float, ...]) -> str:
+        """Return how many frames follow from how many."""
+        return (
+            f"{self.n_input_frames} frames in, {self.n_output_frames} out, times {times[0]:g} to "
+            f"{times[-1]:g}"
+        )

@@ -1,0 +1,233 @@
+"""Speed of spectral layers and networks against the FFT: `python -m benchmarks.speed`.
+
+Every comparison warms up, then times its contenders in turn, round by round, in one process with
+one number of threads; ratios are taken within a round. Options are key=value:
+
+    python -m benchmarks.speed out=docs/results/speed threads=1 rounds=15 suites=layer,network
+"""
+
+import json
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks import applications, contenders
+from benchmarks.timing import Timing, compare
+from data_scripts.command_line import config_from_arguments
+from monarch_core.experiment.devices import describe_device
+
+LAYERS = [  # grid, modes, channels, batch
+    *[((n,), 16, 64, batch) for n in (1024, 8192) for batch in (20, 1)],
+    *[((64, 64), 12, channels, batch) for channels in (20, 32, 64) for batch in (20, 1)],
+    *[((128, 128), modes, 32, 20) for modes in (12, 32)],
+    *[((256, 256), modes, 32, 4) for modes in (12, 32)],
+    ((64, 64, 40), 8, 20, 4),
+]
+NETWORKS = [(20, (64, 64), 12, 20), (32, (64, 64), 12, 20), (32, (64, 64), 12, 1)]
+SWEEP = [((n, n), m) for n in (32, 64, 128) for m in (4, 8, 12, 16, 24, 32, 48, 64) if 2 * m <= n]
+
+
+@dataclass
+class Options:
+    """What to measure.
+
+    Attributes:
+        out: folder of the results.
+        suites: which to run, separated by commas.
+        threads: CPU threads.
+        rounds: repetitions of each contender.
+        device: cpu or cuda.
+    """
+
+    out: str = "docs/results/speed"
+    suites: str = "layer,network,memory,bfloat16,sweep,sense,data"
+    threads: int = 1
+    rounds: int = 15
+    device: str = "cpu"
+
+
+Row = dict[str, Any]
+
+
+def layer(options: Options) -> list[Row]:
+    """Spectral layers alone, forward and forward with backward."""
+    rows = []
+    for grid, modes, channels, batch in LAYERS:
+        torch.manual_seed(0)
+        modules = contenders.layers(channels, grid, modes)
+        x = torch.randn(batch, channels, *grid, device=options.device, requires_grad=True)
+        facts = {"grid": list(grid), "modes": modes, "channels": channels, "batch": batch}
+        rows += _time_modules(modules, x, facts, options)
+    return rows
+
+
+def network(options: Options) -> list[Row]:
+    """Whole networks, forward and forward with backward."""
+    rows = []
+    for width, grid, modes, batch in NETWORKS:
+        torch.manual_seed(0)
+        modules = contenders.networks(width, grid, modes)
+        x = torch.randn(batch, 10, *grid, device=options.device)
+        facts = {"grid": list(grid), "modes": modes, "channels": width, "batch": batch}
+        rows += _time_modules(modules, x, facts, options)
+    return rows
+
+
+def sweep(options: Options) -> list[Row]:
+    """Where the FFT wins: the layer's training step against kept modes and grid."""
+    rows = []
+    for grid, modes in SWEEP:
+        torch.manual_seed(0)
+        modules = contenders.layers(20, grid, modes)
+        modules.pop("neuralop")
+        x = torch.randn(20, 20, *grid, device=options.device, requires_grad=True)
+        facts = {"grid": list(grid), "modes": modes, "channels": 20, "batch": 20}
+        rows += _time_modules(modules, x, facts, options, passes=("training",))
+    return rows
+
+
+def bfloat16(options: Options) -> list[Row]:
+    """Training steps under autocast against float32, and how far the outputs differ."""
+    rows = []
+    for width, grid, modes, batch in NETWORKS:
+        torch.manual_seed(0)
+        model = contenders.networks(width, grid, modes)["ours, learned"].to(options.device)
+        x = torch.randn(batch, 10, *grid, device=options.device)
+        runs = {
+            "float32": contenders.training(model, x),
+            "bfloat16": contenders.training(model, x, torch.bfloat16),
+        }
+        with torch.no_grad(), torch.autocast(x.device.type, torch.bfloat16):
+            low = model(x).float()
+        with torch.no_grad():
+            exact = model(x)
+        facts = {
+            "grid": list(grid),
+            "modes": modes,
+            "channels": width,
+            "batch": batch,
+            "pass": "training",
+            "relative_difference": ((low - exact).norm() / exact.norm()).item(),
+        }
+        rows += _rows(facts, compare(runs, rounds=options.rounds))
+    return rows
+
+
+def memory(options: Options) -> list[Row]:
+    """Peak memory of a training step beyond the weights, each network in a process of its own."""
+    rows = []
+    for width, grid, modes, batch in NETWORKS:
+        peaks = {
+            name: _peak_of(name, width, grid, modes, batch, options)
+            for name in contenders.networks(width, grid, modes)
+        }
+        for name, peak in peaks.items():
+            rows.append(
+                {
+                    "grid": list(grid),
+                    "modes": modes,
+                    "channels": width,
+                    "batch": batch,
+                    "contender": name,
+                    "peak_bytes": peak,
+                    "share": peak / peaks["neuralop"],
+                }
+            )
+    return rows
+
+
+def sense(options: Options) -> list[Row]:
+    """Zero-filled SENSE of one slice, 8 coils: fft, and Monarch learned and frozen."""
+    rows = []
+    for grid in ((512, 160), (320, 320)):
+        runs = applications.sense_reconstructions(grid, coils=8, device=options.device)
+        facts = {"grid": list(grid), "coils": 8, "pass": "forward"}
+        rows += _rows(facts, compare(runs, rounds=options.rounds))
+    return rows
+
+
+def data(options: Options) -> list[Row]:
+    """Seconds per Navier-Stokes trajectory of 50 time units: the published recipe, and ours."""
+    seconds = applications.navier_stokes_seconds(1e-3, 64)
+    return [{"contender": name, "seconds": value} for name, value in seconds.items()]
+
+
+def _time_modules(
+    modules: dict[str, torch.nn.Module],
+    x: torch.Tensor,
+    facts: Row,
+    options: Options,
+    passes: tuple[str, ...] = ("forward", "training"),
+) -> list[Row]:
+    rows = []
+    for name in passes:
+        make: Callable[..., Any] = getattr(contenders, name)
+        runs = {key: make(module.to(x.device), x) for key, module in modules.items()}
+        rows += _rows({**facts, "pass": name}, compare(runs, rounds=options.rounds))
+    return rows
+
+
+def _rows(facts: Row, timings: dict[str, Timing]) -> list[Row]:
+    return [{**facts, "contender": name, **asdict(t)} for name, t in timings.items()]
+
+
+def _peak_of(
+    name: str, width: int, grid: tuple[int, ...], modes: int, batch: int, options: Options
+) -> int:
+    code = (
+        "import torch; from benchmarks import speed; "
+        f"torch.set_num_threads({options.threads}); "
+        f"print(speed.peak_memory({name!r}, {width}, {grid}, {modes}, {batch}, {options.device!r}))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return int(run.stdout.split()[-1])
+
+
+def peak_memory(
+    name: str, width: int, grid: tuple[int, ...], modes: int, batch: int, device: str
+) -> int:
+    """Return the bytes that training steps take beyond what the process held before."""
+    model = contenders.networks(width, grid, modes)[name].to(device)
+    small = torch.randn(1, 10, *grid, device=device)
+    contenders.training(model, small)()  # libraries and their workspaces are loaded now
+    x = torch.randn(batch, 10, *grid, device=device)
+    before = _peak(device)
+    for _ in range(3):
+        contenders.training(model, x)()
+    return _peak(device) - before
+
+
+def _peak(device: str) -> int:
+    if device == "cuda":
+        return torch.cuda.max_memory_allocated()
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def main() -> None:
+    """Run the suites and write `<suite>.json`, each with the machine it was measured on."""
+    options = config_from_arguments(Options, None, __doc__ or "")
+    torch.set_num_threads(options.threads)
+    out = Path(options.out)
+    out.mkdir(parents=True, exist_ok=True)
+    machine = {
+        "device": describe_device(torch.device(options.device)),
+        "threads": options.threads,
+        "torch": torch.__version__,
+        "rounds": options.rounds,
+    }
+    for suite in options.suites.split(","):
+        rows = globals()[suite](options)
+        path = out / f"{suite}.json"
+        path.write_text(json.dumps({**machine, "rows": rows}, indent=1) + "\n")
+        for row in rows:
+            print(suite, *(f"{key}={value}" for key, value in row.items()), flush=True)
+
+
+if __name__ == "__main__":
+    main()

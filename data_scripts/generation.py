@@ -1,0 +1,163 @@
+"""What every data script does around its own mathematics: folder, lock, restart, command line."""
+
+import contextlib
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import filelock
+import numpy as np
+import torch
+from rich.console import Console
+
+from data_scripts.command_line import config_from_arguments
+from data_scripts.resumable import (
+    Arrays,
+    Batch,
+    available_cores,
+    compute_batches,
+    finished_batches,
+    friendly_disk_errors,
+    missing_batches,
+    read_batch,
+    require_free_space,
+)
+from pde.dataset_config import DatasetConfig
+
+Config = TypeVar("Config", bound=DatasetConfig)
+
+# Every split has random numbers of its own: more training data leave the test set as it is.
+SPLIT_KEYS = {"train": 0, "valid": 1, "test": 2}
+
+
+def fill_folder(
+    config: DatasetConfig,
+    console: Console,
+    *,
+    simulate: Callable[[Batch], Arrays],
+    assemble: Callable[[Path, Path], None],
+    batch_size: int,
+    n_workers: int | None,
+    bytes_per_split: dict[str, int],
+    description: str,
+) -> Path:
+    """Make a data set unless it is there, and return its folder.
+
+    Args:
+        config: of the data set.
+        console: where progress is shown.
+        simulate: computes one batch; picklable.
+        assemble: given the folder with the finished batches, writes the data set into a second
+            folder; `metadata.yaml` comes last and marks it complete.
+        batch_size: samples computed together unless the config says otherwise.
+        n_workers: processes unless the config says otherwise; None takes one per core.
+        bytes_per_split: size of the arrays of each split.
+        description: text in front of the progress bar.
+
+    Raises:
+        OSError: the disk is full or not writable, or a worker process was killed; finished
+            batches are kept.
+        ValueError: the configuration names a file to read.
+    """
+    if config.path is not None:
+        raise ValueError(f"path={config.path} is a file to read, not to generate; leave path away")
+    folder = config.folder
+    with friendly_disk_errors(folder.parent):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    with _only_process(folder, console):
+        if (folder / "metadata.yaml").is_file():
+            console.print(f"{folder} is there already")
+            return folder
+        work = folder.with_name(f"{folder.name}.partial")
+        shutil.rmtree(work / "dataset", ignore_errors=True)  # half of an earlier attempt
+        _require_space(config, work, bytes_per_split)
+        compute_batches(
+            simulate,
+            work / "parts",
+            config.split_sizes,
+            batch_size=config.batch_size or batch_size,
+            n_workers=n_workers or config.n_workers or available_cores(),
+            console=console,
+            description=description,
+        )
+        with friendly_disk_errors(work):
+            assemble(work / "parts", work / "dataset")
+            (work / "dataset").replace(folder)
+        shutil.rmtree(work)
+    console.print(f"{folder}: {sum(config.split_sizes.values())} samples")
+    return folder
+
+
+def sample_keys(config: DatasetConfig, batch: Batch) -> list[tuple[int, int, int]]:
+    """Return what names the random numbers of each sample of a batch."""
+    key = SPLIT_KEYS[batch.split]
+    return [(config.seed, key, number) for number in range(batch.start, batch.stop)]
+
+
+def gather(
+    parts: Path, name: str, splits: Sequence[str] = tuple(SPLIT_KEYS)
+) -> Iterator[np.ndarray]:
+    """Yield the array `name` of every finished batch, split by split, in order."""
+    batches = finished_batches(parts)
+    for split in splits:
+        for batch in batches:
+            if batch.split == split:
+                yield read_batch(parts, batch, name)
+
+
+def choose_device(device: str) -> torch.device:
+    """Return the device for "auto", "cpu" or "cuda".
+
+    Raises:
+        ValueError: there is no GPU.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device=cuda, but torch finds no GPU; use device=cpu or device=auto")
+    return torch.device(device)
+
+
+def run_command_line(
+    schema: type[Config],
+    generate: Callable[[Config, Console], Path],
+    arguments: Sequence[str] | None,
+    description: str,
+) -> int:
+    """Run a data script; returns 0, or 1 after an error that was explained in one paragraph."""
+    console = Console(markup=False, highlight=False, soft_wrap=True)
+    try:
+        generate(config_from_arguments(schema, arguments, description), console)
+    except KeyboardInterrupt:
+        console.print("stopped; the same command continues after the last finished batch")
+        return 130
+    except (ValueError, OSError, FloatingPointError) as error:
+        Console(stderr=True, markup=False, highlight=False, soft_wrap=True).print(f"error: {error}")
+        return 1
+    return 0
+
+
+@contextlib.contextmanager
+def _only_process(folder: Path, console: Console) -> Iterator[None]:
+    """Let one process at a time make `folder`; a killed process holds nobody up."""
+    lock = filelock.FileLock(folder.with_name(f".{folder.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        console.print(f"another process is making {folder}; waiting for it")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _require_space(config: DatasetConfig, work: Path, bytes_per_split: dict[str, int]) -> None:
+    """Ask for room for the parts still missing and for the data set made of all of them."""
+    missing = missing_batches(work / "parts", config.split_sizes, 1)
+    per_sample = {
+        split: bytes_per_split[split] / size for split, size in config.split_sizes.items()
+    }
+    parts = sum(per_sample[batch.split] for batch in missing)
+    require_free_space(work, round(parts + sum(bytes_per_split.values())))

@@ -1,0 +1,118 @@
+"""What the report draws of the predictions of one run."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from monarch_core.experiment.artifacts import Artifact, Comparison, Curve
+from pde.dataset import Splits
+from pde.dataset_config import DatasetConfig
+from pde.metrics import energy_spectrum, relative_l2_per_step
+
+
+def draw_predictions(
+    config: DatasetConfig,
+    splits: Splits,
+    prediction: Float[Tensor, "batch steps *grid"],
+    truth: Float[Tensor, "batch steps *grid"],
+) -> list[Artifact]:
+    """Return the error over time, the spectrum, and the last frame of the first test sample.
+
+    Args:
+        config: of the data set.
+        splits: the data, of which times and inputs are used.
+        prediction: of the test split.
+        truth: of the test split.
+    """
+    figures: list[Artifact] = []
+    if truth.shape[1] > 1:
+        figures.append(_error_over_time(prediction, truth, splits))
+    spectrum = _spectrum(prediction, config)
+    figures += [spectrum, replace(_spectrum(truth, config), line="truth", shared=True)]
+    title = f"{config.quantity[0].capitalize()}{_when(config, splits)}, first test sample"
+    if config.n_axes == 1:
+        return [*figures, *_lines(config, title, splits, prediction, truth)]
+    comparison = Comparison(
+        figure="last_frame",
+        title=title,
+        unit=config.quantity[1],
+        truth=truth[0, -1].numpy(),
+        prediction=prediction[0, -1].numpy(),
+    )
+    return [*figures, comparison]
+
+
+def draw_error_over_grid(errors: Mapping[int, float]) -> list[Artifact]:
+    """Return the curve of the error against the points per axis; nothing for a single grid."""
+    if len(errors) < 2:
+        return []
+    grids = sorted(errors)
+    return [
+        Curve(
+            figure="error_over_grid",
+            title="Error on grids that the model was not trained on",
+            x_label="points per axis",
+            y_label="relative L2 error",
+            x=torch.tensor(grids, dtype=torch.float64).numpy(),
+            y=torch.tensor([errors[grid] for grid in grids], dtype=torch.float64).numpy(),
+            x_scale="log",
+            y_scale="log",
+        )
+    ]
+
+
+def _error_over_time(prediction: Tensor, truth: Tensor, splits: Splits) -> Curve:
+    times = torch.tensor(splits.times[-truth.shape[1] :], dtype=torch.float64)
+    return Curve(
+        figure="error_over_time",
+        title="Error over the roll-out",
+        x_label="time",
+        y_label="relative L2 error of the frame",
+        x=times.numpy(),
+        y=relative_l2_per_step(prediction, truth).numpy(),
+    )
+
+
+def _spectrum(field: Tensor, config: DatasetConfig) -> Curve:
+    spectrum = energy_spectrum(field, periodic=config.periodic).mean(0)[1:]
+    name = config.quantity[0]
+    over = "the roll-out and the test split" if field.shape[1] > 1 else "the test split"
+    return Curve(
+        figure="spectrum",
+        title=f"Spectrum of the {name}, mean over {over}",
+        x_label="wavenumber |k|, cycles per box",
+        y_label=f"mean square {name}",
+        x=torch.arange(1.0, len(spectrum) + 1).numpy(),
+        y=spectrum.numpy(),
+        x_scale="log",
+        y_scale="log",
+    )
+
+
+def _lines(
+    config: DatasetConfig, title: str, splits: Splits, prediction: Tensor, truth: Tensor
+) -> list[Curve]:
+    """Return prediction, truth and newest input of the first test sample over x."""
+    n = truth.shape[-1]
+    first_point = 0.0 if config.periodic else 0.5
+    predicted = Curve(
+        figure="last_frame",
+        title=title,
+        x_label="x, lengths of the domain",
+        y_label=", ".join(filter(None, config.quantity)),
+        x=((torch.arange(n, dtype=torch.float64) + first_point) / n).numpy(),
+        y=prediction[0, -1].numpy(),
+    )
+    (past,), _ = splits.test[0]
+    return [
+        predicted,
+        replace(predicted, y=truth[0, -1].numpy(), line="truth", shared=True),
+        replace(predicted, y=past[-1].numpy(), line="input", shared=True),
+    ]
+
+
+def _when(config: DatasetConfig, splits: Splits) -> str:
+    return f" at t = {splits.times[-1]:g}" if config.evolves else ""

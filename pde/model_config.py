@@ -1,0 +1,63 @@
+"""Options of the models of a PDE run."""
+
+from dataclasses import dataclass
+
+ARCHITECTURES = ("fno", "fno_neuralop", "fno_3d", "unet", "tf_net", "resnet")
+
+
+@dataclass
+class ModelConfig:
+    """A surrogate model; each architecture reads only the options named after it.
+
+    Attributes:
+        name: word for tables.
+        architecture: fno (the published network, Li et al. 2021, arXiv:2010.08895), fno_neuralop
+            (neuralop's own variant), fno_3d (in space and time), unet, tf_net or resnet.
+        hidden_channels: fno*: width; the others: channels of the first level, a multiple of 4.
+        n_modes: fno*: kept frequencies |k| < n_modes per axis (and k = -n_modes; fno_neuralop also
+            keeps k = n_modes on the last axis).
+        n_layers: fno*: Fourier layers.
+        projection_channels: fno*: hidden channels of the projection.
+        domain_padding: fno*: zeros added before and after every axis of space, as a fraction of
+            its length.
+        lifting_channels: fno_neuralop: hidden channels of the lifting; 0 makes it one linear map.
+        use_channel_mlp: fno_neuralop: add neuralop's channel MLP to every layer.
+        time_padding: fno_3d: zeros added to the time axis, half before and half after.
+        n_filter_frames: tf_net: frames that the temporal filter averages.
+    """
+
+    name: str = "fno"
+    architecture: str = "fno"
+    hidden_channels: int = 20
+    n_modes: int = 12
+    n_layers: int = 4
+    projection_channels: int = 128
+    domain_padding: float = 0.0
+    lifting_channels: int = 0
+    use_channel_mlp: bool = False
+    time_padding: int = 6
+    n_filter_frames: int = 4
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for an unknown architecture or a number that no network can have."""
+        if self.architecture not in ARCHITECTURES:
+            raise ValueError(
+                f"model.architecture must be one of {', '.join(ARCHITECTURES)}, got "
+                f"{self.architecture!r}"
+            )
+        counts = ("hidden_channels", "n_modes", "n_layers", "projection_channels")
+        for key in (*counts, "n_filter_frames"):
+            if getattr(self, key) < 1:
+                raise ValueError(f"model.{key} must be at least 1, got {getattr(self, key)}")
+        if self.lifting_channels < 0:
+            raise ValueError(
+                f"model.lifting_channels must be at least 0, got {self.lifting_channels}"
+            )
+        if not 0 <= self.domain_padding <= 1:
+            raise ValueError(
+                f"model.domain_padding must be a fraction from 0 to 1, got {self.domain_padding}"
+            )
+        if self.time_padding < 0 or self.time_padding % 2:
+            raise ValueError(
+                f"model.time_padding must be even and not negative, got {self.time_padding}"
+            )

@@ -1,0 +1,138 @@
+"""Fourier neural operators (Li et al. 2021, arXiv:2010.08895), made of neuralop's parts."""
+
+from collections.abc import Callable, Sequence
+
+from hydra.utils import instantiate
+from jaxtyping import Float
+from neuralop.layers.fno_block import FNOBlocks
+from neuralop.models import FNO
+from torch import Tensor, nn
+
+from pde.config import PdeConfig
+
+
+class PublishedBlocks(nn.Module):
+    """The Fourier layers as published, with one activation between two of them.
+
+        v_l = gelu(K_l v_(l-1) + W_l v_(l-1)),    the last one without gelu
+
+    K is the spectral convolution with its bias, W a matrix on the channels of each point. Without
+    a channel MLP, `FNOBlocks` of neuralop 2.0.0 computes gelu(gelu(...)) instead.
+
+    Args:
+        blocks: neuralop's blocks, with linear skip connections and without norm or channel MLP.
+    """
+
+    def __init__(self, blocks: FNOBlocks) -> None:
+        super().__init__()
+        self.blocks = blocks
+
+    def forward(
+        self,
+        v: Float[Tensor, "batch channels *grid"],
+        index: int = 0,
+        output_shape: Sequence[int] | None = None,
+    ) -> Float[Tensor, "batch channels *out_grid"]:
+        """Return the output of layer `index`, on a grid of `output_shape` points (None: v's)."""
+        conv, W = self.blocks.convs[index], self.blocks.fno_skips[index]
+        Wv = conv.transform(W(v), output_shape=output_shape)
+        v = conv(v, output_shape=output_shape) + Wv
+        return v if index == self.blocks.n_layers - 1 else nn.functional.gelu(v)
+
+    @property
+    def n_modes(self) -> Sequence[int]:
+        """Kept modes per axis, both signs, as in neuralop."""
+        return self.blocks.n_modes
+
+    @n_modes.setter
+    def n_modes(self, n_modes: Sequence[int]) -> None:
+        self.blocks.n_modes = n_modes
+
+
+def build_fno(config: PdeConfig, grid: tuple[int, ...]) -> nn.Module:
+    """Return the published network: linear lifting, Fourier layers, projection of one hidden layer.
+
+    The input channels are the frames and the coordinates i / n of the points. The frequencies
+    -m <= k < m are kept, on the last axis 0 <= k < m, as the two corner weights of the published
+    scripts do; neuralop's modes count both signs.
+
+    Args:
+        config: sizes, frames and transform.
+        grid: points per axis.
+
+    Raises:
+        ValueError: when the padded grid cannot hold the modes, or the transform does not fit it.
+    """
+    padding = [config.model.domain_padding] * len(grid)
+    return published_fno(config, grid, padding)
+
+
+def published_fno(config: PdeConfig, grid: tuple[int, ...], padding: list[float]) -> nn.Module:
+    """Return the published network on a grid of any axes, padded by a fraction of each."""
+    m = config.model.n_modes
+    network = _neuralop_fno(
+        config,
+        grid,
+        padding,
+        n_modes=(*[2 * m] * (len(grid) - 1), 2 * (m - 1)),
+        use_channel_mlp=False,
+        lifting_channels=0,
+    )
+    network.fno_blocks = PublishedBlocks(network.fno_blocks)
+    return network
+
+
+def build_fno_neuralop(config: PdeConfig, grid: tuple[int, ...]) -> nn.Module:
+    """Return neuralop's FNO untouched, with its channel MLP and hidden lifting layer.
+
+    Arguments and errors as `build_fno`; the last axis also keeps k = n_modes.
+    """
+    return _neuralop_fno(
+        config,
+        grid,
+        [config.model.domain_padding] * len(grid),
+        n_modes=(2 * config.model.n_modes,) * len(grid),
+        use_channel_mlp=config.model.use_channel_mlp,
+        lifting_channels=config.model.lifting_channels,
+    )
+
+
+def _neuralop_fno(
+    config: PdeConfig,
+    grid: tuple[int, ...],
+    padding: list[float],
+    *,
+    n_modes: tuple[int, ...],
+    use_channel_mlp: bool,
+    lifting_channels: int,
+) -> FNO:
+    model = config.model
+    # neuralop pads both ends of an axis and rounds like this.
+    padded = tuple(n + 2 * round(p * n) for n, p in zip(grid, padding, strict=True))
+    if 2 * model.n_modes > min(padded):
+        raise ValueError(
+            f"a grid of {'x'.join(map(str, padded))} points holds k < {min(padded) // 2} modes per "
+            f"axis, got model.n_modes={model.n_modes}; use a smaller number or a finer grid"
+        )
+
+    def ratio(channels: int) -> float:  # neuralop multiplies by the width and rounds down
+        return (channels + 0.5) / model.hidden_channels
+
+    return FNO(
+        n_modes=n_modes,
+        in_channels=config.dataset.n_input_frames,
+        out_channels=1,
+        hidden_channels=model.hidden_channels,
+        n_layers=model.n_layers,
+        lifting_channel_ratio=ratio(lifting_channels),
+        projection_channel_ratio=ratio(model.projection_channels),
+        use_channel_mlp=use_channel_mlp,
+        domain_padding=padding,
+        conv_module=spectral_conv(config, padded),
+    )
+
+
+def spectral_conv(config: PdeConfig, grid: tuple[int, ...]) -> type[nn.Module]:
+    """Return the class of the spectral convolution that the transform of the config asks for."""
+    make: Callable[..., type[nn.Module]] = instantiate(config.transform.spectral_conv)
+    return make(grid=grid)

@@ -1,0 +1,50 @@
+"""The Fourier neural operator in space and time: all output frames at once."""
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from pde.config import PdeConfig
+from pde.models.fno import published_fno
+
+
+class SpaceTime(nn.Module):
+    """Present the past to a network on the grid of space and time, and return its frames.
+
+    Every point of space and time sees the whole past of its place, and neuralop appends its
+    coordinates (x, y, t); with ten frames in two dimensions these are 13 channels.
+
+    Args:
+        network: from (batch, n_input_frames, *grid, n_frames) to (batch, 1, *grid, n_frames).
+        n_frames: frames that it predicts.
+    """
+
+    def __init__(self, network: nn.Module, n_frames: int) -> None:
+        super().__init__()
+        self.network = network
+        self.n_frames = n_frames
+
+    def forward(
+        self, frames: Float[Tensor, "batch n_input_frames *grid"]
+    ) -> Float[Tensor, "batch n_frames *grid"]:
+        """Return the next `n_frames` frames."""
+        past = frames.unsqueeze(-1).expand(*frames.shape, self.n_frames)
+        return self.network(past).squeeze(1).movedim(-1, 1)
+
+
+def build_fno_3d(config: PdeConfig, grid: tuple[int, ...]) -> nn.Module:
+    """Return the published FNO-3D, `build_fno` with time as a last axis.
+
+    Time is not periodic and padded by `time_padding` zeros. The published script puts them at the
+    end; half of them at either end is the same function, since nothing in the network but the
+    coordinates, which come before the padding, knows where the period begins.
+
+    Args:
+        config: sizes, frames and transform.
+        grid: points per axis of space.
+
+    Raises:
+        ValueError: when the padded grid cannot hold the modes, or the transform does not fit it.
+    """
+    n_frames = config.dataset.n_output_frames
+    padding = [*[config.model.domain_padding] * len(grid), config.model.time_padding / 2 / n_frames]
+    return SpaceTime(published_fno(config, (*grid, n_frames), padding), n_frames)

@@ -1,0 +1,108 @@
+"""The roll-out in time that turns a network from frames to frames into a trajectory."""
+
+import math
+from collections.abc import Iterable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from monarch_core.transforms import matrices_computed_once
+
+Sample = tuple[tuple[Tensor], Tensor]
+NORMALIZATIONS = ("field", "role", "none")
+
+
+class RollOut(nn.Module):
+    """Predict a trajectory from its first frames, one application of a network at a time.
+
+        w[t], ..., w[t + s - 1] = step(w[t - n_input_frames], ..., w[t - 1])
+
+    The s predicted frames (one for most networks) are fed back as input until there are enough,
+    and back-propagation runs through all applications. Means and standard deviations are part of
+    the model (`normalize_to`) and saved with its weights, so that inputs and outputs are in
+    physical units.
+
+    Args:
+        step: network from (batch, n_input_frames, *grid) to (batch, s, *grid), of unit scale.
+        n_steps: frames to predict unless `forward` is told otherwise.
+        normalization: "field" scales all frames alike; "role" scales inputs and outputs each by
+            their own mean and deviation, for data in which they are two quantities and nothing is
+            fed back; "none" leaves them as they are.
+
+    Raises:
+        ValueError: for an unknown normalization.
+    """
+
+    mean: Tensor
+    std: Tensor
+    output_mean: Tensor
+    output_std: Tensor
+
+    def __init__(self, step: nn.Module, n_steps: int, normalization: str = "field") -> None:
+        super().__init__()
+        if normalization not in NORMALIZATIONS:
+            raise ValueError(
+                f"normalization must be one of {', '.join(NORMALIZATIONS)}, got {normalization!r}"
+            )
+        self.step = step
+        self.n_steps = n_steps
+        self.normalization = normalization
+        for role in ("", "output_"):
+            self.register_buffer(f"{role}mean", torch.zeros(()))
+            self.register_buffer(f"{role}std", torch.ones(()))
+
+    def normalize_to(self, train: Dataset[Sample]) -> None:
+        """Take mean and standard deviation of the frames of the training split.
+
+        Raises:
+            ValueError: if all frames are one constant.
+        """
+        samples = [train[i] for i in range(len(train))]  # type: ignore[arg-type]
+        if self.normalization == "none":
+            return
+        if self.normalization == "field":
+            inputs = outputs = _mean_and_std(
+                torch.cat((past, future)) for (past,), future in samples
+            )
+        else:
+            inputs = _mean_and_std(past for (past,), _ in samples)
+            outputs = _mean_and_std(future for _, future in samples)
+        for buffer, value in zip(
+            (self.mean, self.std, self.output_mean, self.output_std),
+            (*inputs, *outputs),
+            strict=True,
+        ):
+            buffer.fill_(value)
+
+    def forward(
+        self, frames: Float[Tensor, "batch n_input_frames *grid"], n_steps: int | None = None
+    ) -> Float[Tensor, "batch n_steps *grid"]:
+        """Return the next `n_steps` frames, in the unit of the output."""
+        n_steps = n_steps or self.n_steps
+        n_input_frames = frames.shape[1]
+        window = (frames - self.mean) / self.std
+        predictions: list[Tensor] = []
+        with matrices_computed_once():
+            while sum(part.shape[1] for part in predictions) < n_steps:
+                predictions.append(self.step(window))
+                window = torch.cat((window, predictions[-1]), dim=1)[:, -n_input_frames:]
+        return torch.cat(predictions, dim=1)[:, :n_steps] * self.output_std + self.output_mean
+
+
+def _mean_and_std(fields: Iterable[Tensor]) -> tuple[float, float]:
+    """Return mean and standard deviation of all values, summed in double precision."""
+    n, total, squares = 0, 0.0, 0.0
+    for field in fields:
+        values = field.double()
+        n += values.numel()
+        total += values.sum().item()
+        squares += values.square().sum().item()
+    mean = total / n
+    variance = squares / n - mean**2
+    if not variance > 0:
+        raise ValueError(
+            f"all frames of the training split have the same value {mean:g}; check the data"
+        )
+    return mean, math.sqrt(variance)

@@ -1,0 +1,18 @@
+"""Read trajectories from the file formats in which benchmark data are shared.
+
+Every layout ends up as one array (trajectory, time, *grid) in float32:
+
+    The Well          folder or HDF5 file with t0_fields/<name> (trajectory, time, x, y)
+    PDEBench 1-D      HDF5 file with `tensor` (trajectory, time, x)
+    PDEBench 2-D      HDF5 file with /0000/data, /0001/data, ... (time, x, y, channel)
+    PDEBench Darcy    HDF5 file with `nu` (sample, x, y) and `tensor` (sample, 1, x, y)
+    MATLAB            `u`, `a` and `u`, or `coeff` and `sol`, classic or v7.3 (`pde.readers.matlab`)
+
+Where a sample is one field in and one field out, such as the coefficient and the solution of Darcy
+flow, these take the place of two times.
+"""
+
+from pde.readers.open_files import is_well_folder, open_trajectories, read_trajectories
+from pde.readers.trajectories import Trajectories
+
+__all__ = ["Trajectories", "is_well_folder", "open_trajectories", "read_trajectories"]

@@ -1,0 +1,224 @@
+"""The Fourier neural operators: published sizes, one swap for every transform, padding, time."""
+
+import math
+
+import pytest
+import torch
+from neuralop.models import FNO
+from pde_configs import config_of
+from torch import nn
+
+from monarch_core.experiment.results import n_parameters
+from monarch_core.layers import MonarchSpectralConv
+from pde.models import build_model
+from pde.models.fno import PublishedBlocks
+
+PAPER = ["dataset=navier_stokes_paper", "dataset.viscosity=1e-3", "transform=fft"]
+SMALL = ["model.n_modes=3", "model.hidden_channels=6", "model.n_layers=2"]
+# The count of the two- and three-dimensional networks in the paper includes four batch norms
+# (scale and shift of 20 channels), which the published scripts still define and no longer call.
+BATCH_NORMS = 4 * 2 * 20
+SWAPS = ["monarch", "monarch_frozen", "dense"]
+
+
+def model_of(*overrides, grid=(16, 16), seed=0):
+    config = config_of(*overrides)
+    torch.manual_seed(seed)
+    return build_model(config, grid)
+
+
+@pytest.mark.parametrize(
+    ("model", "batch_norms", "published"),
+    [
+        ("fno", BATCH_NORMS, 414_517),
+        ("fno_paper_script", BATCH_NORMS, 926_517),
+        ("fno_3d", BATCH_NORMS, 6_558_537),
+    ],
+)
+def test_published_sizes(model, batch_norms, published):
+    """A complex weight counts as two numbers, and every corner of the spectrum has its own."""
+    network = model_of(*PAPER, f"model={model}", grid=(64, 64))
+    assert n_parameters(network) + batch_norms == published
+
+
+def test_published_size_in_one_dimension():
+    assert n_parameters(
+        model_of("dataset=burgers", "model=fno_1d", "transform=fft", grid=(256,))
+    ) == (549_569)
+
+
+def test_neuralops_own_has_its_defaults():
+    ours = model_of(*PAPER, "model=fno_neuralop", grid=(64, 64)).step
+    torch.manual_seed(0)
+    theirs = FNO(n_modes=(24, 24), in_channels=10, out_channels=1, hidden_channels=20)
+    x = torch.randn(1, 10, 64, 64)
+    torch.testing.assert_close(ours(x), theirs(x))
+
+
+class PublishedNetwork(nn.Module):
+    """Li et al. 2021 written out with torch.fft: corner weights, one activation between layers."""
+
+    def __init__(self, fno):
+        super().__init__()
+        self.fno = fno
+
+    def forward(self, x):
+        fno = self.fno
+        coordinates = torch.meshgrid(*(torch.arange(n) / n for n in x.shape[2:]), indexing="ij")
+        coordinates = torch.stack(coordinates).expand(len(x), *[-1] * (x.ndim - 1))
+        v = self.pointwise(fno.lifting.fcs[0], torch.cat((x, coordinates), 1))
+        for i, (conv, skip) in enumerate(
+            zip(fno.fno_blocks.blocks.convs, fno.fno_blocks.blocks.fno_skips, strict=True)
+        ):
+            v = self.spectral(v, conv) + conv.bias + skip(v)
+            v = nn.functional.gelu(v) if i < len(fno.fno_blocks.blocks.convs) - 1 else v
+        v = nn.functional.gelu(self.pointwise(fno.projection.fcs[0], v))
+        return self.pointwise(fno.projection.fcs[1], v)
+
+    @staticmethod
+    def pointwise(linear, v):
+        return linear(v.flatten(2)).unflatten(-1, v.shape[2:])
+
+    @staticmethod
+    def spectral(v, conv):
+        W = conv.weight.to_tensor()
+        axes = tuple(range(2, v.ndim))
+        v_hat, out = torch.fft.rfftn(v, dim=axes), None
+        out = torch.zeros(len(v), W.shape[1], *v_hat.shape[2:], dtype=v_hat.dtype)
+        signed = [torch.arange(-(m // 2), m // 2) for m in W.shape[2:-1]]
+        index = torch.meshgrid(*signed, torch.arange(W.shape[-1]), indexing="ij")
+        where = (slice(None), slice(None), *index)
+        out[where] = torch.einsum("bc...,co...->bo...", v_hat[where], W)
+        return torch.fft.irfftn(out, s=v.shape[2:], dim=axes)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "grid"), [(["dataset=burgers"], (20,)), ([], (16, 12)), ([], (8, 10, 12))]
+)
+def test_it_is_the_published_network(overrides, grid):
+    fno = model_of(*overrides, *SMALL, "model.n_layers=3", "transform=fft", grid=grid).step
+    x = torch.randn(2, fno.in_channels, *grid)
+    torch.testing.assert_close(fno(x), PublishedNetwork(fno)(x), rtol=1e-5, atol=1e-5)
+
+
+def test_neuralops_blocks_would_apply_the_activation_twice():
+    """Why `PublishedBlocks` exists."""
+    fno = model_of(*SMALL, "transform=fft").step
+    x = torch.randn(2, 4, 16, 16)
+    published = fno(x)
+    fno.fno_blocks = fno.fno_blocks.blocks
+    assert (fno(x) - published).norm() / published.norm() > 1e-2
+
+
+@pytest.mark.parametrize("transform", SWAPS)
+@pytest.mark.parametrize(
+    ("overrides", "grid"),
+    [
+        (["dataset=burgers", "model=fno_1d"], (32,)),
+        (["model=fno_neuralop", "model.lifting_channels=5"], (16, 12)),
+        (["model=fno_3d", "model.time_padding=4"], (12, 10)),
+        (["model=fno", "model.domain_padding=0.2"], (16, 12)),
+    ],
+    ids=["1d", "neuralop", "3d", "padded"],
+)
+def test_every_transform_starts_at_the_fft(transform, overrides, grid):
+    overrides = [*overrides, *SMALL]
+    fft = model_of(*overrides, "transform=fft", grid=grid)
+    swapped = model_of(*overrides, f"transform={transform}", grid=grid)
+    n_input_frames = config_of(*overrides, "transform=fft").dataset.n_input_frames
+    frames = torch.randn(2, n_input_frames, *grid)
+    torch.testing.assert_close(swapped(frames), fft(frames), rtol=1e-5, atol=1e-5)
+    layers = [m for m in swapped.modules() if isinstance(m, MonarchSpectralConv)]
+    assert len(layers) == 2
+
+
+@pytest.mark.parametrize(
+    "transform", ["monarch_cosine", "cosine_frozen", "monarch_sine", "sine_frozen"]
+)
+def test_a_real_transform_has_as_many_weights_and_learns_if_asked(transform):
+    fft = model_of(*SMALL, "transform=fft")
+    model = model_of(*SMALL, f"transform={transform}")
+    learned = sum(
+        p.numel()
+        for m in model.modules()
+        if getattr(m, "is_transform", False)
+        for p in m.parameters()
+        if p.requires_grad
+    )
+    assert (learned > 0) == transform.startswith("monarch")
+    assert n_parameters(model) - learned == n_parameters(fft)
+    model(torch.randn(2, 4, 16, 16)).square().sum().backward()
+    assert all(p.grad is not None for p in model.parameters() if p.requires_grad)
+
+
+def test_with_padding_the_grid_of_the_transforms_is_the_padded_one():
+    model = model_of(*SMALL, "transform=monarch", "model.domain_padding=0.25", grid=(16, 12))
+    grids = {m.grid for m in model.modules() if isinstance(m, MonarchSpectralConv)}
+    assert grids == {(16 + 2 * 4, 12 + 2 * 3)}
+    assert model(torch.randn(1, 4, 16, 12)).shape == (1, 5, 16, 12)
+
+
+def test_padding_gives_up_periodicity():
+    """A shifted input is a shifted output without padding and coordinates, not with padding."""
+
+    def defect(padding):
+        fno = model_of(*SMALL, "transform=fft", f"model.domain_padding={padding}").step
+        with torch.no_grad():
+            fno.lifting.fcs[0].weight[:, -2:] = 0
+        x = torch.randn(1, 4, 16, 16)
+        shifted = fno(x.roll(5, -1))
+        return ((shifted - fno(x).roll(5, -1)).norm() / shifted.norm()).item()
+
+    assert defect(0.0) < 1e-5
+    assert defect(0.25) > 1e-2
+
+
+def test_time_is_padded_as_if_at_its_end():
+    """Half of the zeros before and half behind is the published network, zeros at the end."""
+    model = model_of("model=fno_3d", *SMALL, "transform=fft", grid=(8, 10))
+    fno = model.step.network
+    past = torch.randn(2, 4, 8, 10)
+    v = fno.lifting(fno.positional_embedding(past.unsqueeze(-1).expand(-1, -1, -1, -1, 5)))
+    v = nn.functional.pad(v, (0, 6))
+    for layer in range(2):
+        v = fno.fno_blocks(v, layer)
+    expected = fno.projection(v[..., :5])[:, 0].movedim(-1, 1)
+    torch.testing.assert_close(model(past), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_space_time_predicts_all_frames_at_once_or_the_first_of_them():
+    model = model_of("model=fno_3d", *SMALL, "transform=fft")
+    frames = torch.randn(2, 4, 16, 16)
+    assert model(frames).shape == (2, 5, 16, 16)
+    torch.testing.assert_close(model(frames, n_steps=1), model(frames)[:, :1])
+    assert model(frames, n_steps=7).shape == (2, 7, 16, 16)
+
+
+def test_published_blocks_pass_on_the_number_of_modes():
+    fno = model_of(*SMALL, "transform=fft").step
+    assert isinstance(fno.fno_blocks, PublishedBlocks)
+    fno.n_modes = (4, 4)
+    assert fno.fno_blocks.n_modes == (4, 4)
+    assert list(fno.fno_blocks.blocks.convs[0].n_modes) == [4, 3]
+
+
+@pytest.mark.parametrize("width", [7, 12, 14, 20, 49])
+def test_the_projection_has_the_channels_asked_for(width):
+    model = model_of(*SMALL, "transform=fft", f"model.hidden_channels={width}")
+    assert model.step.projection.hidden_channels == 128
+    assert math.prod(model.step.lifting.fcs[0].weight.shape) == 6 * width
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["model=fno_3d"], "a grid of 16x16x11 points holds k < 5 modes"),
+        (["model=fno_3d", "model.time_padding=5"], "time_padding must be even and not negative"),
+        (["model.domain_padding=-0.1"], "domain_padding must be a fraction from 0 to 1, got -0.1"),
+        (["model.lifting_channels=-1"], "lifting_channels must be at least 0, got -1"),
+        (["model.architecture=fno2"], "model.architecture must be one of fno, fno_neuralop"),
+    ],
+)
+def test_errors(overrides, message):
+    with pytest.raises(Exception, match=message):
+        model_of(*overrides)

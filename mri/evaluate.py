@@ -17,6 +17,7 @@ from torch import nn
 from monarch_core.experiment.artifacts import Artifact, Comparison, Table, save_artifacts
 from monarch_core.experiment.checkpoint import load_weights
 from monarch_core.experiment.devices import choose_accelerator
+from monarch_core.experiment.epoch_log import read_log
 from monarch_core.experiment.results import n_parameters, write_results
 from monarch_core.experiment.run import load_config, user_errors
 from monarch_core.transforms import Fourier
@@ -80,7 +81,7 @@ def evaluate(run_dir: Path) -> dict[str, Any]:
         transform=config.transform.name,
         seed=config.seed,
         split_sizes={n: len(getattr(splits, n)) for n in ("train", "valid", "test")},
-        metrics=summarise(scores),
+        metrics={**summarise(scores), **_validation_loss(run_dir)},
         n_parameters=n_parameters(model),
         config=config,
     )
@@ -124,6 +125,13 @@ def summarise(scores: Sequence[Score]) -> dict[str, float]:
             metrics |= {f"{m}/{name}": mean_over_scans(members, m)[0] for m in DETAILED}
     metrics["psnr_gain"] = metrics["psnr"] - metrics["psnr/zero_filled"]
     return metrics
+
+
+def _validation_loss(run_dir: Path) -> dict[str, float]:
+    """Return the loss on the validation split by which the weights were chosen, if it was logged."""
+    errors = [epoch["valid_error"] for epoch in read_log(run_dir)]
+    finite = [error for error in errors if error is not None]
+    return {"loss_valid": min(finite)} if finite else {}
 
 
 def _with_unseen_masks(dataset: DatasetConfig) -> DatasetConfig:

@@ -128,7 +128,7 @@ def summarise(scores: Sequence[Score]) -> dict[str, float]:
 
 
 def _validation_loss(run_dir: Path) -> dict[str, float]:
-    """Return the loss on the validation split by which the weights were chosen, if it was logged."""
+    """Return the validation loss by which the weights were chosen, if it was logged."""
     errors = [epoch["valid_error"] for epoch in read_log(run_dir)]
     finite = [error for error in errors if error is not None]
     return {"loss_valid": min(finite)} if finite else {}

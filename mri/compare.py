@@ -1,0 +1,169 @@
+"""Paired differences over scans: `python mri/compare.py RUNS... [--update FILE --marker NAME]`.
+
+Every method is compared with the control on the same scans under the same masks. With m_i the mean
+over seeds of a metric on scan i and n scans,
+
+    d_i = m_i - m_i(control),   d = 1/n sum_i d_i,   interval = d -+ t s / sqrt(n)
+
+where s is the standard deviation of the d_i and t the 97.5 % quantile of Student's distribution
+with n - 1 degrees of freedom.
+"""
+
+import argparse
+import csv
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import t as student
+
+from monarch_core.experiment.report.cli import update_between_markers
+from mri.measure import SCANS_FILE
+
+METRICS = ("psnr", "psnr_magnitude", "ssim")
+CONTROL = "sense, fft"
+
+# (data, method, metric) -> scan and echo -> one value per seed
+Values = dict[tuple[str, str], dict[tuple[str, str], dict[str, list[float]]]]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Mean paired difference to the control, with the half width of its 95 % interval.
+
+    Attributes:
+        mean: d.
+        half_width: of the interval; None for a single scan.
+        n_scans: scans that both have.
+    """
+
+    mean: float
+    half_width: float | None
+    n_scans: int
+
+
+def difference(own: Sequence[float], control: Sequence[float]) -> Difference:
+    """Return the mean of own - control, element by element, with its interval.
+
+    Raises:
+        ValueError: if the lengths differ or are zero.
+    """
+    d = np.subtract(own, control) if len(own) == len(control) else np.empty(0)
+    if len(d) == 0:
+        raise ValueError(
+            f"paired values are needed, got {len(own)} of the method and {len(control)} of the "
+            "control; evaluate both on the same scans"
+        )
+    if len(d) == 1:
+        return Difference(float(d[0]), None, 1)
+    error = d.std(ddof=1) / np.sqrt(len(d))
+    return Difference(float(d.mean()), float(student.ppf(0.975, len(d) - 1) * error), len(d))
+
+
+def read_runs(paths: Sequence[Path]) -> Values:
+    """Return the values of every run below the folders, by data and method, scan and metric.
+
+    Raises:
+        ValueError: if there is no evaluated run.
+    """
+    values: Values = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
+    for folder in paths:
+        for results in sorted(folder.rglob("results.json")):
+            run = json.loads(results.read_text(encoding="utf-8"))
+            if run["task"] != "mri":
+                continue
+            key = (_data(run["config"]["dataset"]), _method(run))
+            with (results.parent / SCANS_FILE).open(encoding="utf-8") as file:
+                for row in csv.DictReader(file):
+                    if (row["method"], row["masks"]) == ("model", "seen"):
+                        for metric in METRICS:
+                            scan = (row["scan"], row["echo"])
+                            values[key][scan][metric].append(float(row[metric]))
+    if not values:
+        raise ValueError(f"no evaluated MRI run in {', '.join(map(str, paths))}")
+    return values
+
+
+def table(values: Values, control: str = CONTROL) -> str:
+    """Return the differences as Markdown, one row for each method but the control.
+
+    Raises:
+        ValueError: if the control is missing for some data.
+    """
+    lines = [
+        "| data | method | " + " | ".join(_HEADS[m] for m in METRICS) + " | scans | seeds |",
+        "| --- | --- |" + " ---: |" * (len(METRICS) + 2),
+    ]
+    for (data, method), scans in values.items():
+        if method == control:
+            continue
+        if (data, control) not in values:
+            known = sorted({m for d, m in values if d == data})
+            raise ValueError(f"no run of {control!r} on {data!r} to compare with; it has {known}")
+        rivals = values[data, control]
+        common = [scan for scan in scans if scan in rivals]
+        cells = []
+        for metric in METRICS:
+            own, theirs = (
+                [float(np.mean(side[scan][metric])) for scan in common] for side in (scans, rivals)
+            )
+            cells.append(_text(difference(own, theirs), 4 if metric == "ssim" else 2))
+        n_seeds = max(len(entry[METRICS[0]]) for entry in scans.values())
+        lines.append(f"| {data} | {method} | {' | '.join(cells)} | {len(common)} | {n_seeds} |")
+    note = f"Differences to {control}, paired over scans, with 95 % intervals; seeds are averaged."
+    return "\n".join([*lines, "", note]) + "\n"
+
+
+_HEADS = {
+    "psnr": "complex PSNR, dB",
+    "psnr_magnitude": "magnitude PSNR, dB",
+    "ssim": "SSIM",
+}
+
+
+def _data(dataset: Mapping[str, Any]) -> str:
+    words = [Path(dataset["root"]).name, f"{dataset['acceleration']:g}x"]
+    if dataset["n_train_scans"] is not None:
+        words.append(f"{dataset['n_train_scans']} scans")
+    return ", ".join(words)
+
+
+def _method(run: Mapping[str, Any]) -> str:
+    weighting = run["config"]["model"]["weighting"]
+    name = run["model"] if weighting == "none" else f"{run['model']} with {weighting}"
+    return f"{name}, {run['transform']}"
+
+
+def _text(found: Difference, digits: int) -> str:
+    if found.half_width is None:
+        return f"{found.mean:+.{digits}f}"
+    return f"{found.mean:+.{digits}f} ± {found.half_width:.{digits}f}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the table, or write it into a file; return the exit status."""
+    parser = argparse.ArgumentParser(description="Paired differences over scans, with intervals.")
+    parser.add_argument("runs", nargs="+", type=Path, help="folders that hold evaluated runs")
+    parser.add_argument("--control", default=CONTROL, help="model and transform (%(default)r)")
+    parser.add_argument("--update", type=Path, metavar="FILE", help="write into this file")
+    parser.add_argument("--marker", metavar="NAME", help="between <!-- NAME --> and <!-- /NAME -->")
+    options = parser.parse_args(arguments)
+    try:
+        text = table(read_runs(options.runs), options.control)
+        if options.update is None:
+            sys.stdout.write(text)
+        else:
+            update_between_markers(options.update, options.marker or "", text)
+    except (ValueError, OSError) as error:
+        sys.stderr.write(f"{parser.prog}: {error}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

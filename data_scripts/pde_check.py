@@ -78,21 +78,19 @@ def _wrong_coordinates(source: Trajectories) -> list[str]:
 
 
 def _bad_values(source: Trajectories) -> list[str]:
-    problems = []
     for start in range(0, source.shape[0], N_TOGETHER):
         try:
             values = source.read(slice(start, start + N_TOGETHER))
         except ValueError as error:
-            return [*problems, str(error)]
+            return [str(error)]
         constant = np.ptp(values.reshape(math.prod(values.shape[:2]), -1), axis=1) == 0
         if constant.any():
             number, frame = divmod(int(np.flatnonzero(constant)[0]), source.shape[1])
-            problems.append(
+            return [
                 f"{source.path}: the field is constant, first in trajectory {start + number}, "
                 f"frame {frame}"
-            )
-            return problems
-    return problems
+            ]
+    return []
 
 
 def find_files(places: Sequence[str]) -> list[Path]:

@@ -183,7 +183,7 @@ def _load(
     _require_viscosity(config, trajectories)
     frames = config.select_frames(trajectories.times, trajectories.path)
     points = _points(config, trajectories, grid)
-    values = trajectories.read(part, frames)[(..., *points)]
+    values = trajectories.read(part, frames)[slice(None), slice(None), *points]
     return TrajectoryDataset(torch.from_numpy(values.copy()), config.n_input_frames)
 
 

@@ -95,7 +95,7 @@ def _spectrum(field: Tensor, config: DatasetConfig) -> Curve:
 def _lines(
     config: DatasetConfig, title: str, splits: Splits, prediction: Tensor, truth: Tensor
 ) -> list[Curve]:
-    """Return prediction, truth and newest input of the first test sample over x."""
+    """Return prediction and truth of the first test sample over x, and apart its newest input."""
     n = truth.shape[-1]
     first_point = 0.0 if config.periodic else 0.5
     predicted = Curve(
@@ -110,7 +110,14 @@ def _lines(
     return [
         predicted,
         replace(predicted, y=truth[0, -1].numpy(), line="truth", shared=True),
-        replace(predicted, y=past[-1].numpy(), line="input", shared=True),
+        replace(
+            predicted,
+            figure="first_input",
+            title="Input of the first test sample",
+            y=past[-1].numpy(),
+            line="input",
+            shared=True,
+        ),
     ]
 
 

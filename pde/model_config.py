@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-ARCHITECTURES = ("fno", "fno_neuralop", "fno_3d", "unet", "tf_net", "resnet")
+ARCHITECTURES = ("fno", "fno_fast", "fno_neuralop", "fno_3d", "unet", "tf_net", "resnet")
 
 
 @dataclass
@@ -11,15 +11,16 @@ class ModelConfig:
 
     Attributes:
         name: word for tables.
-        architecture: fno (the published network, Li et al. 2021, arXiv:2010.08895), fno_neuralop
-            (neuralop's own variant), fno_3d (in space and time), unet, tf_net or resnet.
+        architecture: fno (the published network, Li et al. 2021, arXiv:2010.08895), fno_fast (the
+            same function as plain matrix products), fno_neuralop (neuralop's own variant), fno_3d
+            (in space and time), unet, tf_net or resnet.
         hidden_channels: fno*: width; the others: channels of the first level, a multiple of 4.
         n_modes: fno*: kept frequencies |k| < n_modes per axis (and k = -n_modes; fno_neuralop also
             keeps k = n_modes on the last axis).
         n_layers: fno*: Fourier layers.
         projection_channels: fno*: hidden channels of the projection.
-        domain_padding: fno*: zeros added before and after every axis of space, as a fraction of
-            its length.
+        domain_padding: fno* but fno_fast: zeros added before and after every axis of space, as a
+            fraction of its length.
         lifting_channels: fno_neuralop: hidden channels of the lifting; 0 makes it one linear map.
         use_channel_mlp: fno_neuralop: add neuralop's channel MLP to every layer.
         time_padding: fno_3d: zeros added to the time axis, half before and half after.
@@ -56,6 +57,11 @@ class ModelConfig:
         if not 0 <= self.domain_padding <= 1:
             raise ValueError(
                 f"model.domain_padding must be a fraction from 0 to 1, got {self.domain_padding}"
+            )
+        if self.domain_padding and self.architecture == "fno_fast":
+            raise ValueError(
+                "fno_fast does not pad the domain, got model.domain_padding="
+                f"{self.domain_padding}; set it to 0, or use model=fno"
             )
         if self.time_padding < 0 or self.time_padding % 2:
             raise ValueError(

@@ -15,6 +15,7 @@ PDE_MODELS = {
     "fno",
     "fno_1d",
     "fno_3d",
+    "fno_fast",
     "fno_neuralop",
     "fno_paper_script",
     "pde_unet",

@@ -8,6 +8,7 @@ from torch import nn
 from pde.config import PdeConfig
 from pde.models.fno import build_fno, build_fno_neuralop, spectral_conv
 from pde.models.fno_3d import build_fno_3d
+from pde.models.fno_fast import build_fno_fast
 from pde.models.resnet import ResNet
 from pde.models.roll_out import RollOut
 from pde.models.tf_net import TFNet
@@ -67,6 +68,7 @@ def _require_fft(config: PdeConfig, grid: Grid) -> None:
 
 _BUILDERS: dict[str, Callable[[PdeConfig, Grid], nn.Module]] = {
     "fno": build_fno,
+    "fno_fast": build_fno_fast,
     "fno_neuralop": build_fno_neuralop,
     "fno_3d": build_fno_3d,
     "unet": _unet,

@@ -109,11 +109,7 @@ def _neuralop_fno(
     model = config.model
     # neuralop pads both ends of an axis and rounds like this.
     padded = tuple(n + 2 * round(p * n) for n, p in zip(grid, padding, strict=True))
-    if 2 * model.n_modes > min(padded):
-        raise ValueError(
-            f"a grid of {'x'.join(map(str, padded))} points holds k < {min(padded) // 2} modes per "
-            f"axis, got model.n_modes={model.n_modes}; use a smaller number or a finer grid"
-        )
+    check_modes(model.n_modes, padded)
 
     def ratio(channels: int) -> float:  # neuralop multiplies by the width and rounds down
         return (channels + 0.5) / model.hidden_channels
@@ -130,6 +126,15 @@ def _neuralop_fno(
         domain_padding=padding,
         conv_module=spectral_conv(config, padded),
     )
+
+
+def check_modes(n_modes: int, grid: tuple[int, ...]) -> None:
+    """Raise ValueError when a grid cannot hold the modes."""
+    if 2 * n_modes > min(grid):
+        raise ValueError(
+            f"a grid of {'x'.join(map(str, grid))} points holds k < {min(grid) // 2} modes per "
+            f"axis, got model.n_modes={n_modes}; use a smaller number or a finer grid"
+        )
 
 
 def spectral_conv(config: PdeConfig, grid: tuple[int, ...]) -> type[nn.Module]:

@@ -1,0 +1,34 @@
+"""The published Fourier neural operator as plain matrix products: `build_fno`, faster."""
+
+from torch import nn
+
+from monarch_core.layers.fno import FNO
+from pde.config import PdeConfig
+from pde.models.fno import check_modes, spectral_conv
+
+
+def build_fno_fast(config: PdeConfig, grid: tuple[int, ...]) -> nn.Module:
+    """Return the network of `build_fno` without neuralop's host, and without its padding.
+
+    With the same weights it has the same values and gradients; from one seed the two draw
+    different weights.
+
+    Args:
+        config: sizes, frames and transform.
+        grid: points per axis.
+
+    Raises:
+        ValueError: when the grid cannot hold the modes, or the transform does not fit it.
+    """
+    model = config.model
+    check_modes(model.n_modes, grid)
+    m = model.n_modes
+    return FNO(
+        (*[2 * m] * (len(grid) - 1), 2 * (m - 1)),
+        in_channels=config.dataset.n_input_frames,
+        out_channels=1,
+        hidden_channels=model.hidden_channels,
+        n_layers=model.n_layers,
+        projection_channels=model.projection_channels,
+        conv_module=spectral_conv(config, grid),
+    )

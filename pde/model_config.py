@@ -2,7 +2,16 @@
 
 from dataclasses import dataclass
 
-ARCHITECTURES = ("fno", "fno_fast", "fno_neuralop", "fno_3d", "unet", "tf_net", "resnet")
+ARCHITECTURES = (
+    "fno",
+    "fno_fast",
+    "fno_neuralop",
+    "fno_3d",
+    "monarch_no",
+    "unet",
+    "tf_net",
+    "resnet",
+)
 
 
 @dataclass
@@ -13,17 +22,19 @@ class ModelConfig:
         name: word for tables.
         architecture: fno (the published network, Li et al. 2021, arXiv:2010.08895), fno_fast (the
             same function as plain matrix products), fno_neuralop (neuralop's own variant), fno_3d
-            (in space and time), unet, tf_net or resnet.
-        hidden_channels: fno*: width; the others: channels of the first level, a multiple of 4.
-        n_modes: fno*: kept frequencies |k| < n_modes per axis (and k = -n_modes; fno_neuralop also
-            keeps k = n_modes on the last axis).
-        n_layers: fno*: Fourier layers.
-        projection_channels: fno*: hidden channels of the projection.
+            (in space and time), monarch_no (gated layers), unet, tf_net or resnet.
+        hidden_channels: fno*, monarch_no: width; the others: channels of the first level, a
+            multiple of 4.
+        n_modes: fno*, monarch_no: kept frequencies |k| < n_modes per axis (and k = -n_modes;
+            fno_neuralop also keeps k = n_modes on the last axis).
+        n_layers: fno*, monarch_no: Fourier layers.
+        projection_channels: fno*, monarch_no: hidden channels of the projection.
         domain_padding: fno* but fno_fast: zeros added before and after every axis of space, as a
             fraction of its length.
         lifting_channels: fno_neuralop: hidden channels of the lifting; 0 makes it one linear map.
         use_channel_mlp: fno_neuralop: add neuralop's channel MLP to every layer.
         time_padding: fno_3d: zeros added to the time axis, half before and half after.
+        gate_channels: monarch_no: channels of each factor of the products.
         n_filter_frames: tf_net: frames that the temporal filter averages.
     """
 
@@ -37,6 +48,7 @@ class ModelConfig:
     lifting_channels: int = 0
     use_channel_mlp: bool = False
     time_padding: int = 6
+    gate_channels: int = 18
     n_filter_frames: int = 4
 
     def __post_init__(self) -> None:
@@ -47,7 +59,7 @@ class ModelConfig:
                 f"{self.architecture!r}"
             )
         counts = ("hidden_channels", "n_modes", "n_layers", "projection_channels")
-        for key in (*counts, "n_filter_frames"):
+        for key in (*counts, "gate_channels", "n_filter_frames"):
             if getattr(self, key) < 1:
                 raise ValueError(f"model.{key} must be at least 1, got {getattr(self, key)}")
         if self.lifting_channels < 0:

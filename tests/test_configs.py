@@ -18,6 +18,7 @@ PDE_MODELS = {
     "fno_fast",
     "fno_neuralop",
     "fno_paper_script",
+    "monarch_no",
     "pde_unet",
     "resnet",
     "tf_net",

@@ -9,6 +9,7 @@ from pde.config import PdeConfig
 from pde.models.fno import build_fno, build_fno_neuralop, spectral_conv
 from pde.models.fno_3d import build_fno_3d
 from pde.models.fno_fast import build_fno_fast
+from pde.models.monarch_no import build_monarch_no
 from pde.models.resnet import ResNet
 from pde.models.roll_out import RollOut
 from pde.models.tf_net import TFNet
@@ -71,6 +72,7 @@ _BUILDERS: dict[str, Callable[[PdeConfig, Grid], nn.Module]] = {
     "fno_fast": build_fno_fast,
     "fno_neuralop": build_fno_neuralop,
     "fno_3d": build_fno_3d,
+    "monarch_no": build_monarch_no,
     "unet": _unet,
     "tf_net": _tf_net,
     "resnet": _resnet,

@@ -9,6 +9,8 @@ from torch.nn.functional import gelu
 
 from monarch_core.layers.fno import unit_grid
 from monarch_core.layers.pointwise import PointwiseMLP, pointwise_linear
+from pde.config import PdeConfig
+from pde.models.fno import check_modes, spectral_conv
 
 # Spectral weights start smaller than in an FNO, so that each layer starts as a small correction.
 SPECTRAL_SCALE = 0.3
@@ -26,7 +28,7 @@ class MonarchNO(nn.Module):
     matrices on the channels of each point, * is the product point by point, x_last the last frame.
     Advection, u . grad w, is a sum of products of two filtered fields, which (3) can form in one
     layer; gating by products is that of Shazeer 2020 (arXiv:2002.05202). (4) predicts the
-    increment.
+    increment; where input and output are different fields, y = Q(v_L).
 
     Args:
         n_modes: kept frequencies per axis, both signs, as `conv_module` takes them.
@@ -36,6 +38,7 @@ class MonarchNO(nn.Module):
         n_layers: layers.
         projection_channels: hidden channels of Q.
         conv_module: class of K, called with (in_channels, out_channels, n_modes).
+        increment: y is added to x_last (4).
     """
 
     def __init__(
@@ -48,8 +51,10 @@ class MonarchNO(nn.Module):
         projection_channels: int,
         *,
         conv_module: type[nn.Module],
+        increment: bool,
     ) -> None:
         super().__init__()
+        self.increment = increment
         self.lifting = PointwiseMLP(in_channels + len(n_modes), 0, width)
         self.layers = nn.ModuleList(
             GatedSpectralLayer(width, hidden_channels, n_modes, conv_module)
@@ -66,7 +71,8 @@ class MonarchNO(nn.Module):
         v = self.lifting(torch.cat((x, coordinates), dim=1).flatten(2)).unflatten(2, grid)
         for layer in self.layers:
             v = layer(v)
-        return x[:, -1:] + self.projection(v.flatten(2)).unflatten(2, grid)
+        y = self.projection(v.flatten(2)).unflatten(2, grid)
+        return x[:, -1:] + y if self.increment else y
 
 
 class GatedSpectralLayer(nn.Module):
@@ -102,3 +108,23 @@ class GatedSpectralLayer(nn.Module):
         a, b = both.chunk(2, dim=1)
         change = pointwise_linear(gelu(a) * b, self.out.weight, self.out.bias)
         return v + change.unflatten(2, v.shape[2:])
+
+
+def build_monarch_no(config: PdeConfig, grid: tuple[int, ...]) -> nn.Module:
+    """Return the operator with the kept frequencies of `build_fno`.
+
+    Raises:
+        ValueError: when the grid cannot hold the modes, or the transform does not fit it.
+    """
+    model = config.model
+    check_modes(model.n_modes, grid)
+    return MonarchNO(
+        (*[2 * model.n_modes] * (len(grid) - 1), 2 * (model.n_modes - 1)),
+        config.dataset.n_input_frames,
+        model.hidden_channels,
+        model.gate_channels,
+        model.n_layers,
+        model.projection_channels,
+        conv_module=spectral_conv(config, grid),
+        increment=config.dataset.normalization == "field",
+    )

@@ -65,8 +65,12 @@ def difference(own: Sequence[float], control: Sequence[float]) -> Difference:
     return Difference(float(d.mean()), float(student.ppf(0.975, len(d) - 1) * error), len(d))
 
 
-def read_runs(paths: Sequence[Path]) -> Values:
+def read_runs(paths: Sequence[Path], *, by_contrast: bool = False) -> Values:
     """Return the values of every run below the folders, by data and method, scan and metric.
+
+    Args:
+        paths: run folders, or folders that hold them.
+        by_contrast: each echo or contrast is data of its own.
 
     Raises:
         ValueError: if there is no evaluated run.
@@ -77,20 +81,26 @@ def read_runs(paths: Sequence[Path]) -> Values:
             run = json.loads(results.read_text(encoding="utf-8"))
             if run["task"] != "mri":
                 continue
-            key = (_data(run["config"]["dataset"]), _method(run))
+            data, method = _data(run["config"]["dataset"]), _method(run)
             with (results.parent / SCANS_FILE).open(encoding="utf-8") as file:
                 for row in csv.DictReader(file):
                     if (row["method"], row["masks"]) == ("model", "seen"):
+                        key = (f"{data}, {row['echo']}" if by_contrast else data, method)
+                        scores = values[key][row["scan"], row["echo"]]
                         for metric in METRICS:
-                            scan = (row["scan"], row["echo"])
-                            values[key][scan][metric].append(float(row[metric]))
+                            scores[metric].append(float(row[metric]))
     if not values:
         raise ValueError(f"no evaluated MRI run in {', '.join(map(str, paths))}")
     return values
 
 
-def table(values: Values, control: str = CONTROL) -> str:
+def table(values: Values, control: str = CONTROL, only: str | None = None) -> str:
     """Return the differences as Markdown, one row for each method but the control.
+
+    Args:
+        values: from `read_runs`.
+        control: method that others are compared with, on the same data.
+        only: leave out all methods but this one.
 
     Raises:
         ValueError: if the control is missing for some data.
@@ -99,8 +109,8 @@ def table(values: Values, control: str = CONTROL) -> str:
         "| data | method | " + " | ".join(_HEADS[m] for m in METRICS) + " | scans | seeds |",
         "| --- | --- |" + " ---: |" * (len(METRICS) + 2),
     ]
-    for (data, method), scans in values.items():
-        if method == control:
+    for (data, method), scans in sorted(values.items(), key=lambda item: item[0]):
+        if method == control or only not in (None, method):
             continue
         if (data, control) not in values:
             known = sorted({m for d, m in values if d == data})
@@ -150,11 +160,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Paired differences over scans, with intervals.")
     parser.add_argument("runs", nargs="+", type=Path, help="folders that hold evaluated runs")
     parser.add_argument("--control", default=CONTROL, help="model and transform (%(default)r)")
+    parser.add_argument("--only", metavar="METHOD", help="leave out all other methods")
+    parser.add_argument("--by-contrast", action="store_true", help="one row per contrast")
     parser.add_argument("--update", type=Path, metavar="FILE", help="write into this file")
     parser.add_argument("--marker", metavar="NAME", help="between <!-- NAME --> and <!-- /NAME -->")
     options = parser.parse_args(arguments)
     try:
-        text = table(read_runs(options.runs), options.control)
+        values = read_runs(options.runs, by_contrast=options.by_contrast)
+        text = table(values, options.control, options.only)
         if options.update is None:
             sys.stdout.write(text)
         else:

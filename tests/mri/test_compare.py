@@ -63,6 +63,15 @@ def test_another_acceleration_is_other_data(tmp_path, capsys):
     assert "no run of 'sense, fft' on 'x, 4x'" in capsys.readouterr().err
 
 
+def test_rows_by_contrast_and_of_one_method(tmp_path, capsys):
+    write_run(tmp_path / "fft", "fft", [10, 20, 30])
+    write_run(tmp_path / "m", "monarch", [11, 21, 31])
+    write_run(tmp_path / "d", "dense", [11, 21, 31])
+    assert main([str(tmp_path), "--by-contrast", "--only", "sense, monarch"]) == 0
+    rows = [line for line in capsys.readouterr().out.splitlines() if "x, 2x" in line]
+    assert [row.split("|")[1:3] for row in rows] == [[" x, 2x, E1 ", " sense, monarch "]]
+
+
 def test_an_empty_folder_is_named(tmp_path, capsys):
     assert main([str(tmp_path)]) == 2
     assert str(tmp_path) in capsys.readouterr().err

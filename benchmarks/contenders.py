@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from neuralop.layers.spectral_convolution import SpectralConv
@@ -36,7 +37,7 @@ class FftLayer(nn.Module):
             for n in grid[:-1]
         ]
         index.append(torch.arange(self.modes))
-        corner = (slice(None), slice(None), *torch.meshgrid(*index, indexing="ij"))
+        corner: tuple[Any, ...] = (slice(None), slice(None), *torch.meshgrid(*index, indexing="ij"))
         mixed = torch.einsum("bi...,io...->bo...", spectrum[corner], self.weight)
         out = torch.zeros_like(spectrum)
         out[corner] = mixed
@@ -56,7 +57,12 @@ def layers(channels: int, grid: Sequence[int], modes: int) -> dict[str, nn.Modul
 
 def networks(width: int, grid: Sequence[int], modes: int) -> dict[str, nn.Module]:
     """Return Fourier neural operators by name, of equal size: 10 frames in, one out."""
-    sizes = {"in_channels": 10, "out_channels": 1, "hidden_channels": width, "n_layers": 4}
+    sizes: dict[str, Any] = {
+        "in_channels": 10,
+        "out_channels": 1,
+        "hidden_channels": width,
+        "n_layers": 4,
+    }
     n_modes = (2 * modes,) * len(grid)
     ours = partial(FNO, n_modes, **sizes, projection_channels=128)
     learned = MonarchSpectralConv.configured(grid=grid)

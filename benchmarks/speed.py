@@ -11,7 +11,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ LAYERS = [  # grid, modes, channels, batch
 ]
 NETWORKS = [(20, (64, 64), 12, 20), (32, (64, 64), 12, 20), (32, (64, 64), 12, 1)]
 SWEEP = [((n, n), m) for n in (32, 64, 128) for m in (4, 8, 12, 16, 24, 32, 48, 64) if 2 * m <= n]
+SUITES = ("layer", "network", "memory", "bfloat16", "sweep", "sense", "data")
 
 
 @dataclass
@@ -46,10 +47,18 @@ class Options:
     """
 
     out: str = "docs/results/speed"
-    suites: str = "layer,network,memory,bfloat16,sweep,sense,data"
+    suites: str = ",".join(SUITES)
     threads: int = 1
     rounds: int = 15
     device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for an unknown suite or too few rounds for quartiles."""
+        for suite in self.suites.split(","):
+            if suite not in SUITES:
+                raise ValueError(f"suites must be among {', '.join(SUITES)}, got {suite!r}")
+        if self.rounds < 2:
+            raise ValueError(f"rounds must be at least 2, got {self.rounds}")
 
 
 Row = dict[str, Any]
@@ -226,7 +235,9 @@ def main() -> None:
         path = out / f"{suite}.json"
         path.write_text(json.dumps({**machine, "rows": rows}, indent=1) + "\n")
         for row in rows:
-            print(suite, *(f"{key}={value}" for key, value in row.items()), flush=True)
+            facts = " ".join(f"{key}={value}" for key, value in row.items())
+            sys.stdout.write(f"{suite} {facts}\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

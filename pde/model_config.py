@@ -36,6 +36,8 @@ class ModelConfig:
         time_padding: fno_3d: zeros added to the time axis, half before and half after.
         gate_channels: monarch_no: channels of each factor of the products.
         n_filter_frames: tf_net: frames that the temporal filter averages.
+        checkpoint_steps: fno*: keep only the input of every step of the roll-out and compute the
+            step again for the gradient: less memory, more time.
     """
 
     name: str = "fno"
@@ -50,6 +52,7 @@ class ModelConfig:
     time_padding: int = 6
     gate_channels: int = 18
     n_filter_frames: int = 4
+    checkpoint_steps: bool = False
 
     def __post_init__(self) -> None:
         """Raise ValueError for an unknown architecture or a number that no network can have."""
@@ -74,6 +77,11 @@ class ModelConfig:
             raise ValueError(
                 "fno_fast does not pad the domain, got model.domain_padding="
                 f"{self.domain_padding}; set it to 0, or use model=fno"
+            )
+        if self.checkpoint_steps and not self.architecture.startswith("fno"):
+            raise ValueError(
+                f"{self.architecture} has batch norm, which would count every batch twice with "
+                "model.checkpoint_steps=true; set it to false"
             )
         if self.time_padding < 0 or self.time_padding % 2:
             raise ValueError(

@@ -15,9 +15,10 @@ ALLOWED = {
     "pde": {"monarch_core", "pde"},
     "mri": {"monarch_core", "mri"},
     "data_scripts": {"monarch_core", "pde", "mri", "data_scripts"},
+    "benchmarks": {"monarch_core", "pde", "mri", "data_scripts", "benchmarks"},
 }
 TORCH_ONLY = {"torch", "jaxtyping"}  # what monarch_core/transforms may need beside Python
-OURS = ("monarch_core", "pde", "mri", "data_scripts")
+OURS = ("monarch_core", "pde", "mri", "data_scripts", "benchmarks")
 
 
 def imports(path: Path) -> set[str]:

@@ -34,7 +34,12 @@ def build_model(config: PdeConfig, grid: Grid) -> RollOut:
             another transform.
     """
     step = _BUILDERS[config.model.architecture](config, grid)
-    return RollOut(step, config.dataset.n_output_frames, config.dataset.normalization)
+    return RollOut(
+        step,
+        config.dataset.n_output_frames,
+        config.dataset.normalization,
+        checkpoint_steps=config.model.checkpoint_steps,
+    )
 
 
 def _unet(config: PdeConfig, grid: Grid) -> nn.Module:

@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Iterable
+from contextlib import nullcontext
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 from torch.utils.data import Dataset
 
 from monarch_core.transforms import matrices_computed_once
@@ -30,6 +32,8 @@ class RollOut(nn.Module):
         normalization: "field" scales all frames alike; "role" scales inputs and outputs each by
             their own mean and deviation, for data in which they are two quantities and nothing is
             fed back; "none" leaves them as they are.
+        checkpoint_steps: in training, keep only the input of every step, and compute the step again
+            for the gradient: memory of one step beside the frames, for a second forward pass.
 
     Raises:
         ValueError: for an unknown normalization.
@@ -40,7 +44,14 @@ class RollOut(nn.Module):
     output_mean: Tensor
     output_std: Tensor
 
-    def __init__(self, step: nn.Module, n_steps: int, normalization: str = "field") -> None:
+    def __init__(
+        self,
+        step: nn.Module,
+        n_steps: int,
+        normalization: str = "field",
+        *,
+        checkpoint_steps: bool = False,
+    ) -> None:
         super().__init__()
         if normalization not in NORMALIZATIONS:
             raise ValueError(
@@ -49,6 +60,7 @@ class RollOut(nn.Module):
         self.step = step
         self.n_steps = n_steps
         self.normalization = normalization
+        self.checkpoint_steps = checkpoint_steps
         for role in ("", "output_"):
             self.register_buffer(f"{role}mean", torch.zeros(()))
             self.register_buffer(f"{role}std", torch.ones(()))
@@ -84,9 +96,14 @@ class RollOut(nn.Module):
         n_input_frames = frames.shape[1]
         window = (frames - self.mean) / self.std
         predictions: list[Tensor] = []
-        with matrices_computed_once():
+        checkpointed = self.checkpoint_steps and torch.is_grad_enabled()
+        # A step that is computed again has to compute its own matrices, both times.
+        with nullcontext() if checkpointed else matrices_computed_once():
             while sum(part.shape[1] for part in predictions) < n_steps:
-                predictions.append(self.step(window))
+                if checkpointed:
+                    predictions.append(checkpoint(self.step, window, use_reentrant=False))
+                else:
+                    predictions.append(self.step(window))
                 window = torch.cat((window, predictions[-1]), dim=1)[:, -n_input_frames:]
         return torch.cat(predictions, dim=1)[:, :n_steps] * self.output_std + self.output_mean
 

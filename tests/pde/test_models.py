@@ -166,3 +166,36 @@ def test_errors(overrides, message):
 def test_an_unknown_normalization_is_refused():
     with pytest.raises(ValueError, match="must be one of field, role, none, got 'batch'"):
         RollOut(Shift(), n_steps=1, normalization="batch")
+
+
+def saved_bytes(model, frames):
+    """Return the bytes that wait for the backward pass, each storage once, and the gradients."""
+    sizes = {}
+
+    def pack(tensor):
+        storage = tensor.untyped_storage()
+        sizes[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        loss = model(frames).square().sum()
+        held = sum(sizes.values())
+    loss.backward()
+    return held, [parameter.grad for parameter in model.parameters()]
+
+
+@pytest.mark.parametrize("model", ["fno", "fno_fast"])
+@pytest.mark.parametrize("transform", ["fft", "monarch"])
+def test_checkpointed_steps_have_the_same_gradients_in_less_memory(model, transform):
+    overrides = [f"model={model}", f"transform={transform}", "dataset.n_output_frames=4"]
+    frames = torch.randn(2, 4, 16, 16)
+    held, expected = saved_bytes(model_of(*overrides), frames)
+    less, gradients = saved_bytes(model_of(*overrides, "model.checkpoint_steps=true"), frames)
+    assert less + 4 * frames.nbytes < held / 3  # the inputs of the four steps are kept
+    for gradient, reference in zip(gradients, expected, strict=True):
+        torch.testing.assert_close(gradient, reference, rtol=1e-4, atol=1e-5)
+
+
+def test_checkpointing_refuses_batch_norm():
+    with pytest.raises(Exception, match=r"unet has batch norm, .*checkpoint_steps=true"):
+        model_of("model=pde_unet", "transform=fft", "model.checkpoint_steps=true")

@@ -1,0 +1,132 @@
+"""Models as files that run without this suite: ONNX, and the programs of `torch.export`.
+
+The batch may have any size, the other axes have the sizes of the example.
+"""
+
+import importlib.util
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from tensorly.plugins import use_default_einsum, use_opt_einsum
+from torch import Tensor, nn
+
+FORMATS = ("onnx", "pt2")
+ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
+
+
+def export(
+    model: nn.Module, example: Tensor, path: Path, file_format: str
+) -> Callable[[Tensor], Tensor]:
+    """Write a model of one input and one output, and return what the file computes.
+
+    A network with neuralop's `SpectralConv` becomes a program of `torch.export`, but no ONNX: in
+    torch 2.13 the translation stops at its complex weights ("No ONNX function found for
+    aten.alias"). Transforms of real matrix products (`transform=monarch_frozen` is the same
+    function as `transform=fft`) become either.
+
+    Args:
+        model: is put in evaluation mode.
+        example: an input of at least two samples, on the CPU as the model is.
+        path: of the file, in an existing folder.
+        file_format: "onnx", run by onnxruntime, or "pt2", run by `torch.export.load`.
+
+    Returns:
+        The function that the file holds, as the program that reads it computes it.
+
+    Raises:
+        ValueError: for an unknown format; for onnx, if packages are missing or a parameter is
+            complex.
+    """
+    check_format(file_format)
+    batch = torch.export.Dim("batch", min=1)
+    dynamic_shapes = ({0: batch},)
+    if file_format == "onnx":
+        _refuse_complex(model)
+    with _ready(model):
+        if file_format == "onnx":
+            torch.onnx.export(
+                model,
+                (example,),
+                path,
+                input_names=["input"],
+                output_names=["output"],
+                dynamic_shapes=dynamic_shapes,
+                dynamo=True,
+                external_data=False,
+                verbose=False,
+            )
+            return _onnx_runtime(path)
+        torch.export.save(
+            torch.export.export(model, (example,), dynamic_shapes=dynamic_shapes), path
+        )
+        return torch.export.load(path).module()
+
+
+def check_format(file_format: str) -> None:
+    """Raise ValueError for an unknown format, or one whose packages are missing."""
+    if file_format not in FORMATS:
+        raise ValueError(f"format must be one of {', '.join(FORMATS)}, got {file_format!r}")
+    missing = [name for name in ONNX_PACKAGES if importlib.util.find_spec(name) is None]
+    if file_format == "onnx" and missing:
+        raise ValueError(
+            f"format=onnx needs {', '.join(missing)}; install them with "
+            "`pip install 'monarch-science[deploy]'`, or take format=pt2"
+        )
+
+
+@torch.no_grad()
+def largest_difference(
+    model: Callable[[Tensor], Tensor], other: Callable[[Tensor], Tensor], inputs: list[Tensor]
+) -> float:
+    """Return the largest of max|other(x) - model(x)| / max|model(x)| over the inputs x."""
+    pairs = [(model(x), other(x)) for x in inputs]
+    return max(((b - a).abs().max() / a.abs().max()).item() for a, b in pairs)
+
+
+def _refuse_complex(model: nn.Module) -> None:
+    names = [name for name, p in model.named_parameters() if p.is_complex()]
+    if names:
+        raise ValueError(
+            f"this model cannot become ONNX: {names[0]} is complex, and the exporter of torch has "
+            "no translation for complex weights. Train with transform=monarch_frozen, the same "
+            "function in real numbers, or take format=pt2"
+        )
+
+
+@contextmanager
+def _ready(model: nn.Module) -> Iterator[None]:
+    """Prepare model and libraries for tracing, and silence what they say about themselves."""
+    learned = [p for p in model.parameters() if p.requires_grad]
+    model.eval().requires_grad_(False)
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    # neuralop lets opt_einsum choose an order of its products, which fixes the size of the batch.
+    use_default_einsum()
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.filterwarnings("ignore", "No complete tensor found", UserWarning)
+            warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)
+            yield
+    finally:
+        use_opt_einsum("optimal")  # as neuralop sets it
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+        for parameter in learned:
+            parameter.requires_grad_(True)
+
+
+def _onnx_runtime(path: Path) -> Callable[[Tensor], Tensor]:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+
+    def run(x: Tensor) -> Tensor:
+        return torch.from_numpy(session.run(None, {"input": x.numpy()})[0])
+
+    return run

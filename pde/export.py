@@ -1,0 +1,59 @@
+"""A finished run as a file for other programs: `python pde/export.py run=DIR out=model.onnx`."""
+
+import logging
+from pathlib import Path
+
+import hydra
+import torch
+from omegaconf import DictConfig
+
+from monarch_core.experiment.checkpoint import load_weights
+from monarch_core.experiment.export import check_format, export, largest_difference
+from monarch_core.experiment.run import load_config, user_errors
+from pde.config import PdeConfig
+from pde.models import build_model
+
+log = logging.getLogger(__name__)
+BATCHES = (1, 2, 5)
+
+
+def export_run(run_dir: Path, out: Path, file_format: str, n_steps: int | None) -> float:
+    """Write the model of a run, from physical frames to physical frames, for any batch size.
+
+    Args:
+        run_dir: folder of the run; its data are not needed.
+        out: file to write.
+        file_format: "onnx" or "pt2".
+        n_steps: frames that the file predicts; None: as many as the run.
+
+    Returns:
+        The largest relative difference between the file and the model, on random frames.
+
+    Raises:
+        ValueError: no finished run in the folder, no folder for the file, a wrong option, or a
+            model that the format cannot hold.
+    """
+    check_format(file_format)
+    if n_steps is not None and n_steps < 1:
+        raise ValueError(f"n_steps must be at least 1, or null for all, got {n_steps}")
+    if not out.parent.is_dir():
+        raise ValueError(f"out must be in an existing folder, got {out}; make {out.parent} first")
+    config = load_config(run_dir, PdeConfig)
+    shape = (config.dataset.n_input_frames, *[config.dataset.grid] * config.dataset.n_axes)
+    model = build_model(config, shape[1:])
+    load_weights(run_dir / "weights.pt", model)
+    model.n_steps = n_steps or model.n_steps
+    inputs = [model.mean + model.std * torch.randn(n, *shape) for n in BATCHES]
+    return largest_difference(model, export(model, inputs[1], out, file_format), inputs)
+
+
+@hydra.main(version_base="1.3", config_path="../configs", config_name="export")
+@user_errors
+def main(raw: DictConfig) -> None:
+    """Export one run and compare the file with the model."""
+    difference = export_run(Path(raw.run), Path(raw.out), raw.format, raw.n_steps)
+    log.info("wrote %s; largest relative difference to the model: %.1e", raw.out, difference)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""A tiny suite runs, and its contenders compute the same function before learning."""
+
+import json
+import sys
+
+import pytest
+import torch
+
+from benchmarks import contenders, speed
+from benchmarks.speed import Options
+
+
+def test_a_tiny_suite_leaves_its_results(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(speed, "SWEEP", [((8, 8), 2)])
+    arguments = [f"out={tmp_path}", "suites=sweep", "rounds=2"]
+    monkeypatch.setattr(sys, "argv", ["speed", *arguments])
+    n_threads = torch.get_num_threads()
+    speed.main()
+    torch.set_num_threads(n_threads)
+    result = json.loads((tmp_path / "sweep.json").read_text())
+    assert (result["threads"], result["rounds"]) == (1, 2)
+    assert [row["contender"] for row in result["rows"]] == [
+        "torch.fft",
+        "ours, frozen",
+        "ours, learned",
+    ]
+    for row in result["rows"]:
+        assert row["milliseconds"] > 0
+        assert (row["grid"], row["modes"], row["pass"]) == ([8, 8], 2, "training")
+    assert capsys.readouterr().out.count("sweep grid=[8, 8]") == 3
+
+
+@pytest.mark.parametrize("grid", [(16,), (12, 16)])
+def test_the_layers_are_one_function(grid):
+    torch.manual_seed(0)
+    modules = contenders.layers(4, grid, 3)
+    plain, neuralop = modules.pop("torch.fft"), modules["neuralop"]
+    x = torch.randn(2, 4, *grid)
+    for name in ("ours, frozen", "ours, learned"):
+        modules[name].copy_weight(neuralop.weight.to_tensor())
+        with torch.no_grad():
+            modules[name].bias.copy_(neuralop.bias)
+        torch.testing.assert_close(modules[name](x), neuralop(x), rtol=1e-5, atol=1e-5)
+    # The plain layer leaves out the highest frequency of the last axis, and has its own order.
+    with torch.no_grad():
+        weight = neuralop.weight.to_tensor()[..., :-1]
+        for axis in range(2, weight.ndim - 1):
+            weight = weight.roll(-3, axis)
+        plain.weight.copy_(weight)
+        neuralop.weight.to_tensor()[..., -1] = 0
+    torch.testing.assert_close(plain(x) + neuralop.bias, neuralop(x), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"suites": "layer,speed"}, "suites must be among layer, .*, got 'speed'"),
+        ({"rounds": 1}, "rounds must be at least 2, got 1"),
+    ],
+)
+def test_errors(options, message):
+    with pytest.raises(ValueError, match=message):
+        Options(**options)

@@ -20,7 +20,7 @@ test: $(INSTALLED)
 
 # Each target is the results.json of one run, so a finished run is not done again. The runs use one
 # thread each and go two at a time.
-DEMO_RUNS := $(foreach task,pde mri,runs/demo/$(task)_fft runs/demo/$(task)_monarch)
+DEMO_RUNS := $(foreach run,pde operator mri,runs/demo/$(run)_fft runs/demo/$(run)_monarch)
 DEMO_RESULTS := $(addsuffix /results.json,$(DEMO_RUNS))
 
 demo: $(INSTALLED)
@@ -30,6 +30,9 @@ demo: $(INSTALLED)
 
 runs/demo/pde_%/results.json:
 	$(BIN)/python pde/train.py experiment=demo_pde transform=$* hydra.run.dir=$(@D)
+
+runs/demo/operator_%/results.json:
+	$(BIN)/python pde/train.py experiment=demo_pde model=monarch_no transform=$* hydra.run.dir=$(@D)
 
 runs/demo/mri_%/results.json:
 	$(BIN)/python mri/train.py experiment=demo_mri transform=$* hydra.run.dir=$(@D)

@@ -56,7 +56,11 @@ class Group:
     @property
     def evaluation(self) -> str:
         """How the metrics were measured: the part `evaluation` of the config, in words."""
-        measured = [key for key in self.settings if key.startswith(_EVALUATION)]
+        measured = [
+            key
+            for key, value in self.settings.items()
+            if key.startswith(_EVALUATION) and value != "[]"
+        ]
         return _in_words(self.settings, measured)
 
     @property

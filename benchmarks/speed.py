@@ -7,7 +7,6 @@ one number of threads; ratios are taken within a round. Options are key=value:
 """
 
 import json
-import resource
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,7 +19,11 @@ import torch
 from benchmarks import applications, contenders
 from benchmarks.timing import Timing, compare
 from data_scripts.command_line import config_from_arguments
-from monarch_core.experiment.devices import describe_device
+from monarch_core.experiment.devices import (
+    describe_device,
+    peak_memory_bytes,
+    reset_peak_memory,
+)
 
 LAYERS = [  # grid, modes, channels, batch
     *[((n,), 16, 64, batch) for n in (1024, 8192) for batch in (20, 1)],
@@ -131,7 +134,7 @@ def bfloat16(options: Options) -> list[Row]:
 def memory(options: Options) -> list[Row]:
     """Peak memory of a training step beyond the weights, each network in a process of its own."""
     rows = []
-    for width, grid, modes, batch in NETWORKS:
+    for width, grid, modes, batch in NETWORKS[:2]:
         peaks = {
             name: _peak_of(name, width, grid, modes, batch, options)
             for name in contenders.networks(width, grid, modes)
@@ -203,19 +206,14 @@ def peak_memory(
 ) -> int:
     """Return the bytes that training steps take beyond what the process held before."""
     model = contenders.networks(width, grid, modes)[name].to(device)
-    small = torch.randn(1, 10, *grid, device=device)
+    small = torch.randn(1, 10, *(n // 2 for n in grid), device=device)
     contenders.training(model, small)()  # libraries and their workspaces are loaded now
     x = torch.randn(batch, 10, *grid, device=device)
-    before = _peak(device)
+    reset_peak_memory(torch.device(device))
+    before = peak_memory_bytes(torch.device(device))
     for _ in range(3):
         contenders.training(model, x)()
-    return _peak(device) - before
-
-
-def _peak(device: str) -> int:
-    if device == "cuda":
-        return torch.cuda.max_memory_allocated()
-    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak_memory_bytes(torch.device(device)) - before
 
 
 def main() -> None:

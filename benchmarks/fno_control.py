@@ -139,7 +139,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="data in The Well's layout")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    for name, count in (("modes", 8), ("width", 20), ("epochs", 30), ("batch", 10)):
+    for name, count in (("modes", 8), ("width", 20), ("epochs", 30), ("batch", 5)):
         parser.add_argument(f"--{name}", type=int, default=count)
     for name, count in (("inputs", 4), ("outputs", 5), ("first", 3), ("spacing", 4)):
         parser.add_argument(f"--{name}", type=int, default=count, help="frames, as in the dataset")

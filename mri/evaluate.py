@@ -17,7 +17,7 @@ from torch import nn
 from monarch_core.experiment.artifacts import Artifact, Comparison, Table, save_artifacts
 from monarch_core.experiment.checkpoint import load_weights
 from monarch_core.experiment.devices import choose_accelerator
-from monarch_core.experiment.epoch_log import read_log
+from monarch_core.experiment.epoch_log import best_epoch, read_log
 from monarch_core.experiment.results import n_parameters, write_results
 from monarch_core.experiment.run import load_config, user_errors
 from monarch_core.transforms import Fourier
@@ -129,9 +129,8 @@ def summarise(scores: Sequence[Score]) -> dict[str, float]:
 
 def _validation_loss(run_dir: Path) -> dict[str, float]:
     """Return the validation loss by which the weights were chosen, if it was logged."""
-    errors = [epoch["valid_error"] for epoch in read_log(run_dir)]
-    finite = [error for error in errors if error is not None]
-    return {"loss_valid": min(finite)} if finite else {}
+    best = best_epoch(read_log(run_dir))
+    return {"loss_valid": best["valid_error"]} if best else {}
 
 
 def _with_unseen_masks(dataset: DatasetConfig) -> DatasetConfig:

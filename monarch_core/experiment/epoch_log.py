@@ -57,6 +57,12 @@ def read_log(run_dir: Path) -> list[dict[str, Any]]:
     return records
 
 
+def best_epoch(epochs: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """Return the epoch with the lowest validation error; None if none has a finite one."""
+    finite = [epoch for epoch in epochs if epoch["valid_error"] is not None]
+    return min(finite, key=lambda epoch: epoch["valid_error"], default=None)
+
+
 def truncate_log(run_dir: Path, last_epoch: int) -> None:
     """Drop the epochs after `last_epoch`, which a resumed run computes again."""
     kept = [record for record in read_log(run_dir) if record["epoch"] <= last_epoch]

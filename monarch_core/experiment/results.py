@@ -18,7 +18,7 @@ from torch import nn
 
 from monarch_core.experiment.checkpoint import write_text
 from monarch_core.experiment.devices import choose_accelerator, describe_device, is_main_process
-from monarch_core.experiment.epoch_log import read_log
+from monarch_core.experiment.epoch_log import best_epoch, read_log
 
 RESULTS_FILE = "results.json"
 PACKAGES = ("torch", "neuraloperator", "hydra-core", "monarch-science")
@@ -144,8 +144,7 @@ def _cost(run_dir: Path) -> dict[str, Any]:
             "device": describe_device(device),
         }
     seconds = [epoch["seconds"] for epoch in epochs]
-    finite = [epoch for epoch in epochs if epoch["valid_error"] is not None]
-    best = min(finite, key=lambda epoch: epoch["valid_error"], default=epochs[0])
+    best = best_epoch(epochs) or epochs[0]
     return {
         "train_seconds": math.fsum(seconds) + math.fsum(e["valid_seconds"] for e in epochs),
         "seconds_per_epoch": statistics.median(seconds[1:] or seconds),

@@ -1,4 +1,4 @@
-"""Band-limited interpolation between periodic grids."""
+"""Interpolation of grid functions in the basis of a transform, to a grid of other size."""
 
 import math
 from functools import lru_cache
@@ -7,20 +7,41 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+BASES = ("fourier", "cosine", "sine")
+
 
 @lru_cache(maxsize=128)
-def interpolation_matrix(n: int, n_new: int) -> Float[Tensor, "n_new n"]:
-    """Return the trigonometric interpolation from n to n_new equidistant points of a period.
+def interpolation_matrix(n: int, n_new: int, basis: str) -> Float[Tensor, "n_new n"]:
+    """Return the interpolation from n to n_new equidistant points that is exact in a basis.
 
-        D[j, i] = 1/n sum_{|f| <= n/2} w_f cos(2 pi f (j / n_new - i / n))
+        D[j, i] = sum_f w_f phi_f(x_j) phi_f(x_i)
 
-    with w_f = 1/2 at the Nyquist frequencies of an even n, else 1. Exact for every trigonometric
-    polynomial below the Nyquist frequency of the old grid. Double precision.
+    | basis   | points      | phi_f(x)                    | f         | w_f                      |
+    | ------- | ----------- | --------------------------- | --------- | ------------------------ |
+    | fourier | i / n       | cos(2 pi f x), sin(2 pi f x)| 0 ... n/2 | 1/n at 0 and n/2, or 2/n |
+    | cosine  | (i + 1/2)/n | cos(pi f x)                 | 0 ... n-1 | 1/n at 0, or 2/n         |
+    | sine    | (i + 1/2)/n | sin(pi f x)                 | 1 ... n   | 1/n at n, or 2/n         |
+
+    The grid is that of the FFT, of the DCT-II or of the DST-II. Exact for all sums of the phi_f,
+    but for the sine at the Nyquist frequency n/2, which no grid sees. Double precision.
+
+    Raises:
+        ValueError: for an unknown basis.
     """
-    frequency = torch.arange(n // 2 + 1, dtype=torch.float64)
-    weight = torch.where((frequency == 0) | (2 * frequency == n), 1.0, 2.0) / n
+    if basis not in BASES:
+        raise ValueError(f"basis must be one of {', '.join(BASES)}, got {basis!r}")
+    first, last = {"fourier": (0, n // 2), "cosine": (0, n - 1), "sine": (1, n)}[basis]
+    f = torch.arange(first, last + 1, dtype=torch.float64)
+    alone = {"fourier": (f == 0) | (2 * f == n), "cosine": f == 0, "sine": f == n}[basis]
+    w = torch.where(alone, 1.0, 2.0) / n
+    shift, rate = (0.0, 2 * math.pi) if basis == "fourier" else (0.5, math.pi)
     new, old = (
-        2 * math.pi * torch.outer(torch.arange(m, dtype=torch.float64) / m, frequency)
+        torch.outer(rate * (torch.arange(m, dtype=torch.float64) + shift) / m, f)
         for m in (n_new, n)
     )
-    return (weight * new.cos()) @ old.cos().mT + (weight * new.sin()) @ old.sin().mT
+    D = torch.zeros(n_new, n, dtype=torch.float64)
+    if basis != "sine":
+        D += (w * new.cos()) @ old.cos().mT
+    if basis != "cosine":
+        D += (w * new.sin()) @ old.sin().mT
+    return D

@@ -10,9 +10,9 @@ from neuralop.layers.base_spectral_conv import BaseSpectralConv
 from neuralop.layers.spectral_convolution import SpectralConv
 from torch import Tensor, nn
 
-from monarch_core.layers.resample import interpolation_matrix
+from monarch_core.layers.resample import BASES, interpolation_matrix
 from monarch_core.layers.spectral_product import spectral_product, step_matrices
-from monarch_core.transforms import LinearTransform, Monarch
+from monarch_core.transforms import LinearTransform, Monarch, computed_once
 
 LEARN = ("both", "forward", "inverse", "none")
 
@@ -32,15 +32,17 @@ class MonarchSpectralConv(BaseSpectralConv):
     `SpectralConv` (Li et al. 2021, arXiv:2010.08895) on even grids; on odd grids, where
     neuralop 2.0.0 undoes its shift wrongly, it is what the formula says.
 
-    A transform that is real before learning (cosine, sine) has no conjugate half: with
-    `real_transform`, f_d = 0, 1, ... on every axis, s = 1, and W is real. On each axis there are as
-    many f_d as Fourier frequencies of both signs, on the last one twice the n_modes // 2 + 1 that
-    a Fourier transform keeps, so that band width and number of weights agree.
+    A transform that is real before learning has no conjugate half: with the basis cosine or sine,
+    f_d = 0, 1, ... on every axis, s = 1, and W is real. On each axis there are as many f_d as
+    Fourier frequencies of both signs, on the last one twice the n_modes // 2 + 1 that a Fourier
+    transform keeps, so that band width and number of weights agree.
 
     Everything is real matrix products over the kept frequencies, without an FFT and without
     complex numbers, so that autocast and export work. The transforms belong to the grid `grid`.
-    On another grid their rows (columns), which are functions on the grid, are interpolated
-    band-limited: at the start that is again the DFT, of the new grid.
+    On another grid their rows (columns), which are functions on the grid, are interpolated in the
+    basis that they started from (`interpolation_matrix`): before learning the layer is then again
+    that of the new grid, the grid being i / n, or the cell centres (i + 1/2) / n of the DCT-II and
+    the DST-II.
 
     As `conv_module` of an FNO the class itself is passed; `configured(...)` binds its options:
     `FNO(..., conv_module=MonarchSpectralConv.configured(grid=(64, 64)))`.
@@ -53,7 +55,8 @@ class MonarchSpectralConv(BaseSpectralConv):
         transform: makes the transform of one axis; called with n, inverse, norm and modes.
             Bind its other options with `functools.partial(Monarch, heads=4)`.
         learn: which transforms learn: "both", "forward", "inverse" or "none".
-        real_transform: `transform` makes real matrices before learning. They work on `grid` alone.
+        basis: what the rows of `transform` are before learning, and are interpolated in:
+            "fourier", "cosine" or "sine".
         complex_data, separable, factorization, fno_block_precision, rank, implementation,
             fixed_rank_modes, decomposition_kwargs: part of neuralop's contract. Complex data,
             separable and factorised weights, and its half precision are not offered: use
@@ -61,7 +64,7 @@ class MonarchSpectralConv(BaseSpectralConv):
 
     Raises:
         ValueError: for an option that is not offered, modes that the grid cannot hold, or a
-            `real_transform` that does not say what `transform` makes.
+            `basis` that `transform` does not have.
     """
 
     def __init__(
@@ -85,13 +88,16 @@ class MonarchSpectralConv(BaseSpectralConv):
         grid: Sequence[int] | None = None,
         transform: Callable[..., LinearTransform] = Monarch,
         learn: str = "both",
-        real_transform: bool = False,
+        basis: str = "fourier",
     ) -> None:
         super().__init__(device=device)
         _refuse(complex_data, separable, factorization, fno_block_precision)
         if learn not in LEARN:
             raise ValueError(f"learn must be one of {', '.join(LEARN)}, got {learn!r}")
-        self.real_transform = real_transform
+        if basis not in BASES:
+            raise ValueError(f"basis must be one of {', '.join(BASES)}, got {basis!r}")
+        self.basis = basis
+        self.real_transform = real_transform = basis != "fourier"
         self.n_modes = n_modes
         # The weights are drawn by neuralop's layer, so that one seed gives both layers the same.
         host = SpectralConv(
@@ -180,10 +186,9 @@ class MonarchSpectralConv(BaseSpectralConv):
         """
         grid = tuple(x.shape[2:])
         out_grid = self._out_grid(grid, output_shape)
-        slices, s = self._current_modes(grid, out_grid)
-        W = self._complex_weight()[:, *slices]
-        A = self._matrices(self.forward_transforms, grid, slices)
-        B = self._matrices(self.inverse_transforms, out_grid, slices, s)
+        W, A, B = computed_once(
+            (self, grid, out_grid, *self.n_modes), lambda: self._weights(grid, out_grid)
+        )
         v = spectral_product(x, W, A, B)
         return v if self.bias is None else v + self.bias
 
@@ -211,6 +216,15 @@ class MonarchSpectralConv(BaseSpectralConv):
         once = (f == 0) | (2 * f == out_grid[-1]) | self.real_transform
         return slices, torch.where(once, 1.0, 2.0).to(self.mode_weight.dtype)
 
+    def _weights(
+        self, grid: tuple[int, ...], out_grid: tuple[int, ...]
+    ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+        """Return what `spectral_product` takes beside the fields."""
+        slices, s = self._current_modes(grid, out_grid)
+        A = self._matrices(self.forward_transforms, grid, slices)
+        B = self._matrices(self.inverse_transforms, out_grid, slices, s)
+        return self._complex_weight()[:, *slices], A, B
+
     def _matrices(
         self,
         transforms: nn.ModuleList,
@@ -218,7 +232,7 @@ class MonarchSpectralConv(BaseSpectralConv):
         slices: list[slice],
         s: Tensor | None = None,
     ) -> list[Tensor]:
-        """Return what `spectral_product` takes: made of A, or with s of diag(s) B^H."""
+        """Return the `step_matrices` of A, or with s those of diag(s) B^H."""
         matrices = []
         for transform, n, kept in zip(transforms, grid, slices, strict=True):
             assert isinstance(transform, LinearTransform)
@@ -227,12 +241,7 @@ class MonarchSpectralConv(BaseSpectralConv):
                 matrix = torch.stack((matrix[0].mT, -matrix[1].mT))
             matrix = matrix[:, :, kept]
             if n != transform.n:
-                if self.real_transform:
-                    raise ValueError(
-                        f"a real transform works on the grid it was made for, {transform.n} points "
-                        f"on this axis, got {n}"
-                    )
-                D = interpolation_matrix(transform.n, n).to(matrix)
+                D = interpolation_matrix(transform.n, n, self.basis).to(matrix)
                 matrix = matrix @ D.mT if s is not None else (transform.n / n) * matrix @ D.mT
             matrices.append(matrix)
         if s is not None:
@@ -240,7 +249,7 @@ class MonarchSpectralConv(BaseSpectralConv):
         return step_matrices(matrices)
 
     def _check_real(self) -> None:
-        """Raise ValueError unless `real_transform` says what the transforms are before learning."""
+        """Raise ValueError unless the transforms are real before learning where `basis` is."""
         axes = zip(self.grid, self.frequencies, self.forward_transforms, strict=True)
         imaginary = any(t.matrix()[1].any() for _, _, t in axes)  # type: ignore[operator]
         telling = any(
@@ -249,7 +258,7 @@ class MonarchSpectralConv(BaseSpectralConv):
         if telling and imaginary == self.real_transform:
             raise ValueError(
                 f"these transforms are {'complex' if imaginary else 'real'} before learning, got "
-                f"real_transform={self.real_transform}; set it to {not imaginary}"
+                f"basis={self.basis!r}; use {'fourier' if imaginary else 'cosine or sine'}"
             )
 
 

@@ -1,6 +1,6 @@
 """Linear transforms: the Fourier transform and what can learn in its place."""
 
-from monarch_core.transforms.base import LinearTransform, matrices_computed_once
+from monarch_core.transforms.base import LinearTransform, computed_once, matrices_computed_once
 from monarch_core.transforms.classes import (
     circulant_mm_star,
     cosine_mm_star_squared,
@@ -25,6 +25,7 @@ __all__ = [
     "MMStar",
     "Monarch",
     "circulant_mm_star",
+    "computed_once",
     "cosine_mm_star_squared",
     "factorize_mm_star",
     "fourier_mm_star_squared",

@@ -1,8 +1,9 @@
 """The one abstraction of the suite: a linear map on the last axis, with its adjoint."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Complex, Float
@@ -55,12 +56,7 @@ class LinearTransform(nn.Module, ABC):
 
     def matrix(self) -> Float[Tensor, "2 heads n_out n_in"]:
         """Return `compute_matrix()`, computed once inside `matrices_computed_once()`."""
-        if _store is None:
-            return self.compute_matrix()
-        key = id(self)
-        if key not in _store:
-            _store[key] = self.compute_matrix()
-        return _store[key]
+        return computed_once((self, "matrix"), self.compute_matrix)
 
     def dense(self, dtype: torch.dtype = torch.complex64) -> Complex[Tensor, "*heads n_out n_in"]:
         """Return A as a matrix by applying it to the unit vectors, for tests and reports.
@@ -79,12 +75,22 @@ class LinearTransform(nn.Module, ABC):
         return f"n_in={self.n_in}, n_out={self.n_out}, heads={self.heads}"
 
 
-_store: dict[int, Tensor] | None = None
+Computed = TypeVar("Computed")
+_store: dict[Hashable, Any] | None = None
+
+
+def computed_once(key: Hashable, compute: Callable[[], Computed]) -> Computed:
+    """Return `compute()`; inside `matrices_computed_once()` only the first call with a key does."""
+    if _store is None:
+        return compute()
+    if key not in _store:
+        _store[key] = compute()
+    return _store[key]
 
 
 @contextmanager
 def matrices_computed_once() -> Iterator[None]:
-    """Compute every `LinearTransform.matrix()` at most once inside the block.
+    """Compute what is made of the parameters of transforms, as `matrix()`, once inside the block.
 
     A roll-out applies the same network many times between two optimiser steps, so its matrices
     need to be multiplied out, and differentiated, once. Do not change parameters inside the block.

@@ -3,19 +3,34 @@ import math
 import pytest
 import torch
 
-from monarch_core.layers.resample import interpolation_matrix
+from monarch_core.layers.resample import BASES, interpolation_matrix
 
 
+def wave(basis, f, n):
+    """Return member f of a basis on its grid of n points."""
+    x = torch.arange(n, dtype=torch.float64)
+    if basis == "fourier":
+        return torch.cos(2 * math.pi * f * x / n + 0.7)
+    x = math.pi * (x + 0.5) / n
+    return torch.cos(f * x) if basis == "cosine" else torch.sin((f + 1) * x)
+
+
+@pytest.mark.parametrize("basis", BASES)
 @pytest.mark.parametrize(("n", "n_new"), [(8, 8), (8, 13), (9, 16), (15, 7), (64, 160)])
-def test_trigonometric_polynomials_are_interpolated_exactly(n, n_new):
-    old, new = (torch.arange(m, dtype=torch.float64) / m for m in (n, n_new))
-    for f in range((n - 1) // 2 + 1):
-        for phase in (0.0, 0.7):
-            wave = torch.cos(2 * math.pi * f * old + phase)
-            expected = torch.cos(2 * math.pi * f * new + phase)
-            torch.testing.assert_close(interpolation_matrix(n, n_new) @ wave, expected)
+def test_every_member_of_the_basis_is_interpolated_exactly(n, n_new, basis):
+    below_nyquist = (n - 1) // 2 + 1 if basis == "fourier" else n
+    for f in range(below_nyquist):
+        new = interpolation_matrix(n, n_new, basis) @ wave(basis, f, n)
+        torch.testing.assert_close(new, wave(basis, f, n_new))
 
 
+@pytest.mark.parametrize("basis", BASES)
 @pytest.mark.parametrize("n", [1, 2, 7, 12])
-def test_the_same_grid_is_the_identity(n):
-    torch.testing.assert_close(interpolation_matrix(n, n), torch.eye(n, dtype=torch.float64))
+def test_the_same_grid_is_the_identity(n, basis):
+    identity = torch.eye(n, dtype=torch.float64)
+    torch.testing.assert_close(interpolation_matrix(n, n, basis), identity)
+
+
+def test_an_unknown_basis_is_refused():
+    with pytest.raises(ValueError, match="fourier, cosine, sine, got 'wavelet'"):
+        interpolation_matrix(8, 16, "wavelet")

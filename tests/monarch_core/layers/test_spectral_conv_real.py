@@ -7,6 +7,7 @@ import scipy.fft
 import torch
 
 from monarch_core.layers import MonarchSpectralConv
+from monarch_core.layers.resample import interpolation_matrix
 from monarch_core.transforms import Monarch
 
 STARTS = ["cosine", "sine"]
@@ -19,7 +20,7 @@ def layer_of(start, grid, modes, channels=(2, 3), seed=0, **options):
     torch.manual_seed(seed)
     transform = partial(Monarch, start=start, rank=2)
     return MonarchSpectralConv(
-        *channels, modes, grid=grid, transform=transform, real_transform=True, **options
+        *channels, modes, grid=grid, transform=transform, basis=start, **options
     )
 
 
@@ -132,21 +133,41 @@ def test_fewer_modes_are_the_lowest_ones():
     torch.testing.assert_close(few, layer(x), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("start", STARTS)
+@pytest.mark.parametrize("other", [(12, 10), (21, 16), (32, 30)])
+def test_on_another_grid_an_untrained_layer_is_that_grids_own(start, other):
+    layer, own = layer_of(start, (16, 15), (6, 4)), layer_of(start, other, (6, 4))
+    x = torch.randn(2, 2, *other)
+    torch.testing.assert_close(layer(x), own(x), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_a_trained_layer_is_one_operator_on_all_grids(start):
+    layer = layer_of(start, (16,), (6,))
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter += 0.1 * torch.randn_like(parameter)
+    # Below the Nyquist frequency of both grids a sum over cell centres is one integral.
+    x = [sum(basis(start, n, k) / (k + 1) for k in range(12)).expand(1, 2, n) for n in (16, 32)]
+    coarse, fine = (layer(x_n) for x_n in x)
+    D = interpolation_matrix(16, 32, start).float()
+    torch.testing.assert_close(fine, (coarse - layer.bias) @ D.mT + layer.bias)
+
+
 @pytest.mark.parametrize(
-    ("start", "real", "message"),
+    ("start", "stated", "message"),
     [
-        ("cosine", False, "are real before learning, got real_transform=False; set it to True"),
-        ("fourier", True, "are complex before learning, got real_transform=True; set it to False"),
+        ("cosine", "fourier", "are real before learning, got basis='fourier'; use cosine or sine"),
+        ("fourier", "cosine", "are complex before learning, got basis='cosine'; use fourier"),
+        ("cosine", "dct", "basis must be one of fourier, cosine, sine, got 'dct'"),
     ],
 )
-def test_the_option_must_say_what_the_transform_is(start, real, message):
+def test_the_option_must_say_what_the_transform_is(start, stated, message):
     transform = partial(Monarch, start=start)
     with pytest.raises(ValueError, match=message):
-        MonarchSpectralConv(2, 2, (4, 4), transform=transform, real_transform=real)
+        MonarchSpectralConv(2, 2, (4, 4), transform=transform, basis=stated)
 
 
-def test_modes_beyond_the_grid_and_other_grids_are_refused():
+def test_modes_beyond_the_grid_are_refused():
     with pytest.raises(ValueError, match="a grid of 8 points cannot hold 10 modes on axis 1"):
         layer_of("cosine", (16, 8), (8, 8))
-    with pytest.raises(ValueError, match="works on the grid it was made for, 16 points"):
-        layer_of("cosine", (16, 16), (8, 8))(torch.randn(1, 2, 16, 32))

@@ -4,11 +4,13 @@ import contextlib
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from types import ModuleType
+from typing import Any, TypeVar
 
 import filelock
 import numpy as np
 import torch
+from omegaconf import OmegaConf
 from rich.console import Console
 
 from data_scripts.command_line import config_from_arguments
@@ -161,3 +163,24 @@ def _require_space(config: DatasetConfig, work: Path, bytes_per_split: dict[str,
     }
     parts = sum(per_sample[batch.split] for batch in missing)
     require_free_space(work, round(parts + sum(bytes_per_split.values())))
+
+
+def write_metadata(
+    dataset: Path, config: DatasetConfig, about: dict[str, Any], libraries: Sequence[ModuleType]
+) -> None:
+    """Write `metadata.yaml`, which marks a data set as complete.
+
+    Args:
+        dataset: folder of the data set.
+        config: what was asked for; its recipe is recorded.
+        about: what the data are: field, equation, units, grid, layout, source and so on.
+        libraries: modules whose version may change the last digits.
+    """
+    metadata = {
+        "name": config.name,
+        **about,
+        "seed": config.seed,
+        "recipe": config.recipe,
+        "versions": {library.__name__: str(library.__version__) for library in libraries},
+    }
+    OmegaConf.save(OmegaConf.create(metadata), dataset / "metadata.yaml")

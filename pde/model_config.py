@@ -35,6 +35,7 @@ class ModelConfig:
         use_channel_mlp: fno_neuralop: add neuralop's channel MLP to every layer.
         time_padding: fno_3d: zeros added to the time axis, half before and half after.
         gate_channels: monarch_no: channels of each factor of the products.
+        n_distinct_layers: monarch_no: layers with weights of their own; the others repeat them.
         n_filter_frames: tf_net: frames that the temporal filter averages.
         checkpoint_steps: fno*: keep only the input of every step of the roll-out and compute the
             step again for the gradient: less memory, more time.
@@ -51,6 +52,7 @@ class ModelConfig:
     use_channel_mlp: bool = False
     time_padding: int = 6
     gate_channels: int = 18
+    n_distinct_layers: int = 2
     n_filter_frames: int = 4
     checkpoint_steps: bool = False
 
@@ -62,7 +64,7 @@ class ModelConfig:
                 f"{self.architecture!r}"
             )
         counts = ("hidden_channels", "n_modes", "n_layers", "projection_channels")
-        for key in (*counts, "gate_channels", "n_filter_frames"):
+        for key in (*counts, "gate_channels", "n_distinct_layers", "n_filter_frames"):
             if getattr(self, key) < 1:
                 raise ValueError(f"model.{key} must be at least 1, got {getattr(self, key)}")
         if self.lifting_channels < 0:

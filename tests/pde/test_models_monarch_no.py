@@ -20,7 +20,8 @@ def test_computes_its_equations(transform):
     v = torch.cat((x, unit_grid((10, 8), x).expand(2, -1, -1, -1)), dim=1)
     v = torch.einsum("oi,bixy->boxy", step.lifting.maps[0].weight, v)
     v = v + step.lifting.maps[0].bias[:, None, None]
-    for layer in step.layers:
+    assert len(step.layers) == 2
+    for layer in [*step.layers, *step.layers]:
         both = layer.conv(v) + torch.einsum("oi,bixy->boxy", layer.skip.weight, v)
         product = gelu(both[:, :3]) * both[:, 3:]
         v = v + layer.out(product.movedim(1, -1)).movedim(-1, 1)

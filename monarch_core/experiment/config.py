@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 OPTIMIZERS = ("adam", "adamw")
 SCHEDULES = ("one_cycle", "cosine", "step", "constant")
-PRECISIONS = ("32-true", "bf16-mixed")
+PRECISIONS = ("32-true", "tf32", "bf16-mixed")
 ACCELERATORS = ("auto", "cpu", "cuda", "mps")
 
 
@@ -26,8 +26,9 @@ class FitConfig:
         step_epochs: epochs between two drops of the "step" schedule.
         step_factor: factor of each drop of the "step" schedule.
         gradient_clip: largest 2-norm of the gradient of all parameters; null does not clip.
-        precision: "32-true", or "bf16-mixed" for bfloat16 autocast in the forward pass with
-            weights, inputs and loss in float32.
+        precision: "32-true"; "tf32" for matrix products that a GPU may round to TF32; or
+            "bf16-mixed" for bfloat16 autocast in the forward pass with weights, inputs and loss in
+            float32. The final evaluation is in float32.
         accelerator: "auto" (CUDA when there is a GPU, else CPU), "cpu", "cuda" or "mps".
         devices: processes, one per device; above one the script is started by torchrun.
         num_workers: processes that load data, beside each training process; 0 loads in line.

@@ -23,6 +23,7 @@ from monarch_core.experiment.devices import (
     make_fabric,
     peak_memory_bytes,
     reset_peak_memory,
+    tf32_products,
 )
 from monarch_core.experiment.epoch import EpochRunner, Loss, NonFiniteLossError
 from monarch_core.experiment.epoch_log import append_epoch, truncate_log
@@ -94,9 +95,12 @@ def fit(
         torch.manual_seed(mix_seed(seed, state.epoch, fabric.global_rank))
     runner = EpochRunner(fabric, fabric.setup_module(model), loss, metric or loss, config)
     console = Console(stderr=True) if fabric.is_global_zero else None
-    with show_progress(
-        config.epochs, len(train_loader), first_epoch=state.epoch + 1, console=console
-    ) as display:
+    with (
+        tf32_products(allowed=config.precision == "tf32"),
+        show_progress(
+            config.epochs, len(train_loader), first_epoch=state.epoch + 1, console=console
+        ) as display,
+    ):
         while state.epoch < config.epochs:
             rates = [group["lr"] for group in optimizer.param_groups]
             if hasattr(train, "set_epoch"):

@@ -16,7 +16,7 @@ from monarch_core.experiment.config import FitConfig
         ("weight_decay", -1e-4, "0 or a positive number"),
         ("gradient_clip", 0.0, "null or a positive number"),
         ("schedule", "onecycle", "one of one_cycle, cosine, step, constant"),
-        ("precision", "16-mixed", "one of 32-true, bf16-mixed"),
+        ("precision", "16-mixed", "one of 32-true, tf32, bf16-mixed"),
         ("optimizer", "sgd", "one of adam, adamw"),
         ("accelerator", "gpu", "one of auto, cpu, cuda, mps"),
         ("num_workers", -1, "0 or more"),

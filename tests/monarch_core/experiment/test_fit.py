@@ -387,6 +387,22 @@ def test_bf16_keeps_weights_inputs_and_loss_in_float32(tmp_path, tiny_data, fit_
     assert errors[-1] < 0.1 * errors[0]
 
 
+@pytest.mark.parametrize(("precision", "products"), [("tf32", "high"), ("32-true", "highest")])
+def test_tf32_is_allowed_while_training_only(
+    tmp_path, tiny_model, tiny_data, fit_config, precision, products
+):
+    seen = set()
+
+    def spying_loss(prediction, target):
+        seen.add(torch.get_float32_matmul_precision())
+        return mse_loss(prediction, target)
+
+    data = tiny_data()
+    fit(tiny_model(), spying_loss, data, data, fit_config(precision=precision), tmp_path)
+    assert seen == {products}
+    assert torch.get_float32_matmul_precision() == "highest"
+
+
 def test_a_model_with_nothing_to_learn_is_measured_and_saved(
     tmp_path, tiny_model, tiny_data, fit_config
 ):

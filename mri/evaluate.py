@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import hydra
-import numpy as np
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
-from scipy.ndimage import uniform_filter
 from torch import nn
 
-from monarch_core.experiment.artifacts import Artifact, Comparison, Table, save_artifacts
+from monarch_core.experiment.artifacts import Artifact, save_artifacts
 from monarch_core.experiment.checkpoint import load_weights
 from monarch_core.experiment.devices import choose_accelerator
 from monarch_core.experiment.epoch_log import best_epoch, read_log
@@ -24,8 +22,9 @@ from monarch_core.transforms import Fourier
 from mri.config import MriConfig
 from mri.dataset import SliceDataset, load_splits
 from mri.dataset_config import DatasetConfig
+from mri.figures import draw_reconstruction, tabulate_scores
 from mri.learned import describe_transforms
-from mri.measure import METRICS, Score, Volume, mean_over_scans, reconstruct, score, write_scans
+from mri.measure import METRICS, Score, mean_over_scans, reconstruct, score, write_scans
 from mri.metrics import Preset, check_volume_size, find_preset
 from mri.model import build_model
 from mri.physics import axis_transforms
@@ -71,7 +70,7 @@ def evaluate(run_dir: Path) -> dict[str, Any]:
         scores += _measure(methods, test, UNSEEN, config, preset, device)[0]
     write_scans(run_dir, scores, preset)
     mask = splits.test.mask_of(splits.test.scan_ids[0])
-    artifacts += [*_tables(scores, preset), *describe_transforms(model.cpu(), mask)]
+    artifacts += [*tabulate_scores(scores, preset), *describe_transforms(model.cpu(), mask)]
     save_artifacts(run_dir, artifacts)
     return write_results(
         run_dir,
@@ -150,71 +149,11 @@ def _measure(
     images: list[Artifact] = []
     for volume in reconstruct(methods, test, config.fit.batch_size, device):
         if volume.scan == test.scan_ids[0]:
-            images.append(_comparison(volume, test.info(volume.scan).units))
+            images.append(
+                draw_reconstruction(volume, MODEL, ZERO_FILLED, unit=test.info(volume.scan).units)
+            )
         scores += score(volume, preset, masks, test.acceleration_of(volume.scan))
     return scores, images
-
-
-def _comparison(volume: Volume, unit: str) -> Comparison:
-    """Show the slice with the most signal, and the part of it with the most contrast enlarged."""
-    magnitudes = np.abs(volume.target)
-    index = int(np.square(magnitudes).sum(axis=(1, 2)).argmax())
-    truth = magnitudes[index]
-    return Comparison(
-        figure=f"reconstruction_{volume.echo}",
-        title=f"{volume.scan}, {volume.echo}, slice {index + 1} of {len(magnitudes)}: magnitude",
-        unit=unit,
-        truth=truth,
-        prediction=np.abs(volume.predictions[MODEL][index]),
-        extras={ZERO_FILLED: np.abs(volume.predictions[ZERO_FILLED][index])},
-        style="gray",
-        zoom=_busiest_window(truth),
-    )
-
-
-def _busiest_window(image: np.ndarray) -> tuple[int, int, int, int]:
-    """Return the quarter-size window with the largest variance, as rows and columns."""
-    height, width = (max(1, n // 4) for n in image.shape)
-    smooth = [uniform_filter(x, (height, width)) for x in (image**2, image)]
-    variance = smooth[0] - smooth[1] ** 2
-    row, column = np.unravel_index(variance.argmax(), image.shape)
-    top = int(np.clip(row - height // 2, 0, image.shape[0] - height))
-    left = int(np.clip(column - width // 2, 0, image.shape[1] - width))
-    return top, top + height, left, left + width
-
-
-def _tables(scores: Sequence[Score], preset: Preset) -> list[Table]:
-    """Return a table of means and standard errors over scans, and one with every scan."""
-    facts = list(dict.fromkeys((s.method, s.masks, s.echo) for s in scores))
-    facts += [(*key, "all") for key in dict.fromkeys((s.method, s.masks) for s in scores)]
-    means: list[list[str | float]] = []
-    for method, masks, echo in facts:
-        chosen = [s for s in scores if (s.method, s.masks) == (method, masks)]
-        chosen = [s for s in chosen if echo in (s.echo, "all")]
-        row: list[str | float] = [method, masks, echo]
-        for metric in METRICS:
-            mean, error = mean_over_scans(chosen, metric)
-            row += [mean, "" if error is None else error]
-        means.append(row)
-    columns = [text for metric in METRICS for text in (metric, f"{metric}, error over scans")]
-    singles: list[list[str | float]] = [
-        [s.scan, s.echo, s.method, s.masks, s.acceleration, *(s.values[m] for m in METRICS)]
-        for s in scores
-    ]
-    return [
-        Table(
-            "means_over_scans",
-            f"Means over test scans, with standard error ({preset})",
-            ["method", "masks", "echo", *columns],
-            means,
-        ),
-        Table(
-            "scans",
-            f"Every test scan ({preset})",
-            ["scan", "echo", "method", "masks", "acceleration", *METRICS],
-            singles,
-        ),
-    ]
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="evaluate")

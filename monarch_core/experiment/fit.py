@@ -93,6 +93,8 @@ def fit(
         return
     if fabric.global_rank > 0:  # random layers draw differently in each process
         torch.manual_seed(mix_seed(seed, state.epoch, fabric.global_rank))
+    if config.compile:
+        model.compile(mode="reduce-overhead" if fabric.device.type == "cuda" else "default")
     runner = EpochRunner(fabric, fabric.setup_module(model), loss, metric or loss, config)
     console = Console(stderr=True) if fabric.is_global_zero else None
     with (

@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -385,6 +386,27 @@ def test_bf16_keeps_weights_inputs_and_loss_in_float32(tmp_path, tiny_data, fit_
     assert model.weight.dtype == torch.float32
     errors = [record["valid_error"] for record in read_log(tmp_path)]
     assert errors[-1] < 0.1 * errors[0]
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # of inductor itself
+def test_a_compiled_model_trains_to_the_same_weights(tmp_path, tiny_data, fit_config):
+    compiling = []
+
+    class Shifted(nn.Linear):
+        def forward(self, x, shift):
+            compiling.append(torch.compiler.is_compiling())
+            return super().forward(x) + shift
+
+    data = tiny_data()
+    for compiled in (False, True):
+        seed_all()
+        compiling.clear()
+        folder = tmp_path / str(compiled)
+        fit(Shifted(5, 3), mse_loss, data, data, fit_config(compile=compiled), folder)
+        assert any(compiling) == compiled
+    eager, compiled = (final_weights(tmp_path / str(flag)) for flag in (False, True))
+    assert_same_weights(compiled, eager, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize(("precision", "products"), [("tf32", "high"), ("32-true", "highest")])

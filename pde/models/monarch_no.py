@@ -39,7 +39,7 @@ class MonarchNO(nn.Module):
         width: channels of v.
         hidden_channels: channels of a and of b.
         n_layers: layers L.
-        n_distinct_layers: layers with weights of their own, D.
+        n_distinct_layers: layers with weights of their own, D; None: all.
         projection_channels: hidden channels of Q.
         conv_module: class of K, called with (in_channels, out_channels, n_modes).
         increment: y is added to x_last (4).
@@ -52,7 +52,7 @@ class MonarchNO(nn.Module):
         width: int,
         hidden_channels: int,
         n_layers: int,
-        n_distinct_layers: int,
+        n_distinct_layers: int | None,
         projection_channels: int,
         *,
         conv_module: type[nn.Module],
@@ -63,7 +63,7 @@ class MonarchNO(nn.Module):
         self.lifting = PointwiseMLP(in_channels + len(n_modes), 0, width)
         self.layers = nn.ModuleList(
             GatedSpectralLayer(width, hidden_channels, n_modes, conv_module)
-            for _ in range(min(n_distinct_layers, n_layers))
+            for _ in range(min(n_distinct_layers or n_layers, n_layers))
         )
         self.n_layers = n_layers
         self.projection = PointwiseMLP(width, projection_channels, 1)

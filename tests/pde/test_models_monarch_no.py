@@ -30,6 +30,17 @@ def test_computes_its_equations(transform):
     torch.testing.assert_close(step(x), y, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize(("n_distinct", "expected"), [("null", 4), (1, 1), (3, 3), (9, 4)])
+def test_layers_share_as_many_weights_as_asked(n_distinct, expected):
+    step = build_model(config_of(*SIZES, f"model.n_distinct_layers={n_distinct}"), (10, 8)).step
+    used = []
+    for layer in step.layers:
+        layer.register_forward_hook(lambda layer, *_: used.append(layer))
+    step(torch.randn(1, 4, 10, 8))
+    assert len(step.layers) == expected
+    assert used == [step.layers[index % expected] for index in range(4)]
+
+
 def test_before_learning_it_is_the_one_with_the_fft():
     models = []
     for transform in ("fft", "monarch", "monarch_frozen", "dense"):

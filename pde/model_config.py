@@ -35,8 +35,6 @@ class ModelConfig:
         use_channel_mlp: fno_neuralop: add neuralop's channel MLP to every layer.
         time_padding: fno_3d: zeros added to the time axis, half before and half after.
         gate_channels: monarch_no: channels of each factor of the products.
-        n_distinct_layers: monarch_no: layers with weights of their own, which the others repeat;
-            null gives every layer its own.
         n_filter_frames: tf_net: frames that the temporal filter averages.
         checkpoint_steps: fno*: keep only the input of every step of the roll-out and compute the
             step again for the gradient: less memory, more time.
@@ -53,7 +51,6 @@ class ModelConfig:
     use_channel_mlp: bool = False
     time_padding: int = 6
     gate_channels: int = 18
-    n_distinct_layers: int | None = None
     n_filter_frames: int = 4
     checkpoint_steps: bool = False
 
@@ -65,10 +62,9 @@ class ModelConfig:
                 f"{self.architecture!r}"
             )
         counts = ("hidden_channels", "n_modes", "n_layers", "projection_channels")
-        for key in (*counts, "gate_channels", "n_distinct_layers", "n_filter_frames"):
-            count = getattr(self, key)
-            if count is not None and count < 1:
-                raise ValueError(f"model.{key} must be at least 1, got {count}")
+        for key in (*counts, "gate_channels", "n_filter_frames"):
+            if getattr(self, key) < 1:
+                raise ValueError(f"model.{key} must be at least 1, got {getattr(self, key)}")
         if self.lifting_channels < 0:
             raise ValueError(
                 f"model.lifting_channels must be at least 0, got {self.lifting_channels}"

@@ -30,16 +30,12 @@ class MonarchNO(nn.Module):
     layer; gating by products is that of Shazeer 2020 (arXiv:2002.05202). (4) predicts the
     increment; where input and output are different fields, y = Q(v_L).
 
-    The equation is the same at every instant, so layers share their weights: layer l has those of
-    layer l mod D, which leaves room for a greater width.
-
     Args:
         n_modes: kept frequencies per axis, both signs, as `conv_module` takes them.
         in_channels: frames in, the last one being x_last.
         width: channels of v.
         hidden_channels: channels of a and of b.
-        n_layers: layers L.
-        n_distinct_layers: layers with weights of their own, D; None: all.
+        n_layers: layers.
         projection_channels: hidden channels of Q.
         conv_module: class of K, called with (in_channels, out_channels, n_modes).
         increment: y is added to x_last (4).
@@ -52,7 +48,6 @@ class MonarchNO(nn.Module):
         width: int,
         hidden_channels: int,
         n_layers: int,
-        n_distinct_layers: int | None,
         projection_channels: int,
         *,
         conv_module: type[nn.Module],
@@ -63,9 +58,8 @@ class MonarchNO(nn.Module):
         self.lifting = PointwiseMLP(in_channels + len(n_modes), 0, width)
         self.layers = nn.ModuleList(
             GatedSpectralLayer(width, hidden_channels, n_modes, conv_module)
-            for _ in range(min(n_distinct_layers or n_layers, n_layers))
+            for _ in range(n_layers)
         )
-        self.n_layers = n_layers
         self.projection = PointwiseMLP(width, projection_channels, 1)
 
     def forward(
@@ -75,8 +69,8 @@ class MonarchNO(nn.Module):
         grid = x.shape[2:]
         coordinates = unit_grid(grid, x).expand(x.shape[0], *[-1] * (len(grid) + 1))
         v = self.lifting(torch.cat((x, coordinates), dim=1).flatten(2)).unflatten(2, grid)
-        for index in range(self.n_layers):
-            v = self.layers[index % len(self.layers)](v)
+        for layer in self.layers:
+            v = layer(v)
         y = self.projection(v.flatten(2)).unflatten(2, grid)
         return x[:, -1:] + y if self.increment else y
 
@@ -130,7 +124,6 @@ def build_monarch_no(config: PdeConfig, grid: tuple[int, ...]) -> nn.Module:
         model.hidden_channels,
         model.gate_channels,
         model.n_layers,
-        model.n_distinct_layers,
         model.projection_channels,
         conv_module=spectral_conv(config, grid),
         increment=config.dataset.normalization == "field",

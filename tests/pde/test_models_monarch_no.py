@@ -20,25 +20,13 @@ def test_computes_its_equations(transform):
     v = torch.cat((x, unit_grid((10, 8), x).expand(2, -1, -1, -1)), dim=1)
     v = torch.einsum("oi,bixy->boxy", step.lifting.maps[0].weight, v)
     v = v + step.lifting.maps[0].bias[:, None, None]
-    assert len(step.layers) == 2
-    for layer in [*step.layers, *step.layers]:
+    for layer in step.layers:
         both = layer.conv(v) + torch.einsum("oi,bixy->boxy", layer.skip.weight, v)
         product = gelu(both[:, :3]) * both[:, 3:]
         v = v + layer.out(product.movedim(1, -1)).movedim(-1, 1)
     first, second = step.projection.maps
     y = x[:, -1:] + second(gelu(first(v.movedim(1, -1)))).movedim(-1, 1)
     torch.testing.assert_close(step(x), y, rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.parametrize(("n_distinct", "expected"), [("null", 4), (1, 1), (3, 3), (9, 4)])
-def test_layers_share_as_many_weights_as_asked(n_distinct, expected):
-    step = build_model(config_of(*SIZES, f"model.n_distinct_layers={n_distinct}"), (10, 8)).step
-    used = []
-    for layer in step.layers:
-        layer.register_forward_hook(lambda layer, *_: used.append(layer))
-    step(torch.randn(1, 4, 10, 8))
-    assert len(step.layers) == expected
-    assert used == [step.layers[index % expected] for index in range(4)]
 
 
 def test_before_learning_it_is_the_one_with_the_fft():

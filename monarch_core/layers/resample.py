@@ -22,22 +22,25 @@ def interpolation_matrix(n: int, n_new: int, basis: str) -> Float[Tensor, "n_new
     | cosine  | (i + 1/2)/n | cos(pi f x)                 | 0 ... n-1 | 1/n at 0, or 2/n         |
     | sine    | (i + 1/2)/n | sin(pi f x)                 | 1 ... n   | 1/n at n, or 2/n         |
 
-    The grid is that of the FFT, of the DCT-II or of the DST-II. Exact for all sums of the phi_f,
-    but for the sine at the Nyquist frequency n/2, which no grid sees. Double precision.
+    The grid is that of the FFT, of the DCT-II or of the DST-II. On a coarser grid only the f that
+    it resolves are summed, f up to n_new/2, n_new - 1 or n_new, so that nothing is aliased. Exact
+    for all sums of the phi_f that both grids resolve, but for the sine at the Nyquist frequency,
+    which no grid sees. Double precision.
 
     Raises:
         ValueError: for an unknown basis.
     """
     if basis not in BASES:
         raise ValueError(f"basis must be one of {', '.join(BASES)}, got {basis!r}")
-    first, last = {"fourier": (0, n // 2), "cosine": (0, n - 1), "sine": (1, n)}[basis]
+    m = min(n, n_new)
+    first, last = {"fourier": (0, m // 2), "cosine": (0, m - 1), "sine": (1, m)}[basis]
     f = torch.arange(first, last + 1, dtype=torch.float64)
     alone = {"fourier": (f == 0) | (2 * f == n), "cosine": f == 0, "sine": f == n}[basis]
     w = torch.where(alone, 1.0, 2.0) / n
     shift, rate = (0.0, 2 * math.pi) if basis == "fourier" else (0.5, math.pi)
     new, old = (
-        torch.outer(rate * (torch.arange(m, dtype=torch.float64) + shift) / m, f)
-        for m in (n_new, n)
+        torch.outer(rate * (torch.arange(points, dtype=torch.float64) + shift) / points, f)
+        for points in (n_new, n)
     )
     D = torch.zeros(n_new, n, dtype=torch.float64)
     if basis != "sine":

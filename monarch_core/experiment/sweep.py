@@ -18,6 +18,8 @@ from hydra.errors import OverrideParseException
 from omegaconf import OmegaConf
 
 from monarch_core.experiment.devices import usable_cores
+from monarch_core.experiment.fit import CHECKPOINT_FILE
+from monarch_core.experiment.results import RESULTS_FILE
 
 _DESCRIPTION = """\
 Run a training script once for every combination of values separated by commas, several at a time,
@@ -47,11 +49,11 @@ class Job:
     @property
     def finished(self) -> bool:
         """Whether the run has results."""
-        return (self.folder / "results.json").exists()
+        return (self.folder / RESULTS_FILE).exists()
 
     def command(self, script: Path) -> list[str]:
         """Return the command that starts the run, or goes on with it."""
-        if not (self.folder / "checkpoint.pt").exists():
+        if not (self.folder / CHECKPOINT_FILE).exists():
             return [sys.executable, str(script), *self.overrides, f"hydra.run.dir={self.folder}"]
         return [sys.executable, str(script), f"resume={self.folder}"]
 

@@ -1,5 +1,5 @@
+import copy
 import itertools
-import pickle
 import subprocess
 import sys
 import textwrap
@@ -182,7 +182,7 @@ def test_workers_that_outlive_an_epoch_see_the_next(root):
 def test_a_dataset_holds_no_open_file(root):
     train = load_splits(config(root)).train
     expected = train[2][1]
-    assert torch.equal(pickle.loads(pickle.dumps(train))[2][1], expected)
+    assert torch.equal(copy.deepcopy(train)[2][1], expected)  # h5py refuses to copy a handle
     with h5py.File(root / "a.h5", "r+") as file:
         assert file["kspace"].shape[0] == 3
 

@@ -15,7 +15,7 @@ class TransformConfig:
         axis: node with a `_target_` that makes the transform of one axis, called with `n`,
             `inverse`, `norm`, `centered` and `modes`: what MRI models take.
         spectral_conv: node with a `_target_` that makes the spectral convolution of a neural
-            operator, called with `grid`: what PDE models take.
+            operator, called with `grid` and `periodic`: what PDE models take.
     """
 
     name: str = MISSING

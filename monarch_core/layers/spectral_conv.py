@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from monarch_core.layers.resample import BASES, interpolation_matrix
 from monarch_core.layers.spectral_product import spectral_product, step_matrices
-from monarch_core.transforms import LinearTransform, Monarch, computed_once
+from monarch_core.transforms import Fourier, LinearTransform, Monarch, computed_once
 
 LEARN = ("both", "forward", "inverse", "none")
 
@@ -42,7 +42,10 @@ class MonarchSpectralConv(BaseSpectralConv):
     On another grid their rows (columns), which are functions on the grid, are interpolated in the
     basis that they started from (`interpolation_matrix`): before learning the layer is then again
     that of the new grid, the grid being i / n, or the cell centres (i + 1/2) / n of the DCT-II and
-    the DST-II.
+    the DST-II. Where the fields are not periodic, what Fourier rows have learned is not either, and
+    is interpolated between cell centres, in the basis of the DCT-II:
+
+        rows on the new grid = D_fourier start + D_cosine (rows - start)                         (4)
 
     As `conv_module` of an FNO the class itself is passed; `configured(...)` binds its options:
     `FNO(..., conv_module=MonarchSpectralConv.configured(grid=(64, 64)))`.
@@ -57,6 +60,7 @@ class MonarchSpectralConv(BaseSpectralConv):
         learn: which transforms learn: "both", "forward", "inverse" or "none".
         basis: what the rows of `transform` are before learning, and are interpolated in:
             "fourier", "cosine" or "sine".
+        periodic: whether the fields are; only other grids than `grid` and the basis fourier ask.
         complex_data, separable, factorization, fno_block_precision, rank, implementation,
             fixed_rank_modes, decomposition_kwargs: part of neuralop's contract. Complex data,
             separable and factorised weights, and its half precision are not offered: use
@@ -89,6 +93,7 @@ class MonarchSpectralConv(BaseSpectralConv):
         transform: Callable[..., LinearTransform] = Monarch,
         learn: str = "both",
         basis: str = "fourier",
+        periodic: bool = True,
     ) -> None:
         super().__init__(device=device)
         _refuse(complex_data, separable, factorization, fno_block_precision)
@@ -96,7 +101,7 @@ class MonarchSpectralConv(BaseSpectralConv):
             raise ValueError(f"learn must be one of {', '.join(LEARN)}, got {learn!r}")
         if basis not in BASES:
             raise ValueError(f"basis must be one of {', '.join(BASES)}, got {basis!r}")
-        self.basis = basis
+        self.basis, self.periodic = basis, periodic
         self.real_transform = real_transform = basis != "fourier"
         self.n_modes = n_modes
         # The weights are drawn by neuralop's layer, so that one seed gives both layers the same.
@@ -234,19 +239,29 @@ class MonarchSpectralConv(BaseSpectralConv):
     ) -> list[Tensor]:
         """Return the `step_matrices` of A, or with s those of diag(s) B^H."""
         matrices = []
-        for transform, n, kept in zip(transforms, grid, slices, strict=True):
+        inverse = s is not None
+        for transform, f, n, kept in zip(transforms, self.frequencies, grid, slices, strict=True):
             assert isinstance(transform, LinearTransform)
-            matrix = transform.matrix()  # part, heads, n_out, n_in
-            if s is not None:
-                matrix = torch.stack((matrix[0].mT, -matrix[1].mT))
-            matrix = matrix[:, :, kept]
+            rows = _rows(transform, inverse)
             if n != transform.n:
-                D = interpolation_matrix(transform.n, n, self.basis).to(matrix)
-                matrix = matrix @ D.mT if s is not None else (transform.n / n) * matrix @ D.mT
-            matrices.append(matrix)
+                rows = self._interpolate(rows, n, f, inverse)
+            matrices.append(rows[:, :, kept])
         if s is not None:
             matrices[-1] = s[:, None] * matrices[-1]
         return step_matrices(matrices)
+
+    def _interpolate(self, rows: Tensor, n_new: int, frequencies: range, inverse: bool) -> Tensor:
+        """Return the rows on n_new points."""
+        n = rows.shape[-1]
+        D = interpolation_matrix(n, n_new, self.basis).to(rows)
+        if self.periodic or self.real_transform:
+            rows = rows @ D.mT
+        else:
+            dft = Fourier(n, inverse=inverse, norm="ortho", modes=frequencies)
+            start = _rows(dft, inverse).to(rows)
+            D_cosine = interpolation_matrix(n, n_new, "cosine").to(rows)
+            rows = start @ D.mT + (rows - start) @ D_cosine.mT  # (4)
+        return rows if inverse else (n / n_new) * rows
 
     def _check_real(self) -> None:
         """Raise ValueError unless the transforms are real before learning where `basis` is."""
@@ -262,9 +277,15 @@ class MonarchSpectralConv(BaseSpectralConv):
             )
 
 
-def neuralop_spectral_conv(grid: Sequence[int]) -> type[SpectralConv]:
-    """Return neuralop's `SpectralConv` untouched, the FFT control; it takes any grid."""
+def neuralop_spectral_conv(grid: Sequence[int], periodic: bool = True) -> type[SpectralConv]:
+    """Return neuralop's `SpectralConv` untouched, the FFT control; it takes any grid and field."""
     return SpectralConv
+
+
+def _rows(transform: LinearTransform, inverse: bool) -> Float[Tensor, "2 heads modes n"]:
+    """Return A, or of an inverse transform B^H, whose rows are functions on the grid."""
+    matrix = transform.matrix()
+    return torch.stack((matrix[0].mT, -matrix[1].mT)) if inverse else matrix
 
 
 def _real_modes(n_modes: int | Sequence[int]) -> list[int]:

@@ -140,4 +140,4 @@ def check_modes(n_modes: int, grid: tuple[int, ...]) -> None:
 def spectral_conv(config: PdeConfig, grid: tuple[int, ...]) -> type[nn.Module]:
     """Return the class of the spectral convolution that the transform of the config asks for."""
     make: Callable[..., type[nn.Module]] = instantiate(config.transform.spectral_conv)
-    return make(grid=grid)
+    return make(grid=grid, periodic=config.dataset.periodic)

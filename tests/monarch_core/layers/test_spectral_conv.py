@@ -109,6 +109,30 @@ def perturb(module, size=0.1):
             parameter += size * torch.randn_like(parameter)
 
 
+@pytest.mark.parametrize("n_new", [24, 11])
+def test_what_fourier_rows_learn_of_fields_that_are_not_periodic_is_interpolated_in_cosines(n_new):
+    torch.manual_seed(0)
+    options = {"transform": Dense, "periodic": False}
+    layers = [MonarchSpectralConv(2, 3, (6,), grid=(n,), **options) for n in (16, n_new)]
+    layers[1].copy_weight(layers[0].weight)
+    layers[1].bias = layers[0].bias
+    x = torch.randn(2, 2, n_new)
+    torch.testing.assert_close(layers[0](x), layers[1](x), rtol=1e-5, atol=1e-5)  # untrained
+    change = torch.randn(2, 4, 5)  # forward and inverse: frequencies by cosines
+    for layer, n in zip(layers, (16, n_new), strict=True):
+        centres = (torch.arange(n) + 0.5) / n
+        rows = change @ torch.cos(torch.pi * torch.arange(5)[:, None] * centres) / n**0.5
+        with torch.no_grad():
+            for transform, added in zip(
+                (layer.forward_transforms[0], layer.inverse_transforms[0]),
+                (rows[0], rows[1].mT),
+                strict=True,
+            ):
+                parameter = next(transform.parameters())
+                parameter[..., 0] += added.reshape(parameter.shape[:-1])
+    torch.testing.assert_close(layers[0](x), layers[1](x), rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("transform", [Monarch, partial(Monarch, heads=2), Dense])
 def test_a_trained_layer_is_the_formula(transform):
     """Equations (1) to (3) spelled out in complex numbers, after the parameters have moved."""

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-OPTIMIZERS = ("adam", "adamw")
+OPTIMIZERS = ("adam", "adamw", "soap")
 SCHEDULES = ("one_cycle", "cosine", "step", "constant")
 PRECISIONS = ("32-true", "tf32", "bf16-mixed")
 ACCELERATORS = ("auto", "cpu", "cuda", "mps")
@@ -17,7 +17,8 @@ class FitConfig:
         epochs: passes over the training split.
         batch_size: samples per optimiser step, over all processes together, so that a run over
             several processes is the same run.
-        optimizer: "adam" (weight decay added to the gradient) or "adamw" (decoupled).
+        optimizer: "adam" (weight decay added to the gradient), "adamw" (decoupled) or "soap" (Adam
+            in the eigenbases of the gradients, decoupled decay; `Soap`).
         learning_rate: peak rate of all parameters outside the transforms.
         transform_learning_rate: peak rate of the parameters of the transforms.
         weight_decay: of the parameters outside the transforms; those of transforms have none.

@@ -14,6 +14,7 @@ from torch.optim.lr_scheduler import (
 )
 
 from monarch_core.experiment.config import FitConfig
+from monarch_core.experiment.soap import Soap
 
 
 def parameter_groups(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
@@ -36,10 +37,10 @@ def parameter_groups(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Para
 
 
 def make_optimizer(model: nn.Module, config: FitConfig) -> Optimizer:
-    """Return Adam or AdamW with one group for the model and one for its transforms.
+    """Return Adam, AdamW or SOAP with one group for the model and one for its transforms.
 
     Transforms have their own rate and no weight decay: decay would pull a transform that starts
-    at the FFT away from it without any evidence from the data.
+    at the FFT away from it without any evidence from the data. SOAP trains them as Adam does.
     """
     outside, inside = parameter_groups(model)
     groups: list[dict[str, Any]] = [
@@ -51,6 +52,9 @@ def make_optimizer(model: nn.Module, config: FitConfig) -> Optimizer:
             "weight_decay": 0.0,
         },
     ]
+    if config.optimizer == "soap":
+        groups[1]["max_axis"] = 0
+        return Soap(groups, weight_decay=config.weight_decay)
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]
     return kind(groups, weight_decay=config.weight_decay)
 

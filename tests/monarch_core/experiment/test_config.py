@@ -17,7 +17,7 @@ from monarch_core.experiment.config import FitConfig
         ("gradient_clip", 0.0, "null or a positive number"),
         ("schedule", "onecycle", "one of one_cycle, cosine, step, constant"),
         ("precision", "16-mixed", "one of 32-true, tf32, bf16-mixed"),
-        ("optimizer", "sgd", "one of adam, adamw"),
+        ("optimizer", "sgd", "one of adam, adamw, soap"),
         ("accelerator", "gpu", "one of auto, cpu, cuda, mps"),
         ("num_workers", -1, "0 or more"),
         ("n_threads", 0, "null or a whole number from 1 up"),

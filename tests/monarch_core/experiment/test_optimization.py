@@ -53,7 +53,7 @@ def test_shared_frozen_and_nested_parameters_are_sorted_once(tiny_model):
     assert len(outside) == 2
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "adamw"])
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "soap"])
 def test_transforms_have_no_weight_decay(tiny_model, fit_config, optimizer):
     config = fit_config(optimizer=optimizer, weight_decay=0.1)
     groups = make_optimizer(tiny_model(), config).param_groups

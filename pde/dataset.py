@@ -4,7 +4,7 @@ import json
 import math
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from monarch_core.experiment.batches import mix_seed
 from pde.dataset_config import DatasetConfig
 from pde.readers import Trajectories, is_well_folder, open_trajectories
 from pde.thinning import thin
@@ -31,11 +32,24 @@ class TrajectoryDataset(Dataset[tuple[tuple[Tensor], Tensor]]):
     Args:
         frames: all used frames of all trajectories.
         n_input_frames: how many of them are the past.
+        symmetry: maps the frames of an item to those of another solution, at random; the draw
+            follows from the item and the epoch. None leaves them as they are.
     """
 
-    def __init__(self, frames: Float[Tensor, "trajectory time *grid"], n_input_frames: int) -> None:
+    def __init__(
+        self,
+        frames: Float[Tensor, "trajectory time *grid"],
+        n_input_frames: int,
+        symmetry: Callable[[Tensor, torch.Generator], Tensor] | None = None,
+    ) -> None:
         self.frames = frames
         self.n_input_frames = n_input_frames
+        self.symmetry = symmetry
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the symmetries of an epoch."""
+        self.epoch = epoch
 
     @property
     def past(self) -> Float[Tensor, "trajectory n_input_frames *grid"]:
@@ -51,7 +65,10 @@ class TrajectoryDataset(Dataset[tuple[tuple[Tensor], Tensor]]):
         return len(self.frames)
 
     def __getitem__(self, i: int) -> tuple[tuple[Tensor], Tensor]:
-        past, future = self.frames[i].tensor_split([self.n_input_frames])
+        frames = self.frames[i]
+        if self.symmetry is not None:
+            frames = self.symmetry(frames, torch.Generator().manual_seed(mix_seed(self.epoch, i)))
+        past, future = frames.tensor_split([self.n_input_frames])
         return (past,), future
 
 
@@ -100,6 +117,7 @@ def load_splits(config: DatasetConfig) -> Splits:
         raise _with_remedy(config, source, error) from error
     first, _ = found["train"]
     times = tuple(float(t) for t in first.times[config.select_frames(first.times, first.path)])
+    loaded["train"].symmetry = config.symmetry
     grid = tuple(loaded["train"].frames.shape[2:])
     return Splits(
         **loaded,

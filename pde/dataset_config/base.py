@@ -4,12 +4,15 @@ import hashlib
 import json
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float
+from torch import Tensor
 
 
 @dataclass
@@ -108,6 +111,11 @@ class DatasetConfig(ABC):
     def evolves(self) -> bool:
         """Whether the outputs are later states of the inputs."""
         return True
+
+    @property
+    def symmetry(self) -> Callable[[Tensor, torch.Generator], Tensor] | None:
+        """What makes further training samples of one, if anything (`TrajectoryDataset`)."""
+        return None
 
     def check_frames(self) -> None:  # noqa: B027  # only a data set with many frames can fail
         """Raise ValueError unless the frames to use are among those a generated file holds."""

@@ -38,6 +38,8 @@ class PdeConfig:
         transform: which linear transform.
         fit: how it is trained.
         evaluation: how it is measured.
+        augment: train on copies of the trajectories under random symmetries of the equation, others
+            in every epoch (Navier-Stokes; a file of your own needs the same forcing).
         seed: of weights and data order.
         resume: folder of a run to continue; its own config is then used.
     """
@@ -49,6 +51,7 @@ class PdeConfig:
     transform: TransformConfig = field(default_factory=TransformConfig)
     fit: FitConfig = field(default_factory=FitConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    augment: bool = False
     seed: int = 0
     resume: str | None = None
 

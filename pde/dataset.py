@@ -117,7 +117,6 @@ def load_splits(config: DatasetConfig) -> Splits:
         raise _with_remedy(config, source, error) from error
     first, _ = found["train"]
     times = tuple(float(t) for t in first.times[config.select_frames(first.times, first.path)])
-    loaded["train"].symmetry = config.symmetry
     grid = tuple(loaded["train"].frames.shape[2:])
     return Splits(
         **loaded,
@@ -127,6 +126,20 @@ def load_splits(config: DatasetConfig) -> Splits:
         description=f"{config.name} (from {source}), {' x '.join(map(str, grid))} points: "
         f"{config.describe_frames(times)}",
     )
+
+
+def augment(train: TrajectoryDataset, config: DatasetConfig) -> TrajectoryDataset:
+    """Return the training split with items under random symmetries, others in every epoch.
+
+    Raises:
+        ValueError: the data set has no symmetries, or its grid has not.
+    """
+    if config.symmetry is None:
+        raise ValueError(
+            f"{config.name} has no symmetries that could augment it; set augment=false"
+        )
+    config.symmetry(train.frames[:1], torch.Generator())  # refuses a grid before the first epoch
+    return TrajectoryDataset(train.frames, train.n_input_frames, config.symmetry)
 
 
 def load_test_split(config: DatasetConfig, grid: int) -> TrajectoryDataset:

@@ -114,7 +114,7 @@ class DatasetConfig(ABC):
 
     @property
     def symmetry(self) -> Callable[[Tensor, torch.Generator], Tensor] | None:
-        """What makes further training samples of one, if anything (`TrajectoryDataset`)."""
+        """What makes another solution of one at random, where the equation has symmetries."""
         return None
 
     def check_frames(self) -> None:  # noqa: B027  # only a data set with many frames can fail

@@ -50,8 +50,6 @@ class NavierStokesConfig(DatasetConfig):
         courant: Courant number from which the time step follows.
         precision: "float64" or "float32" while integrating; frames are stored in float32.
         device: where to generate: "auto", "cpu" or "cuda".
-        augment: train on copies under random symmetries of the equation (`random_symmetry`), others
-            in every epoch; for files of your own, with the same forcing only.
     """
 
     name: str = "navier_stokes"
@@ -72,7 +70,6 @@ class NavierStokesConfig(DatasetConfig):
     courant: float = 2.0
     precision: str = "float64"
     device: str = "auto"
-    augment: bool = False
 
     def __post_init__(self) -> None:
         """Check values against each other; raises ValueError naming value and remedy."""
@@ -85,9 +82,6 @@ class NavierStokesConfig(DatasetConfig):
         require(self.n_output_frames >= 0, "n_output_frames", self.n_output_frames, "at least 0")
         require(self.frame_spacing >= 1, "frame_spacing", self.frame_spacing, "at least 1")
         require(self.first_frame >= 0, "first_frame", self.first_frame, "at least 0")
-        require(
-            not self.augment or self.grid % 8 == 0, "grid", self.grid, "a multiple of 8 to augment"
-        )
         for key, allowed in (
             ("amplitude", AMPLITUDES),
             ("precision", PRECISIONS),
@@ -229,8 +223,8 @@ class NavierStokesConfig(DatasetConfig):
 
     @property
     def symmetry(self) -> Callable[[Tensor, torch.Generator], Tensor] | None:
-        """`random_symmetry`, with `augment`."""
-        return random_symmetry if self.augment else None
+        """Those of the forcing of Li et al. 2021."""
+        return random_symmetry
 
     @property
     def quantity(self) -> tuple[str, str]:

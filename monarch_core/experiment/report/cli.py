@@ -7,13 +7,14 @@ from pathlib import Path
 
 from monarch_core.experiment.report.aggregate import group_runs, metric_names
 from monarch_core.experiment.report.collect import collect_runs
+from monarch_core.experiment.report.ladder import ladder_table
 from monarch_core.experiment.report.page import write_report
 from monarch_core.experiment.report.tables import main_table
 
 _DESCRIPTION = """\
 Compare runs: one HTML page, its tables as CSV and Markdown, its figures as PNG. Groups the runs
 whose config is equal but for the seed and compares each group with the FFT group that has the same
-config otherwise. With --table or --update only the main table is written, as Markdown.
+config otherwise. With --table, --ladder or --update only one table is written, as Markdown.
 """
 
 
@@ -36,12 +37,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def markdown_table(paths: Sequence[Path | str], metrics: Sequence[str] | None = None) -> str:
+def markdown_table(
+    paths: Sequence[Path | str], metrics: Sequence[str] | None = None, *, ladder: bool = False
+) -> str:
     """Return the main table of the runs below some folders as Markdown.
 
     Args:
         paths: as for `collect_runs`.
         metrics: the metrics to show, in this order; by default all of them.
+        ladder: return the `ladder_table` of the first metric instead.
 
     Raises:
         ValueError: there is no finished run, or no run has one of the metrics.
@@ -53,6 +57,8 @@ def markdown_table(paths: Sequence[Path | str], metrics: Sequence[str] | None = 
     unknown = [name for name in metrics or [] if name not in known]
     if unknown:
         raise ValueError(f"no run has the metric {unknown[0]!r}; use some of {', '.join(known)}")
+    if ladder:
+        return ladder_table(groups, (metrics or known)[0]).markdown()
     return main_table(groups, metrics or known).markdown()
 
 
@@ -80,12 +86,13 @@ def update_between_markers(path: Path, name: str, text: str) -> None:
 def _run(options: argparse.Namespace) -> None:
     if (options.update is None) != (options.marker is None):
         raise ValueError("--update FILE and --marker NAME go together; give both or neither")
-    if options.table is None and options.update is None:
+    if options.table is None and options.ladder is None and options.update is None:
         page = write_report(collect_runs(options.runs), options.out, metric=options.metric)
         sys.stdout.write(f"{page}\n")
         return
-    metrics = [name.strip() for name in (options.table or "").split(",") if name.strip()]
-    table = markdown_table(options.runs, metrics)
+    wanted = options.ladder or options.table or ""
+    metrics = [name.strip() for name in wanted.split(",") if name.strip()]
+    table = markdown_table(options.runs, metrics, ladder=options.ladder is not None)
     if options.update is None:
         sys.stdout.write(table)
     else:
@@ -107,6 +114,12 @@ def _parser() -> argparse.ArgumentParser:
         "--table",
         metavar="METRICS",
         help="print only the main table, with these metrics, comma separated ('' for all)",
+    )
+    parser.add_argument(
+        "--ladder",
+        metavar="METRIC",
+        help="print only a table with one row per model and training and one column per data set, "
+        "all compared with the best FFT run",
     )
     parser.add_argument(
         "--update", type=Path, metavar="FILE", help="write that table into a file instead"

@@ -1,0 +1,37 @@
+"""The ladder compares everything with the best control of the same data."""
+
+import pytest
+
+from monarch_core.experiment.report.cli import main
+
+
+def write_runs(make_run):
+    for viscosity, control in ((1e-3, 0.04), (1e-4, 0.2)):
+        data = {"dataset.viscosity": viscosity, "dataset.final_time": 1 / viscosity}
+        for seed in (0, 1):
+            fno = {**data, "model.name": "fno"}
+            make_run("fft", seed=seed, error=control, config=fno)
+            make_run("monarch", seed=seed, error=0.9 * control, config=fno)
+        soap = {**data, "model.name": "operator", "fit.optimizer": "soap"}
+        make_run("monarch", error=0.5 * control, config=soap)
+
+
+def test_rows_are_rungs_and_columns_are_data_sets(make_run, runs, capsys):
+    write_runs(make_run)
+    assert main([str(runs), "--ladder", "relative_l2"]) == 0
+    header, _, *rows = capsys.readouterr().out.splitlines()[:5]
+    assert "viscosity 0.001 | viscosity 0.0001" in header
+    assert "final time" not in header  # one key tells the data sets apart
+    control, swap, operator = rows
+    assert "| fno | fft |" in control
+    assert "%" not in control
+    assert "| fno | monarch |" in swap
+    assert swap.count("-10.0 %") == 2
+    assert "| operator | monarch | optimizer soap |" in operator
+    assert operator.count("-50.0 %") == 2
+
+
+def test_data_without_a_control_are_refused(make_run, runs, capsys):
+    make_run("monarch")
+    assert main([str(runs), "--ladder", "relative_l2"]) == 2
+    assert "needs runs with transform=fft" in capsys.readouterr().err

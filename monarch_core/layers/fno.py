@@ -60,7 +60,8 @@ class FNO(nn.Module):
         for layer, (conv, skip) in enumerate(zip(self.convs, self.skips, strict=True)):
             Kv = conv(v.unflatten(2, grid)).flatten(2)
             W = skip.get_parameter("weight")
-            v = torch.baddbmm(Kv, W.expand(v.shape[0], *W.shape), v)
+            W = W.to(Kv.dtype).expand(v.shape[0], *W.shape)  # under autocast Kv may be lower
+            v = Kv.baddbmm_(W, v.to(Kv.dtype))
             v = gelu(v) if layer < len(self.convs) - 1 else v
         return self.projection(v).unflatten(2, grid)
 

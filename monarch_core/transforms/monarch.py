@@ -170,8 +170,8 @@ class Monarch(LinearTransform):
         """Return the real and imaginary part of (1), in real arithmetic."""
         L = _pick(self.L, self.b)  # heads, n_out, n_in, rank, 2
         R = _pick(self.R, self.k).transpose(1, 2)
-        L_re, L_im = L.unbind(-1)
-        R_re, R_im = R.unbind(-1)
+        L_re, L_im = L.movedim(-1, 0).contiguous()
+        R_re, R_im = R.movedim(-1, 0).contiguous()
         real = (L_re * R_re - L_im * R_im).sum(-1)
         imag = (L_re * R_im + L_im * R_re).sum(-1)
         return torch.stack((real, imag))

@@ -12,7 +12,7 @@ from monarch_core.layers.spectral_product import matrix_product
 
 SQUARE = 1024  # of the matrix product that stands for the peak
 LARGE = 2**24  # numbers in an array beyond every cache
-ROUNDS = 7
+ROUNDS = 15
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,10 @@ Row = dict[str, Any]
 CASE = ("grid", "coils", "modes", "channels", "batch", "pass")
 TITLES = {
     "layer": "Spectral layers alone",
+    "kept": "Training step of the layer where freed memory is kept",
+    "ceilings": "Ceilings of the machine",
+    "roofline": "Training step of the layer against those ceilings",
+    "factors": "Factored or multiplied out",
     "network": "Whole networks",
     "memory": "Peak memory of a training step, beyond the weights",
     "bfloat16": "Autocast to bfloat16",
@@ -93,7 +97,12 @@ def machine(result: Row) -> str:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Return a Markdown table: one line per case, one column per contender."""
+    """Return a Markdown table: one line per case, one column per contender.
+
+    Rows without contenders are one line each.
+    """
+    if "contender" not in rows[0]:
+        return plain_table(rows)
     keys = [key for key in CASE if key in rows[0]]
     contenders = list(dict.fromkeys(row["contender"] for row in rows))
     extra = [key for key in ("relative_difference",) if key in rows[0]]
@@ -109,6 +118,17 @@ def table(rows: Sequence[Row]) -> str:
             ]
         )
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def plain_table(rows: Sequence[Row]) -> str:
+    """Return a Markdown table with a line per row, and a column for every key of the first."""
+    header = [key.replace("_", " ") for key in rows[0]]
+    ruler = ["---:" if isinstance(value, float) else "---" for value in rows[0].values()]
+    body = [
+        [f"{value:.3g}" if isinstance(value, float) else _word(value) for value in row.values()]
+        for row in rows
+    ]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (header, ruler, *body))
 
 
 def draw_modes(rows: Sequence[Row]) -> Figure:

@@ -7,16 +7,17 @@ one number of threads; ratios are taken within a round. Options are key=value:
 """
 
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from benchmarks import applications, contenders
+from benchmarks import applications, contenders, limits
 from benchmarks.timing import Timing, compare
 from data_scripts.command_line import config_from_arguments
 from monarch_core.experiment.devices import (
@@ -24,6 +25,7 @@ from monarch_core.experiment.devices import (
     peak_memory_bytes,
     reset_peak_memory,
 )
+from monarch_core.transforms import Monarch
 
 LAYERS = [  # grid, modes, channels, batch
     *[((n,), 16, 64, batch) for n in (1024, 8192) for batch in (20, 1)],
@@ -33,8 +35,28 @@ LAYERS = [  # grid, modes, channels, batch
     ((64, 64, 40), 8, 20, 4),
 ]
 NETWORKS = [(20, (64, 64), 12, 20), (32, (64, 64), 12, 20), (32, (64, 64), 12, 1)]
+FACTORS = (64, 128, 256, 320, 512, 1024)
 SWEEP = [((n, n), m) for n in (32, 64, 128) for m in (4, 8, 12, 16, 24, 32, 48, 64) if 2 * m <= n]
-SUITES = ("layer", "network", "memory", "bfloat16", "sweep", "sense", "data")
+BARS = [case for case in LAYERS if case[-1] == 20]
+SUITES = (
+    "layer",
+    "kept",
+    "ceilings",
+    "roofline",
+    "factors",
+    "network",
+    "memory",
+    "bfloat16",
+    "sweep",
+    "sense",
+    "data",
+)
+# By default the C library gives large freed blocks back, and new ones cost a page fault per page.
+KEEP_MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": str(2**30),
+    "MALLOC_TRIM_THRESHOLD_": str(2**31),
+    "MALLOC_TOP_PAD_": str(2**28),
+}
 
 
 @dataclass
@@ -67,15 +89,94 @@ class Options:
 Row = dict[str, Any]
 
 
-def layer(options: Options) -> list[Row]:
+def layer(
+    options: Options,
+    cases: Sequence[tuple[tuple[int, ...], int, int, int]] = LAYERS,
+    passes: Sequence[str] = ("forward", "training"),
+) -> list[Row]:
     """Spectral layers alone, forward and forward with backward."""
     rows = []
-    for grid, modes, channels, batch in LAYERS:
+    for grid, modes, channels, batch in cases:
         torch.manual_seed(0)
         modules = contenders.layers(channels, grid, modes)
         x = torch.randn(batch, channels, *grid, device=options.device, requires_grad=True)
         facts = {"grid": list(grid), "modes": modes, "channels": channels, "batch": batch}
-        rows += _time_modules(modules, x, facts, options)
+        rows += _time_modules(modules, x, facts, options, passes)
+    return rows
+
+
+def kept(options: Options) -> list[Row]:
+    """Training steps of layers in a process whose C library keeps freed memory (glibc)."""
+    code = f"print(json.dumps(speed.layer({options!r}, speed.BARS, ('training',))))"
+    rows: list[Row] = json.loads(_in_process(code, options, KEEP_MEMORY))
+    return rows
+
+
+def ceilings(options: Options) -> list[Row]:
+    """Ceilings of the machine."""
+    return [
+        {"what": name, "rate": 1e-9 * rate, "unit": "GFLOP/s" if "product" in name else "GB/s"}
+        for name, rate in limits.measure_ceilings().items()
+    ]
+
+
+def roofline(options: Options) -> list[Row]:
+    """Training steps against the time that operations and bytes need at the ceilings.
+
+    The ceilings are the best that is seen before any of the cases.
+    """
+    rows = []
+    peak = bandwidth = 0.0
+    for case in BARS:
+        top = limits.measure_ceilings()
+        peak = max(peak, top["matrix product, float32"])
+        bandwidth = max(bandwidth, top["copy"])
+        timed = {row["contender"]: row for row in layer(options, [case], ("training",))}
+        facts = dict(zip(("grid", "modes", "channels", "batch"), case, strict=True))
+        for transforms in ("frozen", "learned"):
+            learned = transforms == "learned"
+            operations, size = limits.step_work(*case, learned=learned)
+            rows.append(
+                {
+                    **facts,
+                    "transforms": transforms,
+                    "GFLOP": 1e-9 * operations,
+                    "MB": 1e-6 * size,
+                    "products_ms": 1e3 * limits.product_seconds(*case, learned=learned),
+                    "measured_ms": timed[f"ours, {transforms}"]["milliseconds"],
+                    "fft_ms": timed["torch.fft"]["milliseconds"],
+                    "ratio": timed[f"ours, {transforms}"]["ratio"],
+                }
+            )
+    for row in rows:
+        row["bound_ms"] = max(1e12 * row["GFLOP"] / peak, 1e9 * row["MB"] / bandwidth)
+        row["ratio_at_the_bound"] = row["fft_ms"] / row["bound_ms"]
+    return rows
+
+
+def factors(options: Options) -> list[Row]:
+    """A Monarch transform by its factors and multiplied out, forward and backward.
+
+    `cost` is the `FACTORED_COST` at which the cost model would call both equal.
+    """
+    rows = []
+    for n in FACTORS:
+        ways = {way: Monarch(n, apply=way).to(options.device) for way in ("multiplied", "factored")}
+        x = torch.randn(256, n, dtype=torch.cfloat, device=options.device, requires_grad=True)
+        timed = compare(
+            {way: contenders.training(module, x) for way, module in ways.items()},
+            rounds=options.rounds,
+        )
+        p, q = ways["factored"].block_sizes
+        rows.append(
+            {
+                "n": n,
+                "blocks": [p, q],
+                **{f"{way}_ms": t.milliseconds for way, t in timed.items()},
+                "cost": n / (p + q) / timed["factored"].ratio,
+                "auto": "factored" if Monarch(n).factored else "multiplied",
+            }
+        )
     return rows
 
 
@@ -175,7 +276,7 @@ def _time_modules(
     x: torch.Tensor,
     facts: Row,
     options: Options,
-    passes: tuple[str, ...] = ("forward", "training"),
+    passes: Sequence[str] = ("forward", "training"),
 ) -> list[Row]:
     rows = []
     for name in passes:
@@ -192,13 +293,22 @@ def _rows(facts: Row, timings: dict[str, Timing]) -> list[Row]:
 def _peak_of(
     name: str, width: int, grid: tuple[int, ...], modes: int, batch: int, options: Options
 ) -> int:
-    code = (
-        "import torch; from benchmarks import speed; "
-        f"torch.set_num_threads({options.threads}); "
-        f"print(speed.peak_memory({name!r}, {width}, {grid}, {modes}, {batch}, {options.device!r}))"
+    case = f"{name!r}, {width}, {grid}, {modes}, {batch}, {options.device!r}"
+    return int(_in_process(f"print(speed.peak_memory({case}))", options))
+
+
+def _in_process(code: str, options: Options, environment: Mapping[str, str] | None = None) -> str:
+    """Return the last line that `code` prints in a process of its own."""
+    start = "import json, torch; from benchmarks import speed; from benchmarks.speed import Options"
+    command = f"{start}; torch.set_num_threads({options.threads}); {code}"
+    run = subprocess.run(
+        [sys.executable, "-c", command],
+        env={**os.environ, **(environment or {})},
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return int(run.stdout.split()[-1])
+    return run.stdout.splitlines()[-1]
 
 
 def peak_memory(

@@ -59,8 +59,8 @@ class FNO(nn.Module):
         v = self.lifting(torch.cat((x, coordinates), dim=1).flatten(2))
         for layer, (conv, skip) in enumerate(zip(self.convs, self.skips, strict=True)):
             Kv = conv(v.unflatten(2, grid)).flatten(2)
-            W = skip.get_parameter("weight")
-            v = torch.baddbmm(Kv, W.expand(v.shape[0], *W.shape), v)
+            W = skip.get_parameter("weight").to(Kv.dtype)  # autocast does not see in-place products
+            v = Kv.baddbmm_(W.expand(v.shape[0], *W.shape), v.to(Kv.dtype))
             v = gelu(v) if layer < len(self.convs) - 1 else v
         return self.projection(v).unflatten(2, grid)
 

@@ -194,8 +194,7 @@ class MonarchSpectralConv(BaseSpectralConv):
         W, A, B = computed_once(
             (self, grid, out_grid, *self.n_modes), lambda: self._weights(grid, out_grid)
         )
-        v = spectral_product(x, W, A, B)
-        return v if self.bias is None else v + self.bias
+        return spectral_product(x, W, self.bias, A, B)
 
     def _out_grid(self, grid: tuple[int, ...], shape: Sequence[int] | None) -> tuple[int, ...]:
         if shape is not None:

@@ -27,6 +27,8 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+_ONEDNN = torch.backends.mkldnn.is_available()
+
 
 def step_matrices(
     matrices: Sequence[Float[Tensor, "2 heads _m _n"]],
@@ -41,10 +43,11 @@ def step_matrices(
 def spectral_product(
     x: Float[Tensor, "batch in_channels *grid"],
     W: Float[Tensor, "2 *modes in_channels out_channels"],
+    bias: Float[Tensor, "out_channels *ones"] | None,
     down: Sequence[Float[Tensor, "heads _parts _two_m _n"]],
     up: Sequence[Float[Tensor, "heads _parts _two_m _n_out"]],
 ) -> Float[Tensor, "batch out_channels *out_grid"]:
-    """Return the analysis of x, times W at every frequency, synthesised.
+    """Return the analysis of x, times W at every frequency, synthesised, plus bias.
 
     Each head serves its own group of channels. The backward pass is written out, and differentiates
     once. Under autocast the products run in its dtype, and so does the result.
@@ -52,6 +55,7 @@ def spectral_product(
     Args:
         x: real fields.
         W: complex weight of every frequency, (real, imaginary) first.
+        bias: one number per channel, with an axis of length 1 for every axis of the grid.
         down: `step_matrices` of A per grid axis, for the analysis.
         up: `step_matrices` of B^H per grid axis, for the synthesis.
 
@@ -64,28 +68,45 @@ def spectral_product(
                 "heads must divide the number of channels, got "
                 f"heads={len(matrices[0])} and {channels} channels; change one of them"
             )
-    tensors = [x, W, *down, *up]
+    tensors = [x, W, bias, *down, *up]
     device = x.device.type
     if not torch.is_autocast_enabled(device):
         return _SpectralProduct.apply(*tensors)
     dtype = torch.get_autocast_dtype(device)
     with torch.autocast(device, enabled=False):
-        return _SpectralProduct.apply(*(t.to(dtype) for t in tensors))
+        return _SpectralProduct.apply(*(t if t is None else t.to(dtype) for t in tensors))
+
+
+def matrix_product(
+    a: Float[Tensor, "rows inner"], b: Float[Tensor, "inner columns"]
+) -> Float[Tensor, "rows columns"]:
+    """Return a b, by oneDNN in float32 on a CPU: faster than MKL for few rows and many columns.
+
+    The compiler, which chooses by itself, gets the plain product.
+    """
+    on_cpu = a.device.type == "cpu" and a.dtype == torch.float32
+    if not (on_cpu and _ONEDNN) or torch.compiler.is_compiling():
+        return a @ b
+    return torch.ops.mkldnn._linear_pointwise(a, b.mT, None, "none", [], "")
 
 
 class _SpectralProduct(Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, W: Tensor, *matrices: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, W: Tensor, bias: Tensor | None, *matrices: Tensor) -> Tensor:
         order = len(matrices) // 2
         fields = _analyse_heads(x, matrices[:order])
         X = _join(fields, 0, dim=-1)
         Y = _complex_bmm(X, W)
         coefficients = _synthesise_heads(Y, matrices[order:])
         # The levels between spectrum and field serve the gradient of the matrices only.
-        learned = any(ctx.needs_input_grad[2:])
+        learned = any(ctx.needs_input_grad[3:])
         between = [L for levels in (*fields, *coefficients) for L in levels[1:-1]]
         ctx.save_for_backward(x, W, X, Y, *matrices, *(between if learned else []))
-        return _join(coefficients, -1, dim=2)[0]
+        y = _join(coefficients, -1, dim=2)[0]
+        if bias is not None:
+            y += bias
+        # No view in the eyes of autograd, so that what follows may add to y in place.
+        return torch.ops.aten._unsafe_view(y, y.shape)
 
     @staticmethod
     @once_differentiable
@@ -93,17 +114,19 @@ class _SpectralProduct(Function):
         order = grad.dim() - 2
         x, W, X, Y, *rest = ctx.saved_tensors
         down, up, between = rest[:order], rest[order : 2 * order], iter(rest[2 * order :])
-        needs_x, needs_W, *needs_M = ctx.needs_input_grad
+        needs_x, needs_W, needs_bias, *needs_M = ctx.needs_input_grad
 
         grad_fields = _analyse_heads(grad, up)
         grad_Y = _join(grad_fields, 0, dim=-1)
         grad_W = _complex_bmm(X, grad_Y, adjoint="first") if needs_W else None
+        per_channel = (0, *range(2, grad.dim()))
+        grad_bias = grad.sum(per_channel, keepdim=True)[0] if needs_bias else None
         if not (needs_x or any(needs_M)):
-            return None, grad_W, *[None] * len(needs_M)
+            return None, grad_W, grad_bias, *[None] * len(needs_M)
         grad_coefficients = _synthesise_heads(_complex_bmm(grad_Y, W, adjoint="second"), down)
         grad_x = _join(grad_coefficients, -1, dim=2)[0] if needs_x else None
         if not any(needs_M):
-            return grad_x, grad_W, *[None] * len(needs_M)
+            return grad_x, grad_W, grad_bias, *[None] * len(needs_M)
 
         # Each head's levels; the gradient needs neither the lowest field nor the top coefficient.
         fields = [
@@ -115,7 +138,8 @@ class _SpectralProduct(Function):
             for spectrum in _split(Y, -1, len(up[0]))
         ]
         grad_M = [*_gradients(grad_coefficients, fields), *_gradients(coefficients, grad_fields)]
-        return grad_x, grad_W, *(g if n else None for g, n in zip(grad_M, needs_M, strict=True))
+        needed = (g if n else None for g, n in zip(grad_M, needs_M, strict=True))
+        return grad_x, grad_W, grad_bias, *needed
 
 
 def _split(x: Tensor, dim: int, heads: int) -> list[Tensor]:
@@ -153,9 +177,9 @@ def _analyse(x: Tensor, matrices: Sequence[Tensor]) -> list[Tensor]:
     for M in reversed(matrices):
         Z = levels[0]
         n = Z.shape[-1]
-        X = M[0] @ Z[0].reshape(-1, n).mT
+        X = matrix_product(M[0], Z[0].reshape(-1, n).mT)
         if len(M) == 2:
-            X = torch.addmm(X, M[1], Z[1].reshape(-1, n).mT)
+            X.addmm_(M[1], Z[1].reshape(-1, n).mT)
         levels.insert(0, X.view(2, -1, *Z.shape[1:-1]))
     return levels
 
@@ -174,7 +198,7 @@ def _synthesise(X: Tensor, matrices: Sequence[Tensor]) -> list[Tensor]:
 def _outer(X: Tensor, Z: Tensor) -> Tensor:
     """Return the gradient of M, for the coefficients X and the fields Z on its two sides."""
     flat = X.reshape(X.shape[0] * X.shape[1], -1)
-    return torch.stack([flat @ part.reshape(-1, part.shape[-1]) for part in Z])
+    return torch.stack([matrix_product(flat, part.reshape(-1, part.shape[-1])) for part in Z])
 
 
 def _complex_bmm(a: Tensor, b: Tensor, adjoint: str = "none") -> Tensor:
@@ -186,6 +210,6 @@ def _complex_bmm(a: Tensor, b: Tensor, adjoint: str = "none") -> Tensor:
         a_re, a_im, sign_a = a_re.mT, a_im.mT, -1.0
     if adjoint == "second":
         b_re, b_im, sign_b = b_re.mT, b_im.mT, -1.0
-    re = torch.baddbmm(torch.bmm(a_re, b_re), a_im, b_im, alpha=-sign_a * sign_b)
-    im = torch.baddbmm(torch.bmm(a_im, b_re), a_re, b_im, beta=sign_a, alpha=sign_b)
+    re = torch.bmm(a_re, b_re).baddbmm_(a_im, b_im, alpha=-sign_a * sign_b)
+    im = torch.bmm(a_im, b_re).baddbmm_(a_re, b_im, beta=sign_a, alpha=sign_b)
     return torch.stack((re, im)).unflatten(1, modes)

@@ -18,10 +18,11 @@ from monarch_core.transforms.multiply import monarch_multiply
 from monarch_core.transforms.starts import STARTS, Factors, fourier_factors, spectrum_scale
 
 APPLICATIONS = ("auto", "factored", "multiplied")
-# One multiply-add of the factored product costs about this many of a plain matrix product, since
-# its two stages are small and reorder the data: forward and backward on one CPU core, the plain
-# product wins up to n = 256 and the factors from n = 320.
-FACTORED_COST = 8.5
+# One multiply-add of the factored product costs about this many of a plain complex matrix product,
+# since its two stages are small and reorder the data: forward and backward on one CPU core at the
+# sizes where both take equally long. `python -m benchmarks.speed suites=factors` measures it, the
+# option `apply` overrides it.
+FACTORED_COST = 3.0
 
 
 class Monarch(LinearTransform):
@@ -110,6 +111,9 @@ class Monarch(LinearTransform):
         for name, groups in (("inputs", _group(self.b, q)), ("outputs", _group(self.k, p))):
             self.register_buffer(name, groups, persistent=False)
             self.register_buffer(f"{name}_order", _order(groups), persistent=False)
+        self.natural_order = all(
+            torch.equal(order, torch.arange(n)) for order in (self.inputs_order, self.outputs_order)
+        )
         self.factored = apply == "factored" or (apply == "auto" and self._factored_is_cheaper())
 
     @classmethod
@@ -170,8 +174,8 @@ class Monarch(LinearTransform):
         """Return the real and imaginary part of (1), in real arithmetic."""
         L = _pick(self.L, self.b)  # heads, n_out, n_in, rank, 2
         R = _pick(self.R, self.k).transpose(1, 2)
-        L_re, L_im = L.unbind(-1)
-        R_re, R_im = R.unbind(-1)
+        L_re, L_im = L.movedim(-1, 0).contiguous()
+        R_re, R_im = R.movedim(-1, 0).contiguous()
         real = (L_re * R_re - L_im * R_im).sum(-1)
         imag = (L_re * R_im + L_im * R_re).sum(-1)
         return torch.stack((real, imag))
@@ -190,14 +194,18 @@ class Monarch(LinearTransform):
     ) -> Tensor:
         """Gather x block by block, multiply, and put every output where it belongs.
 
-        A block with fewer entries than the longest is padded: its factors are zero there.
+        A block with fewer entries than the longest is padded: its factors are zero there. In the
+        natural order of a full transform everything is in its place already.
         """
-        x = _take(x, groups.clamp(min=0).T.flatten())
+        if not self.natural_order:
+            x = _take(x, groups.clamp(min=0).T.flatten())
         if self.heads == 1:
-            return _take(monarch_multiply(x, *factors[0]), order)
-        parts = split_heads(x, self.heads).unbind(-3)
-        y = [monarch_multiply(part, *pair) for part, pair in zip(parts, factors, strict=True)]
-        return _take(torch.cat(y, dim=-2), order)
+            y = monarch_multiply(x, *factors[0])
+        else:
+            parts = split_heads(x, self.heads).unbind(-3)
+            pairs = zip(parts, factors, strict=True)
+            y = torch.cat([monarch_multiply(part, *pair) for part, pair in pairs], dim=-2)
+        return y if self.natural_order else _take(y, order)
 
 
 def _take(x: Tensor, index: Tensor) -> Tensor:

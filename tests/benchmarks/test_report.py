@@ -53,6 +53,15 @@ def test_memory_data_and_differences():
     assert table(low).endswith("| 3.2e-03 |")
 
 
+def test_rows_without_contenders_are_one_line_each():
+    rows = [{"what": "copy", "fft_ms": 21.234, "blocks": [8, 16]}]
+    assert table(rows).splitlines() == [
+        "| what | fft ms | blocks |",
+        "| --- | ---: | --- |",
+        "| copy | 21.2 | 8 x 16 |",
+    ]
+
+
 def test_the_figure_has_a_line_per_grid_and_kind_in_the_order_of_the_modes():
     axes = draw_modes(sweep()).axes[0]
     lines = {line.get_label(): line.get_xydata().tolist() for line in axes.get_lines()}

@@ -30,6 +30,18 @@ def test_a_tiny_suite_leaves_its_results(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out.count("sweep grid=[8, 8]") == 3
 
 
+def test_limits_and_the_cost_of_factors(monkeypatch):
+    monkeypatch.setattr(speed, "BARS", [((8, 8), 2, 2, 3)])
+    monkeypatch.setattr(speed, "FACTORS", (12,))
+    options = Options(rounds=2)
+    for row in speed.roofline(options):
+        assert row["GFLOP"] > 0
+        assert row["ratio_at_the_bound"] == pytest.approx(row["fft_ms"] / row["bound_ms"])
+    (row,) = speed.factors(options)
+    assert row["blocks"] == [3, 4]
+    assert row["cost"] > 0
+
+
 @pytest.mark.parametrize("grid", [(16,), (12, 16)])
 def test_the_layers_are_one_function(grid):
     torch.manual_seed(0)

@@ -1,7 +1,5 @@
 """The ladder compares everything with the best control of the same data."""
 
-import pytest
-
 from monarch_core.experiment.report.cli import main
 
 

@@ -40,6 +40,8 @@ class PdeConfig:
         evaluation: how it is measured.
         augment: train on copies of the trajectories under random symmetries of the equation, others
             in every epoch (Navier-Stokes; a file of your own needs the same forcing).
+        teacher_forcing: first part of the epochs, as a fraction, in which every step of a roll-out
+            starts from the true frames; in the rest it starts from the step before.
         seed: of weights and data order.
         resume: folder of a run to continue; its own config is then used.
     """
@@ -52,8 +54,14 @@ class PdeConfig:
     fit: FitConfig = field(default_factory=FitConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     augment: bool = False
+    teacher_forcing: float = 0.0
     seed: int = 0
     resume: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a fraction that is none."""
+        if not 0 <= self.teacher_forcing <= 1:
+            raise ValueError(f"teacher_forcing must lie in [0, 1], got {self.teacher_forcing}")
 
 
 # Hydra checks every override of `configs/pde.yaml` against these names and types; those of a data

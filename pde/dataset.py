@@ -23,7 +23,7 @@ class GridError(ValueError):
     """The stored fields have no points on the grid asked for; making them again changes nothing."""
 
 
-class TrajectoryDataset(Dataset[tuple[tuple[Tensor], Tensor]]):
+class TrajectoryDataset(Dataset[tuple[tuple[Tensor, ...], Tensor]]):
     """Pairs of past and future, one per trajectory, in physical units.
 
     Item i is ((past,), future) with past = frames[i, :n_input_frames], the rest being the future;
@@ -34,6 +34,8 @@ class TrajectoryDataset(Dataset[tuple[tuple[Tensor], Tensor]]):
         n_input_frames: how many of them are the past.
         symmetry: maps the frames of an item to those of another solution, at random; the draw
             follows from the item and the epoch. None leaves them as they are.
+        n_forced_epochs: in so many first epochs item i is ((past, future), future), which makes a
+            `RollOut` start every step from the truth.
     """
 
     def __init__(
@@ -41,14 +43,16 @@ class TrajectoryDataset(Dataset[tuple[tuple[Tensor], Tensor]]):
         frames: Float[Tensor, "trajectory time *grid"],
         n_input_frames: int,
         symmetry: Callable[[Tensor, torch.Generator], Tensor] | None = None,
+        n_forced_epochs: int = 0,
     ) -> None:
         self.frames = frames
         self.n_input_frames = n_input_frames
         self.symmetry = symmetry
+        self.n_forced_epochs = n_forced_epochs
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the symmetries of an epoch."""
+        """Choose the symmetries of an epoch, counted from 0, and whether it is forced."""
         self.epoch = epoch
 
     @property
@@ -64,12 +68,13 @@ class TrajectoryDataset(Dataset[tuple[tuple[Tensor], Tensor]]):
     def __len__(self) -> int:
         return len(self.frames)
 
-    def __getitem__(self, i: int) -> tuple[tuple[Tensor], Tensor]:
+    def __getitem__(self, i: int) -> tuple[tuple[Tensor, ...], Tensor]:
         frames = self.frames[i]
         if self.symmetry is not None:
             frames = self.symmetry(frames, torch.Generator().manual_seed(mix_seed(self.epoch, i)))
         past, future = frames.tensor_split([self.n_input_frames])
-        return (past,), future
+        forced = self.epoch < self.n_forced_epochs
+        return ((past, future) if forced else (past,)), future
 
 
 @dataclass(frozen=True)
@@ -128,18 +133,30 @@ def load_splits(config: DatasetConfig) -> Splits:
     )
 
 
-def augment(train: TrajectoryDataset, config: DatasetConfig) -> TrajectoryDataset:
-    """Return the training split with items under random symmetries, others in every epoch.
+def training_set(
+    splits: Splits, config: DatasetConfig, *, augment: bool, n_forced_epochs: int
+) -> TrajectoryDataset:
+    """Return the training split as it is trained on.
+
+    Args:
+        splits: of `load_splits`.
+        config: has the symmetries of the equation.
+        augment: items under random symmetries, others in every epoch.
+        n_forced_epochs: first epochs with teacher forcing.
 
     Raises:
-        ValueError: the data set has no symmetries, or its grid has not.
+        ValueError: there are no symmetries to augment with, or not on this grid; or there are no
+            steps to force.
     """
-    if config.symmetry is None:
-        raise ValueError(
-            f"{config.name} has no symmetries that could augment it; set augment=false"
-        )
-    config.symmetry(train.frames[:1], torch.Generator())  # refuses a grid before the first epoch
-    return TrajectoryDataset(train.frames, train.n_input_frames, config.symmetry)
+    train = splits.train
+    if augment and config.symmetry is None:
+        raise ValueError(f"{config.name} has no symmetries to augment it; set augment=false")
+    if augment and config.symmetry is not None:
+        config.symmetry(train.frames[:1], torch.Generator())  # refuses an unsuitable grid at once
+    if n_forced_epochs and not config.evolves:
+        raise ValueError(f"{config.name} has no steps in time to force; set teacher_forcing=0")
+    symmetry = config.symmetry if augment else None
+    return TrajectoryDataset(train.frames, train.n_input_frames, symmetry, n_forced_epochs)
 
 
 def load_test_split(config: DatasetConfig, grid: int) -> TrajectoryDataset:

@@ -7,7 +7,7 @@ from monarch_core.experiment.devices import is_main_process
 from monarch_core.experiment.fit import fit
 from monarch_core.experiment.run import start_run, user_errors
 from pde.config import PdeConfig
-from pde.dataset import augment, check_grids, load_splits
+from pde.dataset import check_grids, load_splits, training_set
 from pde.evaluate import evaluate
 from pde.metrics import relative_l2, roll_out_loss
 from pde.models import build_model
@@ -20,7 +20,12 @@ def main(raw: DictConfig) -> None:
     config, run_dir = start_run(raw, PdeConfig)
     splits = load_splits(config.dataset)
     check_grids(config.dataset, config.evaluation.grids)
-    train = augment(splits.train, config.dataset) if config.augment else splits.train
+    train = training_set(
+        splits,
+        config.dataset,
+        augment=config.augment,
+        n_forced_epochs=round(config.teacher_forcing * config.fit.epochs),
+    )
     model = build_model(config, splits.grid)
     model.normalize_to(splits.train)
     fit(

@@ -22,9 +22,10 @@ class RollOut(nn.Module):
         w[t], ..., w[t + s - 1] = step(w[t - n_input_frames], ..., w[t - 1])
 
     The s predicted frames (one for most networks) are fed back as input until there are enough,
-    and back-propagation runs through all applications. Means and standard deviations are part of
-    the model (`normalize_to`) and saved with its weights, so that inputs and outputs are in
-    physical units.
+    and back-propagation runs through all applications. Where the true frames are given, every step
+    starts from them instead (teacher forcing), all steps side by side. Means and standard
+    deviations are part of the model (`normalize_to`) and saved with its weights, so that inputs and
+    outputs are in physical units.
 
     Args:
         step: network from (batch, n_input_frames, *grid) to (batch, s, *grid), of unit scale.
@@ -89,9 +90,24 @@ class RollOut(nn.Module):
             buffer.fill_(value)
 
     def forward(
-        self, frames: Float[Tensor, "batch n_input_frames *grid"], n_steps: int | None = None
+        self,
+        frames: Float[Tensor, "batch n_input_frames *grid"],
+        truth: Float[Tensor, "batch n_steps *grid"] | None = None,
+        *,
+        n_steps: int | None = None,
     ) -> Float[Tensor, "batch n_steps *grid"]:
-        """Return the next `n_steps` frames, in the unit of the output."""
+        """Return the next `n_steps` frames, in the unit of the output.
+
+        Args:
+            frames: where to start.
+            truth: the frames to predict, for teacher forcing.
+            n_steps: how many to predict; by default those of the data set.
+
+        Raises:
+            ValueError: teacher forcing of a network that predicts several frames at once.
+        """
+        if truth is not None:
+            return self._forced(frames, truth)
         n_steps = n_steps or self.n_steps
         n_input_frames = frames.shape[1]
         window = (frames - self.mean) / self.std
@@ -106,6 +122,20 @@ class RollOut(nn.Module):
                     predictions.append(self.step(window))
                 window = torch.cat((window, predictions[-1]), dim=1)[:, -n_input_frames:]
         return torch.cat(predictions, dim=1)[:, :n_steps] * self.output_std + self.output_mean
+
+    def _forced(self, frames: Tensor, truth: Tensor) -> Tensor:
+        """Return one step from every window of true frames."""
+        n = frames.shape[1]
+        known = (torch.cat((frames, truth[:, :-1]), dim=1) - self.mean) / self.std
+        windows = torch.stack([known[:, i : i + n] for i in range(truth.shape[1])], dim=1)
+        with matrices_computed_once():
+            steps = self.step(windows.flatten(0, 1))
+        if steps.shape[1] != 1:
+            raise ValueError(
+                f"teacher forcing takes one frame at a time, this network predicts "
+                f"{steps.shape[1]} at once; set teacher_forcing=0"
+            )
+        return steps.view_as(truth) * self.output_std + self.output_mean
 
 
 def _mean_and_std(fields: Iterable[Tensor]) -> tuple[float, float]:

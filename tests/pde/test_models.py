@@ -66,6 +66,25 @@ def test_the_roll_out_feeds_predictions_back():
     torch.testing.assert_close(model(frames, n_steps=2), expected[:, :2])
 
 
+def test_forced_steps_start_from_the_truth():
+    model = RollOut(Shift(), n_steps=4)
+    model.mean.fill_(0.3)
+    model.std.fill_(2.0)
+    model.output_mean.fill_(0.3)
+    model.output_std.fill_(2.0)
+    frames = torch.randn(2, 3, 4, 4)
+    own = model(frames)
+    torch.testing.assert_close(model(frames, own), own)  # its own roll-out is a fixed point
+    truth = torch.randn(2, 4, 4, 4)
+    by_hand = [model(torch.cat((frames, truth[:, :i]), dim=1)[:, i:], n_steps=1) for i in range(4)]
+    torch.testing.assert_close(model(frames, truth), torch.cat(by_hand, dim=1))
+
+
+def test_several_frames_at_once_cannot_be_forced():
+    with pytest.raises(ValueError, match="predicts 2 at once; set teacher_forcing=0"):
+        RollOut(Two(), n_steps=4)(torch.randn(1, 3, 6), torch.randn(1, 4, 6))
+
+
 class Two(torch.nn.Module):
     """A step of two frames."""
 

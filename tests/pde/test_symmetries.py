@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from data_scripts.navier_stokes_solver import VorticitySolver, record
-from pde.dataset import TrajectoryDataset
 from pde.symmetries import random_symmetry
 
 
@@ -47,17 +46,3 @@ def test_all_4n_copies_are_drawn_and_differ():
 def test_a_grid_without_eighths_is_refused():
     with pytest.raises(ValueError, match="multiple of 8 for these symmetries, got 20"):
         random_symmetry(torch.randn(20, 20), torch.Generator())
-
-
-def test_training_items_are_copies_that_follow_from_the_epoch():
-    frames = torch.randn(3, 5, 8, 8)
-    data = TrajectoryDataset(frames, 2, symmetry=random_symmetry)
-    epochs = []
-    for epoch in (0, 1, 0):
-        data.set_epoch(epoch)
-        epochs.append(
-            [torch.cat((past, future)) for (past,), future in (data[i] for i in range(3))]
-        )
-    assert all(torch.equal(a, b) for a, b in zip(epochs[0], epochs[2], strict=True))
-    assert not any(torch.equal(a, b) for a, b in zip(epochs[0], epochs[1], strict=True))
-    assert torch.equal(data.past, frames[:, :2])

@@ -1,0 +1,57 @@
+"""What an epoch of training sees: symmetric copies, and the truth while steps are forced."""
+
+import pytest
+import torch
+
+from pde.dataset import Splits, TrajectoryDataset, training_set
+from pde.dataset_config import DarcyConfig, NavierStokesConfig
+from pde.symmetries import random_symmetry
+
+FRAMES = torch.randn(3, 5, 8, 8, generator=torch.Generator().manual_seed(0))
+
+
+def splits(frames=FRAMES):
+    data = TrajectoryDataset(frames, 2)
+    return Splits(data, data, data, tuple(frames.shape[2:]), {}, (), "")
+
+
+def config(**values):
+    return NavierStokesConfig(n_input_frames=2, n_output_frames=3, **values)
+
+
+def items(data, epoch):
+    data.set_epoch(epoch)
+    return [(torch.cat((inputs[0], future)), len(inputs)) for inputs, future in data]
+
+
+def test_copies_follow_from_item_and_epoch_and_leave_the_split_as_it_is():
+    data = training_set(splits(), config(), augment=True, n_forced_epochs=0)
+    first, second, again = (items(data, epoch) for epoch in (0, 1, 0))
+    for a, b, c, frames in zip(first, second, again, FRAMES, strict=True):
+        assert torch.equal(a[0], c[0])
+        assert not torch.equal(a[0], b[0])
+        assert not torch.equal(a[0], frames)
+        torch.testing.assert_close(a[0].abs().sort().values.sum(), frames.abs().sum())
+    assert torch.equal(data.past, FRAMES[:, :2])
+
+
+def test_the_first_epochs_hand_over_the_truth():
+    data = training_set(splits(), config(), augment=False, n_forced_epochs=2)
+    for epoch, n_inputs in ((0, 2), (1, 2), (2, 1)):
+        for (frames, found), expected in zip(items(data, epoch), FRAMES, strict=True):
+            assert found == n_inputs
+            assert torch.equal(frames, expected)
+    data.set_epoch(0)
+    (_, truth), future = data[1]
+    assert torch.equal(truth, future)
+
+
+def test_what_cannot_be_done_is_refused_before_training():
+    with pytest.raises(ValueError, match="darcy has no symmetries"):
+        training_set(splits(), DarcyConfig(), augment=True, n_forced_epochs=0)
+    with pytest.raises(ValueError, match="darcy has no steps in time"):
+        training_set(splits(), DarcyConfig(), augment=False, n_forced_epochs=1)
+    with pytest.raises(ValueError, match="multiple of 8"):
+        training_set(splits(torch.randn(3, 5, 12, 12)), config(), augment=True, n_forced_epochs=0)
+    assert training_set(splits(), config(), augment=False, n_forced_epochs=0).symmetry is None
+    assert config().symmetry is random_symmetry

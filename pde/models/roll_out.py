@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from monarch_core.transforms import matrices_computed_once
 
-Sample = tuple[tuple[Tensor], Tensor]
+Sample = tuple[tuple[Tensor, ...], Tensor]
 NORMALIZATIONS = ("field", "role", "none")
 
 

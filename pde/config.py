@@ -39,7 +39,8 @@ class PdeConfig:
         fit: how it is trained.
         evaluation: how it is measured.
         augment: train on copies of the trajectories under random symmetries of the equation, others
-            in every epoch (Navier-Stokes; a file of your own needs the same forcing).
+            in every epoch. null: wherever the equation has symmetries and the data are generated,
+            since a file of your own may have another forcing.
         teacher_forcing: first part of the epochs, as a fraction, in which every step of a roll-out
             starts from the true frames; in the rest it starts from the step before.
         seed: of weights and data order.
@@ -53,7 +54,7 @@ class PdeConfig:
     transform: TransformConfig = field(default_factory=TransformConfig)
     fit: FitConfig = field(default_factory=FitConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
-    augment: bool = False
+    augment: bool | None = False
     teacher_forcing: float = 0.0
     seed: int = 0
     resume: str | None = None

@@ -134,28 +134,27 @@ def load_splits(config: DatasetConfig) -> Splits:
 
 
 def training_set(
-    splits: Splits, config: DatasetConfig, *, augment: bool, n_forced_epochs: int
+    splits: Splits, config: DatasetConfig, *, augment: bool | None, n_forced_epochs: int
 ) -> TrajectoryDataset:
     """Return the training split as it is trained on.
 
     Args:
         splits: of `load_splits`.
         config: has the symmetries of the equation.
-        augment: items under random symmetries, others in every epoch.
+        augment: items under random symmetries, others in every epoch; None: where there are some
+            and the data are generated.
         n_forced_epochs: first epochs with teacher forcing.
 
     Raises:
-        ValueError: there are no symmetries to augment with, or not on this grid; or there are no
-            steps to force.
+        ValueError: there are no symmetries to augment with, or not on this grid.
     """
-    train = splits.train
-    if augment and config.symmetry is None:
+    train, symmetry = splits.train, config.symmetry
+    if augment and symmetry is None:
         raise ValueError(f"{config.name} has no symmetries to augment it; set augment=false")
-    if augment and config.symmetry is not None:
-        config.symmetry(train.frames[:1], torch.Generator())  # refuses an unsuitable grid at once
-    if n_forced_epochs and not config.evolves:
-        raise ValueError(f"{config.name} has no steps in time to force; set teacher_forcing=0")
-    symmetry = config.symmetry if augment else None
+    if augment is False or (augment is None and config.path is not None):
+        symmetry = None
+    if symmetry is not None:
+        symmetry(train.frames[:1], torch.Generator())  # refuses an unsuitable grid at once
     return TrajectoryDataset(train.frames, train.n_input_frames, symmetry, n_forced_epochs)
 
 

@@ -28,7 +28,9 @@ def random_symmetry(
     """
     n = w.shape[-1]
     if n % 8:
-        raise ValueError(f"the grid must be a multiple of 8 for these symmetries, got {n}")
+        raise ValueError(
+            f"the grid must be a multiple of 8 for these symmetries, got {n}; set augment=false"
+        )
     a, reflect, rotate = (int(torch.randint(high, (), generator=generator)) for high in (n, 2, 2))
     w = w.roll((a, -a), (-2, -1))  # (1)
     if reflect:

@@ -23,7 +23,7 @@ class RollOut(nn.Module):
 
     The s predicted frames (one for most networks) are fed back as input until there are enough,
     and back-propagation runs through all applications. Where the true frames are given, every step
-    starts from them instead (teacher forcing), all steps side by side. Means and standard
+    starts from them instead (teacher forcing), all but the first side by side. Means and standard
     deviations are part of the model (`normalize_to`) and saved with its weights, so that inputs and
     outputs are in physical units.
 
@@ -102,9 +102,6 @@ class RollOut(nn.Module):
             frames: where to start.
             truth: the frames to predict, for teacher forcing.
             n_steps: how many to predict; by default those of the data set.
-
-        Raises:
-            ValueError: teacher forcing of a network that predicts several frames at once.
         """
         if truth is not None:
             return self._forced(frames, truth)
@@ -124,18 +121,18 @@ class RollOut(nn.Module):
         return torch.cat(predictions, dim=1)[:, :n_steps] * self.output_std + self.output_mean
 
     def _forced(self, frames: Tensor, truth: Tensor) -> Tensor:
-        """Return one step from every window of true frames."""
+        """Return what the network predicts where every application starts from true frames."""
         n = frames.shape[1]
         known = (torch.cat((frames, truth[:, :-1]), dim=1) - self.mean) / self.std
-        windows = torch.stack([known[:, i : i + n] for i in range(truth.shape[1])], dim=1)
         with matrices_computed_once():
-            steps = self.step(windows.flatten(0, 1))
-        if steps.shape[1] != 1:
-            raise ValueError(
-                f"teacher forcing takes one frame at a time, this network predicts "
-                f"{steps.shape[1]} at once; set teacher_forcing=0"
-            )
-        return steps.view_as(truth) * self.output_std + self.output_mean
+            first = self.step(known[:, :n])
+            starts = range(first.shape[1], truth.shape[1], first.shape[1])
+            predictions = first
+            if starts:
+                windows = torch.stack([known[:, i : i + n] for i in starts], dim=1)
+                others = self.step(windows.flatten(0, 1)).unflatten(0, windows.shape[:2])
+                predictions = torch.cat((first, others.flatten(1, 2)), dim=1)
+        return predictions[:, : truth.shape[1]] * self.output_std + self.output_mean
 
 
 def _mean_and_std(fields: Iterable[Tensor]) -> tuple[float, float]:

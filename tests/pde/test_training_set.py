@@ -49,9 +49,19 @@ def test_the_first_epochs_hand_over_the_truth():
 def test_what_cannot_be_done_is_refused_before_training():
     with pytest.raises(ValueError, match="darcy has no symmetries"):
         training_set(splits(), DarcyConfig(), augment=True, n_forced_epochs=0)
-    with pytest.raises(ValueError, match="darcy has no steps in time"):
-        training_set(splits(), DarcyConfig(), augment=False, n_forced_epochs=1)
     with pytest.raises(ValueError, match="multiple of 8"):
         training_set(splits(torch.randn(3, 5, 12, 12)), config(), augment=True, n_forced_epochs=0)
-    assert training_set(splits(), config(), augment=False, n_forced_epochs=0).symmetry is None
-    assert config().symmetry is random_symmetry
+
+
+@pytest.mark.parametrize(
+    ("augment", "data", "expected"),
+    [
+        (None, config(), random_symmetry),
+        (None, config(path="own.mat"), None),
+        (None, DarcyConfig(), None),
+        (True, config(path="own.mat"), random_symmetry),
+        (False, config(), None),
+    ],
+)
+def test_generated_data_are_augmented_unless_told_otherwise(augment, data, expected):
+    assert training_set(splits(), data, augment=augment, n_forced_epochs=0).symmetry is expected

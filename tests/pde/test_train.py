@@ -67,6 +67,7 @@ def overrides(tmp_path_factory):
         "model.n_layers=2",
         "fit.epochs=2",
         "fit.batch_size=3",
+        "fit.optimizer=adam",  # few gradients leave eigenbases to rounding, and paths apart
         "fit.transform_learning_rate=1e-2",  # seen after two epochs
         "fit.n_threads=1",
         "fit.accelerator=cpu",

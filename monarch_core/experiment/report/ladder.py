@@ -1,5 +1,6 @@
 """A ladder: what each step from the control to the final model gains, on every data set."""
 
+import math
 from collections.abc import Sequence
 
 from monarch_core.experiment.report.aggregate import CONTROL, Group, differing_keys, words
@@ -21,7 +22,7 @@ def ladder_table(groups: Sequence[Group], metric: str) -> TextTable:
         ValueError: there is no FFT group on some data.
     """
     data = list(dict.fromkeys(group.data for group in groups))
-    controls = {one: _control(groups, one) for one in data}
+    controls = {one: _control(groups, one, metric) for one in data}
     titles = {group.data: group.data_details or group.dataset for group in groups}
     training = [_training(group) for group in groups]
     keys = differing_keys(training)
@@ -35,6 +36,7 @@ def ladder_table(groups: Sequence[Group], metric: str) -> TextTable:
         mean = found.metric(metric).mean if found else None
         return -mean if mean is not None else 0.0
 
+    devices = ", ".join(sorted({group.devices for group in groups}))
     columns = ["model", "transform", "training", *titles.values()]
     numbers = ["seeds", "parameters", "time per epoch"]
     rows = []
@@ -56,7 +58,7 @@ def ladder_table(groups: Sequence[Group], metric: str) -> TextTable:
         columns=[*columns, *numbers],
         rows=rows,
         caption=f"Mean ± standard error of {metric.replace('_', ' ')} over seeds; changes are "
-        f"against the {CONTROL} row of the same data. Device: {groups[0].devices}.",
+        f"against the best {CONTROL} run of the same data. Device: {devices}.",
         numeric=frozenset((*titles.values(), *numbers)),
     )
 
@@ -65,11 +67,16 @@ def _training(group: Group) -> dict[str, str]:
     return {k: v for k, v in group.settings.items() if not k.startswith(_TOLD_ELSEWHERE)}
 
 
-def _control(groups: Sequence[Group], data: object) -> Group:
+def _control(groups: Sequence[Group], data: object, metric: str) -> Group:
     rivals = [group for group in groups if group.data == data and group.transform == CONTROL]
     if not rivals:
         raise ValueError(f"a ladder needs runs with transform={CONTROL} on every data set")
-    return min(rivals, key=validation_error)
+
+    def error(group: Group) -> tuple[float, float]:  # without a log, what the results say of it
+        valid = group.metric(f"{metric}_valid").mean
+        return validation_error(group), math.inf if valid is None else valid
+
+    return min(rivals, key=error)
 
 
 def _cell(group: Group | None, control: Group, metric: str) -> Cell:

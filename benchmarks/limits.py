@@ -76,7 +76,7 @@ def step_work(
 def product_seconds(
     grid: Sequence[int], modes: int, channels: int, batch: int, *, learned: bool
 ) -> float:
-    """Return the time of the transforms' products alone, as the layer does them.
+    """Return the time of the transforms' products alone, called one after the other.
 
     Synthesis and analysis are done twice in a step, and learning adds two gradients.
     """

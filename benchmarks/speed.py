@@ -38,6 +38,7 @@ NETWORKS = [(20, (64, 64), 12, 20), (32, (64, 64), 12, 20), (32, (64, 64), 12, 1
 FACTORS = (64, 128, 256, 320, 512, 1024)
 SWEEP = [((n, n), m) for n in (32, 64, 128) for m in (4, 8, 12, 16, 24, 32, 48, 64) if 2 * m <= n]
 BARS = [case for case in LAYERS if case[-1] == 20]
+CPU_SUITES = ("kept", "ceilings", "roofline")
 SUITES = (
     "layer",
     "kept",
@@ -82,6 +83,12 @@ class Options:
         for suite in self.suites.split(","):
             if suite not in SUITES:
                 raise ValueError(f"suites must be among {', '.join(SUITES)}, got {suite!r}")
+        refused = [suite for suite in CPU_SUITES if suite in self.suites.split(",")]
+        if self.device != "cpu" and refused:
+            raise ValueError(
+                f"{', '.join(refused)} measure the CPU, got device={self.device}; use "
+                "device=cpu, or leave them out of suites"
+            )
         if self.rounds < 2:
             raise ValueError(f"rounds must be at least 2, got {self.rounds}")
 
@@ -157,7 +164,8 @@ def roofline(options: Options) -> list[Row]:
 def factors(options: Options) -> list[Row]:
     """A Monarch transform by its factors and multiplied out, forward and backward.
 
-    `cost` is the `FACTORED_COST` at which the cost model would call both equal.
+    `cost` is the `FACTORED_COST` with which the cost model gives the measured ratio; the factors
+    win where it is below n / (p + q).
     """
     rows = []
     for n in FACTORS:

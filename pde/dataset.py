@@ -18,6 +18,9 @@ from pde.dataset_config import DatasetConfig
 from pde.readers import Trajectories, is_well_folder, open_trajectories
 from pde.thinning import thin
 
+# Tells the random numbers of symmetries from others of the same seed.
+_SYMMETRY = 1
+
 
 class GridError(ValueError):
     """The stored fields have no points on the grid asked for; making them again changes nothing."""
@@ -33,9 +36,10 @@ class TrajectoryDataset(Dataset[tuple[tuple[Tensor, ...], Tensor]]):
         frames: all used frames of all trajectories.
         n_input_frames: how many of them are the past.
         symmetry: maps the frames of an item to those of another solution, at random; the draw
-            follows from the item and the epoch. None leaves them as they are.
+            follows from seed, epoch and item. None leaves them as they are.
         n_forced_epochs: in so many first epochs item i is ((past, future), future), which makes a
             `RollOut` start every step from the truth.
+        seed: of the symmetries.
     """
 
     def __init__(
@@ -44,11 +48,13 @@ class TrajectoryDataset(Dataset[tuple[tuple[Tensor, ...], Tensor]]):
         n_input_frames: int,
         symmetry: Callable[[Tensor, torch.Generator], Tensor] | None = None,
         n_forced_epochs: int = 0,
+        seed: int = 0,
     ) -> None:
         self.frames = frames
         self.n_input_frames = n_input_frames
         self.symmetry = symmetry
         self.n_forced_epochs = n_forced_epochs
+        self.seed = seed
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -71,7 +77,8 @@ class TrajectoryDataset(Dataset[tuple[tuple[Tensor, ...], Tensor]]):
     def __getitem__(self, i: int) -> tuple[tuple[Tensor, ...], Tensor]:
         frames = self.frames[i]
         if self.symmetry is not None:
-            frames = self.symmetry(frames, torch.Generator().manual_seed(mix_seed(self.epoch, i)))
+            seed = mix_seed(self.seed, self.epoch, i, _SYMMETRY)
+            frames = self.symmetry(frames, torch.Generator().manual_seed(seed))
         past, future = frames.tensor_split([self.n_input_frames])
         forced = self.epoch < self.n_forced_epochs
         return ((past, future) if forced else (past,)), future
@@ -134,7 +141,12 @@ def load_splits(config: DatasetConfig) -> Splits:
 
 
 def training_set(
-    splits: Splits, config: DatasetConfig, *, augment: bool | None, n_forced_epochs: int
+    splits: Splits,
+    config: DatasetConfig,
+    *,
+    augment: bool | None,
+    n_forced_epochs: int,
+    seed: int = 0,
 ) -> TrajectoryDataset:
     """Return the training split as it is trained on.
 
@@ -144,6 +156,7 @@ def training_set(
         augment: items under random symmetries, others in every epoch; None: where there are some
             and the data are generated.
         n_forced_epochs: first epochs with teacher forcing.
+        seed: of the symmetries.
 
     Raises:
         ValueError: there are no symmetries to augment with, or not on this grid.
@@ -155,7 +168,7 @@ def training_set(
         symmetry = None
     if symmetry is not None:
         symmetry(train.frames[:1], torch.Generator())  # refuses an unsuitable grid at once
-    return TrajectoryDataset(train.frames, train.n_input_frames, symmetry, n_forced_epochs)
+    return TrajectoryDataset(train.frames, train.n_input_frames, symmetry, n_forced_epochs, seed)
 
 
 def load_test_split(config: DatasetConfig, grid: int) -> TrajectoryDataset:

@@ -24,7 +24,8 @@ def main(raw: DictConfig) -> None:
         splits,
         config.dataset,
         augment=config.augment,
-        n_forced_epochs=round(config.teacher_forcing * config.fit.epochs),
+        n_forced_epochs=int(config.teacher_forcing * config.fit.epochs),
+        seed=config.seed,
     )
     model = build_model(config, splits.grid)
     model.normalize_to(splits.train)

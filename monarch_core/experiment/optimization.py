@@ -40,7 +40,8 @@ def make_optimizer(model: nn.Module, config: FitConfig) -> Optimizer:
     """Return Adam, AdamW or SOAP with one group for the model and one for its transforms.
 
     Transforms have their own rate and no weight decay: decay would pull a transform that starts
-    at the FFT away from it without any evidence from the data. SOAP trains them as Adam does.
+    at the FFT away from it without any evidence from the data. With SOAP they are
+    trained by Adam with its decay rates.
     """
     outside, inside = parameter_groups(model)
     groups: list[dict[str, Any]] = [
@@ -53,7 +54,7 @@ def make_optimizer(model: nn.Module, config: FitConfig) -> Optimizer:
         },
     ]
     if config.optimizer == "soap":
-        groups[1]["max_axis"] = 0
+        groups[1]["max_axis"] = 0  # Adam
         return Soap(groups, weight_decay=config.weight_decay)
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]
     return kind(groups, weight_decay=config.weight_decay)

@@ -28,7 +28,8 @@ class FNO(nn.Module):
         lifting_channels: hidden channels of P; 0 makes it one linear map.
         projection_channels: hidden channels of Q; 0 makes it one linear map.
         conv_module: class of K, called with (in_channels, out_channels, n_modes), such as
-            `MonarchSpectralConv.configured(grid=...)` or neuralop's `SpectralConv`.
+            `MonarchSpectralConv.configured(grid=...)` or neuralop's `SpectralConv`. W_l v_(l-1) is
+            added to its output in place, so its backward pass must not need that output.
     """
 
     def __init__(
@@ -59,8 +60,9 @@ class FNO(nn.Module):
         v = self.lifting(torch.cat((x, coordinates), dim=1).flatten(2))
         for layer, (conv, skip) in enumerate(zip(self.convs, self.skips, strict=True)):
             Kv = conv(v.unflatten(2, grid)).flatten(2)
-            W = skip.get_parameter("weight").to(Kv.dtype)  # autocast does not see in-place products
-            v = Kv.baddbmm_(W.expand(v.shape[0], *W.shape), v.to(Kv.dtype))
+            W = skip.get_parameter("weight").expand(v.shape[0], -1, -1)
+            autocast = torch.is_autocast_enabled(v.device.type)  # it does not see in-place products
+            v = torch.baddbmm(Kv, W, v) if autocast else Kv.baddbmm_(W, v)
             v = gelu(v) if layer < len(self.convs) - 1 else v
         return self.projection(v).unflatten(2, grid)
 

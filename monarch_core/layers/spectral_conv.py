@@ -60,7 +60,8 @@ class MonarchSpectralConv(BaseSpectralConv):
         learn: which transforms learn: "both", "forward", "inverse" or "none".
         basis: what the rows of `transform` are before learning, and are interpolated in:
             "fourier", "cosine" or "sine".
-        periodic: whether the fields are; only other grids than `grid` and the basis fourier ask.
+        periodic: whether the fields are periodic; it matters for the Fourier basis on another grid
+            than `grid`, by (4).
         complex_data, separable, factorization, fno_block_precision, rank, implementation,
             fixed_rank_modes, decomposition_kwargs: part of neuralop's contract. Complex data,
             separable and factorised weights, and its half precision are not offered: use

@@ -27,7 +27,18 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+
+def _onednn_multiplies() -> bool:
+    """Return whether this torch has the product that `matrix_product` takes, not a public one."""
+    one = torch.ones(1, 1)
+    try:
+        torch.ops.mkldnn._linear_pointwise(one, one, None, "none", [], "")
+    except (AttributeError, RuntimeError):
+        return False
+    return True
+
+
+_ONEDNN = torch.backends.mkldnn.is_available() and _onednn_multiplies()
 
 
 def step_matrices(

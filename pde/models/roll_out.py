@@ -102,8 +102,15 @@ class RollOut(nn.Module):
             frames: where to start.
             truth: the frames to predict, for teacher forcing.
             n_steps: how many to predict; by default those of the data set.
+
+        Raises:
+            ValueError: `truth` and `n_steps` are both given.
         """
         if truth is not None:
+            if n_steps is not None:
+                raise ValueError(
+                    "truth has as many steps as it has; give truth or n_steps, not both"
+                )
             return self._forced(frames, truth)
         n_steps = n_steps or self.n_steps
         n_input_frames = frames.shape[1]
@@ -113,10 +120,7 @@ class RollOut(nn.Module):
         # A step that is computed again has to compute its own matrices, both times.
         with nullcontext() if checkpointed else matrices_computed_once():
             while sum(part.shape[1] for part in predictions) < n_steps:
-                if checkpointed:
-                    predictions.append(checkpoint(self.step, window, use_reentrant=False))
-                else:
-                    predictions.append(self.step(window))
+                predictions.append(self._step(window, checkpointed))
                 window = torch.cat((window, predictions[-1]), dim=1)[:, -n_input_frames:]
         return torch.cat(predictions, dim=1)[:, :n_steps] * self.output_std + self.output_mean
 
@@ -124,15 +128,23 @@ class RollOut(nn.Module):
         """Return what the network predicts where every application starts from true frames."""
         n = frames.shape[1]
         known = (torch.cat((frames, truth[:, :-1]), dim=1) - self.mean) / self.std
-        with matrices_computed_once():
-            first = self.step(known[:, :n])
-            starts = range(first.shape[1], truth.shape[1], first.shape[1])
-            predictions = first
-            if starts:
-                windows = torch.stack([known[:, i : i + n] for i in starts], dim=1)
-                others = self.step(windows.flatten(0, 1)).unflatten(0, windows.shape[:2])
-                predictions = torch.cat((first, others.flatten(1, 2)), dim=1)
-        return predictions[:, : truth.shape[1]] * self.output_std + self.output_mean
+        checkpointed = self.checkpoint_steps and torch.is_grad_enabled()
+        with nullcontext() if checkpointed else matrices_computed_once():
+            predictions = [self._step(known[:, :n], checkpointed)]
+            n_each = predictions[0].shape[1]
+            windows = [known[:, i : i + n] for i in range(n_each, truth.shape[1], n_each)]
+            if checkpointed:
+                predictions += [self._step(window, checkpointed) for window in windows]
+            elif windows:
+                others = self.step(torch.cat(windows))
+                predictions += others.chunk(len(windows))
+        together = torch.cat(predictions, dim=1)[:, : truth.shape[1]]
+        return together * self.output_std + self.output_mean
+
+    def _step(self, window: Tensor, checkpointed: bool) -> Tensor:
+        if checkpointed:
+            return checkpoint(self.step, window, use_reentrant=False)
+        return self.step(window)
 
 
 def _mean_and_std(fields: Iterable[Tensor]) -> tuple[float, float]:

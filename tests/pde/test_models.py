@@ -78,6 +78,8 @@ def test_forced_steps_start_from_the_truth():
     truth = torch.randn(2, 4, 4, 4)
     by_hand = [model(torch.cat((frames, truth[:, :i]), dim=1)[:, i:], n_steps=1) for i in range(4)]
     torch.testing.assert_close(model(frames, truth), torch.cat(by_hand, dim=1))
+    with pytest.raises(ValueError, match="give truth or n_steps, not both"):
+        model(frames, truth, n_steps=2)
 
 
 class Two(torch.nn.Module):
@@ -184,7 +186,7 @@ def test_an_unknown_normalization_is_refused():
         RollOut(Shift(), n_steps=1, normalization="batch")
 
 
-def saved_bytes(model, frames):
+def saved_bytes(model, *frames):
     """Return the bytes that wait for the backward pass, each storage once, and the gradients."""
     sizes = {}
 
@@ -194,7 +196,7 @@ def saved_bytes(model, frames):
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        loss = model(frames).square().sum()
+        loss = model(*frames).square().sum()
         held = sum(sizes.values())
     loss.backward()
     return held, [parameter.grad for parameter in model.parameters()]
@@ -208,6 +210,18 @@ def test_checkpointed_steps_have_the_same_gradients_in_less_memory(model, transf
     held, expected = saved_bytes(model_of(*overrides), frames)
     less, gradients = saved_bytes(model_of(*overrides, "model.checkpoint_steps=true"), frames)
     assert less + 4 * frames.nbytes < held / 3  # the inputs of the four steps are kept
+    for gradient, reference in zip(gradients, expected, strict=True):
+        torch.testing.assert_close(gradient, reference, rtol=1e-4, atol=1e-5)
+
+
+def test_forced_steps_are_checkpointed_too():
+    overrides = ["model=fno", "transform=monarch", "dataset.n_output_frames=4"]
+    frames, truth = torch.randn(2, 4, 4, 16, 16)
+    held, expected = saved_bytes(model_of(*overrides), frames, truth)
+    less, gradients = saved_bytes(
+        model_of(*overrides, "model.checkpoint_steps=true"), frames, truth
+    )
+    assert less < held / 3
     for gradient, reference in zip(gradients, expected, strict=True):
         torch.testing.assert_close(gradient, reference, rtol=1e-4, atol=1e-5)
 

@@ -2,9 +2,16 @@
 
 import pytest
 import torch
+from neuralop.layers.spectral_convolution import SpectralConv
 
+from monarch_core.experiment.checkpoint import load_weights
+from monarch_core.experiment.config import FitConfig
+from monarch_core.experiment.fit import fit
+from monarch_core.layers.fno import FNO
 from pde.dataset import Splits, TrajectoryDataset, training_set
 from pde.dataset_config import DarcyConfig, NavierStokesConfig
+from pde.metrics import relative_l2, roll_out_loss
+from pde.models import RollOut
 from pde.symmetries import random_symmetry
 
 FRAMES = torch.randn(3, 5, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -33,6 +40,8 @@ def test_copies_follow_from_item_and_epoch_and_leave_the_split_as_it_is():
         assert not torch.equal(a[0], frames)
         torch.testing.assert_close(a[0].abs().sort().values.sum(), frames.abs().sum())
     assert torch.equal(data.past, FRAMES[:, :2])
+    other = training_set(splits(), config(), augment=True, n_forced_epochs=0, seed=1)
+    assert not torch.equal(items(other, 0)[0][0], first[0][0])
 
 
 def test_the_first_epochs_hand_over_the_truth():
@@ -65,3 +74,32 @@ def test_what_cannot_be_done_is_refused_before_training():
 )
 def test_generated_data_are_augmented_unless_told_otherwise(augment, data, expected):
     assert training_set(splits(), data, augment=augment, n_forced_epochs=0).symmetry is expected
+
+
+def trained(folder, stop_in_call=None):
+    """Train two forced epochs and a free one, of two steps each, and return the weights."""
+    torch.manual_seed(0)
+    model = RollOut(FNO((4, 4), 2, 1, 3, 1, projection_channels=4, conv_module=SpectralConv), 3)
+    data = training_set(splits(), config(), augment=True, n_forced_epochs=2)
+    calls = []
+
+    def loss(prediction, target):
+        calls.append(1)
+        if len(calls) == stop_in_call:
+            raise KeyboardInterrupt
+        return roll_out_loss(prediction, target)
+
+    values = FitConfig(epochs=3, batch_size=2, optimizer="soap", accelerator="cpu", n_threads=1)
+    fit(model, loss, data, splits().valid, values, folder, metric=relative_l2)
+    load_weights(folder / "weights.pt", model)
+    return model.state_dict()
+
+
+@pytest.mark.parametrize("stop_in_call", [3, 6])  # in the second forced epoch, in the free one
+def test_forced_and_free_epochs_go_on_after_an_interruption(tmp_path, stop_in_call):
+    whole = trained(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path / "resumed", stop_in_call)
+    resumed = trained(tmp_path / "resumed")
+    for name, weight in whole.items():
+        assert torch.equal(resumed[name], weight), name

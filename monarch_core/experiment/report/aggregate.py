@@ -244,12 +244,6 @@ def _with_details(group: Group, groups: Sequence[Group]) -> Group:
         {tuple(sorted(s.items())) for s in namesakes}
     ):
         keys = named  # the sizes of the splits say nothing that the dataset's own keys do not
-    n_distinct = len(
-        {group.data for group in groups if (group.task, group.dataset) == (task, dataset)}
-    )
-    alone = [key for key in keys if len({s.get(key) for s in namesakes}) == n_distinct]
-    order = list(dict.fromkeys(key for g in groups for key in g.settings))
-    keys = sorted(alone, key=order.index)[:1] or keys  # one key may tell all data apart
     peers = [g for g in groups if (g.data, g.model) == (group.data, group.model)]
     twins = [g for g in peers if g.transform == group.transform]
     among_peers = differing_keys([peer.settings for peer in peers])

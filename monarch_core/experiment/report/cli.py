@@ -110,12 +110,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--metric", help="main metric of the page (default: the first one the runs list)"
     )
-    parser.add_argument(
+    tables = parser.add_mutually_exclusive_group()
+    tables.add_argument(
         "--table",
         metavar="METRICS",
         help="print only the main table, with these metrics, comma separated ('' for all)",
     )
-    parser.add_argument(
+    tables.add_argument(
         "--ladder",
         metavar="METRIC",
         help="print only a table with one row per model and training and one column per data set, "

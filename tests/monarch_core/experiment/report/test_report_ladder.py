@@ -33,3 +33,18 @@ def test_data_without_a_control_are_refused(make_run, runs, capsys):
     make_run("monarch")
     assert main([str(runs), "--ladder", "relative_l2"]) == 2
     assert "needs runs with transform=fft" in capsys.readouterr().err
+
+
+def test_groups_that_a_ladder_cannot_tell_apart_are_refused(make_run, runs, capsys):
+    make_run("fft", config={"model.width": 20})
+    make_run("fft", config={"model.width": 40})
+    assert main([str(runs), "--ladder", "relative_l2"]) == 2
+    assert "differ only in what a ladder does not show" in capsys.readouterr().err
+
+
+def test_a_rung_without_the_first_data_set_comes_last(make_run, runs, capsys):
+    write_runs(make_run)
+    late = {"dataset.viscosity": 1e-4, "dataset.final_time": 1e4, "model.name": "late"}
+    make_run("monarch", error=0.9, config=late)
+    assert main([str(runs), "--ladder", "relative_l2"]) == 0
+    assert "| late | monarch |" in capsys.readouterr().out.splitlines()[5]

@@ -40,8 +40,8 @@ def make_optimizer(model: nn.Module, config: FitConfig) -> Optimizer:
     """Return Adam, AdamW or SOAP with one group for the model and one for its transforms.
 
     Transforms have their own rate and no weight decay: decay would pull a transform that starts
-    at the FFT away from it without any evidence from the data. With SOAP they are
-    trained by Adam with its decay rates.
+    at the FFT away from it without any evidence from the data. With SOAP they are trained by
+    Adam, with SOAP's decay rates.
     """
     outside, inside = parameter_groups(model)
     groups: list[dict[str, Any]] = [

@@ -1,8 +1,9 @@
 """The roll-out in time that turns a network from frames to frames into a trajectory."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -13,6 +14,7 @@ from torch.utils.data import Dataset
 from monarch_core.transforms import matrices_computed_once
 
 Sample = tuple[tuple[Tensor, ...], Tensor]
+Step = Callable[[Tensor], Tensor]
 NORMALIZATIONS = ("field", "role", "none")
 
 
@@ -111,40 +113,40 @@ class RollOut(nn.Module):
                 raise ValueError(
                     "truth has as many steps as it has; give truth or n_steps, not both"
                 )
-            return self._forced(frames, truth)
+            n_steps = truth.shape[1]
         n_steps = n_steps or self.n_steps
-        n_input_frames = frames.shape[1]
-        window = (frames - self.mean) / self.std
-        predictions: list[Tensor] = []
         checkpointed = self.checkpoint_steps and torch.is_grad_enabled()
+        step = partial(checkpoint, self.step, use_reentrant=False) if checkpointed else self.step
+        start = (frames - self.mean) / self.std
         # A step that is computed again has to compute its own matrices, both times.
         with nullcontext() if checkpointed else matrices_computed_once():
-            while sum(part.shape[1] for part in predictions) < n_steps:
-                predictions.append(self._step(window, checkpointed))
-                window = torch.cat((window, predictions[-1]), dim=1)[:, -n_input_frames:]
+            if truth is None:
+                predictions = _roll_out(step, start, n_steps)
+            else:
+                known = torch.cat((start, (truth[:, :-1] - self.mean) / self.std), dim=1)
+                predictions = _forced(step, known, n_steps, side_by_side=not checkpointed)
         return torch.cat(predictions, dim=1)[:, :n_steps] * self.output_std + self.output_mean
 
-    def _forced(self, frames: Tensor, truth: Tensor) -> Tensor:
-        """Return what the network predicts where every application starts from true frames."""
-        n = frames.shape[1]
-        known = (torch.cat((frames, truth[:, :-1]), dim=1) - self.mean) / self.std
-        checkpointed = self.checkpoint_steps and torch.is_grad_enabled()
-        with nullcontext() if checkpointed else matrices_computed_once():
-            predictions = [self._step(known[:, :n], checkpointed)]
-            n_each = predictions[0].shape[1]
-            windows = [known[:, i : i + n] for i in range(n_each, truth.shape[1], n_each)]
-            if checkpointed:
-                predictions += [self._step(window, checkpointed) for window in windows]
-            elif windows:
-                others = self.step(torch.cat(windows))
-                predictions += others.chunk(len(windows))
-        together = torch.cat(predictions, dim=1)[:, : truth.shape[1]]
-        return together * self.output_std + self.output_mean
 
-    def _step(self, window: Tensor, checkpointed: bool) -> Tensor:
-        if checkpointed:
-            return checkpoint(self.step, window, use_reentrant=False)
-        return self.step(window)
+def _roll_out(step: Step, window: Tensor, n_steps: int) -> list[Tensor]:
+    """Return what is predicted where every application starts from the one before."""
+    n = window.shape[1]
+    predictions: list[Tensor] = []
+    while sum(part.shape[1] for part in predictions) < n_steps:
+        predictions.append(step(window))
+        window = torch.cat((window, predictions[-1]), dim=1)[:, -n:]
+    return predictions
+
+
+def _forced(step: Step, known: Tensor, n_steps: int, *, side_by_side: bool) -> list[Tensor]:
+    """Return what is predicted where every application starts from known frames."""
+    n = known.shape[1] - n_steps + 1
+    first = step(known[:, :n])
+    n_each = first.shape[1]
+    windows = [known[:, i : i + n] for i in range(n_each, n_steps, n_each)]
+    if side_by_side and windows:
+        return [first, *step(torch.cat(windows)).chunk(len(windows))]
+    return [first, *map(step, windows)]
 
 
 def _mean_and_std(fields: Iterable[Tensor]) -> tuple[float, float]:

@@ -15,9 +15,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import gelu
 
-# Bytes of hidden values that are held at once: within a CPU's second-level cache; on a GPU, enough
-# for full occupation.
-_CPU_CHUNK, _GPU_CHUNK = 2**20, 2**28
+from monarch_core.chunks import chunk_bytes
 
 
 class PointwiseMLP(nn.Module):
@@ -98,8 +96,8 @@ class _ChunkedMLP(Function):
 def _pieces(x: Tensor, hidden_channels: int) -> Iterator[tuple[slice, slice, slice]]:
     """Yield slices of the batch and the points, each with one chunk of hidden values."""
     samples, _, points = x.shape
-    limit = _CPU_CHUNK if x.device.type == "cpu" else _GPU_CHUNK
-    held = max(1, limit // (hidden_channels * x.element_size()))  # points of any sample
+    point = hidden_channels * x.element_size()
+    held = max(1, chunk_bytes(x.device) // point)  # points of any sample
     step, width = max(1, held // points), min(points, held)
     for i in range(0, samples, step):
         for j in range(0, points, width):

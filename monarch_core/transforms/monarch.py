@@ -11,6 +11,7 @@ from monarch_core.transforms.base import (
     LinearTransform,
     apply_matrices,
     check_length,
+    computed_once,
     split_heads,
 )
 from monarch_core.transforms.fourier import frequency_indices
@@ -151,15 +152,15 @@ class Monarch(LinearTransform):
         check_length(x, self.n_in, "x")
         if not self.factored:
             return apply_matrices(torch.complex(*self.matrix()), x)
-        return self._multiply(x, self.factors(), self.inputs, self.outputs_order)
+        factors = computed_once((self, "factors"), self.factors)
+        return self._multiply(x, factors, self.inputs, self.outputs_order)
 
     def adjoint(self, y: Complex[Tensor, "*batch n_out"]) -> Complex[Tensor, "*batch n_in"]:
         """Return A^H y: the two factors change places."""
         check_length(y, self.n_out, "y")
         if not self.factored:
             return apply_matrices(torch.complex(*self.matrix()).mH, y)
-        left, right = _blocks(self.R, self.inputs).conj(), _blocks(self.L, self.outputs).conj()
-        factors = [_as_multiply_factors(*sides) for sides in zip(left, right, strict=True)]
+        factors = computed_once((self, "adjoint factors"), self._adjoint_factors)
         return self._multiply(y, factors, self.outputs, self.inputs_order)
 
     def factors(self) -> list[tuple[Complex[Tensor, "p s t"], Complex[Tensor, "q j a"]]]:
@@ -168,6 +169,10 @@ class Monarch(LinearTransform):
         In the natural order of a full transform, `monarch_multiply(x, L, R)` is `forward(x)`.
         """
         left, right = _blocks(self.L, self.outputs), _blocks(self.R, self.inputs)
+        return [_as_multiply_factors(*sides) for sides in zip(left, right, strict=True)]
+
+    def _adjoint_factors(self) -> list[tuple[Tensor, Tensor]]:
+        left, right = _blocks(self.R, self.inputs).conj(), _blocks(self.L, self.outputs).conj()
         return [_as_multiply_factors(*sides) for sides in zip(left, right, strict=True)]
 
     def compute_matrix(self) -> Float[Tensor, "2 heads n_out n_in"]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from monarch_core.transforms import Dense, Fourier, Monarch
+from mri import physics
 from mri.conjugate_gradient import conjugate_gradient
 from mri.physics import (
     AxisTransforms,
@@ -72,7 +73,9 @@ def test_dot_products_agree(problem):
     torch.testing.assert_close(inner(y, sense.forward(x)), inner(sense.adjoint(y), x))
 
 
-def test_backward_is_the_adjoint(problem):
+@pytest.mark.parametrize("chunk", [1, 2**20])
+def test_backward_is_the_adjoint(problem, chunk, monkeypatch):
+    monkeypatch.setattr(physics, "chunk_bytes", lambda device: chunk)
     sense, x, y = problem
     _, vjp = torch.func.vjp(sense.forward, x)
     torch.testing.assert_close(vjp(y)[0], sense.adjoint(y))
@@ -84,7 +87,10 @@ def test_normal_is_forward_then_adjoint(problem):
     torch.testing.assert_close(sense.normal(x), sense.adjoint(sense.forward(x)))
 
 
-def test_axis_transforms_are_two_matrix_products(factory):
+@pytest.mark.parametrize("n_images", [1, 2, 4])
+def test_axis_transforms_are_two_matrix_products(factory, n_images, monkeypatch):
+    # However many of the six images are transformed at once.
+    monkeypatch.setattr(physics, "chunk_bytes", lambda device: n_images * 6 * 9 * 16)
     transform = axis_transforms(factory, (6, 9))
     x = random_complex(2, 3, 6, 9)
     along_height = transform.along_height.dense(torch.complex128)

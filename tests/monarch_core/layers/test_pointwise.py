@@ -18,7 +18,7 @@ def reference(mlp: PointwiseMLP, x: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("shape", [(1, 3, 1), (5, 3, 17), (2, 3, 64)])
 @pytest.mark.parametrize("chunk", [1, 400, 2**20])
 def test_equals_convolutions_however_it_is_cut(hidden, shape, chunk, monkeypatch):
-    monkeypatch.setattr(pointwise, "_CPU_CHUNK", chunk)
+    monkeypatch.setattr(pointwise, "chunk_bytes", lambda device: chunk)
     torch.manual_seed(0)
     mlp = PointwiseMLP(3, hidden, 2).double()
     x = torch.randn(shape, dtype=torch.float64, requires_grad=True)

@@ -3,43 +3,93 @@
 import math
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from benchmarks.contenders import training
 from data_scripts.navier_stokes_solver import VorticitySolver, initial_vorticity, record
 from monarch_core.transforms import Fourier, Monarch
-from mri.physics import axis_transforms, zero_filled
+from mri.physics import AxisTransforms, Sense, axis_transforms, zero_filled
 
 HORIZON = 50.0
 PUBLISHED_STEP, PUBLISHED_GRID, TIMED_STEPS = 1e-4, 256, 20
 
 
-def sense_reconstructions(
+def zero_filled_sense(
     grid: tuple[int, int], coils: int, device: str
 ) -> dict[str, Callable[[], object]]:
-    """Return zero-filled SENSE of one slice: by `torch.fft`, and as mri/ computes it."""
-    kspace, maps = (torch.randn(1, coils, *grid, dtype=torch.cfloat, device=device) for _ in "km")
-    mask = (torch.rand(1, *grid, device=device) < 0.5).float()
+    """Return zero-filled SENSE of one slice, by `torch.fft` and as mri/ computes it."""
+    kspace, maps, mask = _measurement(grid, coils, device)
 
     def plain() -> Tensor:
-        shifted = torch.fft.ifftshift(mask * kspace, dim=(-2, -1))
-        images = torch.fft.ifft2(shifted, norm="ortho")
-        return (maps.conj() * torch.fft.fftshift(images, dim=(-2, -1))).sum(1)
+        return (maps.conj() * _centred(torch.fft.ifft2, mask * kspace)).sum(1)
 
-    inverses = {
-        "ours, FFT": axis_transforms(Fourier, grid, inverse=True).to(device),
-        "ours, Monarch": axis_transforms(Monarch, grid, inverse=True).to(device),
-    }
-
-    def reconstruct(name: str) -> Callable[[], object]:
+    def ours(inverse: AxisTransforms) -> Callable[[], object]:
         def run() -> Tensor:
             with torch.no_grad():
-                return zero_filled(kspace.unsqueeze(1), maps, mask, inverses[name])
+                return zero_filled(kspace.unsqueeze(1), maps, mask, inverse)
 
         return run
 
-    return {"torch.fft": plain, **{name: reconstruct(name) for name in inverses}}
+    return {
+        "torch.fft": plain,
+        "ours, FFT": ours(axis_transforms(Fourier, grid, inverse=True).to(device)),
+        "ours, learned": ours(axis_transforms(Monarch, grid, inverse=True).to(device)),
+    }
+
+
+def data_consistency(
+    grid: tuple[int, int], coils: int, device: str
+) -> dict[str, Callable[[], object]]:
+    """Return A^H A x of one slice and its gradient: by `torch.fft`, and as mri/ computes it."""
+    _, maps, mask = _measurement(grid, coils, device)
+    image = torch.randn(1, *grid, dtype=torch.cfloat, device=device, requires_grad=True)
+    modules: dict[str, nn.Module] = {"torch.fft": FftNormal(maps, mask)}
+    for name, factory in (
+        ("ours, FFT", Fourier),
+        ("ours, frozen", partial(Monarch, frozen=True)),
+        ("ours, learned", Monarch),
+    ):
+        modules[name] = SenseNormal(maps, mask, axis_transforms(factory, grid).to(device))
+    return {name: training(module, image) for name, module in modules.items()}
+
+
+class FftNormal(nn.Module):
+    """A^H A x as one writes it with `torch.fft`."""
+
+    def __init__(self, maps: Tensor, mask: Tensor) -> None:
+        super().__init__()
+        self.maps, self.conjugate, self.mask = maps, maps.conj().resolve_conj(), mask
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return A^H A of the images (batch, height, width)."""
+        kspace = self.mask.square() * _centred(torch.fft.fft2, self.maps * image.unsqueeze(1))
+        return (self.conjugate * _centred(torch.fft.ifft2, kspace)).sum(1)
+
+
+class SenseNormal(nn.Module):
+    """A^H A x of `mri.physics.Sense`."""
+
+    def __init__(self, maps: Tensor, mask: Tensor, transform: AxisTransforms) -> None:
+        super().__init__()
+        self.transform = transform
+        self.sense = Sense(maps, mask, transform)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return A^H A of the images (batch, height, width)."""
+        return self.sense.normal(image.unsqueeze(1)).squeeze(1)
+
+
+def _measurement(grid: tuple[int, int], coils: int, device: str) -> tuple[Tensor, Tensor, Tensor]:
+    kspace, maps = (torch.randn(1, coils, *grid, dtype=torch.cfloat, device=device) for _ in "km")
+    return kspace, maps, (torch.rand(1, *grid, device=device) < 0.5).float()
+
+
+def _centred(transform: Callable[..., Tensor], x: Tensor) -> Tensor:
+    axes = (-2, -1)
+    return torch.fft.fftshift(transform(torch.fft.ifftshift(x, dim=axes), norm="ortho"), dim=axes)
 
 
 def navier_stokes_seconds(viscosity: float, grid: int) -> dict[str, float]:

@@ -29,7 +29,7 @@ TITLES = {
     "memory": "Peak memory of a training step, beyond the weights",
     "bfloat16": "Autocast to bfloat16",
     "sweep": "Training step of the layer against kept modes and grid",
-    "sense": "Zero-filled SENSE of one slice",
+    "sense": "SENSE of one slice",
     "data": "Navier-Stokes data, one trajectory of 50 time units",
 }
 FIGURE = Path("figures/speed_modes.png")

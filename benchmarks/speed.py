@@ -35,6 +35,7 @@ LAYERS = [  # grid, modes, channels, batch
     ((64, 64, 40), 8, 20, 4),
 ]
 NETWORKS = [(20, (64, 64), 12, 20), (32, (64, 64), 12, 20), (32, (64, 64), 12, 1)]
+SLICES = ((512, 160), (320, 320))
 FACTORS = (64, 128, 256, 320, 512, 1024)
 SWEEP = [((n, n), m) for n in (32, 64, 128) for m in (4, 8, 12, 16, 24, 32, 48, 64) if 2 * m <= n]
 BARS = [case for case in LAYERS if case[-1] == 20]
@@ -264,12 +265,16 @@ def memory(options: Options) -> list[Row]:
 
 
 def sense(options: Options) -> list[Row]:
-    """Zero-filled SENSE of one slice, 8 coils: fft, and Monarch learned and frozen."""
+    """Zero-filled SENSE, and the data-consistency step with its gradient, of one slice, 8 coils."""
     rows = []
-    for grid in ((512, 160), (320, 320)):
-        runs = applications.sense_reconstructions(grid, coils=8, device=options.device)
-        facts = {"grid": list(grid), "coils": 8, "pass": "forward"}
-        rows += _rows(facts, compare(runs, rounds=options.rounds))
+    for grid in SLICES:
+        for name, make in (
+            ("zero-filled", applications.zero_filled_sense),
+            ("data consistency, training", applications.data_consistency),
+        ):
+            runs = make(grid, coils=8, device=options.device)
+            facts = {"grid": list(grid), "coils": 8, "pass": name}
+            rows += _rows(facts, compare(runs, rounds=options.rounds))
     return rows
 
 

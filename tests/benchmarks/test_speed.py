@@ -6,8 +6,10 @@ import sys
 import pytest
 import torch
 
-from benchmarks import contenders, speed
+from benchmarks import applications, contenders, speed
 from benchmarks.speed import Options
+from monarch_core.transforms import Monarch
+from mri.physics import axis_transforms
 
 
 def test_a_tiny_suite_leaves_its_results(tmp_path, monkeypatch, capsys):
@@ -40,6 +42,18 @@ def test_limits_and_the_cost_of_factors(monkeypatch):
     (row,) = speed.factors(options)
     assert row["blocks"] == [3, 4]
     assert row["cost"] > 0
+
+
+def test_the_sense_contenders_are_one_function():
+    torch.manual_seed(0)
+    images = [run() for run in applications.zero_filled_sense((10, 12), 3, "cpu").values()]
+    for image in images[1:]:
+        torch.testing.assert_close(image.squeeze(1), images[0], rtol=1e-4, atol=1e-4)
+    maps, mask = torch.randn(1, 3, 10, 12, dtype=torch.cfloat), torch.rand(1, 10, 12)
+    image = torch.randn(1, 10, 12, dtype=torch.cfloat)
+    ours = applications.SenseNormal(maps, mask, axis_transforms(Monarch, (10, 12)))
+    expected = applications.FftNormal(maps, mask)(image)
+    torch.testing.assert_close(ours(image), expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("grid", [(16,), (12, 16)])

@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
-from monarch_core.chunks import chunk_bytes
+from monarch_core.layers.chunks import chunk_bytes
 from monarch_core.transforms import LinearTransform, matrices_computed_once
 
 AxisFactory = Callable[..., LinearTransform]

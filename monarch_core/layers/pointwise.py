@@ -15,7 +15,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import gelu
 
-from monarch_core.chunks import chunk_bytes
+from monarch_core.layers.chunks import chunk_bytes
 
 
 class PointwiseMLP(nn.Module):

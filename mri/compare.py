@@ -25,8 +25,23 @@ from scipy.stats import t as student
 from monarch_core.experiment.report.cli import update_between_markers
 from mri.measure import SCANS_FILE
 
-METRICS = ("psnr", "psnr_magnitude", "ssim")
 CONTROL = "sense, fft"
+_HEADS = {
+    "psnr": "complex PSNR, dB",
+    "psnr_magnitude": "magnitude PSNR, dB",
+    "ssim": "SSIM",
+}
+METRICS = tuple(_HEADS)
+# what is measured, and so must be equal where two methods are compared
+_SAMPLING = (
+    "mask",
+    "mask_regime",
+    "mask_seed",
+    "calibration",
+    "center_fraction",
+    "echoes",
+    "target",
+)
 
 # (data, method, metric) -> scan and echo -> one value per seed
 Values = dict[tuple[str, str], dict[tuple[str, str], dict[str, list[float]]]]
@@ -73,25 +88,64 @@ def read_runs(paths: Sequence[Path], *, by_contrast: bool = False) -> Values:
         by_contrast: each echo or contrast is data of its own.
 
     Raises:
-        ValueError: if there is no evaluated run.
+        ValueError: if there is no evaluated run, or two runs that would share a row or be
+            compared differ in more than that allows.
     """
     values: Values = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
-    for folder in paths:
-        for results in sorted(folder.rglob("results.json")):
-            run = json.loads(results.read_text(encoding="utf-8"))
-            if run["task"] != "mri":
-                continue
-            data, method = _data(run["config"]["dataset"]), _method(run)
-            with (results.parent / SCANS_FILE).open(encoding="utf-8") as file:
-                for row in csv.DictReader(file):
-                    if (row["method"], row["masks"]) == ("model", "seen"):
-                        key = (f"{data}, {row['echo']}" if by_contrast else data, method)
-                        scores = values[key][row["scan"], row["echo"]]
-                        for metric in METRICS:
-                            scores[metric].append(float(row[metric]))
+    found: dict[Path, dict[str, Any]] = {}
+    for results in sorted({r for folder in paths for r in folder.rglob("results.json")}):
+        run = json.loads(results.read_text(encoding="utf-8"))
+        if run["task"] != "mri":
+            continue
+        for folder, other in found.items():
+            _check_comparable(results.parent, run, folder, other)
+        found[results.parent] = run
+        data, method = _data(run["config"]["dataset"]), _method(run)
+        for row in _rows(results.parent / SCANS_FILE):
+            if (row["method"], row["masks"]) == ("model", "seen"):
+                key = (f"{data}, {row['echo']}" if by_contrast else data, method)
+                scores = values[key][row["scan"], row["echo"]]
+                for metric in METRICS:
+                    scores[metric].append(float(row[metric]))
     if not values:
         raise ValueError(f"no evaluated MRI run in {', '.join(map(str, paths))}")
     return values
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    if not path.is_file():
+        raise ValueError(
+            f"{path} is missing; make it with python mri/evaluate.py run={path.parent}"
+        )
+    with path.open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _check_comparable(
+    folder: Path, run: Mapping[str, Any], other_folder: Path, other: Mapping[str, Any]
+) -> None:
+    """Refuse runs that would share a row or a comparison and differ in what it is not about."""
+    ours, theirs = run["config"], other["config"]
+    if _data(ours["dataset"]) != _data(theirs["dataset"]):
+        return
+    differing = [f"dataset.{key}" for key in _SAMPLING if _differ(ours, theirs, "dataset", key)]
+    if _method(run) == _method(other):
+        differing += [
+            f"{group}.{key}"
+            for group in ("model", "fit", "dataset")
+            for key in ours.get(group, {})
+            if f"{group}.{key}" not in differing and _differ(ours, theirs, group, key)
+        ]
+        if run["seed"] == other["seed"] and not differing:
+            raise ValueError(f"{folder} and {other_folder} are the same run twice; leave one out")
+    if differing:
+        raise ValueError(
+            f"{folder} and {other_folder} differ in {', '.join(differing)}; compare them apart"
+        )
+
+
+def _differ(ours: Mapping[str, Any], theirs: Mapping[str, Any], group: str, key: str) -> bool:
+    return bool(ours.get(group, {}).get(key) != theirs.get(group, {}).get(key))
 
 
 def table(values: Values, control: str = CONTROL, only: str | None = None) -> str:
@@ -127,13 +181,6 @@ def table(values: Values, control: str = CONTROL, only: str | None = None) -> st
         lines.append(f"| {data} | {method} | {' | '.join(cells)} | {len(common)} | {n_seeds} |")
     note = f"Differences to {control}, paired over scans, with 95 % intervals; seeds are averaged."
     return "\n".join([*lines, "", note]) + "\n"
-
-
-_HEADS = {
-    "psnr": "complex PSNR, dB",
-    "psnr_magnitude": "magnitude PSNR, dB",
-    "ssim": "SSIM",
-}
 
 
 def _data(dataset: Mapping[str, Any]) -> str:

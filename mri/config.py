@@ -7,6 +7,8 @@ from hydra.core.config_store import ConfigStore
 from monarch_core.experiment.config import FitConfig
 from monarch_core.experiment.transform_config import TransformConfig
 from mri.dataset_config import DatasetConfig
+from mri.losses import find_loss
+from mri.metrics import find_preset
 
 
 @dataclass
@@ -51,7 +53,8 @@ class EvaluationConfig:
 
     Attributes:
         preset: metric definitions: meddlr, meddlr_2d or fastmri (`mri.metrics`).
-        unseen_mask: also measure with sampling masks that training never saw.
+        unseen_mask: also measure with a sampling mask that training never saw; needs
+            dataset.mask_regime=fixed, as the other regimes test on masks of their own anyway.
     """
 
     preset: str = "meddlr_2d"
@@ -68,7 +71,7 @@ class MriConfig:
         transform: which linear transform.
         fit: how it is trained.
         evaluation: how it is measured.
-        loss: l1 or l2, of complex images.
+        loss: l1 or l2, of complex images; l1_magnitude, for targets without a phase.
         seed: of weights and data order.
         resume: folder of a run to continue; its own config is then used.
     """
@@ -81,6 +84,19 @@ class MriConfig:
     loss: str = "l2"
     seed: int = 0
     resume: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for words that are none, and for what does not go together."""
+        find_loss(self.loss)
+        find_preset(self.evaluation.preset)
+        if self.evaluation.unseen_mask and (
+            self.dataset.mask_regime != "fixed" or self.dataset.mask == "stored"
+        ):
+            raise ValueError(
+                "evaluation.unseen_mask compares the one mask of training with another, but "
+                f"dataset.mask={self.dataset.mask} with mask_regime={self.dataset.mask_regime} has "
+                "other masks for the test split anyway; leave it out or use mask_regime=fixed"
+            )
 
 
 # Hydra checks every override of `configs/mri.yaml` against these names and types.

@@ -109,6 +109,20 @@ class SliceDataset(Dataset[tuple[Measurement, Tensor]]):
         """Return what a scan says about itself: source, licence, scale, target kind and so on."""
         return self._scans[scan_id].info
 
+    def with_mask_seed(self, mask_seed: int) -> "SliceDataset":
+        """Return the same slices under masks of another seed."""
+        config = replace(self.config, mask_seed=mask_seed)
+        return SliceDataset(
+            list(self._scans.values()), config, self.n_coils, training=self.training
+        )
+
+    @property
+    def targets_have_phase(self) -> bool:
+        """Whether the targets are complex images, not root sums of squares."""
+        if self.config.target != "stored":
+            return self.config.target != "rss"
+        return all(scan.info.target_kind != "rss" for scan in self._scans.values())
+
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch for which `mask_regime=random` draws its masks."""
         self._epoch[0] = epoch
@@ -246,20 +260,17 @@ def load_splits(config: DatasetConfig) -> Splits:
             "cannot determine the image, whatever the reconstruction",
             stacklevel=2,
         )
-    unseen = replace(config, mask_seed=config.mask_seed + config.test_mask_offset)
     if config.mask == "poisson":  # all at once: each time a process is started for them
         seeds = [
             seed
-            for split, options in (("train", config), ("valid", config), ("test", unseen))
-            for seed in _mask_seeds(
-                [scan.info.scan_id for scan in by_split[split]], options, split == "train"
-            )
+            for split, members in by_split.items()
+            for seed in _mask_seeds([s.info.scan_id for s in members], config, split == "train")
         ]
         _make_masks(config, scans[0].shape.grid, seeds)
     return Splits(
         train=SliceDataset(by_split["train"], config, n_coils, training=True),
         valid=SliceDataset(by_split["valid"], config, n_coils, training=False),
-        test=SliceDataset(by_split["test"], unseen, n_coils, training=False),
+        test=SliceDataset(by_split["test"], config, n_coils, training=False),
     )
 
 

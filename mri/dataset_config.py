@@ -25,7 +25,6 @@ class DatasetConfig:
         mask_regime: `fixed` (one mask for all scans), `scan` (one per scan, by its name) or
             `random` (training: another for every item and epoch; validation and test: by name).
         mask_seed: seed of the masks.
-        test_mask_offset: added to the mask seed of the test split; not 0: masks unseen in training.
         n_random_masks: Poisson masks that the random regime draws from; 1-D masks are unlimited.
         mask_cache: folder where Poisson masks are kept.
         echoes: `together` (one item has all echoes), `separate` (one item per echo), or the name
@@ -46,7 +45,6 @@ class DatasetConfig:
     center_fraction: float = 0.08
     mask_regime: str = "fixed"
     mask_seed: int = 0
-    test_mask_offset: int = 0
     n_random_masks: int = 32
     mask_cache: str = "data/masks"
     echoes: str = "together"
@@ -73,11 +71,11 @@ class DatasetConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"dataset.{name} must be at least 1, got {value}")
-        for name in ("mask_seed", "test_mask_offset", "train_scan_seed", "calibration"):
+        for name in ("mask_seed", "train_scan_seed", "calibration"):
             if getattr(self, name) < 0:
                 raise ValueError(f"dataset.{name} must not be negative, got {getattr(self, name)}")
-        if self.mask == "stored" and (self.mask_regime == "random" or self.test_mask_offset):
+        if self.mask == "stored" and self.mask_regime == "random":
             raise ValueError(
-                "dataset.mask=stored takes the masks of the scans: mask_regime=random and "
-                "test_mask_offset cannot be used with it"
+                "dataset.mask=stored takes the masks of the scans: mask_regime=random cannot be "
+                "used with it"
             )

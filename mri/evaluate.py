@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,6 @@ from monarch_core.experiment.run import load_config, user_errors
 from monarch_core.transforms import Fourier
 from mri.config import MriConfig
 from mri.dataset import SliceDataset, load_splits
-from mri.dataset_config import DatasetConfig
 from mri.figures import draw_reconstruction, tabulate_scores
 from mri.learned import describe_transforms
 from mri.measure import METRICS, Score, mean_over_scans, reconstruct, score, write_scans
@@ -29,6 +27,7 @@ from mri.metrics import Preset, check_volume_size, find_preset
 from mri.model import build_model
 from mri.physics import axis_transforms
 from mri.sense import SenseReconstruction
+from mri.tuning import Regularised
 
 MODEL, ZERO_FILLED = "model", "zero-filled"
 SEEN, UNSEEN = "seen", "unseen"
@@ -66,8 +65,8 @@ def evaluate(run_dir: Path) -> dict[str, Any]:
     }
     scores, artifacts = _measure(methods, splits.test, SEEN, config, preset, device)
     if config.evaluation.unseen_mask:
-        test = load_splits(_with_unseen_masks(config.dataset)).test
-        scores += _measure(methods, test, UNSEEN, config, preset, device)[0]
+        unseen = _with_unseen_masks(splits.test)
+        scores += _measure(methods, unseen, UNSEEN, config, preset, device)[0]
     write_scans(run_dir, scores, preset)
     mask = splits.test.mask_of(splits.test.scan_ids[0])
     artifacts += [*tabulate_scores(scores, preset), *describe_transforms(model.cpu(), mask)]
@@ -80,22 +79,30 @@ def evaluate(run_dir: Path) -> dict[str, Any]:
         transform=config.transform.name,
         seed=config.seed,
         split_sizes={n: len(getattr(splits, n)) for n in ("train", "valid", "test")},
-        metrics={**summarise(scores), **_validation_loss(run_dir)},
+        metrics={**summarise(scores), **_validation_loss(run_dir), **_lamda(model)},
         n_parameters=n_parameters(model),
         config=config,
     )
 
 
 def check_evaluation(config: MriConfig, test: SliceDataset) -> None:
-    """Check before training that the metrics will be defined on the test split.
+    """Check before training that the loss and the metrics will be defined on the test split.
 
     Raises:
-        ValueError: if the preset is unknown, SSIM needs larger volumes than a scan has, or unseen
-            masks are asked for where all masks come with the scans.
+        ValueError: if complex images are to be compared with targets without a phase, SSIM needs
+            larger volumes than a scan has, or an unseen mask cannot be made.
     """
     preset = find_preset(config.evaluation.preset)
+    if not test.targets_have_phase and (
+        config.loss != "l1_magnitude" or "complex" in (preset.psnr.domain, preset.error.domain)
+    ):
+        raise ValueError(
+            "the targets are root sums of squares and have no phase, but loss="
+            f"{config.loss} and evaluation.preset={preset.name} compare complex images; use "
+            "loss=l1_magnitude evaluation.preset=fastmri, or dataset.target=sense"
+        )
     if config.evaluation.unseen_mask:
-        _with_unseen_masks(config.dataset)
+        _with_unseen_masks(test)
     for scan in test.scan_ids:
         n_slices = len({test.key(i).slice_index for i in test.slices_of(scan)})
         check_volume_size((n_slices, *test.grid), preset)
@@ -132,8 +139,13 @@ def _validation_loss(run_dir: Path) -> dict[str, float]:
     return {"loss_valid": best["valid_error"]} if best else {}
 
 
-def _with_unseen_masks(dataset: DatasetConfig) -> DatasetConfig:
-    return replace(dataset, test_mask_offset=UNSEEN_OFFSET)
+def _lamda(model: nn.Module) -> dict[str, float]:
+    """Return the regularisation weight that was chosen on the validation split, if there is one."""
+    return {"lamda": float(model.lamda)} if isinstance(model, Regularised) else {}
+
+
+def _with_unseen_masks(test: SliceDataset) -> SliceDataset:
+    return test.with_mask_seed(test.config.mask_seed + UNSEEN_OFFSET)
 
 
 def _measure(

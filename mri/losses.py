@@ -1,4 +1,4 @@
-"""Training losses on complex images: means over the samples of a batch.
+"""Training losses: means over the samples of a batch.
 
 Prepared scans are divided by the standard deviation of their target's magnitude (`mri.schema`), so
 these are in units of that deviation (or of its square) and a learning rate means the same for
@@ -26,7 +26,18 @@ def mean_squared(
     return (difference.real.square() + difference.imag.square()).mean()
 
 
-LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"l1": mean_absolute, "l2": mean_squared}
+def mean_absolute_of_magnitudes(
+    prediction: Complex[Tensor, "*batch"], target: Complex[Tensor, "*batch"]
+) -> Float[Tensor, ""]:
+    """Return mean | |p| - |t| |, in the unit of the images; for targets without a phase."""
+    return (prediction.abs() - target.abs()).abs().mean()
+
+
+LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "l1": mean_absolute,
+    "l2": mean_squared,
+    "l1_magnitude": mean_absolute_of_magnitudes,
+}
 
 
 def find_loss(name: str) -> Callable[[Tensor, Tensor], Tensor]:

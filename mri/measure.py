@@ -45,7 +45,8 @@ class Score:
         scan: name of the scan.
         echo: name of the echo or contrast.
         method: name of the method.
-        masks: "seen" for the sampling masks of the config, "unseen" for others.
+        masks: "seen" for the sampling masks of the config (in training too, where
+            dataset.mask_regime is fixed), "unseen" for others.
         acceleration: what the mask achieves, measured over kept samples.
         n_slices: slices of the volume.
         values: one number for each of `METRICS`.

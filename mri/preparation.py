@@ -39,7 +39,12 @@ def prepare_if_missing(config: DatasetConfig) -> None:
                 _run_script(config, root)
     made_with = dict(OmegaConf.select(OmegaConf.load(finished), "config") or {})
     for name, value in config.prepare.items():
-        if name in made_with and made_with[name] != value and name not in _PLACES:
+        if name not in made_with:
+            raise ValueError(
+                f"{root} was prepared without an option {name!r}, only {sorted(made_with)}; "
+                "correct dataset.prepare, or delete the folder"
+            )
+        if made_with[name] != value and name not in _PLACES:
             raise ValueError(
                 f"{root} was prepared with {name}={made_with[name]!r}, but dataset.prepare.{name} "
                 f"is {value!r}; delete the folder or set another dataset.root"

@@ -8,11 +8,23 @@ import pytest
 from mri.compare import difference, main, read_runs, table
 
 
-def write_run(folder, transform, psnr, *, acceleration=2.0, seed=0, scans=("a", "b", "c")):
+def write_run(
+    folder,
+    transform,
+    psnr,
+    *,
+    acceleration=2.0,
+    seed=0,
+    scans=("a", "b", "c"),
+    mask_seed=0,
+    learning_rate=1e-3,
+):
     folder.mkdir(parents=True)
+    dataset = {"root": "data/x", "acceleration": acceleration, "n_train_scans": None}
     config = {
-        "dataset": {"root": "data/x", "acceleration": acceleration, "n_train_scans": None},
+        "dataset": {**dataset, "mask_seed": mask_seed},
         "model": {"weighting": "none"},
+        "fit": {"learning_rate": learning_rate},
     }
     run = {"task": "mri", "model": "sense", "transform": transform, "seed": seed, "config": config}
     (folder / "results.json").write_text(json.dumps(run))
@@ -70,6 +82,34 @@ def test_rows_by_contrast_and_of_one_method(tmp_path, capsys):
     assert main([str(tmp_path), "--by-contrast", "--only", "sense, monarch"]) == 0
     rows = [line for line in capsys.readouterr().out.splitlines() if "x, 2x" in line]
     assert [row.split("|")[1:3] for row in rows] == [[" x, 2x, E1 ", " sense, monarch "]]
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ({}, "m0 are the same run twice"),
+        ({"seed": 1, "learning_rate": 0.1}, "differ in fit.learning_rate"),
+        ({"transform": "dense", "mask_seed": 1}, "differ in dataset.mask_seed"),
+    ],
+)
+def test_runs_that_cannot_be_compared_are_refused(tmp_path, other, message):
+    write_run(tmp_path / "m0", "monarch", [10, 20, 30])
+    write_run(tmp_path / "m1", **{"transform": "monarch", "psnr": [11, 21, 31], **other})
+    with pytest.raises(ValueError, match=message):
+        read_runs([tmp_path])
+
+
+def test_a_folder_given_twice_is_read_once(tmp_path):
+    write_run(tmp_path / "fft", "fft", [10, 20, 30])
+    (scores,) = read_runs([tmp_path, tmp_path / "fft"]).values()
+    assert scores["a", "E1"]["psnr"] == [10]
+
+
+def test_a_run_without_scores_is_named(tmp_path, capsys):
+    write_run(tmp_path / "fft", "fft", [10, 20, 30])
+    (tmp_path / "fft" / "scans.csv").unlink()
+    assert main([str(tmp_path)]) == 2
+    assert "scans.csv is missing; make it with" in capsys.readouterr().err
 
 
 def test_an_empty_folder_is_named(tmp_path, capsys):

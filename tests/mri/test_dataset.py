@@ -114,13 +114,14 @@ def test_a_mask_per_scan_depends_on_its_name_alone(root):
     assert torch.equal(load_splits(config(root, **options)).test.mask_of("d"), before)
 
 
-@pytest.mark.parametrize("regime", ["fixed", "scan"])
-def test_unseen_masks_change_the_test_split_only(root, regime):
-    seen = load_splits(config(root, mask_regime=regime))
-    unseen = load_splits(config(root, mask_regime=regime, test_mask_offset=1))
-    assert torch.equal(seen.train.mask_of("a"), unseen.train.mask_of("a"))
-    assert torch.equal(seen.valid.mask_of("c"), unseen.valid.mask_of("c"))
-    assert not torch.equal(seen.test.mask_of("d"), unseen.test.mask_of("d"))
+def test_another_mask_seed_gives_the_same_slices_under_another_mask(root):
+    seen = load_splits(config(root)).test
+    unseen = seen.with_mask_seed(1)
+    assert torch.equal(
+        unseen.mask_of("d"), load_splits(config(root, mask_seed=1)).test.mask_of("d")
+    )
+    assert not torch.equal(unseen.mask_of("d"), seen.mask_of("d"))
+    assert torch.equal(unseen[1][1], seen[1][1])
 
 
 def masks_of_an_epoch(dataset, epoch):
@@ -321,6 +322,9 @@ def test_missing_data_are_made_by_the_script_once(tmp_path):
     options.prepare["n_coils"] = 4
     with pytest.raises(ValueError, match=r"n_coils=3, but dataset.prepare.n_coils is 4"):
         load_splits(options)
+    options.prepare = {"noize": 0.1}
+    with pytest.raises(ValueError, match=r"was prepared without an option 'noize'"):
+        load_splits(options)
 
 
 def test_a_script_that_fails_is_named(tmp_path, capfd):
@@ -340,7 +344,7 @@ def test_a_script_that_fails_is_named(tmp_path, capfd):
         ({"center_fraction": 1.0}, "center_fraction"),
         ({"n_train_scans": 0}, "n_train_scans must be at least 1"),
         ({"mask_seed": -1}, "must not be negative"),
-        ({"mask": "stored", "test_mask_offset": 1}, "cannot be used"),
+        ({"mask": "stored", "mask_regime": "random"}, "cannot be used"),
     ],
 )
 def test_wrong_options_are_named(options, message):

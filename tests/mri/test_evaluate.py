@@ -16,11 +16,13 @@ from monarch_core.experiment.checkpoint import save_weights
 from monarch_core.experiment.schema import save_config
 from monarch_core.transforms import Dense, Fourier, Monarch
 from mri.centred_fft import fft_centred
+from mri.coil_maps import combine_sense
 from mri.config import EvaluationConfig, FitConfig, ModelConfig, MriConfig, TransformConfig
 from mri.dataset import load_splits
 from mri.dataset_config import DatasetConfig
 from mri.evaluate import check_evaluation, evaluate, summarise
 from mri.learned import describe_transforms, distances, kspace_weighting, point_spread
+from mri.losses import find_loss
 from mri.measure import METRICS, Score, mean_over_scans
 from mri.metrics import PRESETS, volume_metrics
 from mri.model import build_model
@@ -206,9 +208,52 @@ def test_volumes_too_thin_for_the_window_are_refused_before_training(data):
     check_evaluation(MriConfig(data, evaluation=EvaluationConfig("meddlr_2d")), test)
     with pytest.raises(ValueError, match="got 3 x 15 x 14; use a preset with SSIM of slices"):
         check_evaluation(MriConfig(data, evaluation=EvaluationConfig("meddlr")), test)
-    stored = replace(data, mask="stored")
-    with pytest.raises(ValueError, match="test_mask_offset cannot be used with it"):
-        check_evaluation(MriConfig(stored, evaluation=EvaluationConfig(unseen_mask=True)), test)
+
+
+@pytest.mark.parametrize("options", [{"mask": "stored"}, {"mask_regime": "scan"}])
+def test_an_unseen_mask_needs_one_mask_that_was_seen(data, options):
+    with pytest.raises(ValueError, match="other masks for the test split anyway"):
+        MriConfig(replace(data, **options), evaluation=EvaluationConfig(unseen_mask=True))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"loss": "l3"}, "loss must be one of l1, l2, l1_magnitude, got 'l3'"),
+        ({"evaluation": EvaluationConfig("bart")}, "metric preset must be one of"),
+    ],
+)
+def test_wrong_words_are_named_before_data_are_read(options, message):
+    with pytest.raises(ValueError, match=message):
+        MriConfig(**options)
+
+
+@pytest.mark.parametrize(
+    ("loss", "preset", "fits"),
+    [
+        ("l1_magnitude", "fastmri", True),
+        ("l2", "fastmri", False),
+        ("l1_magnitude", "meddlr", False),
+    ],
+)
+def test_targets_without_phase_are_not_compared_with_complex_images(data, loss, preset, fits):
+    config = MriConfig(replace(data, target="rss"), loss=loss, evaluation=EvaluationConfig(preset))
+    test = load_splits(config.dataset).test
+    if fits:
+        check_evaluation(config, test)
+    else:
+        with pytest.raises(ValueError, match="have no phase"):
+            check_evaluation(config, test)
+
+
+def test_the_magnitude_loss_sees_no_phase(data):
+    (kspace, maps, _), target = load_splits(replace(data, target="rss")).test[0]
+    image = combine_sense(kspace.numpy(), maps.numpy())
+    prediction = torch.from_numpy(image)
+    loss = find_loss("l1_magnitude")
+    torch.testing.assert_close(loss(prediction * 1j, target), loss(prediction, target))
+    assert loss(target * 1j, target) < 1e-6
+    assert find_loss("l1")(target * 1j, target) > 0.1 * target.abs().mean()
 
 
 def test_a_scan_without_signal_is_named(tmp_path, data):

@@ -3,7 +3,7 @@
 Every comparison warms up, then times its contenders in turn, round by round, in one process with
 one number of threads; ratios are taken within a round. Options are key=value:
 
-    python -m benchmarks.speed out=docs/results/speed threads=1 rounds=15 suites=layer,network
+    python -m benchmarks.speed out=runs/speed threads=1 rounds=15 suites=layer,network
 """
 
 import json
@@ -73,7 +73,7 @@ class Options:
         device: cpu or cuda.
     """
 
-    out: str = "docs/results/speed"
+    out: str = "runs/speed"
     suites: str = ",".join(SUITES)
     threads: int = 1
     rounds: int = 15

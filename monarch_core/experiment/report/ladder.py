@@ -87,7 +87,10 @@ def _titles(groups: Sequence[Group]) -> dict[Data, str]:
 
 
 def _training(group: Group) -> dict[str, str]:
-    return {k: v for k, v in group.settings.items() if not k.startswith(_TOLD_ELSEWHERE)}
+    told = {k: v for k, v in group.settings.items() if not k.startswith(_TOLD_ELSEWHERE)}
+    if group.transform == CONTROL:  # nothing of it learns at that rate
+        told.pop("fit.transform_learning_rate", None)
+    return told
 
 
 def _control(groups: Sequence[Group], data: Data, metric: str) -> Group:

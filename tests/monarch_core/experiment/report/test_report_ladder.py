@@ -48,3 +48,14 @@ def test_a_rung_without_the_first_data_set_comes_last(make_run, runs, capsys):
     make_run("monarch", error=0.9, config=late)
     assert main([str(runs), "--ladder", "relative_l2"]) == 0
     assert "| late | monarch |" in capsys.readouterr().out.splitlines()[5]
+
+
+def test_the_rate_of_transforms_is_not_told_of_those_that_do_not_learn(make_run, runs, capsys):
+    for viscosity, rate in ((1e-3, 1e-4), (1e-4, 3e-4)):
+        config = {"dataset.viscosity": viscosity, "fit.transform_learning_rate": rate}
+        for transform in ("fft", "monarch"):
+            make_run(transform, config=config)
+    assert main([str(runs), "--ladder", "relative_l2"]) == 0
+    rows = capsys.readouterr().out.splitlines()[2:5]
+    assert sum("| fft |  |" in row for row in rows) == 1
+    assert sum("| monarch | transform learning rate" in row for row in rows) == 2

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Complex
 
-from data_scripts.mri_cli import run_script
+from data_scripts.command_line import run_script
 from data_scripts.mri_convert import ConvertConfig, find_scans, write_converted
 from data_scripts.mri_output import convert_all, finish_dataset, scan_name, scan_recipe
 from mri.centred_fft import ifft_centred
@@ -48,11 +48,7 @@ class BartConfig(ConvertConfig):
 
 def main(config: BartConfig) -> None:
     """Convert the files, then write the metadata."""
-    jobs = [
-        (path, split)
-        for path, split in find_scans(config, ".cfl", _subject, _HELP)
-        if not path.stem.endswith("_maps")
-    ]
+    jobs = find_scans(config, ".cfl", lambda path: path.stem, _HELP, _holds_kspace)
     convert_all(config, jobs, lambda path, split: convert(config, path, split))
     finish_dataset(
         Path(config.out),
@@ -67,9 +63,9 @@ def main(config: BartConfig) -> None:
     )
 
 
-def _subject(path: Path) -> str:
-    """Return the file a scan is named after; its maps belong to the same subject."""
-    return path.stem.removesuffix("_maps")
+def _holds_kspace(path: Path) -> bool:
+    """Tell the files of scans from those of their maps, which are read with them."""
+    return not path.stem.endswith("_maps")
 
 
 def read_cfl(path: Path) -> Complex[np.ndarray, "..."]:

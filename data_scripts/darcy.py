@@ -13,11 +13,11 @@ import numpy as np
 import scipy
 from rich.console import Console
 
+from data_scripts.command_line import run_script
 from data_scripts.darcy_solver import gaussian_field, solve, threshold
 from data_scripts.generation import (
     fill_folder,
     gather,
-    run_command_line,
     sample_keys,
     write_metadata,
 )
@@ -103,8 +103,9 @@ def _assemble(config: DarcyConfig, parts: Path, dataset: Path) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns 0, or 1 after an error that was explained in one paragraph."""
-    return run_command_line(DarcyConfig, generate, arguments, __doc__ or "")
+    """Run the command line; returns its exit status."""
+    console = Console(markup=False, highlight=False, soft_wrap=True)
+    return run_script(lambda config: generate(config, console), DarcyConfig, arguments)
 
 
 if __name__ == "__main__":

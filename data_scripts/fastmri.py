@@ -9,8 +9,8 @@ import h5py
 import numpy as np
 from jaxtyping import Bool, Complex
 
+from data_scripts.command_line import run_script
 from data_scripts.ismrmrd_header import Header, parse_header
-from data_scripts.mri_cli import run_script
 from data_scripts.mri_convert import ConvertConfig, crop_images, find_scans, write_converted
 from data_scripts.mri_output import (
     convert_all,

@@ -1,11 +1,11 @@
-"""What every data script does around its own mathematics: folder, lock, restart, command line."""
+"""What every PDE data script does around its own mathematics: folder, lock, restart."""
 
 import contextlib
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any
 
 import filelock
 import numpy as np
@@ -13,11 +13,9 @@ import torch
 from omegaconf import OmegaConf
 from rich.console import Console
 
-from data_scripts.command_line import config_from_arguments
 from data_scripts.resumable import (
     Arrays,
     Batch,
-    available_cores,
     compute_batches,
     finished_batches,
     friendly_disk_errors,
@@ -26,8 +24,6 @@ from data_scripts.resumable import (
     require_free_space,
 )
 from pde.dataset_config import DatasetConfig
-
-Config = TypeVar("Config", bound=DatasetConfig)
 
 # Every split has random numbers of its own: more training data leave the test set as it is.
 SPLIT_KEYS = {"train": 0, "valid": 1, "test": 2}
@@ -62,6 +58,9 @@ def fill_folder(
             batches are kept.
         ValueError: the configuration names a file to read.
     """
+    # here, since Lightning takes seconds to import, which every worker would spend
+    from monarch_core.experiment.devices import usable_cores
+
     if config.path is not None:
         raise ValueError(f"path={config.path} is a file to read, not to generate; leave path away")
     folder = config.folder
@@ -79,7 +78,7 @@ def fill_folder(
             work / "parts",
             config.split_sizes,
             batch_size=config.batch_size or batch_size,
-            n_workers=n_workers or config.n_workers or available_cores(),
+            n_workers=n_workers or config.n_workers or usable_cores(),
             console=console,
             description=description,
         )
@@ -119,25 +118,6 @@ def choose_device(device: str) -> torch.device:
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError("device=cuda, but torch finds no GPU; use device=cpu or device=auto")
     return torch.device(device)
-
-
-def run_command_line(
-    schema: type[Config],
-    generate: Callable[[Config, Console], Path],
-    arguments: Sequence[str] | None,
-    description: str,
-) -> int:
-    """Run a data script; returns 0, or 1 after an error that was explained in one paragraph."""
-    console = Console(markup=False, highlight=False, soft_wrap=True)
-    try:
-        generate(config_from_arguments(schema, arguments, description), console)
-    except KeyboardInterrupt:
-        console.print("stopped; the same command continues after the last finished batch")
-        return 130
-    except (ValueError, OSError, FloatingPointError) as error:
-        Console(stderr=True, markup=False, highlight=False, soft_wrap=True).print(f"error: {error}")
-        return 1
-    return 0
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """Convert Cartesian ISMRMRD files that you have, for example of mridata.org (ismrmrd.md)."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,8 +9,8 @@ import h5py
 import numpy as np
 from jaxtyping import Bool, Complex
 
+from data_scripts.command_line import run_script
 from data_scripts.ismrmrd_header import Header, parse_header
-from data_scripts.mri_cli import run_script
 from data_scripts.mri_convert import ConvertConfig, find_scans, write_converted
 from data_scripts.mri_output import convert_all, finish_dataset, scan_name, scan_recipe
 from mri.centred_fft import ifft_centred
@@ -25,6 +25,8 @@ _HELP = (
 # bits of the acquisition flags, counted from one in the standard
 _NOISE, _CALIBRATION, _CALIBRATION_AND_IMAGING, _REVERSE = 19, 20, 21, 22
 _NOT_IMAGING = (_NOISE, _CALIBRATION, 23, 24, 26, 27, 28, 29, 30, 31)
+# counters that say where in k-space, and in which image, a line belongs
+_PLACE = ("slice", "contrast", "kspace_encode_step_1", "kspace_encode_step_2")
 _BLOCK = 512
 
 
@@ -123,15 +125,15 @@ def convert(config: IsmrmrdConfig, path: Path, split: str) -> None:
 
 
 def read_measurement(path: Path, group: str = "dataset") -> Measurement:
-    """Read an ISMRMRD file and sort its lines into a grid; repeated lines are averaged.
+    """Read an ISMRMRD file and sort its lines into a grid; averages are averaged.
 
     The counters are centred by the header: line i lands at i - center + n // 2. Reversed readouts
     are turned; noise, calibration, navigator and similar lines are left out; of several
     repetitions the first is taken.
 
     Raises:
-        ValueError: if the layout is not ISMRMRD, the trajectory is not Cartesian, or lines do not
-            fit the header.
+        ValueError: if the layout is not ISMRMRD, the trajectory is not Cartesian, lines do not fit
+            the header, or lines of several images (phases, sets, ..) would be mixed.
     """
     with h5py.File(path, "r") as file:
         if group not in file or not {"xml", "data"} <= set(file[group]):
@@ -147,6 +149,7 @@ def read_measurement(path: Path, group: str = "dataset") -> Measurement:
         if not imaging.any():
             raise ValueError(f"{path} holds no imaging lines")
         idx = heads["idx"]
+        _refuse_mixtures(path, idx[imaging])
         n_slices = int(idx["slice"][imaging].max()) + 1
         n_contrasts = int(idx["contrast"][imaging].max()) + 1
         n_coils = int(heads["active_channels"][imaging][0])
@@ -191,6 +194,33 @@ def _is_imaging(heads: np.ndarray) -> Bool[np.ndarray, " lines"]:
         left_out |= _has_flag(flags, bit)
     left_out &= ~_has_flag(flags, _CALIBRATION_AND_IMAGING)
     return ~left_out & (heads["idx"]["repetition"] == 0)
+
+
+def _refuse_mixtures(path: Path, idx: np.ndarray) -> None:
+    """Refuse lines that differ in a counter by which they are not sorted.
+
+    Phases and sets are images of their own. Segments and user counters may number parts of one
+    image, but a line that was measured in two of them is no average.
+    """
+    for counter in ("phase", "set"):
+        values = np.unique(idx[counter])
+        if len(values) > 1:
+            raise ValueError(_mixture(path, counter, f"the values {values.tolist()}"))
+    n_places = _n_distinct(idx, _PLACE)
+    for counter in ("segment", "user"):
+        if _n_distinct(idx, (*_PLACE, counter)) > n_places:
+            raise ValueError(_mixture(path, counter, "several values for the same line"))
+
+
+def _mixture(path: Path, counter: str, found: str) -> str:
+    return (
+        f"{path}: its imaging lines have {found} of the counter {counter!r}, which would be mixed "
+        f"into one image; write the lines of each {counter} into a file of their own, or keep one"
+    )
+
+
+def _n_distinct(idx: np.ndarray, counters: Sequence[str]) -> int:
+    return len(np.unique(np.column_stack([idx[name] for name in counters]), axis=0))
 
 
 def _has_flag(flags: np.ndarray, bit: int) -> Bool[np.ndarray, "..."]:

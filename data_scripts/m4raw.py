@@ -9,8 +9,8 @@ from pathlib import Path
 import requests
 from rich.console import Console
 
+from data_scripts.command_line import run_script
 from data_scripts.fastmri import FastMriConfig, convert_volumes
-from data_scripts.mri_cli import run_script
 from data_scripts.mri_convert import find_scans
 from data_scripts.mri_download import DOWNLOADS, Source, download
 

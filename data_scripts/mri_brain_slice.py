@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Complex
 
-from data_scripts.mri_cli import run_script
+from data_scripts.command_line import run_script
 from data_scripts.mri_convert import ConvertConfig, write_converted
 from data_scripts.mri_download import fetch, known_sources
 from data_scripts.mri_output import finish_dataset, start_dataset

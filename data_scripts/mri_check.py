@@ -5,9 +5,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import pooch
 from rich.console import Console
 
-from data_scripts.mri_output import sha256
 from mri.schema_check import check_scan
 
 
@@ -33,7 +33,7 @@ def check_paths(places: Sequence[str]) -> list[str]:
             if (
                 not found
                 and path.name in manifest
-                and sha256(path) != manifest[path.name]["sha256"]
+                and pooch.file_hash(str(path), alg="sha256") != manifest[path.name]["sha256"]
             ):
                 found = [f"{path}: changed since it was made (its SHA-256 is not in manifest.json)"]
             problems += found

@@ -49,7 +49,11 @@ class ConvertConfig:
 
 
 def find_scans(
-    config: ConvertConfig, ending: str, subject_of: Callable[[Path], str], portal: str
+    config: ConvertConfig,
+    ending: str,
+    subject_of: Callable[[Path], str],
+    portal: str,
+    is_scan: Callable[[Path], bool] = lambda _: True,
 ) -> list[tuple[Path, str]]:
     """Return the source files with their split.
 
@@ -58,13 +62,17 @@ def find_scans(
         ending: ending of the file names, for example `.h5`.
         subject_of: the subject a file belongs to, who must stay in one split.
         portal: where the data can be had, for the error when nothing was given.
+        is_scan: whether a file is a scan, where others have the same ending.
 
     Raises:
         ValueError: if a split has no file, a path is missing, or a subject is in two splits.
     """
     if not config.train and not config.valid:
         raise ValueError(portal)
-    found = {name: _files(getattr(config, name), ending) for name in ("train", "valid", "test")}
+    found = {
+        name: [path for path in _files(getattr(config, name), ending) if is_scan(path)]
+        for name in ("train", "valid", "test")
+    }
     if not config.test:
         subjects = sorted({subject_of(path) for path in found["valid"]})
         kept = set(subjects[::2])

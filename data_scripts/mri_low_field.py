@@ -8,7 +8,7 @@ import numpy as np
 import scipy.io
 from jaxtyping import Complex
 
-from data_scripts.mri_cli import run_script
+from data_scripts.command_line import run_script
 from data_scripts.mri_download import Source, fetch, known_sources
 from data_scripts.mri_output import finish_dataset, is_done, progress_bar, start_dataset
 from mri.coil_maps import combine_sense

@@ -1,13 +1,13 @@
 """What every MRI data script leaves behind: scans, `metadata.yaml` and `manifest.json`."""
 
 import dataclasses
-import hashlib
 import json
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pooch
 from omegaconf import OmegaConf
 from rich.console import Console
 from rich.progress import (
@@ -129,20 +129,11 @@ def finish_dataset(out: Path, config: object, description: Mapping[str, Any]) ->
             "coils": shape.n_coils,
             "grid": list(shape.grid),
             "bytes": path.stat().st_size,
-            "sha256": sha256(path),
+            "sha256": pooch.file_hash(str(path), alg="sha256"),
         }
     _write(out / "manifest.json", json.dumps(manifest, indent=1))
     metadata = {**description, "config": dataclasses.asdict(config)}  # type: ignore[call-overload]
     _write(out / "metadata.yaml", OmegaConf.to_yaml(OmegaConf.create(metadata)))
-
-
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, read in pieces."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
 
 
 def _write(path: Path, text: str) -> None:

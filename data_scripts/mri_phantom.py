@@ -1,7 +1,6 @@
 """Make the simulated dual-echo data set of procedural heads and knees (mri_phantom.md)."""
 
 import dataclasses
-import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Complex
 
+from data_scripts.command_line import run_script
 from data_scripts.mri_acquisition import (
     Imperfections,
     acquire,
@@ -20,7 +20,6 @@ from data_scripts.mri_acquisition import (
     normalise_maps,
 )
 from data_scripts.mri_anatomy import ANATOMIES, Anatomy, random_anatomy
-from data_scripts.mri_cli import run_script
 from data_scripts.mri_output import finish_dataset, is_done, progress_bar, start_dataset
 from mri.centred_fft import fft_centred, ifft_centred, resize_centred
 from mri.schema import SPLITS, ScanInfo, ScanShape, ScanWriter
@@ -88,10 +87,13 @@ class PhantomConfig:
 
 def main(config: PhantomConfig) -> None:
     """Make the scans that are missing, several at a time, then the metadata."""
+    # here, since Lightning takes seconds to import, which every worker would spend
+    from monarch_core.experiment.devices import usable_cores
+
     out = Path(config.out)
     jobs = [(split, index) for split in SPLITS for index in range(getattr(config, f"n_{split}"))]
     start_dataset(out, [_name(*job) for job in jobs])
-    n_workers = min(config.n_workers or min(_n_cores(), 8), len(jobs))
+    n_workers = min(config.n_workers or min(usable_cores(), 8), len(jobs))
     with progress_bar() as progress:
         task = progress.add_task(f"simulating {len(jobs)} scans into {out}", total=len(jobs))
         for _ in _make_all(config, jobs, n_workers):
@@ -167,11 +169,6 @@ def _coil_images(
     kspace = fft_centred((maps * signal[:, None]).astype(np.complex64))
     measured = resize_centred(kspace, grid) / np.float32(_FINER)
     return ifft_centred(measured), maps[:, ::_FINER, ::_FINER]
-
-
-def _n_cores() -> int:
-    """Return how many cores this process may use, which can be fewer than there are."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _name(split: str, index: int) -> str:

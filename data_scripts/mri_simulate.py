@@ -11,6 +11,7 @@ import scipy.io
 from jaxtyping import Complex
 from scipy.ndimage import affine_transform
 
+from data_scripts.command_line import run_script
 from data_scripts.mri_acquisition import (
     Imperfections,
     acquire,
@@ -18,7 +19,6 @@ from data_scripts.mri_acquisition import (
     loop_maps,
     normalise_maps,
 )
-from data_scripts.mri_cli import run_script
 from data_scripts.mri_download import fetch, known_sources
 from data_scripts.mri_output import finish_dataset, is_done, progress_bar, start_dataset
 from data_scripts.mri_volumes import Volume, find_volumes, to_grid
@@ -29,6 +29,12 @@ _LESJAK = (
     "open_ms_data (github.com/muschellij2/open_ms_data; Lesjak et al. 2016, 2017): magnitude "
     "volumes of patients with multiple sclerosis"
 )
+# patients of open_ms_data whose volumes go into each split
+_PATIENTS = {
+    "train": ["patient01", "patient09", "patient19"],
+    "valid": ["patient04"],
+    "test": ["patient12"],
+}
 _SCALE_PERCENTILE = 99.5
 
 
@@ -41,9 +47,10 @@ class SimulateConfig:
         source: open_ms_data (public brains, fetched if needed) or volumes (your own files).
         source_dir: folder of the source files; empty: beside the repository, else downloaded.
         mirror: folder or URL used in place of GitHub.
-        train: name prefixes (patients) of the training volumes; empty: all that are left.
-        valid: prefixes of the validation volumes.
-        test: prefixes of the test volumes.
+        train: name prefixes (patients) of the training volumes; empty: all of your own that are
+            left, or the public patients of mri_simulate.md.
+        valid: prefixes of the validation volumes; empty: the public patient, for open_ms_data.
+        test: prefixes of the test volumes; empty: the public patient, for open_ms_data.
         contrasts: contrasts to use, by the end of the file name; empty: all.
         slice_axis: axis of your volumes that numbers the slices.
         height: pixels along ky.
@@ -64,9 +71,9 @@ class SimulateConfig:
     source: str = "open_ms_data"
     source_dir: str = ""
     mirror: str = ""
-    train: list[str] = field(default_factory=lambda: ["patient01", "patient09", "patient19"])
-    valid: list[str] = field(default_factory=lambda: ["patient04"])
-    test: list[str] = field(default_factory=lambda: ["patient12"])
+    train: list[str] = field(default_factory=list)
+    valid: list[str] = field(default_factory=list)
+    test: list[str] = field(default_factory=list)
     contrasts: list[str] = field(default_factory=list)
     slice_axis: int = 2
     height: int = 128
@@ -92,6 +99,9 @@ class SimulateConfig:
             raise ValueError("source=volumes needs source_dir=FOLDER with your volumes")
         if self.noise < 0 or self.seed < 0:
             raise ValueError("noise and seed must not be negative")
+        if self.source == "open_ms_data":
+            for split, patients in _PATIENTS.items():
+                setattr(self, split, getattr(self, split) or list(patients))
 
 
 def main(config: SimulateConfig) -> None:
@@ -141,7 +151,10 @@ def assign_splits(config: SimulateConfig, volumes: Sequence[Volume]) -> list[tup
         jobs += [(volume, split) for split in splits]
     for split in ("train", "valid", "test"):
         if split not in {s for _, s in jobs}:
-            raise ValueError(f"the split {split} is empty; name its volumes, of: {names}")
+            raise ValueError(
+                f"the split {split} is empty; say how the names of its volumes begin with "
+                f"{split}=[..], of: {names}"
+            )
     return jobs
 
 

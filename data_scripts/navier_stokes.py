@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from rich.console import Console
 
+from data_scripts.command_line import run_script
 from data_scripts.generation import (
     choose_device,
     fill_folder,
     gather,
-    run_command_line,
     sample_keys,
     write_metadata,
 )
@@ -165,8 +165,9 @@ def _assemble(config: NavierStokesConfig, parts: Path, dataset: Path) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns 0, or 1 after an error that was explained in one paragraph."""
-    return run_command_line(NavierStokesConfig, generate, arguments, __doc__ or "")
+    """Run the command line; returns its exit status."""
+    console = Console(markup=False, highlight=False, soft_wrap=True)
+    return run_script(lambda config: generate(config, console), NavierStokesConfig, arguments)
 
 
 if __name__ == "__main__":

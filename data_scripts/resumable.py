@@ -54,13 +54,6 @@ class Batch:
         return cls(match[1], int(match[2]), int(match[3])) if match else None
 
 
-def available_cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # where it exists, it knows of limits such as a job's
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def finished_batches(folder: Path) -> list[Batch]:
     """Return what is done already, in order; half-written files do not count."""
     names = [path.name for path in folder.glob("*.npz")]

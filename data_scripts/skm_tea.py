@@ -7,9 +7,11 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from jaxtyping import Bool
 
-from data_scripts.mri_cli import run_script
+from data_scripts.command_line import run_script
 from data_scripts.mri_output import convert_all, finish_dataset, scan_name, scan_recipe
+from mri.centred_fft import resize_centred
 from mri.coil_maps import combine_sense
 from mri.schema import ScanInfo, ScanShape, ScanWriter
 
@@ -94,6 +96,9 @@ def find_scans(config: SkmTeaConfig) -> list[tuple[Path, str]]:
 def convert(config: SkmTeaConfig, path: Path, split: str) -> None:
     """Convert one scan, slice by slice along the readout.
 
+    K-space counts as acquired where a slice, echo or coil of it is not zero: what was padded is
+    exactly zero, and what the vendor filled in (ARC) cannot be told from what was measured.
+
     Raises:
         ValueError: if a dataset is missing, shapes disagree, or the target is not what k-space and
             maps combine to.
@@ -117,16 +122,21 @@ def convert(config: SkmTeaConfig, path: Path, split: str) -> None:
             details={"recipe": scan_recipe(config, split), "slice_step": config.slice_step},
         )
         shape = ScanShape(len(positions), n_echoes, n_coils, (n_y, n_z))
+        acquired = np.zeros((n_y, n_z), bool)
         with ScanWriter(Path(config.out) / f"{scan_name(path)}.h5", info, shape) as writer:
             for index, x in enumerate(positions):
+                measured = np.moveaxis(kspace[x], (2, 3), (0, 1))
+                acquired |= (measured != 0).any((0, 1))
                 writer.write(
                     index,
-                    np.moveaxis(kspace[x], (2, 3), (0, 1)),
+                    measured,
                     np.moveaxis(maps[x][..., 0], -1, 0),
                     np.moveaxis(target[x][..., 0], -1, 0),
                 )
+            if not acquired.all():
+                writer.write_mask("acquired", acquired)
             for name, mask in file.get("masks", {}).items():
-                writer.write_mask(name, mask[()].reshape(n_y, n_z) != 0)
+                writer.write_mask(name, _padded_mask(path, name, mask[()], (n_y, n_z)))
 
 
 def _sizes(
@@ -139,6 +149,19 @@ def _sizes(
             "(x, y, z, echoes, coils), (x, y, z, coils, 1) and (x, y, z, echoes, 1)"
         )
     return n_x, n_y, n_z, n_echoes, n_coils
+
+
+def _padded_mask(
+    path: Path, name: str, mask: np.ndarray, grid: tuple[int, int]
+) -> Bool[np.ndarray, "ky kz"]:
+    """Return a mask of the data set, stored on the grid before zero-padding, on the padded one."""
+    squeezed = np.squeeze(mask)
+    if squeezed.ndim != 2 or squeezed.shape[0] > grid[0] or squeezed.shape[1] > grid[1]:
+        raise ValueError(
+            f"{path}: masks/{name} has shape {mask.shape}, which is no part of the k-space grid "
+            f"{grid}; remove it from the file or unpack the scan again"
+        )
+    return resize_centred(squeezed != 0, grid)
 
 
 def _check_target(

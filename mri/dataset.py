@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Complex, Float
+from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from mri.centred_fft import resize_centred
 from mri.coil_maps import combine_rss, combine_sense
 from mri.dataset_config import DatasetConfig
 from mri.masks import achieved_acceleration, make_masks, scan_seed
@@ -173,8 +174,7 @@ class SliceDataset(Dataset[tuple[Measurement, Tensor]]):
         """Make what can be made once: a mask per scan, or the Poisson masks to draw from."""
         config = self.config
         if config.mask == "stored":
-            name = f"poisson_{float(config.acceleration)}x"
-            return {scan_id: _stored_mask(scan, name) for scan_id, scan in self._scans.items()}
+            return _stored_masks(list(self._scans.values()), config, self._acquired)
         masks = _make_masks(config, self.grid, _mask_seeds(self._scans, config, self.training))
         if self.training and config.mask_regime == "random":
             return masks
@@ -335,15 +335,60 @@ def _few(scans: list[Scan], config: DatasetConfig) -> list[Scan]:
     return [scans[i] for i in chosen]
 
 
-def _stored_mask(scan: Scan, name: str) -> Float[Tensor, "ky kz"]:
+def _stored_masks(
+    scans: Sequence[Scan], config: DatasetConfig, acquired: dict[str, Tensor]
+) -> dict[str, Tensor]:
+    """Return the mask that came with each scan, or a Poisson mask of the same acceleration.
+
+    The SKM-TEA benchmark trains and validates on Poisson masks and tests on stored ones. A Poisson
+    mask is made on the smallest centred grid that holds what was acquired, of which it keeps one
+    sample in `acceleration`, and padded with zeros.
+    """
+    masks = {}
+    without: dict[tuple[int, int], list[Scan]] = {}
+    for scan in scans:
+        measured = acquired.get(scan.info.scan_id, torch.ones(scan.shape.grid))
+        stored = _stored_mask(scan, f"poisson_{float(config.acceleration)}x")
+        if stored is None:
+            extent = _centred_length(measured.any(1)), _centred_length(measured.any(0))
+            without.setdefault(extent, []).append(scan)
+        else:
+            masks[scan.info.scan_id] = stored * measured
+    for extent, members in without.items():  # together: each call starts a process
+        scan_ids = [scan.info.scan_id for scan in members]
+        seeds = _mask_seeds(scan_ids, config, training=False)
+        poisson = _make_masks(replace(config, mask="poisson"), extent, seeds)
+        if config.mask_regime == "fixed":
+            poisson *= len(members)
+        for scan, mask in zip(members, poisson, strict=True):
+            padded = torch.from_numpy(resize_centred(mask.numpy(), scan.shape.grid))
+            masks[scan.info.scan_id] = padded * acquired.get(scan.info.scan_id, 1.0)
+    return masks
+
+
+def _stored_mask(scan: Scan, name: str) -> Float[Tensor, "ky kz"] | None:
+    """Return the mask that came with a scan, None where training and validation have none.
+
+    Raises:
+        ValueError: if a test scan lacks it, since results under other masks do not compare.
+    """
     masks = stored_masks(scan.path)
     if name not in masks:
+        if scan.info.split != "test":
+            return None
         raise ValueError(
-            f"{scan.path} holds no masks/{name}, only {sorted(masks)}; use dataset.mask=poisson or "
-            "one of those accelerations"
+            f"{scan.path} holds no masks/{name}, only {sorted(set(masks) - {'acquired'})}; use "
+            "dataset.mask=poisson or one of those accelerations"
         )
     achieved_acceleration(masks[name])
     return torch.from_numpy(masks[name])
+
+
+def _centred_length(used: Bool[Tensor, " n"]) -> int:
+    """Return the fewest samples that, centred among all n, hold those that are used."""
+    first, last = (int(used.nonzero()[i]) for i in (0, -1))
+    centre = len(used) // 2
+    return max(2 * (centre - first), 2 * (last - centre) + 1)
 
 
 def _acquired_masks(scans: Sequence[Scan]) -> dict[str, Tensor]:

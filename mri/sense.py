@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from monarch_core.transforms import matrices_computed_once
 from mri.conjugate_gradient import conjugate_gradient
 from mri.physics import AxisTransforms, Sense, check_measurement, zero_filled
-from mri.tuning import check_candidates
+from mri.tuning import Regularised
 
 WEIGHTINGS = ("none", "scale", "diagonal")
 
@@ -71,7 +71,7 @@ class SenseReconstruction(nn.Module):
         return weights if self.scale is None else weights * self.scale.norm().cpu()
 
 
-class CgSense(nn.Module):
+class CgSense(Regularised):
     """Iterative SENSE by conjugate gradients (Pruessmann et al. 2001).
 
         x = argmin_x ||Omega F S x - y||^2 + lambda ||x||^2,  started at zero
@@ -87,16 +87,12 @@ class CgSense(nn.Module):
         n_iterations: conjugate-gradient steps.
     """
 
-    lamda: Tensor
-
     def __init__(
         self, transform: AxisTransforms, candidates: Sequence[float], n_iterations: int
     ) -> None:
-        super().__init__()
+        super().__init__(candidates)
         self.transform = transform
-        self.candidates = check_candidates(candidates)
         self.n_iterations = n_iterations
-        self.register_buffer("lamda", torch.tensor(self.candidates[0]))
 
     def forward(
         self,

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence, Sized
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -12,26 +11,27 @@ from torch.utils.data import Dataset, default_collate
 from mri.losses import mean_squared
 
 
-@runtime_checkable
-class Regularised(Protocol):
-    """A model with a saved weight `lamda` and the values to choose it from."""
+class Regularised(nn.Module):
+    """A model with a saved weight `lamda`, at first the first of the values to choose it from.
 
-    lamda: Tensor
-    candidates: tuple[float, ...]
-
-
-def check_candidates(candidates: Sequence[float]) -> tuple[float, ...]:
-    """Return the candidates as a tuple.
+    Args:
+        candidates: those values.
 
     Raises:
-        ValueError: if there is none, or one is negative or not finite.
+        ValueError: if there is no candidate, or one is negative or not finite.
     """
-    if len(candidates) == 0 or not all(0 <= c < math.inf for c in candidates):
-        raise ValueError(
-            "model.candidates must hold at least one weight, all finite and not negative, got "
-            f"{list(candidates)}; 0.001 to 0.1 is usual"
-        )
-    return tuple(candidates)
+
+    lamda: Tensor
+
+    def __init__(self, candidates: Sequence[float]) -> None:
+        super().__init__()
+        if len(candidates) == 0 or not all(0 <= c < math.inf for c in candidates):
+            raise ValueError(
+                "model.candidates must hold at least one weight, all finite and not negative, got "
+                f"{list(candidates)}; 0.001 to 0.1 is usual"
+            )
+        self.candidates = tuple(candidates)
+        self.register_buffer("lamda", torch.tensor(self.candidates[0]))
 
 
 @torch.no_grad()

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import torch
 from jaxtyping import Complex, Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from mri.physics import check_measurement, zero_filled_scale
-from mri.tuning import check_candidates
+from mri.tuning import Regularised
 
 
-class L1Wavelet(nn.Module):
+class L1Wavelet(Regularised):
     """L1-wavelet reconstruction of each echo (Lustig et al. 2007), without anything to learn.
 
         x = argmin_x 1/2 ||Omega F S x - y||^2 + lambda s ||W x||_1
@@ -27,8 +27,6 @@ class L1Wavelet(nn.Module):
         wavelet: name of the wavelet, as in PyWavelets.
     """
 
-    lamda: Tensor
-
     def __init__(
         self,
         grid: tuple[int, int],
@@ -36,12 +34,10 @@ class L1Wavelet(nn.Module):
         n_iterations: int,
         wavelet: str = "db4",
     ) -> None:
-        super().__init__()
+        super().__init__(candidates)
         self.grid = grid
-        self.candidates = check_candidates(candidates)
         self.n_iterations = n_iterations
         self.wavelet = wavelet
-        self.register_buffer("lamda", torch.tensor(self.candidates[0]))
 
     @torch.no_grad()
     def forward(

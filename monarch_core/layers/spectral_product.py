@@ -200,10 +200,22 @@ def _synthesise(X: Tensor, matrices: Sequence[Tensor]) -> list[Tensor]:
     levels = [X]
     for M in matrices:
         X = levels[-1]
-        flat = X.reshape(M.shape[1], -1).mT
+        flat = _view(X, (M.shape[1], X.numel() // M.shape[1])).mT
         Z = flat @ M[0] if len(M) == 1 else torch.bmm(flat.expand(2, -1, -1), M)
         levels.append(Z.view(len(M), *X.shape[2:], -1))
     return levels
+
+
+def _view(x: Tensor, shape: Sequence[int | torch.SymInt]) -> Tensor:
+    """Return a contiguous tensor in another shape.
+
+    As `view` does, which in torch 2.11 compares strides that hold the size of the batch, so that no
+    program for every size can be exported.
+    """
+    strides: list[int | torch.SymInt] = [1]
+    for n in reversed(shape[1:]):
+        strides.insert(0, strides[0] * n)
+    return x.as_strided(shape, strides)
 
 
 def _outer(X: Tensor, Z: Tensor) -> Tensor:
@@ -215,7 +227,8 @@ def _outer(X: Tensor, Z: Tensor) -> Tensor:
 def _complex_bmm(a: Tensor, b: Tensor, adjoint: str = "none") -> Tensor:
     """Return a b, a^H b or a b^H for every frequency; parts first, matrices last."""
     modes = a.shape[1:-2]
-    (a_re, a_im), (b_re, b_im) = (t.flatten(1, -3).unbind() for t in (a, b))
+    a_re, a_im = _view(a, (2, modes.numel(), *a.shape[-2:])).unbind()
+    b_re, b_im = b.flatten(1, -3).unbind()
     sign_a = sign_b = 1.0
     if adjoint == "first":
         a_re, a_im, sign_a = a_re.mT, a_im.mT, -1.0

@@ -10,7 +10,7 @@ import pytest
 from mri_scans import blob_image, smooth_maps
 
 from data_scripts import bart_cfl, fastmri, ismrmrd, m4raw, mri_download, skm_tea
-from data_scripts.mri_cli import run_script
+from data_scripts.command_line import run_script
 from mri.centred_fft import fft_centred, ifft_centred
 from mri.schema import read_info, stored_masks
 from mri.schema_check import check_scan

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
+from data_scripts.command_line import run_script
 from data_scripts.mri_anatomy import ANATOMIES, TISSUES, random_anatomy
-from data_scripts.mri_cli import run_script
 from data_scripts.mri_phantom import PhantomConfig, main
 from mri.schema import read_info
 from mri.schema_check import check_scan

@@ -3,6 +3,8 @@ import itertools
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -240,22 +242,76 @@ def test_few_scans_are_nested_and_depend_on_their_seed(root):
         load_splits(config(root, n_train_scans=7))
 
 
-def test_stored_masks_are_used_and_missing_ones_named(root):
-    mask = np.arange(17 * 12).reshape(GRID) % 3 == 0
-    for path in root.glob("*.h5"):
-        with h5py.File(path, "r+") as file:
-            file["masks/poisson_3.0x"] = mask
-    splits = load_splits(config(root, mask="stored", acceleration=3.0))
-    np.testing.assert_array_equal(splits.test.mask_of("d"), mask)
-    assert splits.test.acceleration_of("d") == pytest.approx(3)
-    with pytest.raises(ValueError, match=r"no masks/poisson_2.0x, only \['poisson_3.0x'\]"):
-        load_splits(config(root, mask="stored"))
+def store(path, **masks):
+    with h5py.File(path, "r+") as file:
+        for name, mask in masks.items():
+            file[f"masks/{name}"] = mask
+
+
+@pytest.fixture(scope="module")
+def mask_cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("masks")
+
+
+@pytest.fixture
+def padded(tmp_path, mask_cache):
+    """Make scans as SKM-TEA has them: k-space padded with zeros, a mask in the test scan alone."""
+    root = write_dataset(tmp_path / "scans", grid=(40, 36), n_slices=1)
+    acquired = np.zeros((40, 36), bool)
+    acquired[5:35, 6:30] = True
+    third = np.arange(40 * 36).reshape(40, 36) % 3 == 0
+    for name in "abcd":
+        store(root / f"{name}.h5", acquired=acquired)
+    store(root / "d.h5", **{"poisson_3.0x": third})
+    options = {"mask": "stored", "acceleration": 3.0, "calibration": 4}
+    return config(root, **options, mask_cache=str(mask_cache)), acquired, third
+
+
+def test_stored_masks_serve_the_test_scans_within_what_was_acquired(padded):
+    dataset, acquired, stored = padded
+    test = load_splits(dataset).test
+    np.testing.assert_array_equal(test.mask_of("d"), stored & acquired)
+    assert test.acceleration_of("d") == pytest.approx(3)
+    assert torch.equal(test.with_mask_seed(1).mask_of("d"), test.mask_of("d"))
+
+
+def test_scans_without_a_stored_mask_get_poisson_masks_of_what_was_acquired(padded):
+    dataset, acquired, _ = padded
+    splits = load_splits(replace(dataset, mask_regime="scan"))
+    a, b = (splits.train.mask_of(name) for name in "ab")
+    c = splits.valid.mask_of("c")
+    for mask in (a, b, c):
+        assert not mask[~acquired].any()
+        assert mask[18:22, 16:20].all()
+    assert not torch.equal(a, b)
+    assert splits.train.acceleration_of("a") == pytest.approx(3, rel=0.05)
+    assert splits.valid.acceleration_of("c") == pytest.approx(3, rel=0.05)
+    fixed = load_splits(dataset)
+    assert torch.equal(fixed.train.mask_of("a"), fixed.train.mask_of("b"))
+    assert torch.equal(fixed.train.mask_of("a"), fixed.valid.mask_of("c"))
+
+
+def test_poisson_masks_of_a_part_beside_the_centre_are_dense_at_the_centre(padded):
+    dataset, acquired, _ = padded
+    acquired[:17], acquired[:, 29:] = False, False
+    for name in "abc":
+        with h5py.File(Path(dataset.root) / f"{name}.h5", "r+") as file:
+            file["masks/acquired"][...] = acquired
+    train = load_splits(dataset).train
+    assert train.mask_of("a")[18:22, 16:20].all()
+    assert not train.mask_of("a")[~acquired].any()
+
+
+def test_a_test_scan_without_the_stored_mask_is_named(padded):
+    dataset, _, _ = padded
+    message = r"d\.h5 holds no masks/poisson_1.0x, only \['poisson_3.0x'\]; use dataset.mask="
+    with pytest.raises(ValueError, match=message):
+        load_splits(replace(dataset, acceleration=1.0))
 
 
 def test_a_stored_mask_that_samples_nothing_is_refused(root):
     for path in root.glob("*.h5"):
-        with h5py.File(path, "r+") as file:
-            file["masks/poisson_2.0x"] = np.zeros(GRID, bool)
+        store(path, **{"poisson_2.0x": np.zeros(GRID, bool)})
     with pytest.raises(ValueError, match="samples nothing"):
         load_splits(config(root, mask="stored"))
 

@@ -140,7 +140,8 @@ def test_versions_name_what_matters_and_null_what_is_missing(monkeypatch):
     assert {"python", "torch", "neuraloperator", "hydra-core", "monarch-science"} == set(versions())
     monkeypatch.setattr(results, "PACKAGES", ("torch", "not-installed-anywhere"))
     found = versions()
-    assert found["torch"] == torch.__version__
+    assert found["torch"] is not None
+    assert torch.__version__.startswith(found["torch"])  # which may name the build, as in +cpu
     assert found["not-installed-anywhere"] is None
     assert found["python"].startswith("3.")
 

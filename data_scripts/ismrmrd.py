@@ -215,7 +215,7 @@ def _refuse_mixtures(path: Path, idx: np.ndarray) -> None:
 def _mixture(path: Path, counter: str, found: str) -> str:
     return (
         f"{path}: its imaging lines have {found} of the counter {counter!r}, which would be mixed "
-        f"into one image; write the lines of each {counter} into a file of their own, or keep one"
+        "into one image; write the lines of each value into a file of its own, or keep one value"
     )
 
 

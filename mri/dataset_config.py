@@ -19,7 +19,8 @@ class DatasetConfig:
         prepare: options of that script that differ from its defaults.
         acceleration: ratio of all k-space samples to those kept, at least 1.
         mask: `poisson`, `equispaced`, `random` (`mri.masks`), or `stored`: the scan's own
-            `masks/poisson_<acceleration>x`.
+            `masks/poisson_<acceleration>x`, which test scans must have; training and validation
+            scans without one get a Poisson mask of that acceleration.
         calibration: side of the fully sampled square of Poisson masks, in samples.
         center_fraction: share of fully sampled central lines of 1-D masks.
         mask_regime: `fixed` (one mask for all scans), `scan` (one per scan, by its name) or

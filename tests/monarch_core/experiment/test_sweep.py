@@ -63,8 +63,8 @@ def test_each_run_is_done_once(tmp_path, script, capsys):
 
 def test_after_the_time_is_up_the_same_command_goes_on(tmp_path, script, capsys):
     out = tmp_path / "out"
-    command = [str(out), str(script), "wait=0.4", "seed=0,1"]
-    assert main([*command, "--jobs", "2", "--minutes", "0.02"]) == 1
+    command = [str(out), str(script), "wait=1.5", "seed=0,1"]
+    assert main([*command, "--jobs", "2", "--minutes", "0.05"]) == 1
     assert "not finished; the same command goes on" in capsys.readouterr().out
     epochs = int((out / "seed_0/checkpoint.pt").read_text())
     assert 1 <= epochs < 4

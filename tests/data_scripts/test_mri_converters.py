@@ -8,40 +8,23 @@ import h5py
 import numpy as np
 import pytest
 from mri_scans import blob_image, smooth_maps
+from mri_sources import (
+    GRID,
+    assert_all_sound,
+    assert_same_up_to_scale,
+    coil_images,
+    header_xml,
+    oversample,
+    read,
+    refused,
+)
 
-from data_scripts import bart_cfl, fastmri, ismrmrd, m4raw, mri_download, skm_tea
+from data_scripts import bart_cfl, fastmri, m4raw, mri_download, skm_tea
 from data_scripts.command_line import run_script
 from mri.centred_fft import fft_centred, ifft_centred
+from mri.dataset import load_splits
+from mri.dataset_config import DatasetConfig
 from mri.schema import read_info, stored_masks
-from mri.schema_check import check_scan
-
-GRID = (24, 20)  # readout without oversampling, phase encoding
-
-
-def coil_images(n_slices=2, n_coils=1, grid=GRID, seed=0):
-    images = np.stack([blob_image(grid, seed + i) for i in range(n_slices)])[:, None]
-    maps = smooth_maps(n_coils, grid) if n_coils > 1 else np.ones((1, *grid))
-    return (images * maps).astype(np.complex64)
-
-
-def oversample(images):
-    """Return k-space of images in a field of view twice as long along the first axis."""
-    n = images.shape[-2]
-    return fft_centred(np.pad(images, [(0, 0)] * (images.ndim - 2) + [(n // 2, n // 2), (0, 0)]))
-
-
-def xml(x, y, z, recon, maximum, center):
-    def matrix(sizes):
-        axes = zip("xyz", sizes, strict=True)
-        return "<matrixSize>" + "".join(f"<{a}>{n}</{a}>" for a, n in axes) + "</matrixSize>"
-
-    return (
-        '<?xml version="1.0"?><ismrmrdHeader xmlns="http://www.ismrm.org/ISMRMRD"><encoding>'
-        f"<trajectory>cartesian</trajectory><encodedSpace>{matrix((x, y, z))}</encodedSpace>"
-        f"<reconSpace>{matrix(recon)}</reconSpace><encodingLimits><kspace_encoding_step_1>"
-        f"<minimum>0</minimum><maximum>{maximum}</maximum><center>{center}</center>"
-        "</kspace_encoding_step_1></encodingLimits></encoding></ismrmrdHeader>"
-    )
 
 
 def write_fastmri(path, images, padded=0, **attributes):
@@ -54,25 +37,8 @@ def write_fastmri(path, images, padded=0, **attributes):
     with h5py.File(path, "w") as file:
         file["kspace"] = kspace
         last, center = n_y - 1 - padded, n_y // 2 - padded
-        file["ismrmrd_header"] = xml(n_x, n_y, 1, (n_x // 2, n_y, 1), last, center)
+        file["ismrmrd_header"] = header_xml(n_x, n_y, 1, (n_x // 2, n_y, 1), last, center)
         file.attrs.update(attributes)
-
-
-def read(path):
-    with h5py.File(path) as file:
-        return tuple(file[name][()] for name in ("kspace", "maps", "target"))
-
-
-def assert_same_up_to_scale(found, expected):
-    factor = np.vdot(expected, found) / np.vdot(expected, expected)
-    np.testing.assert_allclose(found, factor * expected, atol=2e-3 * np.abs(found).max())
-
-
-def assert_all_sound(out, n_scans):
-    paths = sorted(out.glob("*.h5"))
-    assert len(paths) == n_scans
-    assert [problem for path in paths for problem in check_scan(path)] == []
-    assert (out / "metadata.yaml").is_file()
 
 
 # fastMRI
@@ -138,11 +104,6 @@ def test_fastmri_images_can_be_cropped_to_one_grid(tmp_path):
     assert_same_up_to_scale(
         read(out / "c.h5")[2][:, 0], coil_images(grid=(24, 24))[:, 0, 4:20, 3:21]
     )
-
-
-def refused(script, schema, arguments, capsys):
-    assert run_script(script, schema, arguments) == 1
-    return capsys.readouterr().err
 
 
 def test_fastmri_says_where_the_data_are(capsys):
@@ -246,18 +207,28 @@ def test_m4raw_asks_for_the_record_with_the_checksums(tmp_path, capsys):
 # SKM-TEA
 
 
-def write_skm_tea(folder, name, n_x=4, n_y=14, n_z=12, n_coils=2):
+def write_skm_tea(folder, name, masks=(), n_x=4, n_y=14, n_z=12, n_coils=2):
+    """Write a scan as published: zero-padded, with masks on the grid before padding."""
     maps = np.stack([smooth_maps(n_coils, (n_y, n_z), seed=x) for x in range(n_x)])
     echoes = np.stack(
         [np.stack([blob_image((n_y, n_z), 2 * x + e) for e in range(2)]) for x in range(n_x)]
     )
-    kspace = fft_centred(echoes[:, :, None] * maps[:, None])
+    kspace = fft_centred(echoes[:, :, None] * maps[:, None]).astype(np.complex64)
+    kspace[..., ~SKM_TEA_ACQUIRED] = 0
+    target = (ifft_centred(kspace) * maps[:, None].conj()).sum(2)
     with h5py.File(folder / "files_recon_calib-24" / name, "w") as file:
-        file["kspace"] = kspace.transpose(0, 3, 4, 1, 2).astype(np.complex64)
+        file["kspace"] = kspace.transpose(0, 3, 4, 1, 2)
         file["maps"] = maps.transpose(0, 2, 3, 1)[..., None]
-        file["target"] = echoes.transpose(0, 2, 3, 1)[..., None].astype(np.complex64)
-        file["masks/poisson_6.0x"] = (np.arange(n_y * n_z) % 6 == 0).reshape(n_y, n_z)
-    return echoes, maps
+        file["target"] = target.transpose(0, 2, 3, 1)[..., None].astype(np.complex64)
+        for mask in masks:
+            file[f"masks/{mask}"] = np.arange(10 * 6).reshape(10, 6) % 6 == 0
+    return target, maps
+
+
+# in the middle of (14, 12), without a corner
+SKM_TEA_ACQUIRED = np.zeros((14, 12), bool)
+SKM_TEA_ACQUIRED[2:12, 3:9] = True
+SKM_TEA_ACQUIRED[2, 3] = False
 
 
 @pytest.fixture
@@ -269,8 +240,9 @@ def skm_tea_folder(tmp_path):
         images = [{"file_name": f"MTR_{n:03d}.h5"} for n in names]
         annotations = folder / "annotations" / "v1.0.0" / f"{split}.json"
         annotations.write_text(json.dumps({"images": images}))
-    for n in (1, 2, 3):
+    for n in (1, 2):
         write_skm_tea(folder, f"MTR_{n:03d}.h5")
+    write_skm_tea(folder, "MTR_003.h5", masks=["poisson_6.0x"])
     return folder
 
 
@@ -281,13 +253,29 @@ def test_skm_tea_scans_keep_maps_targets_and_masks(skm_tea_folder, tmp_path):
     info, shape = read_info(out / "MTR_003.h5")
     assert (info.split, info.hybrid_axes, info.target_kind) == ("test", "x", "source")
     assert (shape.n_slices, shape.n_echoes, shape.n_coils, shape.grid) == (4, 2, 2, (14, 12))
-    echoes, expected_maps = write_skm_tea(skm_tea_folder, "MTR_003.h5")
+    expected_target, expected_maps = write_skm_tea(skm_tea_folder, "MTR_003.h5")
     kspace, maps, target = read(out / "MTR_003.h5")
-    np.testing.assert_allclose(target * info.scale, echoes, atol=1e-5)
+    np.testing.assert_allclose(target * info.scale, expected_target, atol=1e-5)
     np.testing.assert_allclose(maps, expected_maps, atol=1e-6)
     combined = (maps[:, None].conj() * ifft_centred(kspace)).sum(2)
     np.testing.assert_allclose(combined, target, atol=1e-4)
-    assert stored_masks(out / "MTR_003.h5")["poisson_6.0x"].sum() == 28
+
+
+def test_skm_tea_masks_are_padded_and_say_what_was_acquired(skm_tea_folder, tmp_path):
+    out = tmp_path / "out"
+    skm_tea.main(skm_tea.SkmTeaConfig(out=str(out), source_dir=str(skm_tea_folder)))
+    for name in ("MTR_001", "MTR_002", "MTR_003"):
+        masks = stored_masks(out / f"{name}.h5")
+        np.testing.assert_array_equal(masks["acquired"], SKM_TEA_ACQUIRED)
+        assert set(masks) - {"acquired"} == ({"poisson_6.0x"} if name == "MTR_003" else set())
+    sampled = masks["poisson_6.0x"]
+    assert sampled[2:12, 3].all()  # every sixth of 10 x 6 is the first column
+    assert sampled.sum() == 10
+    options = {"mask": "stored", "acceleration": 6.0, "calibration": 2, "script": ""}
+    options |= {"root": str(out), "mask_cache": str(tmp_path / "masks")}
+    with pytest.warns(UserWarning, match="exceeds the 2 coil"):
+        test = load_splits(DatasetConfig(**options)).test
+    assert test.acceleration_of("MTR_003") == pytest.approx(59 / 9)
 
 
 def test_part_of_skm_tea_can_be_converted(skm_tea_folder, tmp_path):
@@ -320,6 +308,15 @@ def test_skm_tea_files_of_another_convention_are_refused(skm_tea_folder, tmp_pat
     path.unlink()
     said = refused(skm_tea.main, skm_tea.SkmTeaConfig, arguments, capsys)
     assert "none of the 2 train scans" in said
+
+
+def test_an_skm_tea_mask_larger_than_kspace_is_refused(skm_tea_folder, tmp_path, capsys):
+    arguments = [f"source_dir={skm_tea_folder}", f"out={tmp_path}/out"]
+    with h5py.File(skm_tea_folder / "files_recon_calib-24" / "MTR_003.h5", "r+") as file:
+        file["masks/poisson_4.0x"] = np.ones((10, 13), bool)
+    said = refused(skm_tea.main, skm_tea.SkmTeaConfig, arguments, capsys)
+    assert "masks/poisson_4.0x has shape (10, 13)" in said
+    assert not (tmp_path / "out" / "MTR_003.h5").exists()
 
 
 # BART
@@ -368,6 +365,22 @@ def test_bart_volumes_become_hybrid_slices_without_oversampling(tmp_path):
     assert_same_up_to_scale(read(tmp_path / "out" / "a.h5")[2][:, 0], volume)
 
 
+def test_maps_beside_the_scans_do_not_count_as_scans(tmp_path):
+    maps = smooth_maps(2, GRID)
+    for split in ("train", "valid", "test"):
+        (tmp_path / split).mkdir()
+        for name in ("a", "b", "c"):
+            kspace = fft_centred(blob_image(GRID) * maps)  # coils, x, y
+            path = tmp_path / split / f"{split}_{name}"
+            write_cfl(path, kspace.transpose(1, 2, 0)[:, :, None, :])
+            write_cfl(path.with_name(f"{path.name}_maps"), maps.transpose(1, 2, 0)[:, :, None, :])
+    arguments = [f"{split}=[{tmp_path}/{split}]" for split in ("train", "valid", "test")]
+    arguments += [f"out={tmp_path}/out", "max_scans=2"]
+    assert run_script(bart_cfl.main, bart_cfl.BartConfig, arguments) == 0
+    found = sorted(path.stem for path in (tmp_path / "out").glob("*.h5"))
+    assert found == [f"{split}_{n}" for split in ("test", "train", "valid") for n in "ab"]
+
+
 def test_bart_files_that_cannot_be_read_are_named(tmp_path, capsys):
     for name in "abc":
         write_cfl(tmp_path / name, np.ones((4, 4, 1, 1, 1, 1, 1, 3)))
@@ -381,158 +394,8 @@ def test_bart_files_that_cannot_be_read_are_named(tmp_path, capsys):
     assert "a.hdr is missing" in refused(bart_cfl.main, bart_cfl.BartConfig, arguments, capsys)
 
 
-# ISMRMRD
-
-
-COUNTERS = [("kspace_encode_step_1", "<u2"), ("kspace_encode_step_2", "<u2"), ("average", "<u2")]
-COUNTERS += [(n, "<u2") for n in ("slice", "contrast", "phase", "repetition", "set", "segment")]
-HEAD = np.dtype(
-    [
-        ("version", "<u2"),
-        ("flags", "<u8"),
-        ("number_of_samples", "<u2"),
-        ("active_channels", "<u2"),
-        ("discard_pre", "<u2"),
-        ("discard_post", "<u2"),
-        ("center_sample", "<u2"),
-        ("idx", np.dtype([*COUNTERS, ("user", "<u2", (8,))])),
-    ]
-)
-
-
-def write_ismrmrd(path, header, lines):
-    """Write acquisitions: dicts with `data` (coils, samples) and header values."""
-    floats = h5py.vlen_dtype(np.dtype("float32"))
-    kind = np.dtype([("head", HEAD), ("traj", floats), ("data", floats)])
-    rows = np.zeros(len(lines), kind)
-    for row, line in zip(rows, lines, strict=True):
-        samples = np.ascontiguousarray(line["data"], np.complex64)
-        row["head"]["active_channels"], row["head"]["number_of_samples"] = samples.shape
-        row["head"]["center_sample"] = samples.shape[1] // 2
-        for name, value in line.items():
-            if name in HEAD.names:
-                row["head"][name] = value
-            elif name != "data":
-                row["head"]["idx"][name] = value
-        row["data"], row["traj"] = samples.view(np.float32).ravel(), np.zeros(0, np.float32)
-    with h5py.File(path, "w") as file:
-        group = file.create_group("dataset")
-        group.create_dataset("xml", data=[header], dtype=h5py.string_dtype())
-        group.create_dataset("data", data=rows, maxshape=(None,))
-
-
-def flag(bit):
-    return 1 << (bit - 1)
-
-
-def ismrmrd_arguments(tmp_path, *extra):
-    files = [
-        f"{s}=[{tmp_path}/{n}.h5]" for s, n in zip(("train", "valid", "test"), "abc", strict=True)
-    ]
-    return [*files, f"out={tmp_path}/out", *extra]
-
-
-def test_ismrmrd_slices_are_sorted_whitened_and_cropped(tmp_path):
-    rng = np.random.default_rng(0)
-    maps = smooth_maps(2, GRID)
-    images = np.stack([blob_image(GRID, s) for s in range(2)])
-    kspace = oversample(images[:, None] * maps)  # slices, coils, x, y
-    mixing = np.array([[2.0, 0.0], [1.0, 0.5]])  # correlated noise, unequal gain
-    white = rng.standard_normal((2, 4000)) + 1j * rng.standard_normal((2, 4000))
-    lines = [{"data": mixing @ white / np.sqrt(2), "flags": flag(19)}]
-    for s in range(2):
-        for y in rng.permutation(GRID[1]):
-            line = {"data": mixing @ kspace[s, :, :, y], "slice": s, "kspace_encode_step_1": y}
-            if y % 2:
-                line["data"] = line["data"][:, ::-1]
-                line["flags"], line["center_sample"] = flag(22), GRID[0] - 1
-            lines.append(line)
-    lines.append({"data": 1e3 * np.ones((2, 2 * GRID[0])), "flags": flag(23)})
-    n_x, n_y = 2 * GRID[0], GRID[1]
-    header = xml(n_x, n_y, 1, (GRID[0], n_y, 1), n_y - 1, n_y // 2)
-    for name in "abc":
-        write_ismrmrd(tmp_path / f"{name}.h5", header, lines)
-    arguments = ismrmrd_arguments(tmp_path, "calibration=16", "kernel=4")
-    assert run_script(ismrmrd.main, ismrmrd.IsmrmrdConfig, arguments) == 0
-    assert_all_sound(tmp_path / "out", 3)
-    info, shape = read_info(tmp_path / "out" / "a.h5")
-    assert info.details["whitened"]
-    assert (shape.n_slices, shape.n_coils, shape.grid) == (2, 2, GRID)
-    found = ifft_centred(read(tmp_path / "out" / "a.h5")[0])[:, 0] * info.scale
-    energy = (np.abs(found) ** 2).sum(1)
-    np.testing.assert_allclose(energy, np.abs(images) ** 2, rtol=0.1, atol=0.02)
-
-
-def test_ismrmrd_volumes_become_hybrid_slices_with_their_gaps(tmp_path):
-    volume = np.stack([blob_image((14, 12), x) * (1 + x) for x in range(4)])
-    kspace = fft_centred(volume, (0, 1, 2))  # x, y, z
-    lines = []
-    for y in range(14):
-        for z in range(12):
-            corner = np.hypot(y - 7, z - 6) > 7.5
-            if not corner:
-                step = {"kspace_encode_step_1": y, "kspace_encode_step_2": z}
-                n_averages = 1 + y % 2
-                line = {"data": kspace[None, :, y, z], **step}
-                lines += [{**line, "average": i} for i in range(n_averages)]
-    header = xml(4, 14, 12, (4, 14, 12), 13, 7)
-    for name in "abc":
-        write_ismrmrd(tmp_path / f"{name}.h5", header, lines)
-    assert run_script(ismrmrd.main, ismrmrd.IsmrmrdConfig, ismrmrd_arguments(tmp_path)) == 0
-    assert_all_sound(tmp_path / "out", 3)
-    info, _ = read_info(tmp_path / "out" / "a.h5")
-    assert (info.hybrid_axes, info.details["whitened"]) == ("x", False)
-    acquired = stored_masks(tmp_path / "out" / "a.h5")["acquired"]
-    assert acquired.sum() == sum(line["average"] == 0 for line in lines)
-    hybrid = fft_centred(volume) * acquired
-    assert_same_up_to_scale(read(tmp_path / "out" / "a.h5")[0][:, 0, 0], hybrid)
-
-
-def test_partial_echoes_and_fewer_lines_land_at_the_centre(tmp_path):
-    image = blob_image(GRID)
-    kspace = fft_centred(image)
-    n_x, n_y = GRID
-    lines = [
-        {
-            "data": np.pad(kspace[None, 6:, y], ((0, 0), (2, 3))),
-            "kspace_encode_step_1": y - 4,
-            "discard_pre": 2,
-            "discard_post": 3,
-            "center_sample": n_x // 2 - 6 + 2,
-        }
-        for y in range(4, n_y)
-    ]
-    header = xml(n_x, n_y, 1, (n_x, n_y, 1), n_y - 5, n_y // 2 - 4)
-    write_ismrmrd(tmp_path / "a.h5", header, lines)
-    measured = ismrmrd.read_measurement(tmp_path / "a.h5")
-    expected = kspace.copy()
-    expected[:6], expected[:, :4] = 0, 0
-    np.testing.assert_allclose(measured.kspace[0, 0, 0, :, :, 0], expected, atol=1e-5)
-    np.testing.assert_array_equal(measured.sampled[:, 0], np.arange(n_y) >= 4)
-
-
-def test_ismrmrd_files_that_cannot_be_sorted_are_named(tmp_path, capsys):
-    line = {"data": np.ones((1, 8)), "kspace_encode_step_1": 9}
-    header = xml(8, 6, 1, (8, 6, 1), 5, 3)
-    arguments = ismrmrd_arguments(tmp_path)
-    for name in "abc":
-        write_ismrmrd(tmp_path / f"{name}.h5", header, [line])
-    said = refused(ismrmrd.main, ismrmrd.IsmrmrdConfig, arguments, capsys)
-    assert "outside the encoded matrix (8, 6, 1)" in said
-    write_ismrmrd(tmp_path / "a.h5", header, [{**line, "flags": flag(19)}])
-    said = refused(ismrmrd.main, ismrmrd.IsmrmrdConfig, arguments, capsys)
-    assert "no imaging lines" in said
-    write_ismrmrd(tmp_path / "a.h5", header.replace("cartesian", "radial"), [line])
-    said = refused(ismrmrd.main, ismrmrd.IsmrmrdConfig, arguments, capsys)
-    assert "the trajectory is radial" in said
-    write_ismrmrd(tmp_path / "a.h5", header.replace("encodedSpace", "other"), [line])
-    said = refused(ismrmrd.main, ismrmrd.IsmrmrdConfig, arguments, capsys)
-    assert "no <encodedSpace><matrixSize><x>" in said
-
-
-def test_nothing_given_is_answered_with_help(capsys):
-    for module, schema in ((bart_cfl, bart_cfl.BartConfig), (ismrmrd, ismrmrd.IsmrmrdConfig)):
-        assert "train=[a." in refused(module.main, schema, [], capsys)
+def test_bart_without_files_is_answered_with_help(capsys):
+    assert "train=[a." in refused(bart_cfl.main, bart_cfl.BartConfig, [], capsys)
 
 
 def test_downloads_have_one_place():

@@ -148,6 +148,23 @@ def test_the_command_line_answers_in_one_paragraph(arguments, status, message, c
     assert "Traceback" not in said
 
 
+def interrupted(_):
+    raise KeyboardInterrupt
+
+
+def diverged(_):
+    raise FloatingPointError("the field is not finite")
+
+
+@pytest.mark.parametrize(
+    ("work", "status", "message"),
+    [(interrupted, 130, "What is finished is kept"), (diverged, 1, "the field is not finite")],
+)
+def test_work_that_ends_early_is_explained(work, status, message, capsys):
+    assert run_script(work, PhantomConfig, []) == status
+    assert message in capsys.readouterr().err
+
+
 def test_a_folder_that_cannot_be_made_is_named(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert run_script(main, PhantomConfig, [f"out={tmp_path}/file/data", "n_workers=1"]) == 1

@@ -1,10 +1,16 @@
+import re
+import shlex
+from pathlib import Path
+
 import h5py
 import nibabel
 import numpy as np
 import pytest
 import scipy.io
+from mri_scans import smooth_maps
 
 from data_scripts import mri_simulate
+from data_scripts.command_line import run_script
 from data_scripts.mri_download import BESIDE, Source, fetch, known_sources
 from data_scripts.mri_simulate import (
     SimulateConfig,
@@ -91,12 +97,38 @@ def test_echoes_and_phase_of_complex_volumes_are_kept(volumes, tmp_path):
     np.testing.assert_allclose(second, 0.5j * first, atol=1e-4)
 
 
+def test_the_command_of_the_page_works(tmp_path, monkeypatch):
+    page = Path(mri_simulate.__file__).with_suffix(".md").read_text()
+    command = re.search(r"data_scripts\.mri_simulate (source=volumes.*?) +#", page, re.DOTALL)[1]
+    monkeypatch.chdir(tmp_path)
+    Path("FOLDER").mkdir()
+    for seed, name in enumerate(("anna_T1", "ben_T1", "carla_T1", "dora_T1", "emil_T1")):
+        np.save(f"FOLDER/{name}.npy", head(seed=seed))
+    monkeypatch.setattr(mri_simulate, "measured_maps", lambda _: smooth_maps(8, (128, 128)))
+    arguments = shlex.split(command.replace("\\\n", " "))
+    assert run_script(main, SimulateConfig, arguments) == 0
+    infos = [read_info(path)[0] for path in sorted(Path("data/mine").glob("*.h5"))]
+    assert [info.split for info in infos] == ["valid", "test", "test", "train", "train"]
+    assert {info.licence for info in infos} == {"internal"}
+
+
+def test_the_public_patients_are_those_of_the_public_source_alone(tmp_path):
+    public = SimulateConfig(test=["patient01"])
+    assert (public.train[0], public.valid, public.test) == (
+        "patient01",
+        ["patient04"],
+        ["patient01"],
+    )
+    own = SimulateConfig(source="volumes", source_dir=str(tmp_path))
+    assert own.train == own.valid == own.test == []
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"valid": ["p9"]}, "no volume's name starts with 'p9'"),
         ({"train": ["p2"]}, r"p2_FLAIR is in \['train', 'valid'\]"),
-        ({"test": []}, "split test is empty"),
+        ({"test": []}, r"split test is empty; .* begin with test=\[\.\.\], of: p1_FLAIR"),
         ({"slice_axis": 3}, "slice_axis must be 0, 1 or 2"),
     ],
 )

@@ -304,19 +304,21 @@ def test_an_unstable_trajectory_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "status", "message"),
     [
-        (["viscositi=1e-3"], "unknown option 'viscositi'; did you mean 'viscosity'"),
-        (["qqq=1"], "unknown option 'qqq'; Known options: name, grid, n_train"),
-        (["viscosity=abc"], "cannot use 'viscosity=abc': Value 'abc' of type 'str'"),
-        (["n_train=1.5"], "cannot use 'n_train=1.5'"),
-        (["n_train"], "options have the form key=value, got 'n_train'"),
-        (["grid=48", "solver_grid=64"], "got solver_grid=64 and grid=48; use solver_grid=96"),
-        (["path=somewhere.mat"], "path=somewhere.mat is a file to read, not to generate"),
+        (["viscositi=1e-3"], 2, "unknown option 'viscositi'; did you mean 'viscosity'"),
+        (["qqq=1"], 2, "unknown option 'qqq'; Known options: name, grid, n_train"),
+        (["viscosity=abc"], 2, "cannot use 'viscosity=abc': Value 'abc' of type 'str'"),
+        (["n_train=1.5"], 2, "cannot use 'n_train=1.5'"),
+        (["n_train"], 2, "options have the form key=value, got 'n_train'"),
+        (["grid=48", "solver_grid=64"], 2, "got solver_grid=64 and grid=48; use solver_grid=96"),
+        (["path=somewhere.mat"], 1, "path=somewhere.mat is a file to read, not to generate"),
     ],
 )
-def test_the_command_line_explains_a_mistake_in_one_paragraph(tmp_path, capfd, arguments, message):
-    assert navier_stokes.main([f"data_dir={tmp_path}", *arguments]) == 1
+def test_the_command_line_explains_a_mistake_in_one_paragraph(
+    tmp_path, capfd, arguments, status, message
+):
+    assert navier_stokes.main([f"data_dir={tmp_path}", *arguments]) == status
     error = capfd.readouterr().err.strip()
     assert message in error
     assert "Traceback" not in error

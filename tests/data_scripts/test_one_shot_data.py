@@ -123,9 +123,9 @@ def test_the_command_lines_make_the_data_and_explain_mistakes(tmp_path, capfd):
     assert darcy.main([*options, "grid=4", "stored_grid=8"]) == 0
     assert burgers.main([*options, "grid=16", "stored_grid=32", "solver_grid=32"]) == 0
     assert "3 samples" in capfd.readouterr().out
-    assert burgers.main([*options, "grid=48"]) == 1
+    assert burgers.main([*options, "grid=48"]) == 2
     assert "8192 points cannot be thinned out to 48" in capfd.readouterr().err
-    assert darcy.main([*options, "viscosity=1"]) == 1
+    assert darcy.main([*options, "viscosity=1"]) == 2
     assert "unknown option 'viscosity'" in capfd.readouterr().err
 
 

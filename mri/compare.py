@@ -191,8 +191,12 @@ def _data(dataset: Mapping[str, Any]) -> str:
 
 
 def _method(run: Mapping[str, Any]) -> str:
-    weighting = run["config"]["model"]["weighting"]
-    name = run["model"] if weighting == "none" else f"{run['model']} with {weighting}"
+    model = run["config"]["model"]
+    name = run["model"]
+    if model["weighting"] != "none":
+        name += f" with {model['weighting']}"
+    if model.get("residual"):
+        name = f"residual {name}"
     return f"{name}, {run['transform']}"
 
 

@@ -10,6 +10,7 @@ from monarch_core.experiment.report.wording import count, difference, mean_and_e
 
 # Keys that say what is measured or how large a model is, not how it is trained.
 _TOLD_ELSEWHERE = ("dataset.", "split_sizes.", "evaluation.", "model.")
+_RATE = "fit.transform_learning_rate"
 
 Data = tuple[str, str, tuple[tuple[str, str], ...]]
 
@@ -29,7 +30,8 @@ def ladder_table(groups: Sequence[Group], metric: str) -> TextTable:
     controls = {one: _control(groups, one, metric) for one in data}
     titles = _titles(groups)
     training = [_training(group) for group in groups]
-    keys = differing_keys(training)
+    rates = {settings[_RATE] for settings in training if _RATE in settings}
+    keys = [key for key in differing_keys(training) if key != _RATE or len(rates) > 1]
     rungs: dict[tuple[str, str, str], dict[Data, Group]] = {}
     for group, settings in zip(groups, training, strict=True):
         told = ", ".join(f"{words(key, keys)} {settings[key]}" for key in keys if key in settings)
@@ -89,7 +91,7 @@ def _titles(groups: Sequence[Group]) -> dict[Data, str]:
 def _training(group: Group) -> dict[str, str]:
     told = {k: v for k, v in group.settings.items() if not k.startswith(_TOLD_ELSEWHERE)}
     if group.transform == CONTROL:  # nothing of it learns at that rate
-        told.pop("fit.transform_learning_rate", None)
+        told.pop(_RATE, None)
     return told
 
 

@@ -145,7 +145,9 @@ def _check_comparable(
 
 
 def _differ(ours: Mapping[str, Any], theirs: Mapping[str, Any], group: str, key: str) -> bool:
-    return bool(ours.get(group, {}).get(key) != theirs.get(group, {}).get(key))
+    """Return whether a value differs; one that an earlier version did not know does not."""
+    here, there = ours.get(group, {}), theirs.get(group, {})
+    return key in here and key in there and bool(here[key] != there[key])
 
 
 def table(values: Values, control: str = CONTROL, only: str | None = None) -> str:

@@ -17,14 +17,15 @@ def write_run(
     seed=0,
     scans=("a", "b", "c"),
     mask_seed=0,
-    learning_rate=1e-3,
+    residual=False,
+    **fit,
 ):
     folder.mkdir(parents=True)
     dataset = {"root": "data/x", "acceleration": acceleration, "n_train_scans": None}
     config = {
         "dataset": {**dataset, "mask_seed": mask_seed},
-        "model": {"weighting": "none"},
-        "fit": {"learning_rate": learning_rate},
+        "model": {"weighting": "none", "residual": residual},
+        "fit": {"learning_rate": 1e-3, **fit},
     }
     run = {"task": "mri", "model": "sense", "transform": transform, "seed": seed, "config": config}
     (folder / "results.json").write_text(json.dumps(run))
@@ -97,6 +98,19 @@ def test_runs_that_cannot_be_compared_are_refused(tmp_path, other, message):
     write_run(tmp_path / "m1", **{"transform": "monarch", "psnr": [11, 21, 31], **other})
     with pytest.raises(ValueError, match=message):
         read_runs([tmp_path])
+
+
+def test_an_option_that_an_earlier_version_did_not_know_differs_from_nothing(tmp_path):
+    write_run(tmp_path / "m0", "monarch", [10, 20, 30])
+    write_run(tmp_path / "m1", "monarch", [12, 22, 32], seed=1, compile=False)
+    (scores,) = read_runs([tmp_path]).values()
+    assert scores["a", "E1"]["psnr"] == [10, 12]
+
+
+def test_a_residual_network_is_another_method(tmp_path):
+    write_run(tmp_path / "plain", "fft", [10, 20, 30])
+    write_run(tmp_path / "residual", "fft", [11, 21, 31], residual=True)
+    assert "| residual sense, fft | +1.00 ± 0.00 |" in table(read_runs([tmp_path]))
 
 
 def test_a_folder_given_twice_is_read_once(tmp_path):

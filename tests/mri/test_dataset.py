@@ -299,6 +299,7 @@ def test_poisson_masks_of_a_part_beside_the_centre_are_dense_at_the_centre(padde
             file["masks/acquired"][...] = acquired
     train = load_splits(dataset).train
     assert train.mask_of("a")[18:22, 16:20].all()
+    assert train.mask_of("a")[30:].any()
     assert not train.mask_of("a")[~acquired].any()
 
 

@@ -2,41 +2,24 @@
 
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Complex, Float
+from jaxtyping import Complex, Float
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from mri.centred_fft import resize_centred
 from mri.coil_maps import combine_rss, combine_sense
 from mri.dataset_config import DatasetConfig
-from mri.masks import achieved_acceleration, make_masks, scan_seed
+from mri.masks import achieved_acceleration
 from mri.preparation import prepare_if_missing
-from mri.schema import (
-    SPLITS,
-    ScanInfo,
-    ScanShape,
-    open_scan,
-    read_info,
-    read_slice,
-    stored_masks,
-)
+from mri.sampling import ScanMasks, make_masks_at_once
+from mri.schema import SPLITS, Scan, ScanInfo, open_scan, read_info, read_slice
 
 Measurement = tuple[Tensor, Tensor, Tensor]
-
-
-@dataclass(frozen=True)
-class Scan:
-    """One prepared file: where it is, what it says about itself, its sizes."""
-
-    path: Path
-    info: ScanInfo
-    shape: ScanShape
 
 
 @dataclass(frozen=True)
@@ -83,8 +66,7 @@ class SliceDataset(Dataset[tuple[Measurement, Tensor]]):
             self._items_of[scan.info.scan_id] = list(range(first, len(self._items)))
         # in shared memory, so that workers which outlive an epoch see it change
         self._epoch = torch.zeros(1, dtype=torch.int64).share_memory_()
-        self._acquired = _acquired_masks(scans)
-        self._masks = self._prepare_masks()
+        self._masks = ScanMasks(scans, config, training=training)
 
     @property
     def scan_ids(self) -> list[str]:
@@ -167,35 +149,12 @@ class SliceDataset(Dataset[tuple[Measurement, Tensor]]):
     def acceleration_of(self, scan_id: str) -> float:
         """Return measured over kept samples of `mask_of`, which is what the mask achieves."""
         mask = self.mask_of(scan_id)
-        measured = self._acquired.get(scan_id, torch.ones_like(mask))
+        measured = self._masks.acquired(scan_id)
         return achieved_acceleration(mask.numpy()) * float(measured.mean())
-
-    def _prepare_masks(self) -> dict[str, Tensor] | list[Tensor]:
-        """Make what can be made once: a mask per scan, or the Poisson masks to draw from."""
-        config = self.config
-        if config.mask == "stored":
-            return _stored_masks(list(self._scans.values()), config, self._acquired)
-        masks = _make_masks(config, self.grid, _mask_seeds(self._scans, config, self.training))
-        if self.training and config.mask_regime == "random":
-            return masks
-        if config.mask_regime == "fixed":
-            masks *= len(self._scans)
-        return {
-            scan_id: mask * self._acquired.get(scan_id, 1.0)
-            for scan_id, mask in zip(self._scans, masks, strict=True)
-        }
 
     def _mask(self, index: int) -> Float[Tensor, "ky kz"]:
         scan_id = self._items[index][0].info.scan_id
-        if isinstance(self._masks, dict):
-            return self._masks[scan_id]
-        draw = [self.config.mask_seed, int(self._epoch[0]), index]
-        seed = int(np.random.default_rng(draw).integers(2**31))
-        if self._masks:
-            mask = self._masks[seed % len(self._masks)]
-        else:
-            (mask,) = _make_masks(self.config, self.grid, [seed])
-        return mask * self._acquired.get(scan_id, 1.0)
+        return self._masks.of(scan_id, index, int(self._epoch[0]))
 
 
 @dataclass(frozen=True)
@@ -260,45 +219,13 @@ def load_splits(config: DatasetConfig) -> Splits:
             "cannot determine the image, whatever the reconstruction",
             stacklevel=2,
         )
-    if config.mask == "poisson":  # all at once: each time a process is started for them
-        seeds = [
-            seed
-            for split, members in by_split.items()
-            for seed in _mask_seeds([s.info.scan_id for s in members], config, split == "train")
-        ]
-        _make_masks(config, scans[0].shape.grid, seeds)
+    make_masks_at_once(by_split, config)
+    test = SliceDataset(by_split["test"], config, n_coils, training=False)  # may lack its masks
     return Splits(
         train=SliceDataset(by_split["train"], config, n_coils, training=True),
         valid=SliceDataset(by_split["valid"], config, n_coils, training=False),
-        test=SliceDataset(by_split["test"], config, n_coils, training=False),
+        test=test,
     )
-
-
-def _mask_seeds(scan_ids: Iterable[str], config: DatasetConfig, training: bool) -> list[int]:
-    """Return the seeds of the masks that can be made before the first item is read."""
-    if config.mask_regime == "fixed":
-        return [config.mask_seed]
-    if not training or config.mask_regime == "scan":
-        return [scan_seed(scan_id, config.mask_seed) for scan_id in scan_ids]
-    if config.mask != "poisson":
-        return []
-    first = config.mask_seed * config.n_random_masks
-    return [first + i for i in range(config.n_random_masks)]
-
-
-def _make_masks(
-    config: DatasetConfig, grid: tuple[int, int], seeds: Sequence[int]
-) -> list[Float[Tensor, "ky kz"]]:
-    masks = make_masks(
-        config.mask,
-        grid,
-        config.acceleration,
-        seeds,
-        calibration=config.calibration,
-        center_fraction=config.center_fraction,
-        cache_dir=Path(config.mask_cache),
-    )
-    return [torch.from_numpy(mask.astype(np.float32)) for mask in masks]
 
 
 def _echo_groups(scan: Scan, echoes: str) -> list[tuple[int, ...]]:
@@ -333,68 +260,3 @@ def _few(scans: list[Scan], config: DatasetConfig) -> list[Scan]:
     order = np.random.default_rng(config.train_scan_seed).permutation(len(scans))
     chosen = sorted(order[: config.n_train_scans])
     return [scans[i] for i in chosen]
-
-
-def _stored_masks(
-    scans: Sequence[Scan], config: DatasetConfig, acquired: dict[str, Tensor]
-) -> dict[str, Tensor]:
-    """Return the mask that came with each scan, or a Poisson mask of the same acceleration.
-
-    The SKM-TEA benchmark trains and validates on Poisson masks and tests on stored ones. A Poisson
-    mask is made on the smallest centred grid that holds what was acquired, of which it keeps one
-    sample in `acceleration`, and padded with zeros.
-    """
-    masks = {}
-    without: dict[tuple[int, int], list[Scan]] = {}
-    for scan in scans:
-        measured = acquired.get(scan.info.scan_id, torch.ones(scan.shape.grid))
-        stored = _stored_mask(scan, f"poisson_{float(config.acceleration)}x")
-        if stored is None:
-            extent = _centred_length(measured.any(1)), _centred_length(measured.any(0))
-            without.setdefault(extent, []).append(scan)
-        else:
-            masks[scan.info.scan_id] = stored * measured
-    for extent, members in without.items():  # together: each call starts a process
-        scan_ids = [scan.info.scan_id for scan in members]
-        seeds = _mask_seeds(scan_ids, config, training=False)
-        poisson = _make_masks(replace(config, mask="poisson"), extent, seeds)
-        if config.mask_regime == "fixed":
-            poisson *= len(members)
-        for scan, mask in zip(members, poisson, strict=True):
-            padded = torch.from_numpy(resize_centred(mask.numpy(), scan.shape.grid))
-            masks[scan.info.scan_id] = padded * acquired.get(scan.info.scan_id, 1.0)
-    return masks
-
-
-def _stored_mask(scan: Scan, name: str) -> Float[Tensor, "ky kz"] | None:
-    """Return the mask that came with a scan, None where training and validation have none.
-
-    Raises:
-        ValueError: if a test scan lacks it, since results under other masks do not compare.
-    """
-    masks = stored_masks(scan.path)
-    if name not in masks:
-        if scan.info.split != "test":
-            return None
-        raise ValueError(
-            f"{scan.path} holds no masks/{name}, only {sorted(set(masks) - {'acquired'})}; use "
-            "dataset.mask=poisson or one of those accelerations"
-        )
-    achieved_acceleration(masks[name])
-    return torch.from_numpy(masks[name])
-
-
-def _centred_length(used: Bool[Tensor, " n"]) -> int:
-    """Return the fewest samples that, centred among all n, hold those that are used."""
-    first, last = (int(used.nonzero()[i]) for i in (0, -1))
-    centre = len(used) // 2
-    return max(2 * (centre - first), 2 * (last - centre) + 1)
-
-
-def _acquired_masks(scans: Sequence[Scan]) -> dict[str, Tensor]:
-    """Return masks of what the scanner measured, for the scans where that is not everything."""
-    return {
-        scan.info.scan_id: torch.from_numpy(masks["acquired"])
-        for scan in scans
-        if "acquired" in (masks := stored_masks(scan.path))
-    }

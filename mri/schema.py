@@ -83,6 +83,15 @@ class ScanShape:
     grid: tuple[int, int]
 
 
+@dataclass(frozen=True)
+class Scan:
+    """One prepared file: where it is, what it says about itself, its sizes."""
+
+    path: Path
+    info: ScanInfo
+    shape: ScanShape
+
+
 class ScanWriter:
     """Write one scan slice by slice, so that a scan larger than memory can be written.
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+import torch
 from omegaconf import DictConfig
 
 from monarch_core.experiment.artifacts import save_artifacts
@@ -18,7 +19,7 @@ from pde.dataset import load_splits
 from pde.figures import draw_error_over_grid, draw_predictions
 from pde.measure import error_on, errors_on_grids, predict, roll_out_errors
 from pde.metrics import band_errors, relative_h1, relative_l2
-from pde.models import build_model
+from pde.models import RollOut, build_model
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ def evaluate(run_dir: Path) -> dict[str, Any]:
     """
     config = load_config(run_dir, PdeConfig)
     splits = load_splits(config.dataset)
-    model, start = (build_model(config, splits.grid) for _ in range(2))
+    model, start = (_at_start(config, splits.grid) for _ in range(2))
     load_weights(run_dir / "weights.pt", model)
     model.to(choose_accelerator(config.fit.accelerator)).eval()
     batch_size, periodic = config.fit.batch_size, config.dataset.periodic
@@ -71,6 +72,13 @@ def evaluate(run_dir: Path) -> dict[str, Any]:
         n_parameters=n_parameters(model),
         config=config,
     )
+
+
+def _at_start(config: PdeConfig, grid: tuple[int, ...]) -> RollOut:
+    """Return the model with the weights that training starts with."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        return build_model(config, grid)
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="evaluate")

@@ -82,7 +82,7 @@ def band_errors(
 def energy_spectrum(
     field: Float[Tensor, "batch steps *grid"], *, periodic: bool = True
 ) -> Float[Tensor, "batch k"]:
-    """Return sum |field_hat|^2 over shells |k| rounded to integers, mean over the frames.
+    """Return sum |field_hat|^2 over shells |k| rounded to integers (halves up), mean over frames.
 
     A field that is not periodic is first continued evenly beyond its ends, which makes it periodic
     without a jump: its spectrum is that of a cosine transform (DCT-II), k = 1/2, 1, 3/2, ...
@@ -99,6 +99,6 @@ def energy_spectrum(
     for n, box in zip(field.shape[2:], shape, strict=True):
         k = torch.fft.fftfreq(n, 1 / box, device=field.device)
         squares = squares[..., None] + k.square()
-    shell = squares.sqrt().round().long().flatten()
+    shell = (squares.sqrt() + 0.5).floor().long().flatten()
     spectrum = energy.new_zeros(len(energy), int(shell.max()) + 1)
     return spectrum.index_add(1, shell, energy.flatten(1))

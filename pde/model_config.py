@@ -73,12 +73,12 @@ class ModelConfig:
             raise ValueError(
                 f"model.domain_padding must be a fraction from 0 to 1, got {self.domain_padding}"
             )
-        if self.domain_padding and self.architecture == "fno_fast":
+        if self.domain_padding and self.architecture not in ("fno", "fno_neuralop", "fno_3d"):
             raise ValueError(
-                "fno_fast does not pad the domain, got model.domain_padding="
+                f"{self.architecture} does not pad the domain, got model.domain_padding="
                 f"{self.domain_padding}; set it to 0, or use model=fno"
             )
-        if self.checkpoint_steps and not self.architecture.startswith("fno"):
+        if self.checkpoint_steps and self.architecture in ("unet", "tf_net", "resnet"):
             raise ValueError(
                 f"{self.architecture} has batch norm, which would count every batch twice with "
                 "model.checkpoint_steps=true; set it to false"

@@ -10,7 +10,7 @@ from pde.config import PdeConfig
 from pde.dataset import check_grids, load_splits, training_set
 from pde.evaluate import evaluate
 from pde.metrics import relative_l2, roll_out_loss
-from pde.models import build_model
+from pde.models import build_model, check_model
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="pde")
@@ -18,13 +18,14 @@ from pde.models import build_model
 def main(raw: DictConfig) -> None:
     """Train and evaluate one PDE surrogate."""
     config, run_dir = start_run(raw, PdeConfig)
+    check_model(config)
     splits = load_splits(config.dataset)
     check_grids(config.dataset, config.evaluation.grids)
     train = training_set(
         splits,
         config.dataset,
         augment=config.augment,
-        n_forced_epochs=int(config.teacher_forcing * config.fit.epochs),
+        n_forced_epochs=round(config.teacher_forcing * config.fit.epochs),
         seed=config.seed,
     )
     model = build_model(config, splits.grid)

@@ -7,8 +7,10 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,7 +80,8 @@ def expand(overrides: Sequence[str], out: Path) -> list[Job]:
         out: folder of the run folders, which are named by the varied options.
 
     Raises:
-        ValueError: an override cannot be read, an option is given twice, or names the run folder.
+        ValueError: an override cannot be read, an option is given twice or names the run folder,
+            or two runs would have one folder.
     """
     try:
         parsed = OverridesParser.create().parse_overrides(list(overrides))
@@ -94,6 +97,10 @@ def expand(overrides: Sequence[str], out: Path) -> list[Job]:
     for combination in itertools.product(*choices):
         words = [_word(text) for text, varies in zip(combination, varied, strict=True) if varies]
         jobs.append(Job(out / ("-".join(words) or "run"), tuple(combination)))
+    folders = [job.folder for job in jobs]
+    for folder in folders:
+        if folders.count(folder) > 1:
+            raise ValueError(f"two runs would share the folder {folder}; leave one of them out")
     return jobs
 
 
@@ -139,7 +146,7 @@ def _start(job: Job, script: Path, n_at_once: int) -> "subprocess.Popen[bytes]":
     job.folder.mkdir(parents=True, exist_ok=True)
     threads = str(max(1, usable_cores() // n_at_once))
     # A session of its own, so that Ctrl-C reaches the runs through `_stop` and only once.
-    with (job.folder / "output.log").open("ab") as output:
+    with (job.folder / "output.log").open("ab") as output, _interruptible():
         return subprocess.Popen(
             job.command(script),
             stdout=output,
@@ -147,6 +154,22 @@ def _start(job: Job, script: Path, n_at_once: int) -> "subprocess.Popen[bytes]":
             env={"OMP_NUM_THREADS": threads, **os.environ},
             start_new_session=True,
         )
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let a process that is started inside be interrupted, though this one may not be.
+
+    A shell without job control has its background processes ignore SIGINT, and they pass that on.
+    """
+    if threading.current_thread() is not threading.main_thread():  # where signals are not set
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _stop(processes: "Sequence[subprocess.Popen[bytes]]") -> None:

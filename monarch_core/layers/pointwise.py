@@ -81,16 +81,21 @@ class _ChunkedMLP(Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
         x, W_1, b_1, W_2 = ctx.saved_tensors
         grad_x = torch.empty_like(x)
-        grad_W_1, grad_b_1, grad_W_2 = (torch.zeros_like(t) for t in (W_1, b_1, W_2))
+        # sums over many pieces, which bfloat16 would round away
+        grad_W_1, grad_b_1, grad_W_2 = (
+            torch.zeros_like(t, dtype=torch.promote_types(t.dtype, torch.float32))
+            for t in (W_1, b_1, W_2)
+        )
         for piece in _pieces(x, len(W_1)):
             x_i, g_i = x[piece], grad[piece]
             hidden = pointwise_linear(x_i, W_1, b_1)
-            grad_W_2 += torch.bmm(g_i, gelu(hidden).mT).sum(0)
+            grad_W_2 += torch.bmm(g_i, gelu(hidden).mT).sum(0, dtype=grad_W_2.dtype)
             g_i = torch.ops.aten.gelu_backward(pointwise_linear(g_i, W_2.mT), hidden)
-            grad_b_1 += g_i.sum((0, 2))
-            grad_W_1 += torch.bmm(g_i, x_i.mT).sum(0)
+            grad_b_1 += g_i.sum((0, 2), dtype=grad_b_1.dtype)
+            grad_W_1 += torch.bmm(g_i, x_i.mT).sum(0, dtype=grad_W_1.dtype)
             grad_x[piece] = pointwise_linear(g_i, W_1.mT)
-        return grad_x, grad_W_1, grad_b_1, grad_W_2, grad.sum((0, 2))
+        grads = (g.to(x.dtype) for g in (grad_W_1, grad_b_1, grad_W_2))
+        return grad_x, *grads, grad.sum((0, 2))
 
 
 def _pieces(x: Tensor, hidden_channels: int) -> Iterator[tuple[slice, slice, slice]]:

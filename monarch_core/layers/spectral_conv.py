@@ -242,7 +242,7 @@ class MonarchSpectralConv(BaseSpectralConv):
         inverse = s is not None
         for transform, f, n, kept in zip(transforms, self.frequencies, grid, slices, strict=True):
             assert isinstance(transform, LinearTransform)
-            rows = _rows(transform, inverse)
+            rows = _rows(transform, inverse).to(self.mode_weight.dtype)
             if n != transform.n:
                 rows = self._interpolate(rows, n, f, inverse)
             matrices.append(rows[:, :, kept])

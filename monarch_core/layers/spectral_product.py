@@ -212,6 +212,7 @@ def _view(x: Tensor, shape: Sequence[int | torch.SymInt]) -> Tensor:
     As `view` does, which in torch 2.11 compares strides that hold the size of the batch, so that no
     program for every size can be exported.
     """
+    assert torch.compiler.is_compiling() or x.is_contiguous()
     strides: list[int | torch.SymInt] = [1]
     for n in reversed(shape[1:]):
         strides.insert(0, strides[0] * n)

@@ -83,6 +83,9 @@ def computed_once(key: Hashable, compute: Callable[[], Computed]) -> Computed:
     """Return `compute()`; inside `matrices_computed_once()` only the first call with a key does."""
     if _store is None:
         return compute()
+    # What is made without gradients, or under autocast, serves no other mode.
+    autocast = (torch.is_autocast_enabled(device) for device in ("cpu", "cuda"))
+    key = (key, torch.is_grad_enabled(), *autocast)
     if key not in _store:
         _store[key] = compute()
     return _store[key]

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 
-from neuralop.layers.spectral_convolution import SpectralConv
+import torch
 from torch import nn
 
+from monarch_core.experiment.devices import choose_accelerator
 from pde.config import PdeConfig
-from pde.models.fno import build_fno, build_fno_neuralop, spectral_conv
+from pde.models.fno import build_fno, build_fno_neuralop, check_fft_grid
 from pde.models.fno_3d import build_fno_3d
 from pde.models.fno_fast import build_fno_fast
 from pde.models.monarch_no import build_monarch_no
@@ -15,7 +16,7 @@ from pde.models.roll_out import RollOut
 from pde.models.tf_net import TFNet
 from pde.models.unet import UNet
 
-__all__ = ["RollOut", "build_model"]
+__all__ = ["RollOut", "build_model", "check_model"]
 
 Grid = tuple[int, ...]
 
@@ -42,13 +43,33 @@ def build_model(config: PdeConfig, grid: Grid) -> RollOut:
     )
 
 
+def check_model(config: PdeConfig) -> None:
+    """Build the model and forget it: what cannot be trained is said before data are made.
+
+    Raises:
+        ValueError: as `build_model`; or the accelerator is missing, the symmetries do not fit the
+            grid, or the model could not be evaluated on one of the grids.
+    """
+    choose_accelerator(config.fit.accelerator)
+    if config.dataset.path is not None:  # whose grid is known when it is read
+        return
+    n_axes, symmetry = config.dataset.n_axes, config.dataset.symmetry
+    if symmetry is not None and config.augment is not False:
+        symmetry(torch.zeros(1, *[config.dataset.grid] * n_axes), torch.Generator())
+    with torch.random.fork_rng(devices=[]):
+        build_model(config, (config.dataset.grid,) * n_axes)
+    if config.transform.name == "fft" and config.model.architecture.startswith(("fno", "monarch")):
+        for n in config.evaluation.grids:
+            check_fft_grid((n,) * n_axes)
+
+
 def _unet(config: PdeConfig, grid: Grid) -> nn.Module:
-    _require_fft(config, grid)
+    _require_fft(config)
     return UNet(config.dataset.n_input_frames, config.model.hidden_channels, n_axes=len(grid))
 
 
 def _tf_net(config: PdeConfig, grid: Grid) -> nn.Module:
-    _require_fft(config, grid)
+    _require_fft(config)
     return TFNet(
         config.dataset.n_input_frames,
         config.model.hidden_channels,
@@ -58,13 +79,13 @@ def _tf_net(config: PdeConfig, grid: Grid) -> nn.Module:
 
 
 def _resnet(config: PdeConfig, grid: Grid) -> nn.Module:
-    _require_fft(config, grid)
+    _require_fft(config)
     return ResNet(config.dataset.n_input_frames, config.model.hidden_channels, n_axes=len(grid))
 
 
-def _require_fft(config: PdeConfig, grid: Grid) -> None:
+def _require_fft(config: PdeConfig) -> None:
     """Raise ValueError for any transform but the control, which would be ignored."""
-    if spectral_conv(config, grid) is not SpectralConv:
+    if config.transform.name != "fft":
         raise ValueError(
             f"{config.model.architecture} has no Fourier transform that transform="
             f"{config.transform.name} could replace; set transform=fft, or choose one of the fno "

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from hydra.utils import instantiate
 from jaxtyping import Float
 from neuralop.layers.fno_block import FNOBlocks
+from neuralop.layers.spectral_convolution import SpectralConv
 from neuralop.models import FNO
 from torch import Tensor, nn
 
@@ -140,4 +141,21 @@ def check_modes(n_modes: int, grid: tuple[int, ...]) -> None:
 def spectral_conv(config: PdeConfig, grid: tuple[int, ...]) -> type[nn.Module]:
     """Return the class of the spectral convolution that the transform of the config asks for."""
     make: Callable[..., type[nn.Module]] = instantiate(config.transform.spectral_conv)
-    return make(grid=grid, periodic=config.dataset.periodic)
+    conv = make(grid=grid, periodic=config.dataset.periodic)
+    if conv is SpectralConv:
+        check_fft_grid(grid)
+    return conv
+
+
+def check_fft_grid(grid: tuple[int, ...]) -> None:
+    """Raise ValueError where neuralop's `SpectralConv` is no convolution.
+
+    On an odd number of points per axis, the last axis apart, neuralop 2.0.0 shifts the spectrum
+    back to other places than it came from.
+    """
+    if any(n % 2 for n in grid[:-1]):
+        raise ValueError(
+            f"neuralop's SpectralConv is wrong on an odd number of points, as in the grid "
+            f"{'x'.join(map(str, grid))}; use an even number, or transform=monarch_frozen, which "
+            "is the FFT by other means"
+        )

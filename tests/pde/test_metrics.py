@@ -115,3 +115,10 @@ def test_a_cosine_that_is_not_periodic_falls_on_its_own_wavenumber():
     assert spectrum[7].item() == pytest.approx(0.5)
     errors = band_errors(1.2 * field, field, periodic=False)
     assert errors == pytest.approx({"low": 0.0, "mid": 0.2, "high": 0.0}, abs=1e-12)
+
+
+def test_every_shell_of_a_field_that_is_not_periodic_holds_two_wavenumbers():
+    x = (torch.arange(16, dtype=torch.float64) + 0.5) / 16
+    waves = torch.stack([torch.cos(math.pi * j * x) for j in range(1, 9)])  # k = 1/2, 1, .. 4
+    shells = energy_spectrum(waves[:, None], periodic=False).argmax(1)
+    assert shells.tolist() == [1, 1, 2, 2, 3, 3, 4, 4]

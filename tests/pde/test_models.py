@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from monarch_core.transforms import LinearTransform
-from pde.models import RollOut, build_model
+from pde.models import RollOut, build_model, check_model
 
 SMALL = ["model.n_modes=4", "model.hidden_channels=6", "model.n_layers=2", "dataset.grid=16"]
 
@@ -229,3 +229,37 @@ def test_forced_steps_are_checkpointed_too():
 def test_checkpointing_refuses_batch_norm():
     with pytest.raises(Exception, match=r"unet has batch norm, .*checkpoint_steps=true"):
         model_of("model=pde_unet", "transform=fft", "model.checkpoint_steps=true")
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["dataset.grid=15", "transform=fft", "augment=false"],
+        ["dataset.grid=16", "transform=fft", "evaluation.grids=[15]"],
+    ],
+)
+def test_the_control_is_refused_on_odd_grids_where_neuralops_layer_is_wrong(overrides):
+    with pytest.raises(ValueError, match="wrong on an odd number of points"):
+        check_model(pde_configs.config_of(*SMALL[:3], *overrides))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["dataset.grid=20"], "multiple of 8"),
+        (["model.n_modes=9"], "holds k < 8 modes"),
+        (["model=resnet"], "has no Fourier transform"),
+        (["model=monarch_no", "model.domain_padding=0.1"], "does not pad the domain"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_before_data_are_made(overrides, message):
+    with pytest.raises(ValueError, match=message):
+        check_model(pde_configs.config_of(*SMALL, *overrides))
+
+
+def test_checking_a_model_draws_no_random_numbers():
+    torch.manual_seed(0)
+    expected = torch.rand(1)
+    torch.manual_seed(0)
+    check_model(pde_configs.config_of(*SMALL))
+    assert torch.rand(1) == expected

@@ -1,3 +1,4 @@
+import signal
 import threading
 import time
 
@@ -50,6 +51,12 @@ def test_a_list_is_one_value(tmp_path):
     assert job.overrides == ("evaluation.grids=[16,64]",)
 
 
+@pytest.mark.parametrize("varied", ["seed=0,0", "dataset.path=/a/x,/a_x"])
+def test_two_runs_in_one_folder_are_refused(varied, tmp_path):
+    with pytest.raises(ValueError, match="would share the folder"):
+        expand([varied], tmp_path)
+
+
 def test_each_run_is_done_once(tmp_path, script, capsys):
     out = tmp_path / "out"
     command = [str(out), str(script), "--jobs", "2", "seed=0,1,2", "wait=0.01"]
@@ -61,6 +68,14 @@ def test_each_run_is_done_once(tmp_path, script, capsys):
     assert "3 runs, 3 of them finished before" in capsys.readouterr().out
 
 
+@pytest.fixture(params=[signal.default_int_handler, signal.SIG_IGN], ids=["shell", "background"])
+def sigint(request):
+    before = signal.signal(signal.SIGINT, request.param)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("sigint")
 def test_after_the_time_is_up_the_same_command_goes_on(tmp_path, script, capsys):
     out = tmp_path / "out"
     command = [str(out), str(script), "wait=1.5", "seed=0,1"]

@@ -50,3 +50,20 @@ def test_autocast_gives_bfloat16_and_float32_gradients():
     y.float().square().sum().backward()
     assert all(p.grad.dtype == torch.float32 for p in mlp.parameters())
     assert (y - mlp(x)).norm() < 0.02 * y.norm()
+
+
+def test_gradients_under_autocast_do_not_depend_on_the_pieces(monkeypatch):
+    torch.manual_seed(0)
+    mlp, x = PointwiseMLP(4, 16, 2), torch.randn(8, 4, 4096)
+    errors = []
+    mlp(x).square().mean().backward()
+    exact = [p.grad.clone() for p in mlp.parameters()]
+    for chunk in (2**30, 2**11):
+        monkeypatch.setattr(pointwise, "chunk_bytes", lambda device, chunk=chunk: chunk)
+        mlp.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16):
+            y = mlp(x)
+        y.float().square().mean().backward()
+        pairs = zip(mlp.parameters(), exact, strict=True)
+        errors.append(max(float((p.grad - g).norm() / g.norm()) for p, g in pairs))
+    assert errors[1] < 1.5 * errors[0]

@@ -246,3 +246,12 @@ def test_heads_must_divide_the_channels():
     layer = MonarchSpectralConv(4, 6, (4,), transform=partial(Monarch, heads=4))
     with pytest.raises(ValueError, match="heads must divide the number of channels"):
         layer(torch.randn(1, 4, 16))
+
+
+@pytest.mark.parametrize("periodic", [True, False])
+def test_a_fixed_fft_follows_the_precision_of_the_layer(periodic):
+    options = {"grid": (8,), "transform": Fourier, "periodic": periodic}
+    layer = MonarchSpectralConv(2, 2, (4,), **options).double()
+    x = torch.randn(1, 2, 8, dtype=torch.float64)
+    assert layer(x).dtype == torch.float64
+    assert layer(torch.randn(1, 2, 12, dtype=torch.float64)).dtype == torch.float64

@@ -10,6 +10,7 @@ from monarch_core.transforms import (
     Dense,
     Fourier,
     Monarch,
+    computed_once,
     matrices_computed_once,
     monarch_multiply,
 )
@@ -289,3 +290,12 @@ def test_matrices_are_computed_once_and_learn_as_before():
 def test_errors(build, message):
     with pytest.raises(ValueError, match=message):
         build()
+
+
+def test_what_is_computed_once_without_gradients_serves_no_gradients():
+    layer = Monarch.fourier(6)
+    with matrices_computed_once():
+        with torch.no_grad():
+            computed_once("matrix", layer.matrix)
+        computed_once("matrix", layer.matrix).square().sum().backward()
+    assert all(p.grad is not None for p in layer.parameters())

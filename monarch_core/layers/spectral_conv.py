@@ -41,7 +41,8 @@ class MonarchSpectralConv(BaseSpectralConv):
     complex numbers, so that autocast and export work. The transforms belong to the grid `grid`.
     On another grid their rows (columns), which are functions on the grid, are interpolated in the
     basis that they started from (`interpolation_matrix`): before learning the layer is then again
-    that of the new grid, the grid being i / n, or the cell centres (i + 1/2) / n of the DCT-II and
+    that of the new grid, if no Nyquist frequency is among those kept, the grid being i / n, or the
+    cell centres (i + 1/2) / n of the DCT-II and
     the DST-II. Where the fields are not periodic, what Fourier rows have learned is not either, and
     is interpolated between cell centres, in the basis of the DCT-II:
 

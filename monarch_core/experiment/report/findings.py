@@ -113,7 +113,8 @@ def _verdict(transform: str, found: Change) -> str:
     if found.verdict == "level":
         same = "equal" if found.value == 0 else "no difference at 95 % confidence"
         return f", {same}"
-    return f", {transform} {'is ahead' if found.verdict == 'ahead' else 'loses'}"
+    verdict = f", {transform} {'is ahead' if found.verdict == 'ahead' else 'loses'}"
+    return verdict if found.standard_error is not None else f"{verdict} on one seed"
 
 
 def _ratio(group: Group, control: Group, cost: str) -> float | None:

@@ -2,16 +2,9 @@
 
 from dataclasses import dataclass
 
-ARCHITECTURES = (
-    "fno",
-    "fno_fast",
-    "fno_neuralop",
-    "fno_3d",
-    "monarch_no",
-    "unet",
-    "tf_net",
-    "resnet",
-)
+FOURIER = ("fno", "fno_fast", "fno_neuralop", "fno_3d", "monarch_no")
+CONVOLUTIONAL = ("unet", "tf_net", "resnet")  # with batch norm
+ARCHITECTURES = (*FOURIER, *CONVOLUTIONAL)
 
 
 @dataclass
@@ -78,7 +71,7 @@ class ModelConfig:
                 f"{self.architecture} does not pad the domain, got model.domain_padding="
                 f"{self.domain_padding}; set it to 0, or use model=fno"
             )
-        if self.checkpoint_steps and self.architecture in ("unet", "tf_net", "resnet"):
+        if self.checkpoint_steps and self.architecture in CONVOLUTIONAL:
             raise ValueError(
                 f"{self.architecture} has batch norm, which would count every batch twice with "
                 "model.checkpoint_steps=true; set it to false"

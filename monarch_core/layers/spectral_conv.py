@@ -42,9 +42,9 @@ class MonarchSpectralConv(BaseSpectralConv):
     On another grid their rows (columns), which are functions on the grid, are interpolated in the
     basis that they started from (`interpolation_matrix`): before learning the layer is then again
     that of the new grid, if no Nyquist frequency is among those kept, the grid being i / n, or the
-    cell centres (i + 1/2) / n of the DCT-II and
-    the DST-II. Where the fields are not periodic, what Fourier rows have learned is not either, and
-    is interpolated between cell centres, in the basis of the DCT-II:
+    cell centres (i + 1/2) / n of the DCT-II and the DST-II. Where the fields are not periodic, what
+    Fourier rows have learned is not either, and is interpolated between cell centres, in the basis
+    of the DCT-II:
 
         rows on the new grid = D_fourier start + D_cosine (rows - start)                         (4)
 

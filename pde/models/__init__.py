@@ -7,6 +7,7 @@ from torch import nn
 
 from monarch_core.experiment.devices import choose_accelerator
 from pde.config import PdeConfig
+from pde.model_config import FOURIER
 from pde.models.fno import build_fno, build_fno_neuralop, check_fft_grid
 from pde.models.fno_3d import build_fno_3d
 from pde.models.fno_fast import build_fno_fast
@@ -58,7 +59,7 @@ def check_model(config: PdeConfig) -> None:
         symmetry(torch.zeros(1, *[config.dataset.grid] * n_axes), torch.Generator())
     with torch.random.fork_rng(devices=[]):
         build_model(config, (config.dataset.grid,) * n_axes)
-    if config.transform.name == "fft" and config.model.architecture.startswith(("fno", "monarch")):
+    if config.transform.name == "fft" and config.model.architecture in FOURIER:
         for n in config.evaluation.grids:
             check_fft_grid((n,) * n_axes)
 

@@ -155,7 +155,7 @@ def check_fft_grid(grid: tuple[int, ...]) -> None:
     """
     if any(n % 2 for n in grid[:-1]):
         raise ValueError(
-            f"neuralop's SpectralConv is wrong on an odd number of points, as in the grid "
+            "neuralop's SpectralConv is wrong on an odd number of points, as in the grid "
             f"{'x'.join(map(str, grid))}; use an even number, or transform=monarch_frozen, which "
             "is the FFT by other means"
         )

@@ -8,7 +8,7 @@ from functools import partial
 
 import torch
 
-from monarch_core.layers.spectral_product import matrix_product
+from monarch_core.layers.axis_products import matrix_product
 
 SQUARE = 1024  # of the matrix product that stands for the peak
 LARGE = 2**24  # numbers in an array beyond every cache
@@ -40,7 +40,7 @@ class Product:
 
 
 def transform_products(grid: Sequence[int], modes: int, channels: int, batch: int) -> list[Product]:
-    """Return the products of one analysis, the last axis first; `spectral_product` describes them.
+    """Return the products of one analysis, the last axis first; `axis_products` describes them.
 
     `modes` are 2 m signed frequencies on the first axes and m + 1 on the last one.
     """

@@ -11,7 +11,7 @@ from neuralop.layers.spectral_convolution import SpectralConv
 from torch import Tensor, nn
 
 from monarch_core.layers.resample import BASES, interpolation_matrix
-from monarch_core.layers.spectral_product import spectral_product, step_matrices
+from monarch_core.layers.spectral_product import spectral_product
 from monarch_core.transforms import Fourier, LinearTransform, Monarch, computed_once
 
 LEARN = ("both", "forward", "inverse", "none")
@@ -238,7 +238,7 @@ class MonarchSpectralConv(BaseSpectralConv):
         slices: list[slice],
         s: Tensor | None = None,
     ) -> list[Tensor]:
-        """Return the `step_matrices` of A, or with s those of diag(s) B^H."""
+        """Return [Re A; Im A] of every axis, or with s those of diag(s) B^H."""
         matrices = []
         inverse = s is not None
         for transform, f, n, kept in zip(transforms, self.frequencies, grid, slices, strict=True):
@@ -249,7 +249,7 @@ class MonarchSpectralConv(BaseSpectralConv):
             matrices.append(rows[:, :, kept])
         if s is not None:
             matrices[-1] = s[:, None] * matrices[-1]
-        return step_matrices(matrices)
+        return [torch.cat((re, im), dim=-2) for re, im in matrices]
 
     def _interpolate(self, rows: Tensor, n_new: int, frequencies: range, inverse: bool) -> Tensor:
         """Return the rows on n_new points."""

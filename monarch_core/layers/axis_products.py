@@ -1,0 +1,206 @@
+"""Analysis and synthesis of fields as real matrix products, one axis after the other.
+
+The axes stay in an order in which every product is one large matrix product without a copy: a step
+of the analysis contracts the last axis of the grid and puts the new frequency axis in front, a step
+of the synthesis contracts the frequency axis in front and puts the new grid axis last. In 2-D:
+
+    level 2   x  (1,         batch, channels, n_1, n_2)        fields, real
+    level 1      (2, f_2,    batch, channels, n_1)
+    level 0   X  (2, f_1, f_2, batch, channels)                spectrum
+
+The analysis goes down, the synthesis up. The first axis is (real, imaginary). The step between the
+levels d and d-1 belongs to grid axis d. It has a complex matrix R (m x n), given as [Re R; Im R],
+and is done with real matrices M (parts, 2 m, n):
+
+    contract   X = R Z = sum_p M[p] Z[p]^T           expand   Z = R^H X,  Z[p] = X^T M[p]
+
+each the adjoint of the other, with M[0] = [Re R; Im R] and M[1] = [-Im R; Re R]. The last grid axis
+holds real data and has M[0] only, which takes the real part on the way up.
+
+Rows of every grid axis are the complex matrices as (heads, 2 m, n); each head serves its own group
+of channels.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+Rows = Sequence[Float[Tensor, "heads _two_m _n"]]
+Levels = list[Tensor]
+
+
+def _onednn_multiplies() -> bool:
+    """Return whether this torch has the product that `matrix_product` takes, not a public one."""
+    one = torch.ones(1, 1)
+    try:
+        torch.ops.mkldnn._linear_pointwise(one, one, None, "none", [], "")
+    except (AttributeError, RuntimeError):
+        return False
+    return True
+
+
+_ONEDNN = torch.backends.mkldnn.is_available() and _onednn_multiplies()
+
+
+def matrix_product(
+    a: Float[Tensor, "rows inner"], b: Float[Tensor, "inner columns"]
+) -> Float[Tensor, "rows columns"]:
+    """Return a b, by oneDNN in float32 on a CPU: faster than MKL for few rows and many columns.
+
+    The compiler, which chooses by itself, gets the plain product.
+    """
+    on_cpu = a.device.type == "cpu" and a.dtype == torch.float32
+    if not (on_cpu and _ONEDNN) or torch.compiler.is_compiling():
+        return a @ b
+    return torch.ops.mkldnn._linear_pointwise(a, b.mT, None, "none", [], "")
+
+
+def analyse(
+    x: Float[Tensor, "batch channels *grid"], rows: Rows, keep: bool = False
+) -> tuple[Float[Tensor, "2 *modes batch channels"], Levels]:
+    """Return the spectrum R x and, to `keep`, the levels between, which the backward pass takes."""
+    heads = _analyse_heads(x, rows)
+    return _join(heads, 0, dim=-1), _between(heads) if keep else []
+
+
+def synthesise(
+    X: Float[Tensor, "2 *modes batch channels"],
+    rows: Rows,
+    bias: Float[Tensor, "channels *ones"] | None = None,
+    keep: bool = False,
+) -> tuple[Float[Tensor, "batch channels *grid"], Levels]:
+    """Return the field R^H X + bias and, to `keep`, the levels between."""
+    heads = _synthesise_heads(X, rows)
+    y = _join(heads, -1, dim=2)[0]
+    if bias is not None:
+        y += bias
+    return y, _between(heads) if keep else []
+
+
+def analyse_backward(
+    grad: Float[Tensor, "2 *modes batch channels"], rows: Rows, x: Tensor, between: Levels | None
+) -> tuple[Float[Tensor, "batch channels *grid"], Levels]:
+    """Return the gradients of x and, unless `between` is None, of the rows of `analyse`."""
+    heads = _synthesise_heads(grad, rows)
+    grad_x = _join(heads, -1, dim=2)[0]
+    if between is None:
+        return grad_x, []
+    fields = _levels(_split(x.unsqueeze(0), 2, len(rows[0])), between, spectrum=False)
+    return grad_x, _gradients(heads, fields)
+
+
+def synthesise_backward(
+    grad: Float[Tensor, "batch channels *grid"],
+    rows: Rows,
+    X: Tensor,
+    between: Levels | None,
+    with_bias: bool,
+) -> tuple[Float[Tensor, "2 *modes batch channels"], Float[Tensor, " channels"] | None, Levels]:
+    """Return the gradients of X, of a bias and, unless `between` is None, of the rows."""
+    heads = _analyse_heads(grad, rows)
+    grad_X = _join(heads, 0, dim=-1)
+    grad_bias = grad.sum((0, *range(2, grad.dim()))) if with_bias else None
+    if between is None:
+        return grad_X, grad_bias, []
+    coefficients = _levels(_split(X, -1, len(rows[0])), between, spectrum=True)
+    return grad_X, grad_bias, _gradients(coefficients, heads)
+
+
+def _split(x: Tensor, dim: int, heads: int) -> Levels:
+    return [x] if heads == 1 else [part.contiguous() for part in x.chunk(heads, dim)]
+
+
+def _join(heads: list[Levels], level: int, dim: int) -> Tensor:
+    parts = [levels[level] for levels in heads]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim)
+
+
+def _between(heads: list[Levels]) -> Levels:
+    return [level for levels in heads for level in levels[1:-1]]
+
+
+def _levels(ends: Levels, between: Levels, *, spectrum: bool) -> list[Levels]:
+    """Return the levels of each head from one end and those between; the other end is not used."""
+    count = len(between) // len(ends)
+    groups = [between[h * count : (h + 1) * count] for h in range(len(ends))]
+    return [
+        [end, *group, end.new_empty(0)] if spectrum else [end.new_empty(0), *group, end]
+        for end, group in zip(ends, groups, strict=True)
+    ]
+
+
+def _matrices(rows: Rows, head: int) -> list[Levels]:
+    """Return M of every axis for one head."""
+    matrices = [[R[head]] for R in rows]
+    for M in matrices[:-1]:
+        re, im = M[0].chunk(2)
+        M.append(torch.cat((-im, re)))
+    return matrices
+
+
+def _analyse_heads(x: Tensor, rows: Rows) -> list[Levels]:
+    """Return the levels 0 to D of a field for every head."""
+    groups = _split(x.unsqueeze(0), 2, len(rows[0]))
+    return [_analyse(group, _matrices(rows, h)) for h, group in enumerate(groups)]
+
+
+def _synthesise_heads(X: Tensor, rows: Rows) -> list[Levels]:
+    """Return the levels 0 to D of a spectrum for every head."""
+    groups = _split(X, -1, len(rows[0]))
+    return [_synthesise(group, _matrices(rows, h)) for h, group in enumerate(groups)]
+
+
+def _analyse(x: Tensor, matrices: list[Levels]) -> Levels:
+    levels = [x]
+    for M in reversed(matrices):
+        Z = levels[0]
+        n = Z.shape[-1]
+        X = matrix_product(M[0], Z[0].reshape(-1, n).mT)
+        if len(M) == 2:
+            X.addmm_(M[1], Z[1].reshape(-1, n).mT)
+        levels.insert(0, X.view(2, -1, *Z.shape[1:-1]))
+    return levels
+
+
+def _synthesise(X: Tensor, matrices: list[Levels]) -> Levels:
+    levels = [X]
+    for M in matrices:
+        X = levels[-1]
+        two_m = len(M[0])
+        flat = contiguous_view(X, (two_m, X.numel() // two_m)).mT
+        Z = flat @ M[0] if len(M) == 1 else torch.bmm(flat.expand(2, -1, -1), torch.stack(M))
+        levels.append(Z.view(len(M), *X.shape[2:], -1))
+    return levels
+
+
+def contiguous_view(x: Tensor, shape: Sequence[int | torch.SymInt]) -> Tensor:
+    """Return a contiguous tensor in another shape.
+
+    As `view` does, which in torch 2.11 compares strides that hold the size of the batch, so that no
+    program for every size can be exported.
+    """
+    assert torch.compiler.is_compiling() or x.is_contiguous()
+    strides: list[int | torch.SymInt] = [1]
+    for n in reversed(shape[1:]):
+        strides.insert(0, strides[0] * n)
+    return x.as_strided(shape, strides)
+
+
+def _gradients(coefficients: list[Levels], fields: list[Levels]) -> Levels:
+    """Return the gradient of the rows of every axis, from the levels on both sides of it."""
+    return [
+        torch.stack([_outer(X[d], Z[d + 1]) for X, Z in zip(coefficients, fields, strict=True)])
+        for d in range(len(fields[0]) - 1)
+    ]
+
+
+def _outer(X: Tensor, Z: Tensor) -> Tensor:
+    """Return [Re; Im] of X Z^H, summed over all that is not in R."""
+    flat = X.reshape(X.shape[0] * X.shape[1], -1)
+    M = [matrix_product(flat, part.reshape(-1, part.shape[-1])) for part in Z]
+    if len(M) == 1:
+        return M[0]
+    re, im = M[1].chunk(2)  # gradients of -Im R and Re R
+    return M[0] + torch.cat((im, -re))

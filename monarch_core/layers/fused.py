@@ -1,0 +1,173 @@
+"""Analysis and synthesis in one pass over the fields, on the CPU in float32: binds `fused.cpp`.
+
+The same functions as `axis_products`, faster: a channel goes through all axes while it is in the
+cache, gradients of the matrices included. The C++ source is compiled for the machine at hand when
+it is first needed, which takes a few seconds once, and kept in the cache folder of the user
+(`XDG_CACHE_HOME`, else ~/.cache, in monarch_core). Where that is not possible, without a compiler
+or where the environment variable MONARCH_FUSED is 0, `available` says so and torch's products take
+over.
+"""
+
+import ctypes
+import hashlib
+import logging
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock
+from jaxtyping import Float
+from torch import Tensor
+
+from monarch_core.layers.axis_products import Levels, Rows
+
+SOURCE = Path(__file__).with_suffix(".cpp")
+FLAGS = ("-O3", "-march=native", "-std=c++17", "-fPIC", "-fopenmp")
+_log = logging.getLogger(__name__)
+
+
+def available(x: Tensor, order: int) -> bool:
+    """Return whether these functions take fields such as x, with `order` axes of the grid."""
+    suits = x.device.type == "cpu" and x.dtype == torch.float32 and order > 1 and x.numel() > 0
+    return suits and not torch.compiler.is_compiling() and _library() is not None
+
+
+def analyse(
+    x: Float[Tensor, "batch channels *grid"], rows: Rows, keep: bool = False
+) -> tuple[Float[Tensor, "2 *modes batch channels"], Levels]:
+    """Return the spectrum and the levels between, as `axis_products.analyse` does."""
+    x = x.contiguous()
+    X = x.new_empty(2, *(R.shape[1] // 2 for R in rows), *x.shape[:2])
+    between = _between(x, rows) if keep else None
+    _run("analyse", x, rows, x, between, X, None, None, None, None)
+    return X, [] if between is None else [between]
+
+
+def synthesise(
+    X: Float[Tensor, "2 *modes batch channels"],
+    rows: Rows,
+    bias: Float[Tensor, "channels *ones"] | None = None,
+    keep: bool = False,
+) -> tuple[Float[Tensor, "batch channels *grid"], Levels]:
+    """Return the field and the levels between, as `axis_products.synthesise` does."""
+    y = X.new_empty(*X.shape[-2:], *(R.shape[2] for R in rows))
+    between = _between(y, rows) if keep else None
+    _run("synthesise", y, rows, X, between, y, bias, None, None, None)
+    return y, [] if between is None else [between]
+
+
+def analyse_backward(
+    grad: Float[Tensor, "2 *modes batch channels"], rows: Rows, x: Tensor, between: Levels | None
+) -> tuple[Float[Tensor, "batch channels *grid"], Levels]:
+    """Return the gradients that `axis_products.analyse_backward` returns."""
+    grad_x = torch.empty_like(x, memory_format=torch.contiguous_format)
+    of = (None, None) if between is None else (x, *between)
+    grad_rows = [] if between is None else [torch.empty_like(R) for R in rows]
+    _run("synthesise", grad_x, rows, grad, None, grad_x, None, *of, grad_rows)
+    return grad_x, grad_rows
+
+
+def synthesise_backward(
+    grad: Float[Tensor, "batch channels *grid"],
+    rows: Rows,
+    X: Tensor,
+    between: Levels | None,
+    with_bias: bool,
+) -> tuple[Float[Tensor, "2 *modes batch channels"], Float[Tensor, " channels"] | None, Levels]:
+    """Return the gradients that `axis_products.synthesise_backward` returns."""
+    grad_X = torch.empty_like(X)
+    of = (None, None) if between is None else (X, *between)
+    grad_rows = [] if between is None else [torch.empty_like(R) for R in rows]
+    sums = grad.new_empty(grad.shape[:2]) if with_bias else None
+    _run("analyse", grad, rows, grad, None, grad_X, *of, grad_rows, sums)
+    return grad_X, None if sums is None else sums.sum(0), grad_rows
+
+
+def _between(fields: Tensor, rows: Rows) -> Tensor:
+    """Return room for the levels between the spectrum and these fields."""
+    sizes = _sizes(fields, rows)
+    channels = fields.shape[0] * fields.shape[1]
+    return fields.new_empty(channels, _library().between(sizes))
+
+
+def _sizes(fields: Tensor, rows: Rows) -> Any:
+    batch, channels, *grid = fields.shape
+    modes = [R.shape[1] // 2 for R in rows]
+    numbers = [len(grid), batch, channels, len(rows[0]), *grid, *modes]
+    return (ctypes.c_int64 * len(numbers))(*numbers)
+
+
+def _run(name: str, fields: Tensor, rows: Rows, *arguments: Tensor | Rows | None) -> None:
+    """Call a function of the library, with a pointer for a tensor and an array of them for rows."""
+    # Contiguous copies must live until the function returns.
+    held = [_contiguous(argument) for argument in (rows, *arguments)]
+    pointers = [_pointer(argument) for argument in held]
+    getattr(_library(), name)(_sizes(fields, rows), *pointers, torch.get_num_threads())
+
+
+def _contiguous(argument: Tensor | Rows | None) -> Any:
+    if argument is None:
+        return None
+    is_tensor = isinstance(argument, Tensor)
+    return argument.contiguous() if is_tensor else [R.contiguous() for R in argument]
+
+
+def _pointer(argument: Any) -> Any:
+    if argument is None or len(argument) == 0:
+        return None
+    if isinstance(argument, Tensor):
+        return ctypes.c_void_p(argument.data_ptr())
+    return (ctypes.c_void_p * len(argument))(*(R.data_ptr() for R in argument))
+
+
+@cache
+def _library() -> Any:
+    """Return the compiled library, or None where there is none to be had."""
+    if os.environ.get("MONARCH_FUSED") == "0":
+        return None
+    compiler = os.environ.get("CXX") or shutil.which("c++") or shutil.which("g++")
+    if compiler is None:
+        _log.info("no C++ compiler: spectral layers use the products of torch")
+        return None
+    try:
+        library = ctypes.CDLL(str(_compile(compiler)))
+    except (OSError, subprocess.CalledProcessError) as error:
+        details = getattr(error, "stderr", "")
+        _log.warning(
+            "cannot compile %s: %s %s; spectral layers use the products of torch",
+            SOURCE.name,
+            error,
+            details,
+        )
+        return None
+    library.between.restype = ctypes.c_int64
+    return library
+
+
+def _compile(compiler: str) -> Path:
+    """Return the library for this machine, from the cache or compiled into it."""
+    machine = _output([compiler, *FLAGS, "-dM", "-E", "-x", "c++", os.devnull])
+    identity = hashlib.sha256(SOURCE.read_bytes() + machine.encode()).hexdigest()[:16]
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "monarch_core"
+    folder.mkdir(parents=True, exist_ok=True)
+    library = folder / f"fused-{identity}.so"
+    with FileLock(folder / "fused.lock"):
+        if not library.exists():
+            with tempfile.TemporaryDirectory(dir=folder) as scratch:
+                compiled, linked = Path(scratch, "fused.o"), Path(scratch, "fused.so")
+                _output([compiler, *FLAGS, "-c", str(SOURCE), "-o", str(compiled)])
+                # Without -fopenmp: its functions are those of torch's runtime, with one pool of
+                # threads for both.
+                _output([compiler, "-shared", str(compiled), "-o", str(linked)])
+                linked.rename(library)
+    return library
+
+
+def _output(command: Sequence[str]) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout

@@ -108,6 +108,24 @@ def synthesise_backward(
     return grad_X, grad_bias, _gradients(coefficients, heads)
 
 
+def mix(a: Tensor, b: Tensor, adjoint: str = "none") -> Tensor:
+    """Return the complex products a b, or for "first" a^H b, or for "second" a b^H.
+
+    (real, imaginary) come first, then any modes, then the two axes of the matrices.
+    """
+    modes = a.shape[1:-2]
+    a_re, a_im = contiguous_view(a, (2, modes.numel(), *a.shape[-2:])).unbind()
+    b_re, b_im = b.flatten(1, -3).unbind()
+    sign_a = sign_b = 1.0
+    if adjoint == "first":
+        a_re, a_im, sign_a = a_re.mT, a_im.mT, -1.0
+    if adjoint == "second":
+        b_re, b_im, sign_b = b_re.mT, b_im.mT, -1.0
+    re = torch.bmm(a_re, b_re).baddbmm_(a_im, b_im, alpha=-sign_a * sign_b)
+    im = torch.bmm(a_im, b_re).baddbmm_(a_re, b_im, beta=sign_a, alpha=sign_b)
+    return torch.stack((re, im)).unflatten(1, modes)
+
+
 def _split(x: Tensor, dim: int, heads: int) -> Levels:
     return [x] if heads == 1 else [part.contiguous() for part in x.chunk(heads, dim)]
 

@@ -1,18 +1,15 @@
-// Analysis and synthesis of a spectral convolution, one channel of one sample at a time, so that
-// all that lies between field and spectrum stays in the cache. The formulas are those of
-// spectral_product.py; float32, two axes or more.
+// Analysis and synthesis of a spectral convolution on two axes, one channel of one sample at a time,
+// so that all that lies between field and spectrum stays in the cache. The formulas are those of
+// axis_products.py, in float32.
 //
-// A channel passes through levels. Level d has the grid on its first d axes and frequencies on the
-// others; on the last axis real and imaginary parts of the kept frequencies lie side by side,
+//     field     x  (n1, n2)     real
+//     between   T  (n1, P)      rows [re | im | 0] of the m2 frequencies of the last axis, P lanes
+//     spectrum  X  (m1, P)
 //
-//     level D      (n_0, ..., n_{D-1})                               the field, real
-//     level d < D  (n_0, ..., n_{d-1}, m_d, ..., m_{D-2}, P)         [re | im | 0], P lanes
-//
-// with P = 2 m_{D-1} rounded up to whole vectors. The analysis contracts axis d with a complex
-// matrix R (m_d x n_d), given as [Re R; Im R], from level d+1 to level d; the synthesis expands
-// level d with R^H to level d+1. Each is the adjoint of the other, and both have the gradient
-//
-//     dR = sum (coefficients of level d) (field of level d+1)^H.
+// with P = 2 m2 rounded up to whole vectors. The analysis is T = x R2^T and X = R1 T, the synthesis
+// T = R1^H X and x = Re(T conj(R2)), for complex matrices R (m x n) given as [Re R; Im R]. Each is
+// the adjoint of the other, and both have the gradients dR1 = X T^H and dR2 = T^H x (conjugated),
+// X and T from the one, T and x from the other's backward pass.
 
 #include <omp.h>
 
@@ -36,6 +33,10 @@ constexpr int TILE = 12;
 #define HIGH 4, 12, 5, 13, 6, 14, 7, 15
 #endif
 typedef float vec __attribute__((vector_size(4 * V), aligned(4), may_alias));
+typedef std::int32_t mask __attribute__((vector_size(4 * V), aligned(4), may_alias));
+
+vec load(const float *from) { return *(const vec *)from; }
+void store(float *to, vec v) { *(vec *)to = v; }
 using size = std::int64_t;
 
 constexpr size round_up(size n) { return (n + V - 1) / V * V; }
@@ -103,14 +104,14 @@ void tile(const Product &p, size row, size col) {
     for (int i = 0; i < ROWS; i++)
 #pragma GCC unroll 4
         for (int j = 0; j < VECTORS; j++)
-            sum[i][j] = p.add ? *(const vec *)(C + i * p.c_row + j * V) : vec{} + p.start;
+            sum[i][j] = p.add ? load(C + i * p.c_row + j * V) : vec{} + p.start;
     size lines = p.depth;
     const char *ahead = p.ahead->take(lines);
     for (size k = 0; k < p.depth; k++) {
         if (k < lines) __builtin_prefetch(ahead + 64 * k, 0, 2);
         vec b[VECTORS];
 #pragma GCC unroll 4
-        for (int j = 0; j < VECTORS; j++) b[j] = *(const vec *)(B + k * p.b_depth + j * V);
+        for (int j = 0; j < VECTORS; j++) b[j] = load(B + k * p.b_depth + j * V);
 #pragma GCC unroll 24
         for (int i = 0; i < ROWS; i++) {
             const float a = A[i * p.a_row + k * p.a_depth];
@@ -121,7 +122,7 @@ void tile(const Product &p, size row, size col) {
 #pragma GCC unroll 24
     for (int i = 0; i < ROWS; i++)
 #pragma GCC unroll 4
-        for (int j = 0; j < VECTORS; j++) *(vec *)(C + i * p.c_row + j * V) = sum[i][j];
+        for (int j = 0; j < VECTORS; j++) store(C + i * p.c_row + j * V, sum[i][j]);
 }
 
 using Tile = void (*)(const Product &, size, size);
@@ -157,135 +158,20 @@ void multiply(const Product &p) {
     }
 }
 
-// ---------------------------------------------------------------- levels of one channel
+// ---------------------------------------------------------------- transposition
 
-struct Layer {
-    size order, batch, channels, heads;
-    std::vector<size> n, m;
-    size lanes, half, width;  // P, kept frequencies of the last axis, its points in whole vectors
-
-    explicit Layer(const size *sizes)
-        : order(sizes[0]), batch(sizes[1]), channels(sizes[2]), heads(sizes[3]),
-          n(sizes + 4, sizes + 4 + order), m(sizes + 4 + order, sizes + 4 + 2 * order),
-          lanes(round_up(2 * m.back())), half(m.back()), width(round_up(n.back())) {}
-
-    size outer(size d) const {  // grid points on the axes before d
-        size count = 1;
-        for (size i = 0; i < d; i++) count *= n[i];
-        return count;
-    }
-    size inner(size d) const {  // numbers on the axes after d < D - 1, all frequencies
-        size count = lanes;
-        for (size i = d + 1; i < order - 1; i++) count *= m[i];
-        return count;
-    }
-    size level(size d) const {
-        if (d == order) return outer(order);
-        return outer(d) * (d < order - 1 ? m[d] * inner(d) : lanes);
-    }
-    size between() const {  // numbers on the levels 1 to D - 1
-        size count = 0;
-        for (size d = 1; d < order; d++) count += level(d);
-        return count;
-    }
-    size scratch() const {
-        size count = outer(order - 1) * width;
-        for (size d = 0; d < order - 1; d++)
-            count = std::max({count, 2 * m[d] * inner(d), lanes * round_up(2 * m[d])});
-        return count;
-    }
-    bool last(size d) const { return d == order - 1; }
-    size gradient_row(size d) const { return last(d) ? width : round_up(2 * m[d]); }
-    size gradient(size d) const { return (last(d) ? 2 * m[d] : n[d]) * gradient_row(d); }
-};
-
-// to = -i from, on numbers [re | im | 0].
-void turn(const Layer &s, const float *from, float *to, size count) {
-    for (size i = 0; i < count; i += s.lanes) {
-        for (size k = 0; k < s.half; k++) {
-            to[i + k] = from[i + s.half + k];
-            to[i + s.half + k] = -from[i + k];
-        }
-        for (size k = 2 * s.half; k < s.lanes; k++) to[i + k] = 0;
-    }
+// The first `count` numbers of a vector.
+vec load(const float *from, int count) {
+    if (count == V) return load(from);
+    vec v = {};
+    std::memcpy(&v, from, 4 * count);
+    return v;
 }
 
-void contract(const Layer &s, size d, const float *R, const float *field, float *coefficients,
-              float *scratch, Ahead &ahead) {
-    if (s.last(d)) {  // R is [Re R; Im R]^T here, P lanes wide
-        multiply({s.outer(d), s.lanes, s.n[d], field, s.n[d], 1, R, s.lanes, coefficients, s.lanes, &ahead});
-        return;
-    }
-    const size inner = s.inner(d), plane = s.m[d] * inner;
-    for (size o = 0; o < s.outer(d); o++, field += s.n[d] * inner, coefficients += plane) {
-        multiply({2 * s.m[d], inner, s.n[d], R, s.n[d], 1, field, inner, scratch, inner, &ahead});
-        const float *re = scratch, *im = scratch + plane;
-        for (size i = 0; i < plane; i += s.lanes) {
-            for (size k = 0; k < s.half; k++) {
-                coefficients[i + k] = re[i + k] - im[i + s.half + k];
-                coefficients[i + s.half + k] = re[i + s.half + k] + im[i + k];
-            }
-            for (size k = 2 * s.half; k < s.lanes; k++) coefficients[i + k] = 0;
-        }
-    }
+void store(float *to, vec v, int count) {
+    if (count == V) return store(to, v);
+    std::memcpy(to, &v, 4 * count);
 }
-
-void expand(const Layer &s, size d, const float *R, const float *coefficients, float *field,
-            float *scratch, Ahead &ahead, float start) {
-    if (s.last(d)) {  // R has whole vectors in its rows here
-        const bool whole = s.width == s.n[d];
-        const size rows = s.outer(d);
-        float *out = whole ? field : scratch;
-        multiply({rows, s.width, 2 * s.half, coefficients, s.lanes, 1, R, s.width, out, s.width,
-                  &ahead, false, start});
-        for (size i = 0; i < rows && !whole; i++)
-            std::memcpy(field + i * s.n[d], out + i * s.width, 4 * s.n[d]);
-        return;
-    }
-    const size inner = s.inner(d), plane = s.m[d] * inner;
-    for (size o = 0; o < s.outer(d); o++, field += s.n[d] * inner, coefficients += plane) {
-        std::memcpy(scratch, coefficients, 4 * plane);
-        turn(s, coefficients, scratch + plane, plane);
-        multiply({s.n[d], inner, 2 * s.m[d], R, 1, s.n[d], scratch, inner, field, inner, &ahead});
-    }
-}
-
-// Add dR: of the last axis as [Re; Im] with whole vectors in its rows, else its transpose.
-void differentiate(const Layer &s, size d, const float *coefficients, const float *field,
-                   float *dR, float *scratch, Ahead &ahead) {
-    const size row = s.gradient_row(d);
-    if (s.last(d)) {
-        const size rows = s.outer(d);
-        if (s.width != s.n[d]) {
-            for (size i = 0; i < rows; i++) {
-                std::memcpy(scratch + i * s.width, field + i * s.n[d], 4 * s.n[d]);
-                std::memset(scratch + i * s.width + s.n[d], 0, 4 * (s.width - s.n[d]));
-            }
-            field = scratch;
-        }
-        multiply({2 * s.half, s.width, rows, coefficients, 1, s.lanes, field, s.width, dR, row,
-                  &ahead, true});
-        return;
-    }
-    const size inner = s.inner(d), m = s.m[d];
-    std::memset(scratch, 0, 4 * s.lanes * row);
-    for (size o = 0; o < s.outer(d); o++)
-        for (size i = 0; i < inner; i += s.lanes) {
-            const float *X = coefficients + o * m * inner + i;
-            for (size f = 0; f < m; f++)
-                for (size k = 0; k < s.half; k++) {
-                    const float re = X[f * inner + k], im = X[f * inner + s.half + k];
-                    scratch[k * row + f] = re;
-                    scratch[(s.half + k) * row + f] = im;
-                    scratch[k * row + m + f] = im;
-                    scratch[(s.half + k) * row + m + f] = -re;
-                }
-            multiply({s.n[d], row, 2 * s.half, field + o * s.n[d] * inner + i, inner, 1, scratch,
-                      row, dR, row, &ahead, true});
-        }
-}
-
-// ---------------------------------------------------------------- spectra of a group of channels
 
 void transpose(vec (&r)[V]) {
     for (int round = 1; round < V; round *= 2) {
@@ -299,112 +185,239 @@ void transpose(vec (&r)[V]) {
     }
 }
 
-// A spectrum (2, m_0, ..., m_{D-1}, batch, channels), from one channel of one sample on. Level 0 of
-// `count` of them, at most V, is read from there or written to it.
-struct Spectrum {
-    float *data;
-    size rows, half, lanes, apart;  // numbers from one frequency to the next
+// to (cols x rows) = the transpose of from (rows x cols), whose rows are contiguous
+void transpose(const float *from, size rows, size cols, float *to, size to_row) {
+    const int high = (int)std::min<size>(V, rows), wide = (int)std::min<size>(V, cols);
+    for (size i = 0; i < rows; i += high) {
+        const size row = std::min(i, rows - high);  // the last ones overlap
+        for (size j = 0; j < cols; j += wide) {
+            const size col = std::min(j, cols - wide);
+            vec r[V] = {};
+            for (int k = 0; k < high; k++) r[k] = load(from + (row + k) * cols + col, wide);
+            transpose(r);
+            for (int k = 0; k < wide; k++) store(to + (col + k) * to_row + row, r[k], high);
+        }
+    }
+}
 
-    Spectrum(const Layer &s, const float *start, size channel)
-        : data(const_cast<float *>(start) + channel), rows(s.level(0) / s.lanes), half(s.half),
-          lanes(s.lanes), apart(s.batch * s.channels) {}
+// ---------------------------------------------------------------- one channel
+
+struct Layer {
+    size batch, channels, heads, n1, n2, m1, m2;
+    size lanes;         // P
+    size width;         // n2 in whole vectors
+    size row1, row2;    // of the copies of R1 and R2: rows a power of two apart would compete for
+                        // the same lines of the cache
+    size columns;       // 2 m1 in whole vectors
+
+    explicit Layer(const size *sizes)
+        : batch(sizes[0]), channels(sizes[1]), heads(sizes[2]), n1(sizes[3]), n2(sizes[4]),
+          m1(sizes[5]), m2(sizes[6]), lanes(round_up(2 * m2)), width(round_up(n2)),
+          row1(round_up(n1) + V), row2(width + V), columns(round_up(2 * m1)) {}
+
+    size field() const { return n1 * n2; }
+    size between() const { return n1 * lanes; }
+    size spectrum() const { return m1 * lanes; }
+    size scratch() const {
+        return std::max({BLOCK * width, 2 * spectrum(), lanes * columns + (2 * m1 + 1) * lanes}) +
+               2 * lanes;  // `times_i` reads before and after
+    }
+    static constexpr size BLOCK = 32;  // rows of a field that are padded at a time
+};
+
+// i times the numbers [re | im | 0] of which x is the one at lane `lane`, for the lanes from there
+// on. Reads half a row to both sides of them.
+vec times_i(const Layer &s, const float *x, size lane) {
+    static const std::int32_t count[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    const mask lanes = *(const mask *)count + (std::int32_t)lane;
+    const vec im = lanes < (std::int32_t)(2 * s.m2) ? load(x - s.m2) : vec{};
+    return lanes < (std::int32_t)s.m2 ? -load(x + s.m2) : im;
+}
+
+// to = -i from, for rows of lanes
+void minus_i(const Layer &s, const float *from, float *to) {
+    for (size f = 0; f < s.spectrum(); f += s.lanes)
+        for (size k = 0; k < s.lanes; k += V) store(to + f + k, -times_i(s, from + f + k, k));
+}
+
+// T = x R2^T, with R2 as [Re R2; Im R2]^T, P lanes wide
+void contract_last(const Layer &s, const float *R2, const float *x, float *T, Ahead &ahead) {
+    multiply({s.n1, s.lanes, s.n2, x, s.n2, 1, R2, s.lanes, T, s.lanes, &ahead});
+}
+
+// X = R1 T
+void contract_first(const Layer &s, const float *R1, const float *T, float *X, float *scratch,
+                    Ahead &ahead) {
+    const float *re = scratch, *im = scratch + s.spectrum();
+    multiply({2 * s.m1, s.lanes, s.n1, R1, s.row1, 1, T, s.lanes, scratch, s.lanes, &ahead});
+    for (size f = 0; f < s.spectrum(); f += s.lanes)
+        for (size k = 0; k < s.lanes; k += V)
+            store(X + f + k, load(re + f + k) + times_i(s, im + f + k, k));
+}
+
+// T = R1^H X
+void expand_first(const Layer &s, const float *R1, const float *X, float *T, float *scratch,
+                  Ahead &ahead) {
+    std::memcpy(scratch, X, 4 * s.spectrum());
+    minus_i(s, scratch, scratch + s.spectrum());
+    multiply({s.n1, s.lanes, 2 * s.m1, R1, 1, s.row1, scratch, s.lanes, T, s.lanes, &ahead});
+}
+
+// x = Re(T conj(R2)) + start
+void expand_last(const Layer &s, const float *R2, const float *T, float start, float *x,
+                 float *scratch, Ahead &ahead) {
+    const bool whole = s.width == s.n2;
+    const size block = whole ? s.n1 : Layer::BLOCK;
+    for (size i = 0; i < s.n1; i += block) {
+        const size rows = std::min(block, s.n1 - i);
+        float *out = whole ? x : scratch;
+        multiply({rows, s.width, 2 * s.m2, T + i * s.lanes, s.lanes, 1, R2, s.row2, out, s.width,
+                  &ahead, false, start});
+        for (size k = 0; k < rows && !whole; k++)
+            std::memcpy(x + (i + k) * s.n2, out + k * s.width, 4 * s.n2);
+    }
+}
+
+// dR1^T (n1 x 2 m1) += the transpose of [Re; Im] of X T^H
+void differentiate_first(const Layer &s, const float *X, const float *T, float *dR1,
+                         float *scratch, Ahead &ahead) {
+    float *copy = scratch + s.lanes * s.columns, *turned = copy + (s.m1 + 1) * s.lanes;
+    std::memcpy(copy, X, 4 * s.spectrum());
+    minus_i(s, copy, turned);
+    transpose(copy, s.m1, s.lanes, scratch, s.columns);
+    transpose(turned, s.m1, s.lanes, scratch + s.m1, s.columns);
+    multiply({s.n1, s.columns, 2 * s.m2, T, s.lanes, 1, scratch, s.columns, dR1, s.columns, &ahead,
+              true});
+}
+
+// dR2 (2 m2 x n2) += [Re T, Im T]^T x
+void differentiate_last(const Layer &s, const float *T, const float *x, float *dR2, float *scratch,
+                        Ahead &ahead) {
+    const bool whole = s.width == s.n2;
+    const size block = whole ? s.n1 : Layer::BLOCK;
+    for (size i = 0; i < s.n1; i += block) {
+        const size rows = std::min(block, s.n1 - i);
+        for (size k = 0; k < rows && !whole; k++) {
+            std::memcpy(scratch + k * s.width, x + (i + k) * s.n2, 4 * s.n2);
+            std::memset(scratch + k * s.width + s.n2, 0, 4 * (s.width - s.n2));
+        }
+        multiply({2 * s.m2, s.width, rows, T + i * s.lanes, 1, s.lanes, whole ? x : scratch,
+                  s.width, dR2, s.width, &ahead, true});
+    }
+}
+
+float total(const float *x, size count) {
+    vec sum = {};
+    size i = 0;
+    for (; i + V <= count; i += V) sum += load(x + i);
+    float result = 0;
+    for (int l = 0; l < V; l++) result += sum[l];
+    for (; i < count; i++) result += x[i];
+    return result;
+}
+
+// ---------------------------------------------------------------- all channels
+
+// Spectra (2, m1, m2, batch, channels) from one channel of one sample on. X of `count` of them, at
+// most V, is read from there or written to it.
+struct Spectra {
+    const Layer &s;
+    float *data;
+
+    Spectra(const Layer &s, const float *start, size channel)
+        : s(s), data(const_cast<float *>(start) + channel) {}
 
     float *at(size f, size lane) const {
-        return data + (lane < half ? f * half + lane : (rows + f) * half + lane - half) * apart;
+        const size frequency = lane < s.m2 ? f * s.m2 + lane : (s.m1 + f - 1) * s.m2 + lane;
+        return data + frequency * s.batch * s.channels;
     }
     template <typename Move>
     void visit(const Move &move) const {
-        for (size f = 0; f < rows; f++)
-            for (size lane = 0; lane < lanes; lane += V)
-                move(f, lane, (int)std::min<size>(V, std::max<size>(0, 2 * half - lane)));
+        for (size f = 0; f < s.m1; f++)
+            for (size lane = 0; lane < s.lanes; lane += V)
+                move(f, lane, (int)std::min<size>(V, std::max<size>(0, 2 * s.m2 - lane)));
     }
-    void read(float *levels, int count) const {
+    void read(float *X, int count) const {
         visit([&](size f, size lane, int kept) {
             vec r[V] = {};
-            for (int l = 0; l < kept; l++) move(&r[l], at(f, lane + l), count);
+            for (int l = 0; l < kept; l++) r[l] = load(at(f, lane + l), count);
             transpose(r);
-            for (int c = 0; c < count; c++) *(vec *)(levels + (c * rows + f) * lanes + lane) = r[c];
+            for (int c = 0; c < count; c++) store(X + (c * s.m1 + f) * s.lanes + lane, r[c]);
         });
     }
-    void write(const float *levels, int count) const {
+    void write(const float *X, int count) const {
         visit([&](size f, size lane, int kept) {
             vec r[V] = {};
-            for (int c = 0; c < count; c++) r[c] = *(vec *)(levels + (c * rows + f) * lanes + lane);
+            for (int c = 0; c < count; c++) r[c] = load(X + (c * s.m1 + f) * s.lanes + lane);
             transpose(r);
-            for (int l = 0; l < kept; l++) move(at(f, lane + l), &r[l], count);
+            for (int l = 0; l < kept; l++) store(at(f, lane + l), r[l], count);
         });
-    }
-
-private:
-    static void move(void *to, const void *from, int count) {
-        count == V ? std::memcpy(to, from, 4 * V) : std::memcpy(to, from, 4 * count);
     }
 };
 
-// ---------------------------------------------------------------- a whole layer
+// The matrices of every head as the products take them.
+class Matrices {
+    Array first, last;
+    size size1, size2;
 
-// The matrices of every axis and head as the products take them.
-struct Matrices {
-    Array copy;  // of the last axis
-    std::vector<const float *> data;
-    std::vector<size> head;  // numbers of one head
-
-    Matrices(const Layer &s, const float *const *R, bool analysis) {
-        const size last = s.order - 1, rows = 2 * s.half, n = s.n[last];
-        for (size d = 0; d < last; d++) {
-            data.push_back(R[d]);
-            head.push_back(2 * s.m[d] * s.n[d]);
+public:
+    Matrices(const Layer &s, const float *R1, const float *R2, bool analysis)
+        : size1(2 * s.m1 * s.row1), size2(analysis ? s.n2 * s.lanes : 2 * s.m2 * s.row2) {
+        first.hold(s.heads * size1);
+        last.hold(s.heads * size2);
+        for (size h = 0; h < s.heads; h++) {
+            for (size f = 0; f < 2 * s.m1; f++, R1 += s.n1)
+                std::memcpy(first.data() + h * size1 + f * s.row1, R1, 4 * s.n1);
+            for (size f = 0; f < 2 * s.m2; f++, R2 += s.n2) {
+                float *to = last.data() + h * size2;
+                for (size i = 0; i < s.n2; i++)
+                    to[analysis ? i * s.lanes + f : f * s.row2 + i] = R2[i];
+            }
         }
-        head.push_back(analysis ? n * s.lanes : rows * s.width);
-        copy.hold(s.heads * head[last]);
-        for (size h = 0; h < s.heads; h++)
-            for (size f = 0; f < rows; f++)
-                for (size i = 0; i < n; i++)
-                    copy.data()[h * head[last] + (analysis ? i * s.lanes + f : f * s.width + i)] =
-                        R[last][(h * rows + f) * n + i];
-        data.push_back(copy.data());
     }
-    const float *of(size d, size h) const { return data[d] + h * head[d]; }
+    const float *R1(size head) { return first.data() + head * size1; }
+    const float *R2(size head) { return last.data() + head * size2; }
 };
 
-// Sums of the gradients of every thread.
-struct Gradients {
+// The sums of every thread: dR1^T and dR2 of every head.
+class Gradients {
     std::vector<Array> sums;
-    size total = 0;
+    size size1, size2, heads;
 
-    Gradients(const Layer &s, int threads, bool wanted) : sums(wanted ? threads : 0) {
-        for (size d = 0; d < s.order; d++) total += s.heads * s.gradient(d);
-        for (Array &sum : sums) sum.hold(total);
+public:
+    Gradients(const Layer &s, int threads, bool wanted)
+        : sums(wanted ? threads : 0), size1(s.n1 * s.columns), size2(2 * s.m2 * s.width),
+          heads(s.heads) {
+        for (Array &sum : sums) sum.hold(heads * (size1 + size2));
     }
-    float *of(const Layer &s, int thread, size d, size h) {
-        float *start = sums[thread].data();
-        for (size i = 0; i < d; i++) start += s.heads * s.gradient(i);
-        return start + h * s.gradient(d);
+    float *dR1(int thread, size head) { return sums[thread].data() + head * size1; }
+    float *dR2(int thread, size head) {
+        return sums[thread].data() + heads * size1 + head * size2;
     }
-    void write(const Layer &s, float *const *dR) {
+    void write(const Layer &s, float *to1, float *to2) {
         for (size t = 1; t < (size)sums.size(); t++)
-            for (size i = 0; i < total; i++) sums[0].data()[i] += sums[t].data()[i];
-        for (size d = 0; d < s.order; d++)
-            for (size h = 0; h < s.heads; h++)
-                for (size f = 0; f < 2 * s.m[d]; f++)
-                    for (size i = 0; i < s.n[d]; i++) {
-                        const size row = s.gradient_row(d);
-                        dR[d][(h * 2 * s.m[d] + f) * s.n[d] + i] =
-                            of(s, 0, d, h)[s.last(d) ? f * row + i : i * row + f];
-                    }
+            for (size i = 0; i < heads * (size1 + size2); i++) dR1(0, 0)[i] += dR1((int)t, 0)[i];
+        for (size h = 0; h < heads; h++) {
+            for (size f = 0; f < 2 * s.m1; f++)
+                for (size i = 0; i < s.n1; i++) *to1++ = dR1(0, h)[i * s.columns + f];
+            for (size f = 0; f < 2 * s.m2; f++)
+                for (size i = 0; i < s.n2; i++) *to2++ = dR2(0, h)[f * s.width + i];
+        }
     }
 };
 
-// Where the levels of a channel lie: those between in one block, the others by themselves.
-struct Levels {
-    std::vector<float *> at;
+// Memory of a thread, kept for the next call.
+struct Workspace {
+    float *X, *X_of, *T, *scratch;  // X of a group of channels
 
-    Levels(const Layer &s, float *spectrum, float *between, float *field) : at(s.order + 1) {
-        at[0] = spectrum;
-        for (size d = 1; d < s.order; d++, between += s.level(d - 1)) at[d] = between;
-        at[s.order] = field;
+    explicit Workspace(const Layer &s) {
+        static thread_local Array memory;
+        memory.hold(2 * V * s.spectrum() + s.between() + s.scratch());
+        X = memory.data();
+        X_of = X + V * s.spectrum();
+        T = X_of + V * s.spectrum();
+        scratch = T + s.between() + s.lanes;
     }
-    float *operator[](size d) const { return at[d]; }
 };
 
 // Call body(thread, first channel, channels) for groups of the channels of all samples.
@@ -420,110 +433,119 @@ void for_groups(const Layer &s, int threads, const Body &body) {
     }
 }
 
-// Memory of a thread, kept for the next call.
-struct Workspace {
-    float *spectra, *others, *between, *scratch;
-
-    explicit Workspace(const Layer &s) {
-        static thread_local Array memory;
-        const size group = V * s.level(0);
-        memory.hold(2 * group + s.between() + s.scratch());
-        spectra = memory.data();
-        others = spectra + group;
-        between = others + group;
-        scratch = between + s.between();
-    }
-};
-
-float total(const float *x, size count) {
-    vec sum = {};
-    size i = 0;
-    for (; i + V <= count; i += V) sum += *(const vec *)(x + i);
-    float result = 0;
-    for (int l = 0; l < V; l++) result += sum[l];
-    for (; i < count; i++) result += x[i];
-    return result;
-}
-
 }  // namespace
 
 extern "C" {
 
-// sizes: order, batch, channels, heads, n_0 ..., m_0 ...; R[d]: (heads, 2 m_d, n_d).
+// sizes: batch, channels, heads, n1, n2, m1, m2; matrices (heads, 2 m, n).
 
-// Numbers on the levels 1 to D-1 of one channel.
+// Numbers of T.
 size between(const size *sizes) { return Layer(sizes).between(); }
 
-// field (batch, channels, n_0, ...) -> spectrum (2, m_0, ..., batch, channels). The levels 1 to D-1
-// go to `between`, if it is not null. With dR, which is shaped as R, the field is the gradient that
-// a synthesis from coefficients and coefficients_between receives, and dR that of its R. The sum of
-// every field goes to field_sums (batch, channels), if it is not null.
-void analyse(const size *sizes, const float *const *R, const float *field, float *between,
-             float *spectrum, const float *coefficients, float *coefficients_between,
-             float *const *dR, float *field_sums, int threads) {
+// fields x (batch, channels, n1, n2) -> spectra X (2, m1, m2, batch, channels). T goes to `between`
+// (batch, channels, T), if it is not null. With dR1 the fields are the gradients that a synthesis
+// of X_of, with T_of between, receives, and dR1, dR2 the gradients of its matrices. Each field's sum
+// goes to `sums` (batch, channels), if it is not null.
+void analyse(const size *sizes, const float *R1, const float *R2, const float *fields,
+             float *between, float *spectra, const float *X_of, const float *T_of, float *dR1,
+             float *dR2, float *sums, int threads) {
     const Layer s(sizes);
-    const Matrices matrices(s, R, true);
-    Gradients gradients(s, threads, dR != nullptr);
+    Matrices matrices(s, R1, R2, true);
+    Gradients gradients(s, threads, dR1);
     for_groups(s, threads, [&](int thread, size first, int count) {
         const Workspace work(s);
-        if (dR) Spectrum(s, coefficients, first).read(work.others, count);
+        if (dR1) Spectra(s, X_of, first).read(work.X_of, count);
         for (int i = 0; i < count; i++) {
-            const size channel = first + i, c = channel % s.channels, h = c * s.heads / s.channels;
-            float *x = const_cast<float *>(field) + channel * s.level(s.order);
-            const Levels own(s, work.spectra + i * s.level(0),
-                             between ? between + channel * s.between() : work.between, x);
+            const size channel = first + i, h = channel % s.channels * s.heads / s.channels;
+            const float *x = fields + channel * s.field();
+            float *T = between ? between + channel * s.between() : work.T;
             Ahead ahead;
-            ahead.add(x + s.level(s.order), s.level(s.order));
-            if (dR) ahead.add(coefficients_between + (channel + 1) * s.between(), s.between());
-            for (size d = s.order; d-- > 0;)
-                contract(s, d, matrices.of(d, h), own[d + 1], own[d], work.scratch, ahead);
-            if (field_sums) field_sums[channel] = total(x, s.level(s.order));
-            if (!dR) continue;
-            const Levels other(s, work.others + i * s.level(0),
-                               coefficients_between + channel * s.between(), nullptr);
-            for (size d = 0; d < s.order; d++)
-                differentiate(s, d, other[d], own[d + 1], gradients.of(s, thread, d, h),
-                              work.scratch, ahead);
+            ahead.add(x + s.field(), s.field());
+            if (dR1) ahead.add(T_of + (channel + 1) * s.between(), s.between());
+            contract_last(s, matrices.R2(h), x, T, ahead);
+            contract_first(s, matrices.R1(h), T, work.X + i * s.spectrum(), work.scratch, ahead);
+            if (sums) sums[channel] = total(x, s.field());
+            if (!dR1) continue;
+            differentiate_first(s, work.X_of + i * s.spectrum(), T, gradients.dR1(thread, h),
+                                work.scratch, ahead);
+            differentiate_last(s, T_of + channel * s.between(), x, gradients.dR2(thread, h),
+                               work.scratch, ahead);
         }
-        Spectrum(s, spectrum, first).write(work.spectra, count);
+        Spectra(s, spectra, first).write(work.X, count);
     });
-    if (dR) gradients.write(s, dR);
+    if (dR1) gradients.write(s, dR1, dR2);
 }
 
-// spectrum -> field plus bias (channels). The levels 1 to D-1 go to `between`, and the field to
-// `field`, where they are not null. With dR the spectrum is the gradient that an analysis of
-// fields, with fields_between, receives, and dR that of its R.
-void synthesise(const size *sizes, const float *const *R, const float *spectrum, float *between,
-                float *field, const float *bias, const float *fields, float *fields_between,
-                float *const *dR, int threads) {
+// spectra X -> fields x, plus bias (channels) if it is not null. T goes to `between`, if that is not
+// null. With dR1 the spectra are the gradients that an analysis of x_of, with T_of between,
+// receives, and dR1, dR2 the gradients of its matrices.
+void synthesise(const size *sizes, const float *R1, const float *R2, const float *spectra,
+                float *between, float *fields, const float *bias, const float *x_of,
+                const float *T_of, float *dR1, float *dR2, int threads) {
     const Layer s(sizes);
-    const Matrices matrices(s, R, false);
-    Gradients gradients(s, threads, dR != nullptr);
+    Matrices matrices(s, R1, R2, false);
+    Gradients gradients(s, threads, dR1);
     for_groups(s, threads, [&](int thread, size first, int count) {
         const Workspace work(s);
-        Spectrum(s, spectrum, first).read(work.spectra, count);
+        Spectra(s, spectra, first).read(work.X, count);
         for (int i = 0; i < count; i++) {
             const size channel = first + i, c = channel % s.channels, h = c * s.heads / s.channels;
-            const size points = s.level(s.order);
-            const Levels own(s, work.spectra + i * s.level(0),
-                             between ? between + channel * s.between() : work.between,
-                             field ? field + channel * points : nullptr);
+            const float *X = work.X + i * s.spectrum();
+            float *x = fields + channel * s.field();
+            float *T = between ? between + channel * s.between() : work.T;
             Ahead ahead;
-            if (field) ahead.add(field + (channel + 1) * points, points);
-            if (dR) ahead.add(fields + (channel + 1) * points, points);
-            if (dR) ahead.add(fields_between + (channel + 1) * s.between(), s.between());
-            for (size d = 0; d < s.order; d++)
-                if (own[d + 1])
-                    expand(s, d, matrices.of(d, h), own[d], own[d + 1], work.scratch,
-                           ahead, bias ? bias[c] : 0);
-            if (!dR) continue;
-            const Levels other(s, nullptr, fields_between + channel * s.between(),
-                               const_cast<float *>(fields) + channel * points);
-            for (size d = 0; d < s.order; d++)
-                differentiate(s, d, own[d], other[d + 1], gradients.of(s, thread, d, h),
-                              work.scratch, ahead);
+            ahead.add(x + s.field(), s.field());
+            if (dR1) ahead.add(x_of + (channel + 1) * s.field(), s.field());
+            if (dR1) ahead.add(T_of + (channel + 1) * s.between(), s.between());
+            expand_first(s, matrices.R1(h), X, T, work.scratch, ahead);
+            expand_last(s, matrices.R2(h), T, bias ? bias[c] : 0, x, work.scratch, ahead);
+            if (!dR1) continue;
+            differentiate_first(s, X, T_of + channel * s.between(), gradients.dR1(thread, h),
+                                work.scratch, ahead);
+            differentiate_last(s, T, x_of + channel * s.field(), gradients.dR2(thread, h),
+                               work.scratch, ahead);
         }
     });
-    if (dR) gradients.write(s, dR);
+    if (dR1) gradients.write(s, dR1, dR2);
+}
+
+// Complex products of every frequency, c = a b, or a^H b for `first`, or a b^H for `second`: a, b
+// and c are (2, count, ...) with matrices last, c of size rows x cols, and depth is summed over.
+void mix(size count, size rows, size depth, size cols, int first, int second, const float *a,
+         const float *b, float *c, int threads) {
+    const size length = rows * depth, width = round_up(cols), padded = round_up(depth);
+    const bool direct = width == cols;
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (size f = 0; f < count; f++) {
+        static thread_local Array memory;
+        memory.hold(length + 2 * padded * width + rows * width);
+        float *minus = memory.data(), *copies = minus + length, *sum = copies + 2 * padded * width;
+        const float *A[2], *B[2];
+        for (size part = 0; part < 2; part++) {
+            A[part] = a + (part * count + f) * length;
+            B[part] = b + (part * count + f) * depth * cols;
+            float *copy = copies + part * padded * width;
+            if (second)
+                transpose(B[part], cols, depth, copy, width);
+            else if (!direct)
+                for (size k = 0; k < depth; k++)
+                    std::memcpy(copy + k * width, B[part] + k * cols, 4 * cols);
+            if (second || !direct) B[part] = copy;
+        }
+        for (size i = 0; i < length; i++) minus[i] = -A[second ? 0 : 1][i];
+        // The signs of an adjoint: which of the four products has a minus.
+        const float *left[2][2] = {{A[0], first || second ? A[1] : minus},
+                                   {second ? minus : A[0], first ? minus : A[1]}};
+        const size row = first ? 1 : depth, step = first ? rows : 1;
+        for (size part = 0; part < 2; part++) {
+            float *to = c + (part * count + f) * rows * cols, *C = direct ? to : sum;
+            Ahead ahead;
+            for (size term = 0; term < 2; term++)
+                multiply({rows, width, depth, left[part][term], row, step, B[part ^ term], width, C,
+                          width, &ahead, term == 1});
+            for (size i = 0; i < rows && !direct; i++)
+                std::memcpy(to + i * cols, sum + i * width, 4 * cols);
+        }
+    }
 }
 }

@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 def available(x: Tensor, order: int) -> bool:
     """Return whether these functions take fields such as x, with `order` axes of the grid."""
-    suits = x.device.type == "cpu" and x.dtype == torch.float32 and order > 1 and x.numel() > 0
+    suits = x.device.type == "cpu" and x.dtype == torch.float32 and order == 2 and x.numel() > 0
     return suits and not torch.compiler.is_compiling() and _library() is not None
 
 
@@ -45,7 +45,7 @@ def analyse(
     x = x.contiguous()
     X = x.new_empty(2, *(R.shape[1] // 2 for R in rows), *x.shape[:2])
     between = _between(x, rows) if keep else None
-    _run("analyse", x, rows, x, between, X, None, None, None, None)
+    _run("analyse", x, rows, x, between, X, *[None] * 5)
     return X, [] if between is None else [between]
 
 
@@ -58,7 +58,7 @@ def synthesise(
     """Return the field and the levels between, as `axis_products.synthesise` does."""
     y = X.new_empty(*X.shape[-2:], *(R.shape[2] for R in rows))
     between = _between(y, rows) if keep else None
-    _run("synthesise", y, rows, X, between, y, bias, None, None, None)
+    _run("synthesise", y, rows, X, between, y, bias, *[None] * 4)
     return y, [] if between is None else [between]
 
 
@@ -67,10 +67,9 @@ def analyse_backward(
 ) -> tuple[Float[Tensor, "batch channels *grid"], Levels]:
     """Return the gradients that `axis_products.analyse_backward` returns."""
     grad_x = torch.empty_like(x, memory_format=torch.contiguous_format)
-    of = (None, None) if between is None else (x, *between)
-    grad_rows = [] if between is None else [torch.empty_like(R) for R in rows]
-    _run("synthesise", grad_x, rows, grad, None, grad_x, None, *of, grad_rows)
-    return grad_x, grad_rows
+    learned = [] if between is None else [x, *between, *map(torch.empty_like, rows)]
+    _run("synthesise", grad_x, rows, grad, None, grad_x, None, *(learned or [None] * 4))
+    return grad_x, learned[2:]
 
 
 def synthesise_backward(
@@ -82,48 +81,49 @@ def synthesise_backward(
 ) -> tuple[Float[Tensor, "2 *modes batch channels"], Float[Tensor, " channels"] | None, Levels]:
     """Return the gradients that `axis_products.synthesise_backward` returns."""
     grad_X = torch.empty_like(X)
-    of = (None, None) if between is None else (X, *between)
-    grad_rows = [] if between is None else [torch.empty_like(R) for R in rows]
+    learned = [] if between is None else [X, *between, *map(torch.empty_like, rows)]
     sums = grad.new_empty(grad.shape[:2]) if with_bias else None
-    _run("analyse", grad, rows, grad, None, grad_X, *of, grad_rows, sums)
-    return grad_X, None if sums is None else sums.sum(0), grad_rows
+    _run("analyse", grad, rows, grad, None, grad_X, *(learned or [None] * 4), sums)
+    return grad_X, None if sums is None else sums.sum(0), learned[2:]
+
+
+def mix(a: Tensor, b: Tensor, adjoint: str = "none") -> Tensor:
+    """Return the complex products that `axis_products.mix` returns."""
+    a, b = a.contiguous(), b.contiguous()
+    rows, depth = a.shape[-2:] if adjoint != "first" else a.shape[:-3:-1]
+    cols = b.shape[-2 if adjoint == "second" else -1]
+    c = a.new_empty(*a.shape[:-2], rows, cols)
+    sizes = (a.shape[1:-2].numel(), rows, depth, cols)
+    _library().mix(
+        *map(ctypes.c_int64, sizes),
+        int(adjoint == "first"),
+        int(adjoint == "second"),
+        *map(_pointer, (a, b, c)),
+        torch.get_num_threads(),
+    )
+    return c
 
 
 def _between(fields: Tensor, rows: Rows) -> Tensor:
-    """Return room for the levels between the spectrum and these fields."""
-    sizes = _sizes(fields, rows)
-    channels = fields.shape[0] * fields.shape[1]
-    return fields.new_empty(channels, _library().between(sizes))
+    """Return room for what lies between the spectrum and these fields."""
+    return fields.new_empty(*fields.shape[:2], _library().between(_sizes(fields, rows)))
 
 
 def _sizes(fields: Tensor, rows: Rows) -> Any:
-    batch, channels, *grid = fields.shape
-    modes = [R.shape[1] // 2 for R in rows]
-    numbers = [len(grid), batch, channels, len(rows[0]), *grid, *modes]
+    numbers = [*fields.shape[:2], len(rows[0]), *fields.shape[2:], *(R.shape[1] // 2 for R in rows)]
     return (ctypes.c_int64 * len(numbers))(*numbers)
 
 
-def _run(name: str, fields: Tensor, rows: Rows, *arguments: Tensor | Rows | None) -> None:
-    """Call a function of the library, with a pointer for a tensor and an array of them for rows."""
-    # Contiguous copies must live until the function returns.
-    held = [_contiguous(argument) for argument in (rows, *arguments)]
-    pointers = [_pointer(argument) for argument in held]
-    getattr(_library(), name)(_sizes(fields, rows), *pointers, torch.get_num_threads())
+def _run(name: str, fields: Tensor, rows: Rows, *arguments: Tensor | None) -> None:
+    """Call a function of the library on these fields, with a pointer for every argument."""
+    function = getattr(_library(), name)
+    # Contiguous copies live until the function returns.
+    held = [t if t is None else t.contiguous() for t in (*rows, *arguments)]
+    function(_sizes(fields, rows), *map(_pointer, held), torch.get_num_threads())
 
 
-def _contiguous(argument: Tensor | Rows | None) -> Any:
-    if argument is None:
-        return None
-    is_tensor = isinstance(argument, Tensor)
-    return argument.contiguous() if is_tensor else [R.contiguous() for R in argument]
-
-
-def _pointer(argument: Any) -> Any:
-    if argument is None or len(argument) == 0:
-        return None
-    if isinstance(argument, Tensor):
-        return ctypes.c_void_p(argument.data_ptr())
-    return (ctypes.c_void_p * len(argument))(*(R.data_ptr() for R in argument))
+def _pointer(tensor: Tensor | None) -> Any:
+    return None if tensor is None else ctypes.c_void_p(tensor.data_ptr())
 
 
 @cache

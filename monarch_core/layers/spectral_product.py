@@ -59,7 +59,7 @@ class _SpectralProduct(Function):
         # The levels between spectrum and field serve the gradient of the rows only.
         keep = any(ctx.needs_input_grad[4:])
         X, fields = transform.analyse(x, rows[:order], keep)
-        Y = _complex_bmm(X, W)
+        Y = transform.mix(X, W)
         y, coefficients = transform.synthesise(Y, rows[order:], bias, keep)
         ctx.in_one_pass, ctx.split = in_one_pass, 2 * order + len(fields)
         ctx.save_for_backward(x, W, X, Y, *rows, *fields, *coefficients)
@@ -81,28 +81,12 @@ class _SpectralProduct(Function):
         grad_Y, grad_bias, grad_up = transform.synthesise_backward(
             grad, up, Y, coefficients, needs_bias
         )
-        grad_W = _complex_bmm(X, grad_Y, adjoint="first") if needs_W else None
+        grad_W = transform.mix(X, grad_Y, adjoint="first") if needs_W else None
         grad_x, grad_down = None, []
         if needs_x or learned:
-            grad_X = _complex_bmm(grad_Y, W, adjoint="second")
+            grad_X = transform.mix(grad_Y, W, adjoint="second")
             grad_x, grad_down = transform.analyse_backward(grad_X, down, x, fields)
         if grad_bias is not None:
             grad_bias = grad_bias.unflatten(0, (-1, *[1] * order))
         grad_rows = [*grad_down, *grad_up] if learned else [None] * len(needs_rows)
         return None, grad_x, grad_W, grad_bias, *grad_rows
-
-
-def _complex_bmm(a: Tensor, b: Tensor, adjoint: str = "none") -> Tensor:
-    """Return a b, a^H b or a b^H for every frequency; parts first, matrices last."""
-    modes = a.shape[1:-2]
-    flat = (2, modes.numel(), *a.shape[-2:])
-    a_re, a_im = axis_products.contiguous_view(a, flat).unbind()
-    b_re, b_im = b.flatten(1, -3).unbind()
-    sign_a = sign_b = 1.0
-    if adjoint == "first":
-        a_re, a_im, sign_a = a_re.mT, a_im.mT, -1.0
-    if adjoint == "second":
-        b_re, b_im, sign_b = b_re.mT, b_im.mT, -1.0
-    re = torch.bmm(a_re, b_re).baddbmm_(a_im, b_im, alpha=-sign_a * sign_b)
-    im = torch.bmm(a_im, b_re).baddbmm_(a_re, b_im, beta=sign_a, alpha=sign_b)
-    return torch.stack((re, im)).unflatten(1, modes)

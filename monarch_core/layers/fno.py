@@ -59,7 +59,9 @@ class FNO(nn.Module):
         coordinates = unit_grid(grid, x).expand(x.shape[0], *[-1] * (len(grid) + 1))
         v = self.lifting(torch.cat((x, coordinates), dim=1).flatten(2))
         for layer, (conv, skip) in enumerate(zip(self.convs, self.skips, strict=True)):
-            Kv = conv(v.unflatten(2, grid)).flatten(2)
+            Kv = conv(v.unflatten(2, grid))
+            # Flat, but no view in the eyes of autograd, which would copy the gradient of the sum.
+            Kv = torch.ops.aten._unsafe_view(Kv, v.shape)
             W = skip.get_parameter("weight").expand(v.shape[0], -1, -1)
             autocast = torch.is_autocast_enabled(v.device.type)  # it does not see in-place products
             v = torch.baddbmm(Kv, W, v) if autocast else Kv.baddbmm_(W, v)

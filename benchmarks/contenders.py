@@ -10,6 +10,7 @@ from neuralop.models import FNO as NeuralopFNO  # noqa: N811
 from torch import Tensor, nn
 
 from monarch_core import MonarchSpectralConv
+from monarch_core.layers import fused
 from monarch_core.layers.fno import FNO
 
 
@@ -44,15 +45,32 @@ class FftLayer(nn.Module):
         return torch.fft.irfftn(out, s=grid, dim=axes, norm="forward")
 
 
+class WithoutKernel(nn.Module):
+    """A layer of ours, computed with the products of torch alone."""
+
+    def __init__(self, layer: MonarchSpectralConv) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return what the layer returns."""
+        with fused.switched_off():
+            return self.layer(x)
+
+
 def layers(channels: int, grid: Sequence[int], modes: int) -> dict[str, nn.Module]:
     """Return the layers by name; the first is the one that others are compared with."""
     n_modes = (2 * modes,) * len(grid)
-    return {
+    learned = MonarchSpectralConv(channels, channels, n_modes, grid=grid)
+    contenders = {
         "torch.fft": FftLayer(channels, modes, len(grid)),
         "neuralop": SpectralConv(channels, channels, n_modes),
         "ours, frozen": MonarchSpectralConv(channels, channels, n_modes, grid=grid, learn="none"),
-        "ours, learned": MonarchSpectralConv(channels, channels, n_modes, grid=grid),
+        "ours, learned": learned,
     }
+    if len(grid) == 2:
+        contenders["learned, no kernel"] = WithoutKernel(learned)
+    return contenders
 
 
 def networks(width: int, grid: Sequence[int], modes: int) -> dict[str, nn.Module]:

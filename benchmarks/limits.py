@@ -33,11 +33,6 @@ class Product:
         """Multiplications and additions."""
         return 2 * self.rows * self.inner * self.columns * self.count
 
-    @property
-    def numbers(self) -> int:
-        """Numbers read or written once: the two large sides."""
-        return (self.rows + self.inner) * self.columns * self.count
-
 
 def transform_products(grid: Sequence[int], modes: int, channels: int, batch: int) -> list[Product]:
     """Return the products of one analysis, the last axis first; `axis_products` describes them.
@@ -59,8 +54,9 @@ def step_work(
     """Return operations and bytes of a training step, float32.
 
     Forward and backward each analyse and synthesise; learning contracts both once more. Channels
-    are mixed by three complex products per frequency. Every product reads and writes its large
-    sides once.
+    are mixed by three complex products per frequency. The bytes are those that no cache saves: the
+    field, the result and their gradients once, the field once more for the gradient of the
+    transforms, the weights, and the spectra on their way through the products.
     """
     products = transform_products(grid, modes, channels, batch)
     passes = 6 if learned else 4
@@ -69,7 +65,8 @@ def step_work(
     weights = 3 * 2 * frequencies * channels**2
     spectra = 6 * 2 * frequencies * batch * channels
     operations = passes * sum(p.operations for p in products) + mixing
-    numbers = passes * sum(p.numbers for p in products) + weights + spectra
+    fields = (5 if learned else 4) * batch * channels * math.prod(grid)
+    numbers = fields + weights + spectra
     return operations, 4 * numbers
 
 

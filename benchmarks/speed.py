@@ -207,7 +207,8 @@ def sweep(options: Options) -> list[Row]:
     for grid, modes in SWEEP:
         torch.manual_seed(0)
         modules = contenders.layers(20, grid, modes)
-        modules.pop("neuralop")
+        for left_out in ("neuralop", "learned, no kernel"):
+            modules.pop(left_out)
         x = torch.randn(20, 20, *grid, device=options.device, requires_grad=True)
         facts = {"grid": list(grid), "modes": modes, "channels": 20, "batch": 20}
         rows += _time_modules(modules, x, facts, options, passes=("training",))

@@ -1,11 +1,11 @@
-"""Analysis and synthesis in one pass over the fields, on the CPU in float32: binds `fused.cpp`.
+"""Analysis and synthesis in one pass over the fields: two axes, float32, on the CPU.
 
-The same functions as `axis_products`, faster: a channel goes through all axes while it is in the
-cache, gradients of the matrices included. The C++ source is compiled for the machine at hand when
-it is first needed, which takes a few seconds once, and kept in the cache folder of the user
-(`XDG_CACHE_HOME`, else ~/.cache, in monarch_core). Where that is not possible, without a compiler
-or where the environment variable MONARCH_FUSED is 0, `available` says so and torch's products take
-over.
+The functions of `axis_products`, faster: a channel goes through both axes while it is in the cache,
+and gradients of the matrices are summed on the way. They are written in C++ (`fused.cpp`), which is
+compiled for the machine at hand when it is first needed. That takes seconds, once: the library is
+kept in the cache folder of the user, `$XDG_CACHE_HOME/monarch_core` or `~/.cache/monarch_core`.
+Where there is no compiler, or the environment variable MONARCH_FUSED is 0, the products of torch
+take over.
 """
 
 import ctypes
@@ -15,7 +15,8 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -29,13 +30,29 @@ from monarch_core.layers.axis_products import Levels, Rows
 
 SOURCE = Path(__file__).with_suffix(".cpp")
 FLAGS = ("-O3", "-march=native", "-std=c++17", "-fPIC", "-fopenmp")
+NOTHING = (None,) * 4  # in the place of what gradients of the rows need
 _log = logging.getLogger(__name__)
 
 
-def available(x: Tensor, order: int) -> bool:
-    """Return whether these functions take fields such as x, with `order` axes of the grid."""
-    suits = x.device.type == "cpu" and x.dtype == torch.float32 and order == 2 and x.numel() > 0
-    return suits and not torch.compiler.is_compiling() and _library() is not None
+_switched_off = False
+
+
+def available(x: Float[Tensor, "batch channels *grid"]) -> bool:
+    """Return whether these functions take such fields here; the compiler gets torch's products."""
+    suits = x.device.type == "cpu" and x.dtype == torch.float32 and x.dim() == 4 and x.numel() > 0
+    free = not (_switched_off or torch.compiler.is_compiling())
+    return suits and free and _library() is not None
+
+
+@contextmanager
+def switched_off() -> Iterator[None]:
+    """Compute with the products of torch within this block, to compare."""
+    global _switched_off
+    before, _switched_off = _switched_off, True
+    try:
+        yield
+    finally:
+        _switched_off = before
 
 
 def analyse(
@@ -45,7 +62,7 @@ def analyse(
     x = x.contiguous()
     X = x.new_empty(2, *(R.shape[1] // 2 for R in rows), *x.shape[:2])
     between = _between(x, rows) if keep else None
-    _run("analyse", x, rows, x, between, X, *[None] * 5)
+    _run("analyse", x, rows, x, between, X, *NOTHING, None)
     return X, [] if between is None else [between]
 
 
@@ -58,7 +75,7 @@ def synthesise(
     """Return the field and the levels between, as `axis_products.synthesise` does."""
     y = X.new_empty(*X.shape[-2:], *(R.shape[2] for R in rows))
     between = _between(y, rows) if keep else None
-    _run("synthesise", y, rows, X, between, y, bias, *[None] * 4)
+    _run("synthesise", y, rows, X, between, y, bias, *NOTHING)
     return y, [] if between is None else [between]
 
 
@@ -67,8 +84,8 @@ def analyse_backward(
 ) -> tuple[Float[Tensor, "batch channels *grid"], Levels]:
     """Return the gradients that `axis_products.analyse_backward` returns."""
     grad_x = torch.empty_like(x, memory_format=torch.contiguous_format)
-    learned = [] if between is None else [x, *between, *map(torch.empty_like, rows)]
-    _run("synthesise", grad_x, rows, grad, None, grad_x, None, *(learned or [None] * 4))
+    learned: Levels = [] if between is None else [x, *between, *map(torch.empty_like, rows)]
+    _run("synthesise", grad_x, rows, grad, None, grad_x, None, *(learned or NOTHING))
     return grad_x, learned[2:]
 
 
@@ -81,9 +98,9 @@ def synthesise_backward(
 ) -> tuple[Float[Tensor, "2 *modes batch channels"], Float[Tensor, " channels"] | None, Levels]:
     """Return the gradients that `axis_products.synthesise_backward` returns."""
     grad_X = torch.empty_like(X)
-    learned = [] if between is None else [X, *between, *map(torch.empty_like, rows)]
+    learned: Levels = [] if between is None else [X, *between, *map(torch.empty_like, rows)]
     sums = grad.new_empty(grad.shape[:2]) if with_bias else None
-    _run("analyse", grad, rows, grad, None, grad_X, *(learned or [None] * 4), sums)
+    _run("analyse", grad, rows, grad, None, grad_X, *(learned or NOTHING), sums)
     return grad_X, None if sums is None else sums.sum(0), learned[2:]
 
 

@@ -14,7 +14,7 @@ from monarch_core.transforms import (
 )
 
 if TYPE_CHECKING:
-    from monarch_core.layers import MonarchLinear, MonarchSpectralConv
+    from monarch_core.layers import MonarchLinear, MonarchSpectralConv, densify, monarchize
 
 __all__ = [
     "Dense",
@@ -23,16 +23,18 @@ __all__ = [
     "Monarch",
     "MonarchLinear",
     "MonarchSpectralConv",
+    "densify",
     "factorize_mm_star",
     "matrices_computed_once",
     "monarch_multiply",
+    "monarchize",
     "project_to_monarch",
 ]
 
 
 def __getattr__(name: str) -> Any:
     """Import the layers when they are asked for: they need neuralop, which takes seconds."""
-    if name in ("MonarchLinear", "MonarchSpectralConv"):
+    if name in ("MonarchLinear", "MonarchSpectralConv", "densify", "monarchize"):
         from monarch_core import layers
 
         return getattr(layers, name)

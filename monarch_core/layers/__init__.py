@@ -2,5 +2,12 @@
 
 from monarch_core.layers.linear import MonarchLinear
 from monarch_core.layers.spectral_conv import MonarchSpectralConv, neuralop_spectral_conv
+from monarch_core.layers.swap import densify, monarchize
 
-__all__ = ["MonarchLinear", "MonarchSpectralConv", "neuralop_spectral_conv"]
+__all__ = [
+    "MonarchLinear",
+    "MonarchSpectralConv",
+    "densify",
+    "monarchize",
+    "neuralop_spectral_conv",
+]

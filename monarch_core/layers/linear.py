@@ -101,7 +101,27 @@ class MonarchLinear(nn.Module):
             layer.R.copy_(R)
             if layer.bias is not None:
                 layer.bias.copy_(linear.bias)
+                layer.bias.requires_grad_(linear.bias.requires_grad)
+        for factor in (layer.L, layer.R):
+            factor.requires_grad_(linear.weight.requires_grad)
         return layer.train(linear.training)
+
+    def to_linear(self) -> nn.Linear:
+        """Return the dense layer that computes the same."""
+        linear = nn.Linear(
+            self.in_features,
+            self.out_features,
+            self.bias is not None,
+            device=self.L.device,
+            dtype=self.L.dtype,
+        )
+        with torch.no_grad():
+            linear.weight.copy_(self.dense())
+            if self.bias is not None:
+                linear.bias.copy_(self.bias)
+                linear.bias.requires_grad_(self.bias.requires_grad)
+        linear.weight.requires_grad_(self.L.requires_grad or self.R.requires_grad)
+        return linear.train(self.training)
 
     def reset_parameters(self) -> None:
         """Draw the factors and the bias anew from torch's global generator."""

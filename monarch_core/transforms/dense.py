@@ -34,6 +34,16 @@ class Dense(LinearTransform):
         weight = torch.view_as_real(dft.dense(torch.complex128)).to(dtype)
         self.weight = nn.Parameter(weight.repeat(heads, 1, 1, 1), requires_grad=not frozen)
 
+    @classmethod
+    def of(cls, transform: LinearTransform) -> "Dense":
+        """Return the unconstrained matrix that another transform is now; it learns if that does."""
+        dense = cls.__new__(cls)
+        LinearTransform.__init__(dense, transform.n_in, transform.n_out, transform.heads)
+        weight = transform.compute_matrix().detach().movedim(0, -1).contiguous()
+        learns = any(p.requires_grad for p in transform.parameters())
+        dense.weight = nn.Parameter(weight, requires_grad=learns)
+        return dense.train(transform.training)
+
     def forward(self, x: Complex[Tensor, "*batch n_in"]) -> Complex[Tensor, "*batch n_out"]:
         """Return A x."""
         check_length(x, self.n_in, "x")

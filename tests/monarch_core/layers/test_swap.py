@@ -1,0 +1,163 @@
+"""Layers exchanged: what a model computes stays, exactly or as nearly as the structure allows."""
+
+from functools import partial
+
+import pytest
+import torch
+from neuralop.layers.spectral_convolution import SpectralConv
+from neuralop.models import FNO
+from torch import nn
+
+from monarch_core import Dense, Monarch, MonarchLinear, MonarchSpectralConv, densify, monarchize
+
+
+def sizes(model):
+    return sum(p.numel() for p in model.parameters())
+
+
+def learn(model, x, steps=3):
+    optimizer = torch.optim.Adam(model.parameters(), 1e-2)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        model(x).square().mean().backward()
+        optimizer.step()
+
+
+@pytest.mark.parametrize("size", [16, 24])
+def test_there_and_back_a_monarch_layer_stays_what_it_is(size):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(12, size), nn.GELU(), nn.Linear(size, 9))
+    x = torch.randn(5, 12)
+    sparse = monarchize(model, n_blocks=3)
+    assert sparse is model
+    assert [type(layer) for layer in model] == [MonarchLinear, nn.GELU, MonarchLinear]
+    y = model(x)
+    dense = densify(model)
+    assert [type(layer) for layer in dense] == [nn.Linear, nn.GELU, nn.Linear]
+    torch.testing.assert_close(dense(x), y)
+    torch.testing.assert_close(monarchize(dense, n_blocks=3)(x), y)
+
+
+def test_one_block_is_the_dense_layer():
+    model = nn.Sequential(nn.Linear(12, 7), nn.Tanh(), nn.Linear(7, 3))
+    x = torch.randn(5, 12)
+    torch.testing.assert_close(model(x), monarchize(model, n_blocks=1)(x))
+
+
+def test_fewer_blocks_are_nearer():
+    torch.manual_seed(0)
+    linear = nn.Linear(32, 32)
+    distances = [
+        (monarchize(linear, n_blocks=n).dense() - linear.weight).norm().item() for n in (2, 4, 8)
+    ]
+    assert distances[0] < distances[1] < distances[2]
+
+
+@pytest.mark.parametrize(("grid", "n_modes"), [((16,), (8,)), ((16, 12), (8, 6))])
+def test_a_trained_fno_computes_the_same_with_learnable_transforms(grid, n_modes):
+    torch.manual_seed(0)
+    model = FNO(n_modes, 1, 1, hidden_channels=6, n_layers=2)
+    x = torch.randn(2, 1, *grid)
+    learn(model, x)
+    y = model(x)
+    conv_module = MonarchSpectralConv.configured(grid=grid)
+    swapped = monarchize(model, conv_module=conv_module)
+    torch.testing.assert_close(swapped(x), y, rtol=1e-4, atol=1e-5)
+    convs = [m for m in swapped.modules() if isinstance(m, MonarchSpectralConv)]
+    assert len(convs) == 2
+    learn(swapped, x)
+    y = swapped(x)
+    assert all(p.grad is not None for conv in convs for p in conv.parameters())
+    dense = densify(swapped)
+    assert not any(isinstance(m, Monarch) for m in dense.modules())
+    torch.testing.assert_close(dense(x), y, rtol=1e-4, atol=1e-5)
+
+
+def test_spectral_options_come_along():
+    torch.manual_seed(0)
+    conv = SpectralConv(2, 3, (8, 8), max_n_modes=(8, 5), bias=False)
+    conv.n_modes = (4, 6)
+    layer = monarchize(conv, conv_module=MonarchSpectralConv.configured(grid=(16, 16)))
+    assert layer.bias is None
+    for grid in ((16, 16), (20, 24)):
+        x = torch.randn(2, 2, *grid)
+        torch.testing.assert_close(layer(x), conv(x), rtol=1e-5, atol=1e-5)
+
+
+def test_factorised_weights_are_multiplied_out():
+    torch.manual_seed(0)
+    conv = SpectralConv(4, 4, (8, 8), factorization="tucker", rank=0.5)
+    layer = monarchize(conv, conv_module=MonarchSpectralConv.configured(grid=(16, 16)))
+    x = torch.randn(2, 4, 16, 16)
+    torch.testing.assert_close(layer(x), conv(x), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("heads", [1, 2])
+@pytest.mark.parametrize("inverse", [False, True])
+def test_a_transform_becomes_its_matrix(heads, inverse):
+    torch.manual_seed(0)
+    transform = Monarch(12, modes=range(-3, 4), heads=heads, inverse=inverse, dtype=torch.float64)
+    transform.L.data += 0.1 * torch.randn_like(transform.L)
+    dense = densify(transform)
+    assert isinstance(dense, Dense)
+    x = torch.randn(3, 4, transform.n_in, dtype=torch.cdouble)
+    y = torch.randn(3, 4, transform.n_out, dtype=torch.cdouble)
+    torch.testing.assert_close(dense(x), transform(x))
+    torch.testing.assert_close(dense.adjoint(y), transform.adjoint(y))
+
+
+def test_what_learns_and_what_does_not_stays():
+    model = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 8, dtype=torch.float64)).eval()
+    model[0].weight.requires_grad_(False)
+    for change in (partial(monarchize, n_blocks=2), densify):
+        change(model)
+        learned = [{p.requires_grad for _, p in layer.named_parameters()} for layer in model]
+        assert learned == [{False, True}, {True}]
+        assert [layer.bias.requires_grad for layer in model] == [True, True]
+        assert [next(layer.parameters()).dtype for layer in model] == [torch.float32, torch.float64]
+        assert not any(layer.training for layer in model)
+    frozen = densify(Monarch(8, frozen=True))
+    assert not frozen.weight.requires_grad
+
+
+def test_what_cannot_be_swapped_is_left_alone():
+    class Reached(nn.Linear):
+        pass
+
+    tied = nn.Linear(8, 8)
+    embedding = nn.Embedding(8, 8)
+    tied.weight = embedding.weight
+    twice = nn.Linear(8, 8)
+    layers = [Reached(8, 8), nn.Linear(8, 3), embedding, tied, twice, twice, nn.Linear(8, 8)]
+    model = nn.ModuleDict({str(i): layer for i, layer in enumerate(layers)})
+    monarchize(model, select=lambda name, layer: name != "6")
+    assert [type(layer) for layer in model.values()] == [
+        Reached,
+        nn.Linear,
+        nn.Embedding,
+        nn.Linear,
+        MonarchLinear,
+        MonarchLinear,
+        nn.Linear,
+    ]
+    assert model["4"] is model["5"]
+
+
+@pytest.mark.parametrize(
+    ("conv", "options", "message"),
+    [
+        (SpectralConv(2, 2, (4, 4), separable=True), {}, "separable"),
+        (SpectralConv(2, 2, (4, 4), complex_data=True), {}, "complex_data"),
+        (SpectralConv(2, 2, (8, 8)), {"grid": (4, 4)}, "cannot hold"),
+        (
+            SpectralConv(2, 2, (4, 4)),
+            {"basis": "cosine", "transform": partial(Monarch, start="cosine")},
+            "does not compute what the FFT does",
+        ),
+    ],
+)
+def test_a_refused_layer_leaves_the_model_as_it_was(conv, options, message):
+    model = nn.Sequential(nn.Linear(8, 8), conv)
+    with pytest.raises(ValueError, match=message):
+        monarchize(model, conv_module=MonarchSpectralConv.configured(**options))
+    assert [type(layer) for layer in model] == [nn.Linear, SpectralConv]

@@ -156,6 +156,11 @@ class MonarchLinear(nn.Module):
         """Return M, the counterpart of `torch.nn.Linear.weight`, differentiable in the factors."""
         return monarch_dense(self.L, self.R)[: self.out_features, : self.in_features]
 
+    @property
+    def weight(self) -> Num[Tensor, "n_out n_in"]:
+        """`dense()` under the name that code written for `torch.nn.Linear` reads."""
+        return self.dense()
+
     def extra_repr(self) -> str:
         """Return the sizes, for `print(model)`."""
         return (

@@ -1,5 +1,6 @@
 """Layers exchanged: what a model computes stays, exactly or as nearly as the structure allows."""
 
+from copy import deepcopy
 from functools import partial
 
 import pytest
@@ -118,6 +119,17 @@ def test_what_learns_and_what_does_not_stays():
         assert not any(layer.training for layer in model)
     frozen = densify(Monarch(8, frozen=True))
     assert not frozen.weight.requires_grad
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_layer_that_reads_the_weight_of_its_parts_goes_on(training):
+    torch.manual_seed(0)
+    model = nn.TransformerEncoderLayer(8, 2, 16, dropout=0, batch_first=True)
+    monarchize(model, n_blocks=2)
+    x = torch.randn(2, 3, 8)
+    expected = densify(deepcopy(model)).train(training)(x)
+    with torch.no_grad():
+        torch.testing.assert_close(model.train(training)(x), expected)
 
 
 def test_what_cannot_be_swapped_is_left_alone():

@@ -1,17 +1,13 @@
-"""Laws of the fit loop: what it learns, in which order, and what survives what."""
+"""Laws of the fit loop: what it learns, in which order, and what it refuses."""
 
-import itertools
 import json
-import os
 import random
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from fit_runs import assert_same_weights, counted, final_weights
 from torch import nn
 from torch.nn.functional import mse_loss
 from torch.optim.optimizer import register_optimizer_step_pre_hook
@@ -20,29 +16,11 @@ from monarch_core.experiment.checkpoint import load_checkpoint, load_weights
 from monarch_core.experiment.epoch_log import read_log
 from monarch_core.experiment.fit import fit
 
-HERE = Path(__file__).parent
-
 
 def seed_all():
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
-
-
-def counted(change):
-    """Return the loss after `change(number of the call, value)`."""
-    calls = itertools.count()
-    return lambda prediction, target: change(next(calls), mse_loss(prediction, target))
-
-
-def final_weights(run_dir):
-    return load_checkpoint(run_dir / "checkpoint.pt")["model"]
-
-
-def assert_same_weights(a, b, **tolerance):
-    assert a.keys() == b.keys()
-    for name in a:
-        torch.testing.assert_close(a[name], b[name], **(tolerance or {"rtol": 0, "atol": 0}))
 
 
 def test_it_learns_and_keeps_the_best_epoch(tmp_path, tiny_model, tiny_data, fit_config):
@@ -113,149 +91,6 @@ def test_workers_change_nothing(tmp_path, tiny_model, tiny_data, fit_config):
     assert_same_weights(final_weights(tmp_path / "0"), final_weights(tmp_path / "2"))
 
 
-SCRIPT = """
-import os, random, signal, sys
-from pathlib import Path
-import numpy as np
-import torch
-from torch.nn.functional import mse_loss
-sys.path.insert(0, sys.argv[1])
-from conftest import TinyData, TinyModel
-from monarch_core.experiment.config import FitConfig
-from monarch_core.experiment.fit import fit
-
-torch.set_num_threads(1)
-values = dict(batch_size=4, learning_rate=0.01, accelerator="cpu")
-"""
-
-KILLED = (
-    SCRIPT
-    + """
-n_calls = 0
-
-def killing_loss(prediction, target):
-    global n_calls
-    n_calls += 1
-    if n_calls == 14:  # 3 training and 3 validation batches per epoch: the second step of epoch 3
-        os.kill(os.getpid(), signal.SIGKILL)
-    return mse_loss(prediction, target)
-
-def train(name, loss):
-    random.seed(0)
-    np.random.seed(0)
-    torch.manual_seed(0)
-    model, data = TinyModel(dropout=0.3), TinyData(noise=0.1)
-    config = FitConfig(epochs=5, schedule="one_cycle", **values)
-    fit(model, loss, data, data, config, Path(sys.argv[2]) / name)
-
-victim = os.fork()
-if victim == 0:
-    train("killed", killing_loss)
-_, status = os.waitpid(victim, 0)
-assert os.WTERMSIG(status) == signal.SIGKILL
-log = Path(sys.argv[2]) / "killed" / "log.jsonl"
-assert len(log.read_text().splitlines()) == 2
-log.open("a").write('{"epoch": 3, "valid')  # as if killed while it wrote this line
-(log.parent / ".checkpoint.pt.1.tmp").write_bytes(b"half a checkpoint")
-train("whole", mse_loss)
-train("killed", mse_loss)
-"""
-)
-
-
-def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(tmp_path):
-    # In a process of its own, also because the type checker of the tests draws from `random`.
-    script = tmp_path / "script.py"
-    script.write_text(KILLED)
-    command = [sys.executable, str(script), str(HERE), str(tmp_path)]
-    subprocess.run(command, env=environment(), check=True)
-    killed, whole = (load_checkpoint(tmp_path / n / "checkpoint.pt") for n in ("killed", "whole"))
-    assert_same_weights(killed["model"], whole["model"])
-    assert torch.equal(killed["random"]["torch"], whole["random"]["torch"])
-    best = [torch.load(tmp_path / n / "weights.pt", weights_only=True) for n in ("killed", "whole")]
-    assert_same_weights(*best)
-    for key in ("epoch", "train_loss", "valid_error", "learning_rate"):
-        logs = [[r[key] for r in read_log(tmp_path / n)] for n in ("killed", "whole")]
-        assert len(logs[0]) == 5
-        assert logs[0] == logs[1]
-    assert not list((tmp_path / "killed").glob(".*"))
-
-
-def environment():
-    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE.parents[2])}
-
-
-@pytest.mark.parametrize("every", [2, 3])
-def test_resume_repeats_the_epochs_after_the_last_checkpoint(
-    tmp_path, tiny_model, tiny_data, fit_config, every
-):
-    config = fit_config(epochs=5, checkpoint_every=every)
-
-    def interrupted(call, value):
-        if call == 4 * 6 + 1:  # in epoch 5
-            raise KeyboardInterrupt
-        return value
-
-    data = tiny_data()
-    with pytest.raises(KeyboardInterrupt):
-        fit(tiny_model(), counted(interrupted), data, data, config, tmp_path / "a")
-    assert load_checkpoint(tmp_path / "a" / "checkpoint.pt")["epoch"] == 4 // every * every
-    assert len(read_log(tmp_path / "a")) == 4
-    fit(tiny_model(), mse_loss, data, data, config, tmp_path / "a")
-    fit(tiny_model(), mse_loss, data, data, config, tmp_path / "b")
-    assert_same_weights(final_weights(tmp_path / "a"), final_weights(tmp_path / "b"))
-    assert [record["epoch"] for record in read_log(tmp_path / "a")] == [1, 2, 3, 4, 5]
-
-
-def test_the_best_epoch_may_lie_before_the_interruption(
-    tmp_path, tiny_model, tiny_data, fit_config
-):
-    def interrupted(call, value):
-        if call == 2:  # in epoch 3, the only loss per epoch being a training step
-            raise KeyboardInterrupt
-        return value
-
-    def worse_and_worse(call, value):
-        return torch.tensor(call + 1.0)
-
-    data, config = tiny_data(4), fit_config(epochs=4)
-    metric = counted(worse_and_worse)
-    with pytest.raises(KeyboardInterrupt):
-        fit(tiny_model(), counted(interrupted), data, data, config, tmp_path, metric=metric)
-    best = (tmp_path / "weights.pt").read_bytes()
-    fit(tiny_model(), mse_loss, data, data, config, tmp_path, metric=metric)
-    assert [record["valid_error"] for record in read_log(tmp_path)] == [1, 2, 3, 4]
-    assert (tmp_path / "weights.pt").read_bytes() == best
-
-
-def test_a_finished_run_is_left_alone(tmp_path, tiny_model, tiny_data, fit_config):
-    data = tiny_data()
-    fit(tiny_model(), mse_loss, data, data, fit_config(), tmp_path)
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    model = nn.Module.train(tiny_model())
-    fit(model, mse_loss, data, data, fit_config(), tmp_path)
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
-    assert_same_weights(dict(model.state_dict()), final_weights(tmp_path))
-
-
-def test_a_checkpoint_of_another_model_or_recipe_is_refused(
-    tmp_path, tiny_model, tiny_data, fit_config
-):
-    data = tiny_data()
-    fit(tiny_model(), mse_loss, data, data, fit_config(), tmp_path)
-    other = tiny_model()
-    other.linear = nn.Linear(5, 3, bias=False)
-    with pytest.raises(ValueError, match=r"belongs to another model .*linear\.bias"):
-        fit(other, mse_loss, data, data, fit_config(), tmp_path)
-    changed = fit_config(epochs=4, schedule="cosine")
-    message = r"epochs=4 \(the run was started with 3\), schedule='cosine'"
-    with pytest.raises(ValueError, match=message):
-        fit(tiny_model(), mse_loss, data, data, changed, tmp_path)
-    with pytest.raises(ValueError, match=r"seed=1 .*, n_train=10 \(the run was started with 11\)"):
-        fit(tiny_model(), mse_loss, tiny_data(10), data, fit_config(), tmp_path, seed=1)
-    fit(tiny_model(), mse_loss, data, data, fit_config(num_workers=1), tmp_path)
-
-
 def test_nan_in_the_data_is_blamed_on_the_data(tmp_path, tiny_model, tiny_data, fit_config):
     data = tiny_data()
     data.y[4, 1] = float("nan")
@@ -298,27 +133,6 @@ def test_an_error_that_is_not_finite_on_validation_is_logged_as_null(
     strict = [json.loads(line, parse_constant=pytest.fail)["valid_error"] for line in lines]
     assert strict == [None, 2.0, None]
     assert load_checkpoint(tmp_path / "checkpoint.pt")["best_error"] == 2.0
-
-
-def test_a_full_disk_keeps_what_was_finished(
-    tmp_path, tiny_model, tiny_data, fit_config, monkeypatch
-):
-    def no_space(*_):
-        raise OSError(28, "No space left on device")
-
-    def full_in_epoch_2(call, value):
-        if call == 6:
-            monkeypatch.setattr(os, "fsync", no_space)
-        return value
-
-    data = tiny_data()
-    with pytest.raises(OSError, match=r"could not write .*No space left"):
-        fit(tiny_model(), counted(full_in_epoch_2), data, data, fit_config(), tmp_path / "a")
-    monkeypatch.undo()
-    assert load_checkpoint(tmp_path / "a" / "checkpoint.pt")["epoch"] == 1
-    fit(tiny_model(), mse_loss, data, data, fit_config(), tmp_path / "a")
-    fit(tiny_model(), mse_loss, data, data, fit_config(), tmp_path / "b")
-    assert_same_weights(final_weights(tmp_path / "a"), final_weights(tmp_path / "b"))
 
 
 def test_each_group_moves_at_its_own_rate(tmp_path, tiny_model, tiny_data, fit_config):
@@ -441,63 +255,6 @@ def test_a_model_with_nothing_to_learn_is_measured_and_saved(
 def test_empty_splits_are_refused(tmp_path, tiny_model, tiny_data, fit_config):
     with pytest.raises(ValueError, match="the validation split is empty"):
         fit(tiny_model(), mse_loss, tiny_data(), tiny_data(0), fit_config(), tmp_path)
-
-
-DISTRIBUTED = (
-    SCRIPT
-    + """
-import socket
-from dataclasses import dataclass, field
-from omegaconf import OmegaConf
-from monarch_core.experiment.run import start_run
-
-@dataclass
-class Config:
-    fit: FitConfig = field(default_factory=FitConfig)
-    seed: int = 3
-
-with socket.socket() as free:
-    free.bind(("127.0.0.1", 0))
-    port = free.getsockname()[1]
-children = []
-for rank in ("0", "1"):  # two processes with the environment that torchrun gives them
-    children.append(os.fork())
-    if children[-1] > 0:
-        continue
-    os.environ.update(RANK=rank, LOCAL_RANK=rank, WORLD_SIZE="2", LOCAL_WORLD_SIZE="2")
-    os.environ.update(GROUP_RANK="0", TORCHELASTIC_RUN_ID="none")
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
-    own_folder = sys.argv[2] + rank  # as with a time stamp in its name
-    changed = {**values, "epochs": 2, "batch_size": 3, "weight_decay": 0.3}
-    raw = {"run_dir": own_folder, "fit": changed}
-    config, run_dir = start_run(OmegaConf.create(raw), Config)
-    model, train, valid = TinyModel(), TinyData(10), TinyData(7, seed=1)
-    fit(model, mse_loss, train, valid, config.fit, run_dir)
-    assert (run_dir / "weights.pt").exists()
-    torch.distributed.destroy_process_group()
-    sys.exit()
-sys.exit(any(os.waitpid(child, 0)[1] for child in children))
-"""
-)
-
-
-def test_two_processes_train_as_one(tmp_path, tiny_model, tiny_data, fit_config):
-    # 10 samples in batches of 3: shares of 2 and 1, and none for the second process in the end.
-    # Weight decay inside the gradient makes Adam sensitive to the scale of the gradient.
-    script = tmp_path / "script.py"
-    script.write_text(DISTRIBUTED)
-    command = [sys.executable, str(script), str(HERE), str(tmp_path / "two")]
-    subprocess.run(command, env=environment(), check=True)
-    assert not (tmp_path / "two1").exists()
-    config = fit_config(epochs=2, batch_size=3, weight_decay=0.3)
-    valid = tiny_data(7, seed=1)
-    fit(tiny_model(), mse_loss, tiny_data(10), valid, config, tmp_path / "one")
-    one, two = (final_weights(tmp_path / name) for name in ("one", "two0"))
-    assert_same_weights(one, two, rtol=1e-5, atol=1e-6)
-    for a, b in zip(read_log(tmp_path / "one"), read_log(tmp_path / "two0"), strict=True):
-        assert a["train_loss"] == pytest.approx(b["train_loss"], rel=1e-5)
-        assert a["valid_error"] == pytest.approx(b["valid_error"], rel=1e-5)
-        assert b["device"].startswith("2 x ")
 
 
 def test_the_data_are_told_every_epoch(tmp_path, tiny_model, tiny_data, fit_config):

@@ -1,0 +1,58 @@
+"""Several processes train as one."""
+
+import pytest
+from fit_runs import assert_same_weights, final_weights, run_prepared
+from torch.nn.functional import mse_loss
+
+from monarch_core.experiment.epoch_log import read_log
+from monarch_core.experiment.fit import fit
+
+TWO_PROCESSES = """
+import socket
+from dataclasses import dataclass, field
+from omegaconf import OmegaConf
+from monarch_core.experiment.run import start_run
+
+@dataclass
+class Config:
+    fit: FitConfig = field(default_factory=FitConfig)
+    seed: int = 3
+
+with socket.socket() as free:
+    free.bind(("127.0.0.1", 0))
+    port = free.getsockname()[1]
+children = []
+for rank in ("0", "1"):  # two processes with the environment that torchrun gives them
+    children.append(os.fork())
+    if children[-1] > 0:
+        continue
+    os.environ.update(RANK=rank, LOCAL_RANK=rank, WORLD_SIZE="2", LOCAL_WORLD_SIZE="2")
+    os.environ.update(GROUP_RANK="0", TORCHELASTIC_RUN_ID="none")
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+    own_folder = sys.argv[2] + rank  # as with a time stamp in its name
+    changed = {**values, "epochs": 2, "batch_size": 3, "weight_decay": 0.3}
+    raw = {"run_dir": own_folder, "fit": changed}
+    config, run_dir = start_run(OmegaConf.create(raw), Config)
+    model, train, valid = TinyModel(), TinyData(10), TinyData(7, seed=1)
+    fit(model, mse_loss, train, valid, config.fit, run_dir)
+    assert (run_dir / "weights.pt").exists()
+    torch.distributed.destroy_process_group()
+    sys.exit()
+sys.exit(any(os.waitpid(child, 0)[1] for child in children))
+"""
+
+
+def test_two_processes_train_as_one(tmp_path, tiny_model, tiny_data, fit_config):
+    # 10 samples in batches of 3: shares of 2 and 1, and none for the second process in the end.
+    # Weight decay inside the gradient makes Adam sensitive to the scale of the gradient.
+    run_prepared(TWO_PROCESSES, tmp_path, tmp_path / "two")
+    assert not (tmp_path / "two1").exists()
+    config = fit_config(epochs=2, batch_size=3, weight_decay=0.3)
+    valid = tiny_data(7, seed=1)
+    fit(tiny_model(), mse_loss, tiny_data(10), valid, config, tmp_path / "one")
+    one, two = (final_weights(tmp_path / name) for name in ("one", "two0"))
+    assert_same_weights(one, two, rtol=1e-5, atol=1e-6)
+    for a, b in zip(read_log(tmp_path / "one"), read_log(tmp_path / "two0"), strict=True):
+        assert a["train_loss"] == pytest.approx(b["train_loss"], rel=1e-5)
+        assert a["valid_error"] == pytest.approx(b["valid_error"], rel=1e-5)
+        assert b["device"].startswith("2 x ")

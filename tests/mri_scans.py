@@ -3,10 +3,14 @@
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from mri.centred_fft import fft_centred
 from mri.coil_maps import combine_sense
+from mri.dataset_config import DatasetConfig
 from mri.schema import ScanInfo, ScanShape, ScanWriter
+
+GRID = (17, 12)
 
 
 def smooth_maps(n_coils, grid, seed=0):
@@ -46,7 +50,7 @@ def write_scan(
     n_slices=3,
     echo_names=("echo1", "echo2"),
     n_coils=3,
-    grid=(17, 12),
+    grid=GRID,
     empty_slices=(),
     masks=None,
     seed=0,
@@ -75,3 +79,14 @@ def write_dataset(root: Path, **options):
     ):
         write_scan(root / f"{name}.h5", split=split, seed=seed, **options)
     return root
+
+
+def config(root, **options):
+    """Return the configuration of a dataset of the scans in `root`."""
+    values = {"mask": "random", "center_fraction": 0.2, "script": "", "root": str(root)}
+    return DatasetConfig(**{**values, "mask_cache": str(root / "masks"), **options})
+
+
+def masks_of_an_epoch(dataset, epoch):
+    dataset.set_epoch(epoch)
+    return torch.stack([dataset[i][0][2] for i in range(len(dataset))])

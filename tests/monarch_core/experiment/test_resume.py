@@ -1,5 +1,7 @@
 """A run that is interrupted goes on as if it had not been, and loses nothing that was finished."""
 
+import os
+
 import pytest
 import torch
 from fit_runs import assert_same_weights, counted, final_weights, run_prepared

@@ -11,7 +11,7 @@ from torch.nn.functional import mse_loss
 
 from monarch_core.experiment.checkpoint import load_checkpoint
 
-HERE = Path(__file__).parent
+TINY = Path(__file__).parent / "monarch_core/experiment"  # conftest.py there has the tiny problem
 PREPARED = """
 import os, random, signal, sys
 from pathlib import Path
@@ -32,8 +32,12 @@ def run_prepared(code, folder, argument):
     """Run the tiny problem's names and then `code`, which finds `argument` in sys.argv[2]."""
     script = folder / "script.py"
     script.write_text(PREPARED + code)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE.parents[2])}
-    command = [sys.executable, str(script), str(HERE), str(argument)]
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(Path(__file__).parents[1]),
+    }
+    command = [sys.executable, str(script), str(TINY), str(argument)]
     subprocess.run(command, env=environment, check=True)
 
 

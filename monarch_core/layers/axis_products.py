@@ -101,7 +101,8 @@ def synthesise_backward(
     """Return the gradients of X, of a bias and, unless `between` is None, of the rows."""
     heads = _analyse_heads(grad, rows)
     grad_X = _join(heads, 0, dim=-1)
-    grad_bias = grad.sum((0, *range(2, grad.dim()))) if with_bias else None
+    # A sum over several axes would copy a bfloat16 field to float32.
+    grad_bias = grad.flatten(2).sum(-1).sum(0) if with_bias else None
     if between is None:
         return grad_X, grad_bias, []
     coefficients = _levels(_split(X, -1, len(rows[0])), between, spectrum=True)

@@ -61,10 +61,10 @@ class FNO(nn.Module):
         for layer, (conv, skip) in enumerate(zip(self.convs, self.skips, strict=True)):
             Kv = conv(v.unflatten(2, grid))
             # Flat, but no view in the eyes of autograd, which would copy the gradient of the sum.
-            Kv = torch.ops.aten._unsafe_view(Kv, v.shape)
-            W = skip.get_parameter("weight").expand(v.shape[0], -1, -1)
-            autocast = torch.is_autocast_enabled(v.device.type)  # it does not see in-place products
-            v = torch.baddbmm(Kv, W, v) if autocast else Kv.baddbmm_(W, v)
+            Kv = torch.ops.aten._unsafe_view(Kv, v.shape).to(v.dtype)
+            # Autocast does not see products in place.
+            W = skip.get_parameter("weight").to(v.dtype).expand(v.shape[0], -1, -1)
+            v = Kv.baddbmm_(W, v)
             v = gelu(v) if layer < len(self.convs) - 1 else v
         return self.projection(v).unflatten(2, grid)
 

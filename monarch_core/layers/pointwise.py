@@ -91,11 +91,11 @@ class _ChunkedMLP(Function):
             hidden = pointwise_linear(x_i, W_1, b_1)
             grad_W_2 += torch.bmm(g_i, gelu(hidden).mT).sum(0, dtype=grad_W_2.dtype)
             g_i = torch.ops.aten.gelu_backward(pointwise_linear(g_i, W_2.mT), hidden)
-            grad_b_1 += g_i.sum((0, 2), dtype=grad_b_1.dtype)
+            grad_b_1 += g_i.sum(-1).sum(0, dtype=grad_b_1.dtype)
             grad_W_1 += torch.bmm(g_i, x_i.mT).sum(0, dtype=grad_W_1.dtype)
             grad_x[piece] = pointwise_linear(g_i, W_1.mT)
         grads = (g.to(x.dtype) for g in (grad_W_1, grad_b_1, grad_W_2))
-        return grad_x, *grads, grad.sum((0, 2))
+        return grad_x, *grads, grad.sum(-1).sum(0)
 
 
 def _pieces(x: Tensor, hidden_channels: int) -> Iterator[tuple[slice, slice, slice]]:

@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: test demo clean
+.PHONY: test demo tables clean
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -36,6 +36,9 @@ runs/demo/operator_%/results.json:
 
 runs/demo/mri_%/results.json:
 	$(BIN)/python mri/train.py experiment=demo_mri transform=$* hydra.run.dir=$(@D)
+
+tables: $(INSTALLED)
+	PATH="$(abspath $(BIN)):$$PATH" sh docs/tables.sh
 
 clean:
 	rm -rf $(VENV) runs/demo report

@@ -1,0 +1,27 @@
+#!/bin/sh
+# Writes every table of the documents anew, from docs/results: `make tables`. A test runs each line.
+set -e
+cd "$(dirname "$0")/.."
+monarch-report docs/results/operator_ladder --ladder relative_l2 --update README.md --marker ladder
+monarch-report docs/results/operator_ladder --ladder relative_l2 --update docs/operators.md --marker ladder
+monarch-report docs/results/control_width --table relative_l2 --update docs/operators.md --marker control_width
+monarch-report docs/results/operator_parts docs/results/operator_ladder/1e-4_control_* docs/results/operator_ladder/1e-4_protocol_* --ladder relative_l2 --update docs/operators.md --marker operator_parts
+monarch-report docs/results/operator_trials --table relative_l2_valid,relative_l2_train --update docs/operators.md --marker operator_trials
+monarch-report docs/results/operator_ladder docs/results/navier_stokes_small --ladder relative_l2 --update docs/pde.md --marker navier_stokes_small
+monarch-report docs/results/navier_stokes_grids --table relative_l2,relative_l2/64,relative_l2/128,relative_l2/256 --update docs/pde.md --marker navier_stokes_grids
+monarch-report docs/results/burgers --table relative_l2,relative_l2/256,relative_l2/512,relative_l2/2048,relative_l2/4096,relative_l2/8192 --update docs/pde.md --marker burgers
+monarch-report docs/results/boundaries_burgers --table relative_l2,relative_l2/128,relative_l2/512,relative_l2/1024 --update docs/pde.md --marker boundaries_burgers
+monarch-report docs/results/boundaries_darcy --table relative_l2,relative_l2/16,relative_l2/64 --update docs/pde.md --marker boundaries_darcy
+monarch-report docs/results/mri_rates --table loss_valid --update docs/mri.md --marker mri_rates
+monarch-report docs/results/mri_acceleration --table psnr,psnr_magnitude,ssim,psnr/unseen_mask,ssim/unseen_mask --update docs/mri.md --marker mri_acceleration_values
+monarch-report docs/results/mri_few_shot_rates --table loss_valid --update docs/mri.md --marker mri_few_shot_rates
+monarch-report docs/results/mri_few_shot --table psnr,psnr_magnitude,ssim --update docs/mri.md --marker mri_few_shot_values
+monarch-report docs/results/mri_unrolled --table psnr,psnr_magnitude,ssim --update docs/mri.md --marker mri_unrolled_values
+monarch-report docs/results/precision --table relative_l2,relative_l2_valid,relative_l2_train --update docs/speed.md --marker precision
+python mri/compare.py docs/results/mri_acceleration --only "sense, monarch" --update README.md --marker mri_acceleration
+python mri/compare.py docs/results/mri_acceleration --update docs/mri.md --marker mri_acceleration
+python mri/compare.py docs/results/mri_acceleration --only "sense, monarch" --by-contrast --update docs/mri.md --marker mri_contrasts
+python mri/compare.py docs/results/mri_few_shot --control "unet, fft" --update docs/mri.md --marker mri_few_shot
+python mri/compare.py docs/results/mri_unrolled --control "unrolled, fft" --update docs/mri.md --marker mri_unrolled
+python mri/compare.py docs/results/mri_measured --update docs/mri.md --marker mri_measured
+python -m benchmarks.report docs/results/speed

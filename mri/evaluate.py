@@ -16,7 +16,7 @@ from monarch_core.experiment.checkpoint import load_weights
 from monarch_core.experiment.devices import choose_accelerator
 from monarch_core.experiment.epoch_log import best_epoch, read_log
 from monarch_core.experiment.results import n_parameters, write_results
-from monarch_core.experiment.run import load_config, user_errors
+from monarch_core.experiment.run import load_config, save_config, user_errors
 from monarch_core.transforms import Fourier
 from mri.config import MriConfig
 from mri.dataset import SliceDataset, load_splits
@@ -38,7 +38,7 @@ DETAILED = ("psnr", "psnr_magnitude", "ssim")
 log = logging.getLogger(__name__)
 
 
-def evaluate(run_dir: Path) -> dict[str, Any]:
+def evaluate(run_dir: Path, evaluation: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Measure the model of a run on its test split and leave the numbers in the run folder.
 
     Leaves `results.json`, `scans.csv` (one line per scan, echo, method and kind of mask) and
@@ -46,6 +46,7 @@ def evaluate(run_dir: Path) -> dict[str, Any]:
 
     Args:
         run_dir: a run folder with `config.yaml` and `weights.pt`.
+        evaluation: values that take the place of the run's, in its config too.
 
     Returns:
         What is in `results.json`.
@@ -53,7 +54,7 @@ def evaluate(run_dir: Path) -> dict[str, Any]:
     Raises:
         ValueError: if the folder is no run, its weights do not fit, or a metric is not defined.
     """
-    config = load_config(run_dir, MriConfig)
+    config = load_config(run_dir, MriConfig, {"evaluation": evaluation or {}})
     preset = find_preset(config.evaluation.preset)
     splits = load_splits(config.dataset)
     model = build_model(config.model, instantiate(config.transform.axis), splits.grid)
@@ -71,6 +72,7 @@ def evaluate(run_dir: Path) -> dict[str, Any]:
     mask = splits.test.mask_of(splits.test.scan_ids[0])
     artifacts += [*tabulate_scores(scores, preset), *describe_transforms(model.cpu(), mask)]
     save_artifacts(run_dir, artifacts)
+    save_config(run_dir, config)
     return write_results(
         run_dir,
         task="mri",
@@ -172,7 +174,7 @@ def _measure(
 @user_errors
 def main(raw: DictConfig) -> None:
     """Evaluate one run again and print its numbers."""
-    for name, value in evaluate(Path(raw.run))["metrics"].items():
+    for name, value in evaluate(Path(raw.run), raw.evaluation)["metrics"].items():
         log.info("%s: %.4g", name, value)
 
 

@@ -1,6 +1,7 @@
 """The numbers of a finished run, from its folder alone: `python pde/evaluate.py run=RUN_DIR`."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,9 @@ from monarch_core.experiment.checkpoint import load_weights
 from monarch_core.experiment.devices import choose_accelerator
 from monarch_core.experiment.portrait import portray_transforms
 from monarch_core.experiment.results import n_parameters, write_results
-from monarch_core.experiment.run import load_config, user_errors
+from monarch_core.experiment.run import load_config, save_config, user_errors
 from pde.config import PdeConfig
-from pde.dataset import load_splits
+from pde.dataset import check_grids, load_splits
 from pde.figures import draw_error_over_grid, draw_predictions
 from pde.measure import error_on, errors_on_grids, predict, roll_out_errors
 from pde.metrics import band_errors, relative_h1, relative_l2
@@ -24,13 +25,16 @@ from pde.models import RollOut, build_model
 log = logging.getLogger(__name__)
 
 
-def evaluate(run_dir: Path) -> dict[str, Any]:
+def evaluate(run_dir: Path, evaluation: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Measure the weights of a run on its test split; leave results.json and artifacts.npz.
+
+    What is given in `evaluation` takes the place of the run's values, in its config too.
 
     Raises:
         ValueError: the folder holds no finished run, or its weights do not fit its config.
     """
-    config = load_config(run_dir, PdeConfig)
+    config = load_config(run_dir, PdeConfig, {"evaluation": evaluation or {}})
+    check_grids(config.dataset, config.evaluation.grids)
     splits = load_splits(config.dataset)
     model, start = (_at_start(config, splits.grid) for _ in range(2))
     load_weights(run_dir / "weights.pt", model)
@@ -60,6 +64,7 @@ def evaluate(run_dir: Path) -> dict[str, Any]:
             *portray_transforms(model, start),
         ],
     )
+    save_config(run_dir, config)
     return write_results(
         run_dir,
         task="pde",
@@ -85,7 +90,7 @@ def _at_start(config: PdeConfig, grid: tuple[int, ...]) -> RollOut:
 @user_errors
 def main(raw: DictConfig) -> None:
     """Evaluate one run again and print its numbers."""
-    for name, value in evaluate(Path(raw.run))["metrics"].items():
+    for name, value in evaluate(Path(raw.run), raw.evaluation)["metrics"].items():
         log.info("%s: %.4g", name, value)
 
 

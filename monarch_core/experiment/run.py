@@ -18,7 +18,7 @@ from monarch_core.experiment.devices import make_fabric, processes, usable_cores
 from monarch_core.experiment.failures import run_folder, user_errors
 from monarch_core.experiment.schema import CONFIG_FILE, load_config, save_config, to_dataclass
 
-__all__ = ["load_config", "start_run", "user_errors"]
+__all__ = ["load_config", "save_config", "start_run", "user_errors"]
 
 log = logging.getLogger(__name__)
 

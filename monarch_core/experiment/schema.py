@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -87,12 +88,13 @@ def save_config(run_dir: Path, config: Any) -> None:
     write_text(run_dir / CONFIG_FILE, OmegaConf.to_yaml(node, resolve=True))
 
 
-def load_config(run_dir: Path, schema: type[T]) -> T:
+def load_config(run_dir: Path, schema: type[T], changes: Mapping[str, Any] | None = None) -> T:
     """Read the config of a run.
 
     Args:
         run_dir: a run folder.
         schema: the dataclass it was made from.
+        changes: values that take the place of the run's, as {"evaluation": {"grids": [64]}}.
 
     Raises:
         ValueError: there is no config, it cannot be read, or it does not fit the schema.
@@ -110,6 +112,8 @@ def load_config(run_dir: Path, schema: type[T]) -> T:
         raise ValueError(f"{path} is not valid YAML ({reason}); restore it from a copy.") from error
     if not isinstance(raw, DictConfig) or not raw:
         raise ValueError(f"{path} holds no config; restore it from a copy.")
+    raw = OmegaConf.merge(raw, OmegaConf.create(dict(changes or {})))
+    assert isinstance(raw, DictConfig)
     try:
         return to_dataclass(raw, schema)
     except ValueError as error:

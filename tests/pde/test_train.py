@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 import scipy.io
 
 from monarch_core.experiment.artifacts import Curve, Table, load_artifacts
+from monarch_core.experiment.run import load_config
+from pde.config import PdeConfig
 from pde.evaluate import evaluate
 
 ROOT = Path(__file__).parents[2]
@@ -112,6 +115,19 @@ def test_evaluating_again_gives_the_same_numbers(runs):
     for name, value in results["metrics"].items():
         if name != timing:
             assert again["metrics"][name] == pytest.approx(value, rel=1e-5)
+
+
+def test_a_run_can_be_measured_on_other_grids_later(runs, tmp_path):
+    folder = shutil.copytree(runs["monarch"][0], tmp_path / "run")
+    command = [sys.executable, "pde/evaluate.py", f"run={folder}"]
+    for grid, ok in ((8, True), (7, False)):
+        finished = subprocess.run(
+            [*command, f"+evaluation.grids=[{grid}]"], cwd=ROOT, capture_output=True, text=True
+        )
+        assert (finished.returncode == 0) == ok, finished.stderr
+    metrics = json.loads((folder / "results.json").read_text())["metrics"]
+    assert {name for name in metrics if "/" in name} == {"relative_l2/8"}
+    assert load_config(folder, PdeConfig).evaluation.grids == [8]
 
 
 def test_artifacts_for_the_report(runs):

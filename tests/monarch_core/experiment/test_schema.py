@@ -96,6 +96,14 @@ def test_a_saved_config_comes_back(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
 
 
+def test_a_saved_config_can_be_read_with_changes(tmp_path):
+    save_config(tmp_path, check(seed=3))
+    config = load_config(tmp_path, TaskConfig, {"fit": {"epochs": 7}})
+    assert (config.fit.epochs, config.seed) == (7, 3)
+    with pytest.raises(ValueError, match=r"unknown config key fit\.epocs; did you mean"):
+        load_config(tmp_path, TaskConfig, {"fit": {"epocs": 7}})
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -18,7 +18,7 @@ from monarch_core.experiment.report.cli import update_between_markers
 
 Row = dict[str, Any]
 # What identifies a case: its rows differ in the contender only.
-CASE = ("grid", "coils", "modes", "channels", "batch", "pass")
+CASE = ("threads", "grid", "coils", "modes", "channels", "batch", "pass")
 TITLES = {
     "layer": "Spectral layers alone",
     "kept": "Training step of the layer where freed memory is kept",
@@ -26,6 +26,7 @@ TITLES = {
     "roofline": "Training step of the layer against those ceilings",
     "factors": "Factored or multiplied out",
     "network": "Whole networks",
+    "threads": "Training step of whole networks on one core and on two",
     "memory": "Peak memory of a training step, beyond the weights",
     "bfloat16": "Autocast to bfloat16",
     "sweep": "Training step of the layer against kept modes and grid",
@@ -90,8 +91,9 @@ def skeleton(suites: Sequence[str]) -> str:
 
 def machine(result: Row) -> str:
     """Return on what was measured, in one line."""
+    threads = "as in the table" if "threads" in result["rows"][0] else result["threads"]
     return (
-        f"{result['device']}, CPU threads: {result['threads']}, torch {result['torch']}, "
+        f"{result['device']}, CPU threads: {threads}, torch {result['torch']}, "
         f"rounds: {result['rounds']}."
     )
 

@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ SLICES = ((512, 160), (320, 320))
 FACTORS = (64, 128, 256, 320, 512, 1024)
 SWEEP = [((n, n), m) for n in (32, 64, 128) for m in (4, 8, 12, 16, 24, 32, 48, 64) if 2 * m <= n]
 BARS = [case for case in LAYERS if case[-1] == 20]
-CPU_SUITES = ("kept", "ceilings", "roofline")
+CPU_SUITES = ("kept", "ceilings", "roofline", "threads")
 SUITES = (
     "layer",
     "kept",
@@ -47,6 +47,7 @@ SUITES = (
     "roofline",
     "factors",
     "network",
+    "threads",
     "memory",
     "bfloat16",
     "sweep",
@@ -189,7 +190,7 @@ def factors(options: Options) -> list[Row]:
     return rows
 
 
-def network(options: Options) -> list[Row]:
+def network(options: Options, passes: Sequence[str] = ("forward", "training")) -> list[Row]:
     """Whole networks, forward and forward with backward."""
     rows = []
     for width, grid, modes, batch in NETWORKS:
@@ -197,7 +198,17 @@ def network(options: Options) -> list[Row]:
         modules = contenders.networks(width, grid, modes)
         x = torch.randn(batch, 10, *grid, device=options.device)
         facts = {"grid": list(grid), "modes": modes, "channels": width, "batch": batch}
-        rows += _time_modules(modules, x, facts, options)
+        rows += _time_modules(modules, x, facts, options, passes)
+    return rows
+
+
+def threads(options: Options) -> list[Row]:
+    """Training steps of whole networks with one thread and with two, each in a process."""
+    rows = []
+    for count in (1, 2):
+        own = replace(options, threads=count)
+        code = f"print(json.dumps(speed.network({own!r}, ('training',))))"
+        rows += [{"threads": count, **row} for row in json.loads(_in_process(code, own))]
     return rows
 
 

@@ -4,10 +4,15 @@ from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
+from neuralop.layers.spectral_convolution import SpectralConv
 from torch import Tensor, nn
 from torch.nn.functional import gelu
 
 from monarch_core.layers.pointwise import PointwiseMLP
+from monarch_core.layers.spectral_conv import MonarchSpectralConv
+
+# Their backward pass does not need their output: the skip connection is added to it in place.
+OUTPUT_IS_FREE = (MonarchSpectralConv, SpectralConv)
 
 
 class FNO(nn.Module):
@@ -28,8 +33,7 @@ class FNO(nn.Module):
         lifting_channels: hidden channels of P; 0 makes it one linear map.
         projection_channels: hidden channels of Q; 0 makes it one linear map.
         conv_module: class of K, called with (in_channels, out_channels, n_modes), such as
-            `MonarchSpectralConv.configured(grid=...)` or neuralop's `SpectralConv`. W_l v_(l-1) is
-            added to its output in place, so its backward pass must not need that output.
+            `MonarchSpectralConv.configured(grid=...)` or neuralop's `SpectralConv`.
     """
 
     def __init__(
@@ -60,11 +64,14 @@ class FNO(nn.Module):
         v = self.lifting(torch.cat((x, coordinates), dim=1).flatten(2))
         for layer, (conv, skip) in enumerate(zip(self.convs, self.skips, strict=True)):
             Kv = conv(v.unflatten(2, grid))
-            # Flat, but no view in the eyes of autograd, which would copy the gradient of the sum.
-            Kv = torch.ops.aten._unsafe_view(Kv, v.shape).to(v.dtype)
             # Autocast does not see products in place.
             W = skip.get_parameter("weight").to(v.dtype).expand(v.shape[0], -1, -1)
-            v = Kv.baddbmm_(W, v)
+            if isinstance(conv, OUTPUT_IS_FREE):
+                # Flat, but no view in the eyes of autograd, which would copy the gradient.
+                Kv = torch.ops.aten._unsafe_view(Kv, v.shape).to(v.dtype)
+                v = Kv.baddbmm_(W, v)
+            else:
+                v = torch.baddbmm(Kv.flatten(2).to(v.dtype), W, v)
             v = gelu(v) if layer < len(self.convs) - 1 else v
         return self.projection(v).unflatten(2, grid)
 

@@ -8,8 +8,9 @@
 //
 // with P = 2 m2 rounded up to whole vectors. The analysis is T = x R2^T and X = R1 T, the synthesis
 // T = R1^H X and x = Re(T conj(R2)), for complex matrices R (m x n) given as [Re R; Im R]. Each is
-// the adjoint of the other, and both have the gradients dR1 = X T^H and dR2 = T^H x (conjugated),
-// X and T from the one, T and x from the other's backward pass.
+// the adjoint of the other, so that the backward pass of one is the other with four more arguments.
+// Both have the gradients dR1 = X T^H and dR2 = [Re T, Im T]^T x, with the field and its T from one
+// side and the spectrum and its T from the other.
 
 #include <omp.h>
 
@@ -21,9 +22,11 @@
 
 namespace {
 
+// A vector has V floats. A tile of TILE vectors of the result is kept in registers, of which there are
+// 32 with AVX-512 and 16 without: three quarters, so that the operands fit beside it.
 #if defined(__AVX512F__)
-constexpr int V = 16;      // floats in a vector
-constexpr int TILE = 24;   // vectors of the result that are kept in registers
+constexpr int V = 16;
+constexpr int TILE = 24;
 #define LOW 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
 #define HIGH 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
 #else
@@ -41,7 +44,7 @@ using size = std::int64_t;
 
 constexpr size round_up(size n) { return (n + V - 1) / V * V; }
 
-// Zeros that begin with a line of the cache.
+// Memory that begins with a line of the cache: zeros when it is new, else what was there.
 class Array {
     struct alignas(64) Line {
         float numbers[16];
@@ -178,8 +181,8 @@ void transpose(vec (&r)[V]) {
         vec t[V];
 #pragma GCC unroll 8
         for (int i = 0; i < V / 2; i++) {
-            t[2 * i] = __builtin_shufflevector(r[i], r[i + V / 2], LOW);
-            t[2 * i + 1] = __builtin_shufflevector(r[i], r[i + V / 2], HIGH);
+            t[2 * i] = __builtin_shuffle(r[i], r[i + V / 2], mask{LOW});
+            t[2 * i + 1] = __builtin_shuffle(r[i], r[i + V / 2], mask{HIGH});
         }
         std::memcpy(r, t, sizeof r);
     }
@@ -206,8 +209,8 @@ struct Layer {
     size batch, channels, heads, n1, n2, m1, m2;
     size lanes;         // P
     size width;         // n2 in whole vectors
-    size row1, row2;    // of the copies of R1 and R2: rows a power of two apart would compete for
-                        // the same lines of the cache
+    size row1, row2;    // from row to row of the copies of R1 and R2; a power of two apart, rows
+                        // would compete for the same lines of the cache
     size columns;       // 2 m1 in whole vectors
 
     explicit Layer(const size *sizes)
@@ -306,14 +309,19 @@ void differentiate_last(const Layer &s, const float *T, const float *x, float *d
     }
 }
 
+// The sum, in double precision but for short pieces, whose rounding does not add up.
 float total(const float *x, size count) {
-    vec sum = {};
-    size i = 0;
-    for (; i + V <= count; i += V) sum += load(x + i);
-    float result = 0;
-    for (int l = 0; l < V; l++) result += sum[l];
-    for (; i < count; i++) result += x[i];
-    return result;
+    double result = 0;
+    while (count >= V) {
+        vec sum = {};
+        const size piece = std::min<size>(count / V, 32);
+        for (size i = 0; i < piece; i++) sum += load(x + i * V);
+        for (int l = 0; l < V; l++) result += sum[l];
+        x += piece * V;
+        count -= piece * V;
+    }
+    for (size i = 0; i < count; i++) result += x[i];
+    return (float)result;
 }
 
 // ---------------------------------------------------------------- all channels
@@ -358,7 +366,7 @@ struct Spectra {
 // The matrices of every head as the products take them.
 class Matrices {
     Array first, last;
-    size size1, size2;
+    size size1, size2;  // numbers of one head
 
 public:
     Matrices(const Layer &s, const float *R1, const float *R2, bool analysis)
@@ -513,18 +521,18 @@ void synthesise(const size *sizes, const float *R1, const float *R2, const float
 // and c are (2, count, ...) with matrices last, c of size rows x cols, and depth is summed over.
 void mix(size count, size rows, size depth, size cols, int first, int second, const float *a,
          const float *b, float *c, int threads) {
-    const size length = rows * depth, width = round_up(cols), padded = round_up(depth);
+    const size length = rows * depth, width = round_up(cols);
     const bool direct = width == cols;
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (size f = 0; f < count; f++) {
         static thread_local Array memory;
-        memory.hold(length + 2 * padded * width + rows * width);
-        float *minus = memory.data(), *copies = minus + length, *sum = copies + 2 * padded * width;
+        memory.hold(length + 2 * depth * width + rows * width);
+        float *minus = memory.data(), *copies = minus + length, *sum = copies + 2 * depth * width;
         const float *A[2], *B[2];
         for (size part = 0; part < 2; part++) {
             A[part] = a + (part * count + f) * length;
             B[part] = b + (part * count + f) * depth * cols;
-            float *copy = copies + part * padded * width;
+            float *copy = copies + part * depth * width;
             if (second)
                 transpose(B[part], cols, depth, copy, width);
             else if (!direct)

@@ -1,19 +1,21 @@
 """Analysis and synthesis in one pass over the fields: two axes, float32, on the CPU.
 
 The functions of `axis_products`, faster: a channel goes through both axes while it is in the cache,
-and gradients of the matrices are summed on the way. They are written in C++ (`fused.cpp`), which is
-compiled for the machine at hand when it is first needed. That takes seconds, once: the library is
-kept in the cache folder of the user, `$XDG_CACHE_HOME/monarch_core` or `~/.cache/monarch_core`.
-Where there is no compiler, or the environment variable MONARCH_FUSED is 0, the products of torch
-take over.
+and gradients of the matrices are summed on the way. They are written in C++ (`fused.cpp`), which
+GCC compiles for the machine at hand, on Linux, when it is first needed. That takes seconds, once:
+the library is kept in the cache folder of the user, `$XDG_CACHE_HOME/monarch_core` or
+`~/.cache/monarch_core`. The environment variable CXX names another compiler than g++. Where there
+is none, or MONARCH_FUSED is 0, the products of torch take over.
 """
 
 import ctypes
 import hashlib
 import logging
 import os
+import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,11 +27,12 @@ import torch
 from filelock import FileLock
 from jaxtyping import Float
 from torch import Tensor
+from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from monarch_core.layers.axis_products import Levels, Rows
 
 SOURCE = Path(__file__).with_suffix(".cpp")
-FLAGS = ("-O3", "-march=native", "-std=c++17", "-fPIC", "-fopenmp")
+FLAGS = ("-O3", "-march=native", "-std=c++17", "-fPIC", "-fopenmp", "-Wno-psabi")
 NOTHING = (None,) * 4  # in the place of what gradients of the rows need
 _log = logging.getLogger(__name__)
 
@@ -37,16 +40,31 @@ _log = logging.getLogger(__name__)
 _switched_off = False
 
 
-def available(x: Float[Tensor, "batch channels *grid"]) -> bool:
-    """Return whether these functions take such fields here; the compiler gets torch's products."""
-    suits = x.device.type == "cpu" and x.dtype == torch.float32 and x.dim() == 4 and x.numel() > 0
-    free = not (_switched_off or torch.compiler.is_compiling())
-    return suits and free and _library() is not None
+def available(*tensors: Tensor | None) -> bool:
+    """Return whether these functions take such tensors here, the fields being the first of them.
+
+    They read memory: of what has none yet, is traced or compiled, torch's products are taken.
+    """
+    if _switched_off or torch.compiler.is_compiling() or torch.jit.is_tracing():
+        return False
+    given = [t for t in tensors if t is not None]
+    plain = all(
+        t.dtype == torch.float32
+        and t.device.type == "cpu"
+        and type(t) in (Tensor, torch.nn.Parameter)
+        and not t._is_zerotensor()
+        for t in given
+    )
+    suits = plain and given[0].dim() == 4 and all(t.numel() > 0 for t in given)
+    return suits and _get_current_dispatch_mode() is None and _library() is not None
 
 
 @contextmanager
 def switched_off() -> Iterator[None]:
-    """Compute with the products of torch within this block, to compare."""
+    """Compute with the products of torch what is called within this block, to compare.
+
+    A backward pass follows the forward pass that it belongs to.
+    """
     global _switched_off
     before, _switched_off = _switched_off, True
     try:
@@ -83,8 +101,8 @@ def analyse_backward(
     grad: Float[Tensor, "2 *modes batch channels"], rows: Rows, x: Tensor, between: Levels | None
 ) -> tuple[Float[Tensor, "batch channels *grid"], Levels]:
     """Return the gradients that `axis_products.analyse_backward` returns."""
-    grad_x = torch.empty_like(x, memory_format=torch.contiguous_format)
-    learned: Levels = [] if between is None else [x, *between, *map(torch.empty_like, rows)]
+    grad_x = _like(x)
+    learned: Levels = [] if between is None else [x, *between, *map(_like, rows)]
     _run("synthesise", grad_x, rows, grad, None, grad_x, None, *(learned or NOTHING))
     return grad_x, learned[2:]
 
@@ -97,8 +115,8 @@ def synthesise_backward(
     with_bias: bool,
 ) -> tuple[Float[Tensor, "2 *modes batch channels"], Float[Tensor, " channels"] | None, Levels]:
     """Return the gradients that `axis_products.synthesise_backward` returns."""
-    grad_X = torch.empty_like(X)
-    learned: Levels = [] if between is None else [X, *between, *map(torch.empty_like, rows)]
+    grad_X = _like(X)
+    learned: Levels = [] if between is None else [X, *between, *map(_like, rows)]
     sums = grad.new_empty(grad.shape[:2]) if with_bias else None
     _run("analyse", grad, rows, grad, None, grad_X, *(learned or NOTHING), sums)
     return grad_X, None if sums is None else sums.sum(0), learned[2:]
@@ -106,7 +124,7 @@ def synthesise_backward(
 
 def mix(a: Tensor, b: Tensor, adjoint: str = "none") -> Tensor:
     """Return the complex products that `axis_products.mix` returns."""
-    a, b = a.contiguous(), b.contiguous()
+    a, b = _in_memory(a), _in_memory(b)
     rows, depth = a.shape[-2:] if adjoint != "first" else a.shape[:-3:-1]
     cols = b.shape[-2 if adjoint == "second" else -1]
     c = a.new_empty(*a.shape[:-2], rows, cols)
@@ -119,6 +137,10 @@ def mix(a: Tensor, b: Tensor, adjoint: str = "none") -> Tensor:
         torch.get_num_threads(),
     )
     return c
+
+
+def _like(x: Tensor) -> Tensor:
+    return torch.empty_like(x, memory_format=torch.contiguous_format)
 
 
 def _between(fields: Tensor, rows: Rows) -> Tensor:
@@ -134,9 +156,15 @@ def _sizes(fields: Tensor, rows: Rows) -> Any:
 def _run(name: str, fields: Tensor, rows: Rows, *arguments: Tensor | None) -> None:
     """Call a function of the library on these fields, with a pointer for every argument."""
     function = getattr(_library(), name)
-    # Contiguous copies live until the function returns.
-    held = [t if t is None else t.contiguous() for t in (*rows, *arguments)]
+    held = [t if t is None else _in_memory(t) for t in (*rows, *arguments)]
     function(_sizes(fields, rows), *map(_pointer, held), torch.get_num_threads())
+
+
+def _in_memory(tensor: Tensor) -> Tensor:
+    """Return a tensor whose memory holds its numbers in order: itself if it is so."""
+    if tensor._is_zerotensor():
+        return torch.zeros(tensor.shape)
+    return tensor.resolve_neg().contiguous()
 
 
 def _pointer(tensor: Tensor | None) -> Any:
@@ -146,44 +174,54 @@ def _pointer(tensor: Tensor | None) -> Any:
 @cache
 def _library() -> Any:
     """Return the compiled library, or None where there is none to be had."""
-    if os.environ.get("MONARCH_FUSED") == "0":
-        return None
-    compiler = os.environ.get("CXX") or shutil.which("c++") or shutil.which("g++")
-    if compiler is None:
-        _log.info("no C++ compiler: spectral layers use the products of torch")
+    compiler = shlex.split(os.environ.get("CXX", "")) or [shutil.which("g++") or ""]
+    if os.environ.get("MONARCH_FUSED") == "0" or sys.platform != "linux" or not compiler[0]:
+        _log.info("spectral layers use the products of torch, not the kernel")
         return None
     try:
-        library = ctypes.CDLL(str(_compile(compiler)))
-    except (OSError, subprocess.CalledProcessError) as error:
-        details = getattr(error, "stderr", "")
+        library = ctypes.CDLL(str(_compiled(compiler)))
+    except (OSError, RuntimeError, NotImplementedError, subprocess.CalledProcessError) as error:
         _log.warning(
-            "cannot compile %s: %s %s; spectral layers use the products of torch",
+            "%s could not be compiled or loaded (%s %s); spectral layers use the products of "
+            "torch, which MONARCH_FUSED=0 does without this warning",
             SOURCE.name,
             error,
-            details,
+            getattr(error, "stderr", ""),
         )
         return None
     library.between.restype = ctypes.c_int64
     return library
 
 
-def _compile(compiler: str) -> Path:
+def _compiled(compiler: list[str]) -> Path:
     """Return the library for this machine, from the cache or compiled into it."""
-    machine = _output([compiler, *FLAGS, "-dM", "-E", "-x", "c++", os.devnull])
+    machine = _output([*compiler, *FLAGS, "-dM", "-E", "-x", "c++", os.devnull])
     identity = hashlib.sha256(SOURCE.read_bytes() + machine.encode()).hexdigest()[:16]
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "monarch_core"
+    found = _whole(folder, identity)
+    if found is not None:
+        return found
     folder.mkdir(parents=True, exist_ok=True)
-    library = folder / f"fused-{identity}.so"
     with FileLock(folder / "fused.lock"):
-        if not library.exists():
-            with tempfile.TemporaryDirectory(dir=folder) as scratch:
-                compiled, linked = Path(scratch, "fused.o"), Path(scratch, "fused.so")
-                _output([compiler, *FLAGS, "-c", str(SOURCE), "-o", str(compiled)])
-                # Without -fopenmp: its functions are those of torch's runtime, with one pool of
-                # threads for both.
-                _output([compiler, "-shared", str(compiled), "-o", str(linked)])
-                linked.rename(library)
-    return library
+        found = _whole(folder, identity)
+        if found is not None:
+            return found
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            compiled, linked = Path(scratch, "fused.o"), Path(scratch, "fused.so")
+            _output([*compiler, *FLAGS, "-c", str(SOURCE), "-o", str(compiled)])
+            # Without -fopenmp: its functions are those of torch's runtime, with one pool of
+            # threads for both.
+            _output([*compiler, "-shared", str(compiled), "-o", str(linked)])
+            library = folder / f"fused-{identity}-{linked.stat().st_size}.so"
+            return linked.replace(library)
+
+
+def _whole(folder: Path, identity: str) -> Path | None:
+    """Return a library of that identity with as many bytes as its name says."""
+    for path in folder.glob(f"fused-{identity}-*.so"):
+        if path.stem.endswith(f"-{path.stat().st_size}"):
+            return path
+    return None
 
 
 def _output(command: Sequence[str]) -> str:

@@ -1,5 +1,6 @@
 """The arithmetic of a spectral convolution: real matrix products over the kept frequencies."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -32,21 +33,45 @@ def spectral_product(
         up: B^H of every grid axis, as [Re B^H; Im B^H], for the synthesis.
 
     Raises:
-        ValueError: if the heads do not divide the channels.
+        ValueError: if the heads do not divide the channels, or shapes do not fit each other.
     """
+    check_shapes(x, W, bias, down, up)
+    tensors = [x, W, bias, *down, *up]
+    device = x.device.type
+    if not torch.is_autocast_enabled(device):
+        return _SpectralProduct.apply(fused.available(*tensors), *tensors)
+    dtype = torch.get_autocast_dtype(device)
+    with torch.autocast(device, enabled=False):
+        return _SpectralProduct.apply(False, *(t if t is None else t.to(dtype) for t in tensors))
+
+
+def check_shapes(
+    x: Tensor, W: Tensor, bias: Tensor | None, down: Sequence[Tensor], up: Sequence[Tensor]
+) -> None:
+    """Raise ValueError where the arguments of `spectral_product` do not fit each other."""
     for channels, rows in ((W.shape[-2], down), (W.shape[-1], up)):
         if channels % len(rows[0]):
             raise ValueError(
                 "heads must divide the number of channels, got "
                 f"heads={len(rows[0])} and {channels} channels; change one of them"
             )
-    tensors = [x, W, bias, *down, *up]
-    device = x.device.type
-    if not torch.is_autocast_enabled(device):
-        return _SpectralProduct.apply(fused.available(x), *tensors)
-    dtype = torch.get_autocast_dtype(device)
-    with torch.autocast(device, enabled=False):
-        return _SpectralProduct.apply(False, *(t if t is None else t.to(dtype) for t in tensors))
+    if x.shape[1] != W.shape[-2] or x.dim() != len(down) + 2:
+        raise ValueError(
+            f"x must be (batch, {W.shape[-2]} channels, {len(down)} axes), got {tuple(x.shape)}"
+        )
+    if bias is not None and bias.numel() != W.shape[-1]:
+        raise ValueError(f"bias must have {W.shape[-1]} numbers, got {tuple(bias.shape)}")
+    modes, out_grid = W.shape[1:-2], [R.shape[-1] for R in up]
+    shapes = {
+        name: (rows, [(len(rows[0]), 2 * m, n) for m, n in zip(modes, grid, strict=True)])
+        for name, rows, grid in (("down", down, x.shape[2:]), ("up", up, out_grid))
+    }
+    for name, (rows, wanted) in shapes.items():
+        if [tuple(R.shape) for R in rows] != wanted:
+            raise ValueError(
+                f"{name} must have the shapes {wanted} (heads, 2 m, n), got "
+                f"{[tuple(R.shape) for R in rows]}"
+            )
 
 
 class _SpectralProduct(Function):

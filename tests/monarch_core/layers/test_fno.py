@@ -41,6 +41,21 @@ def pair(modes, conv, *, lifting=0, n_layers=3):
     return host, ours
 
 
+def test_a_layer_that_needs_its_output_gets_right_gradients():
+    class Bounded(torch.nn.Module):
+        def __init__(self, in_channels, out_channels, n_modes):
+            super().__init__()
+            self.scale = torch.nn.Parameter(torch.rand(out_channels, 1, 1))
+
+        def forward(self, x):
+            return torch.tanh(self.scale * x)
+
+    torch.manual_seed(0)
+    model = FNO((4, 4), **SIZES, n_layers=2, projection_channels=5, conv_module=Bounded).double()
+    x = torch.randn(1, 2, 4, 4, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(model, x)
+
+
 class EverySecond:
     """Call a function every second time; return the argument in between."""
 

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from monarch_core import MonarchSpectralConv
 from monarch_core.layers import axis_products, fused
-from monarch_core.layers.spectral_product import spectral_product
+from monarch_core.layers.spectral_product import check_shapes, spectral_product
 
 COMPILER = shutil.which("c++") or shutil.which("g++")
 needs_compiler = pytest.mark.skipif(
@@ -28,21 +30,27 @@ CASES = [  # batch, channels, heads, grid, kept frequencies
 ]
 
 
+@pytest.fixture(scope="module")
+def cache_home(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture(autouse=True)
-def clean_cache():
+def clean_cache(cache_home, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache_home))
+    fused._library.cache_clear()
     yield
     fused._library.cache_clear()
 
 
 @pytest.fixture(params=["native", "haswell"])
-def machine(request, monkeypatch, tmp_path):
+def machine(request, monkeypatch):
     """Compile for this machine, and for one with vectors of eight numbers where it is one too."""
     if request.param == "haswell":
         if platform.machine() != "x86_64" or "avx2" not in _cpu_flags():
             pytest.skip("no AVX2")
         flags = [flag.replace("native", "haswell") for flag in fused.FLAGS]
         monkeypatch.setattr(fused, "FLAGS", flags)
-        fused._library.cache_clear()
     assert fused.available(torch.zeros(1, 1, 2, 2))
 
 
@@ -156,21 +164,92 @@ def test_fields_in_any_layout_are_taken():
 
 
 def test_only_what_the_kernel_can_do_is_given_to_it():
-    assert not fused.available(torch.zeros(1, 1, 2, 2, dtype=torch.float64))
-    assert not fused.available(torch.zeros(1, 1, 2))
-    assert not fused.available(torch.zeros(0, 1, 2, 2))
-    assert not fused.available(torch.zeros(1, 1, 2, 2, device="meta"))
+    x = torch.zeros(1, 1, 2, 2)
+    assert not fused.available(x.double())
+    assert not fused.available(x, None, torch.zeros(1, dtype=torch.float64))
+    assert not fused.available(x[0])
+    assert not fused.available(x[:0])
+    assert not fused.available(x.to("meta"))
+    assert not fused.available(torch._efficientzerotensor((1, 1, 2, 2)))
+    with FakeTensorMode() as mode:
+        assert not fused.available(mode.from_tensor(x))
     with fused.switched_off():
-        assert not fused.available(torch.zeros(1, 1, 2, 2))
+        assert not fused.available(x)
+
+
+def test_a_layer_of_two_dtypes_is_left_to_torch():
+    torch.manual_seed(0)
+    layer, x = MonarchSpectralConv(2, 2, (4, 4), grid=(8, 8)), torch.randn(1, 2, 8, 8)
+    expected = layer(x)
+    layer.bias.data = layer.bias.data.double()
+    torch.testing.assert_close(layer(x), expected)
+
+
+@needs_compiler
+def test_a_traced_program_computes_what_the_layer_computes():
+    layer = MonarchSpectralConv(2, 3, (4, 4), grid=(8, 10)).requires_grad_(False)
+    program = make_fx(layer)(torch.randn(2, 2, 8, 10))
+    x = torch.randn(2, 2, 8, 10)
+    torch.testing.assert_close(program(x), layer(x))
+
+
+@needs_compiler
+def test_memory_in_any_order_is_read_and_written_right():
+    torch.manual_seed(0)
+    W = torch.randn(2, 4, 3, 2, 3)
+    rows = [*rows_of(1, (8, 10), (4, 3)), *rows_of(1, (8, 10), (4, 3))]
+    for order in ("as it is", "transposed"):
+        turned = [R.mT.contiguous().mT if order == "transposed" else R for R in rows]
+        turned = [R.detach().requires_grad_() for R in turned]
+        x = torch._neg_view(-torch.arange(2.0 * 2 * 80).view(2, 2, 8, 10)).requires_grad_()
+        y = spectral_product(x, W, None, turned[:2], turned[2:])
+        gradients = torch.autograd.grad(y.sin().sum(), [x, *turned])
+        if order == "as it is":
+            expected = [y, *gradients]
+    torch.testing.assert_close([y, *gradients], expected)
+    nothing = torch._efficientzerotensor(y.shape)
+    y = spectral_product(x, W, None, turned[:2], turned[2:])
+    assert not any(g.any() for g in torch.autograd.grad(y, [x, *turned], nothing))
+
+
+@needs_compiler
+def test_the_gradient_of_the_bias_keeps_its_digits_on_large_grids():
+    layer = MonarchSpectralConv(1, 1, (4, 4), grid=(512, 500))
+    y = layer(torch.zeros(1, 1, 512, 500))
+    y.backward(torch.full_like(y, 0.1))
+    exact = float(torch.tensor(0.1)) * 512 * 500
+    assert layer.bias.grad.item() == pytest.approx(exact, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"x": torch.zeros(1, 3, 8, 10)}, r"x must be \(batch, 2 channels, 2 axes\), got"),
+        ({"x": torch.zeros(1, 2, 8, 11)}, "down must have the shapes"),
+        ({"bias": torch.zeros(2, 1, 1)}, "bias must have 3 numbers"),
+        ({"up": rows_of(1, (8, 10), (4, 2))}, "up must have the shapes"),
+        ({"down": rows_of(5, (8, 10), (4, 3))}, "heads must divide the number of channels"),
+    ],
+)
+def test_shapes_that_do_not_fit_are_named(change, message):
+    arguments = {
+        "x": torch.zeros(1, 2, 8, 10),
+        "W": torch.zeros(2, 4, 3, 2, 3),
+        "bias": torch.zeros(3, 1, 1),
+        "down": rows_of(1, (8, 10), (4, 3)),
+        "up": rows_of(1, (8, 10), (4, 3)),
+    }
+    check_shapes(**arguments)
+    with pytest.raises(ValueError, match=message):
+        check_shapes(**{**arguments, **change})
 
 
 @pytest.mark.parametrize(
     ("variable", "value", "warns"),
-    [("MONARCH_FUSED", "0", False), ("CXX", "false", True), ("CXX", "no-such-compiler", True)],
+    [("MONARCH_FUSED", "0", False), ("CXX", "false", True), ("CXX", "no-such-compiler -g", True)],
 )
 def test_without_the_kernel_torch_takes_over(variable, value, warns, monkeypatch, caplog):
     monkeypatch.setenv(variable, value)
-    fused._library.cache_clear()
     torch.manual_seed(0)
     layer, x = MonarchSpectralConv(2, 3, (4, 4), grid=(8, 10)), torch.randn(2, 2, 8, 10)
     assert not fused.available(x)
@@ -190,6 +269,47 @@ def test_it_is_compiled_once_into_the_cache(monkeypatch, tmp_path):
     assert times[0] == times[1]
     left = {path.name for path in (tmp_path / "monarch_core").iterdir()}
     assert left == {library.name, "fused.lock"}
+
+
+def test_without_a_home_torch_takes_over(monkeypatch, caplog):
+    def homeless():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", homeless)
+    assert not fused.available(torch.zeros(1, 1, 2, 2))
+
+
+@needs_compiler
+def test_a_compiler_may_have_options(monkeypatch):
+    monkeypatch.setenv("CXX", f"{COMPILER} -g0")
+    assert fused.available(torch.zeros(1, 1, 2, 2))
+
+
+@needs_compiler
+def test_a_damaged_library_is_compiled_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert fused._library() is not None
+    [library] = (tmp_path / "monarch_core").glob("*.so")
+    whole = library.read_bytes()
+    library.unlink()  # the loaded one must not be changed under this process
+    library.write_bytes(whole[:4096])
+    fused._library.cache_clear()
+    assert fused._library() is not None
+    assert library.read_bytes() == whole
+
+
+@needs_compiler
+def test_a_cache_that_can_only_be_read_is_used(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert fused._library() is not None
+    fused._library.cache_clear()
+
+    def read_only(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(fused, "FileLock", read_only)
+    assert fused._library() is not None
 
 
 @needs_compiler

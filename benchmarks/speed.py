@@ -25,6 +25,7 @@ from monarch_core.experiment.devices import (
     peak_memory_bytes,
     reset_peak_memory,
 )
+from monarch_core.layers import fused
 from monarch_core.transforms import Monarch
 
 LAYERS = [  # grid, modes, channels, batch
@@ -362,6 +363,7 @@ def main() -> None:
         "threads": options.threads,
         "torch": torch.__version__,
         "rounds": options.rounds,
+        "kernel": fused.available(torch.zeros(1, 1, 2, 2)),
     }
     for suite in options.suites.split(","):
         rows = globals()[suite](options)

@@ -158,7 +158,10 @@ class MonarchLinear(nn.Module):
 
     @property
     def weight(self) -> Num[Tensor, "n_out n_in"]:
-        """`dense()` under the name that code written for `torch.nn.Linear` reads."""
+        """`dense()` under the name that code written for `torch.nn.Linear` reads, made anew.
+
+        To write into it changes nothing.
+        """
         return self.dense()
 
     def extra_repr(self) -> str:

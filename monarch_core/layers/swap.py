@@ -2,7 +2,9 @@
 
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
+import torch
 from neuralop.layers.spectral_convolution import SpectralConv
 from torch import nn
 
@@ -23,14 +25,16 @@ def monarchize(
     `torch.nn.Linear` becomes the nearest `MonarchLinear`, by projection of its weight (Dao et al.
     2022, arXiv:2204.00595, Theorem 1; "dense-to-sparse"). neuralop's `SpectralConv` becomes a
     `MonarchSpectralConv` with the same weight, whose transforms start at the DFT: on even grids it
-    computes the same. A factorised weight is multiplied out.
+    computes the same, where input and output are on one grid. A factorised weight is multiplied
+    out.
 
-    Left as they are: a linear layer with fewer inputs or outputs than blocks, one whose parameters
-    other layers use too, and subclasses of the two, since their owners may reach into them. Hooks
-    and optimisers do not follow: make the optimiser afterwards.
+    Left as they are: a linear layer with fewer inputs or outputs than blocks or whose weight is
+    computed from others (weight norm), layers that share parameters with other layers, one that is
+    compiled by itself, and subclasses of the two, since their owners may reach into them. Hooks and
+    optimisers do not follow: make the optimiser afterwards.
 
     Args:
-        model: changed in place. Whether parameters learn, dtype and device stay.
+        model: changed in place. What learns and what does not, dtype and device stay.
         n_blocks: of `MonarchLinear`; fewer is closer to the dense layer.
         conv_module: with options bound, `MonarchSpectralConv.configured(grid=(64, 64))`.
         select: called with the name of a layer and the layer; False leaves it.
@@ -40,25 +44,23 @@ def monarchize(
 
     Raises:
         ValueError: for a spectral convolution that `MonarchSpectralConv` does not offer (complex
-            data, separable weights, half precision, modes that its grid cannot hold), or one with
-            a real transform, which does not compute the same.
+            data, separable weights, half precision, modes that its grid cannot hold), one that
+            changes the resolution, or one with a real transform, which does not compute the same.
     """
-    users = Counter(
-        parameter for layer in model.modules() for parameter in layer.parameters(recurse=False)
-    )
+    is_shared = _sharing(model)
 
     def exchange(name: str, layer: nn.Module) -> nn.Module | None:
         if type(layer) is nn.Linear:
             small = n_blocks > min(layer.in_features, layer.out_features)
-            shared = any(users[parameter] > 1 for parameter in layer.parameters())
-            if small or shared or not select(name, layer):
+            if small or "weight" not in layer._parameters or is_shared(layer):
                 return None
-            return MonarchLinear.from_linear(layer, n_blocks)
-        if type(layer) is SpectralConv and select(name, layer):
+            return MonarchLinear.from_linear(layer, n_blocks) if select(name, layer) else None
+        if type(layer) is SpectralConv and not is_shared(layer) and select(name, layer):
             return _monarch_conv(layer, conv_module)
         return None
 
-    return _exchange(model, exchange)
+    with torch.random.fork_rng():  # new layers draw weights that are replaced at once
+        return _exchange(model, exchange)
 
 
 def densify(model: nn.Module) -> nn.Module:
@@ -66,19 +68,37 @@ def densify(model: nn.Module) -> nn.Module:
 
     `MonarchLinear` becomes `torch.nn.Linear` ("reverse sparsification" in Dao et al. 2022: train
     sparse, finish dense), and every `Monarch` transform, those of a `MonarchSpectralConv` among
-    them, a `Dense` one with its matrix. Whether parameters learn, dtype and device stay; hooks and
-    optimisers do not follow.
+    them, a `Dense` one with its matrix. Layers that share parameters with others are left as they
+    are. What learns and what does not, dtype and device stay; hooks and optimisers do not follow.
 
     Returns:
         The model, or the new layer where the model is one of those exchanged.
     """
+    is_shared = _sharing(model)
 
     def exchange(name: str, layer: nn.Module) -> nn.Module | None:
+        if is_shared(layer):
+            return None
         if isinstance(layer, MonarchLinear):
             return layer.to_linear()
         return Dense.of(layer) if isinstance(layer, Monarch) else None
 
     return _exchange(model, exchange)
+
+
+def _sharing(model: nn.Module) -> Callable[[nn.Module], bool]:
+    """Return a function that tells whether anything in a layer is in use elsewhere too."""
+    owners = Counter(
+        part
+        for module in model.modules()
+        for part in {*module._parameters.values(), *module._modules.values()}
+    )
+
+    def is_shared(layer: nn.Module) -> bool:
+        parts: set[Any] = {*layer.parameters(), *layer.modules()} - {layer}
+        return any(owners[part] > 1 for part in parts)
+
+    return is_shared
 
 
 def _exchange(
@@ -97,11 +117,12 @@ def _exchange(
         (parent, key, new(f"{path}.{key}".removeprefix("."), child))
         for path, parent in model.named_modules()
         for key, child in parent._modules.items()
-        if child is not None
+        if child is not None and key != "_orig_mod"  # what torch.compile has compiled stays
     ]
     result = new("", model)
     for parent, key, child in places:
-        setattr(parent, key, child)
+        if parent._modules[key] is not child:
+            setattr(parent, key, child)
     return result
 
 
@@ -109,7 +130,12 @@ def _monarch_conv(
     conv: SpectralConv, conv_module: type[MonarchSpectralConv]
 ) -> MonarchSpectralConv:
     """Return a layer with the weights of neuralop's."""
-    weight = conv.weight.to_tensor()
+    if conv.resolution_scaling_factor is not None:
+        raise ValueError(
+            "a layer that changes the resolution does not compute what neuralop's does, got "
+            f"resolution_scaling_factor={conv.resolution_scaling_factor}; leave it out with select"
+        )
+    weight = conv.weight.to_tensor().detach()
     layer = conv_module(
         conv.in_channels,
         conv.out_channels,
@@ -118,7 +144,6 @@ def _monarch_conv(
         max_n_modes=conv.max_n_modes,
         bias=conv.bias is not None,
         separable=conv.separable,
-        resolution_scaling_factor=conv.resolution_scaling_factor,
         fno_block_precision=conv.fno_block_precision,
     )
     if layer.real_transform:
@@ -126,8 +151,10 @@ def _monarch_conv(
             f"a layer with basis={layer.basis!r} does not compute what the FFT does; use "
             "basis=fourier"
         )
-    layer.copy_weight(weight.detach())
-    layer.mode_weight.requires_grad_(any(p.requires_grad for p in conv.weight.parameters()))
+    layer.to(weight.device, weight.real.dtype)
+    layer.copy_weight(weight)
+    layer.requires_grad_(any(p.requires_grad for p in conv.weight.parameters()))
     if conv.bias is not None:
-        layer.bias = conv.bias
-    return layer.to(weight.device).train(conv.training)
+        layer.bias.data.copy_(conv.bias)
+        layer.bias.requires_grad_(conv.bias.requires_grad)
+    return layer.train(conv.training)

@@ -39,7 +39,12 @@ class Dense(LinearTransform):
         """Return the unconstrained matrix that another transform is now; it learns if that does."""
         dense = cls.__new__(cls)
         LinearTransform.__init__(dense, transform.n_in, transform.n_out, transform.heads)
-        weight = transform.compute_matrix().detach().movedim(0, -1).contiguous()
+        weight = (
+            transform.compute_matrix()
+            .detach()
+            .movedim(0, -1)
+            .clone(memory_format=torch.contiguous_format)
+        )
         learns = any(p.requires_grad for p in transform.parameters())
         dense.weight = nn.Parameter(weight, requires_grad=learns)
         return dense.train(transform.training)

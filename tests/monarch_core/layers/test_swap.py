@@ -1,5 +1,6 @@
 """Layers exchanged: what a model computes stays, exactly or as nearly as the structure allows."""
 
+import warnings
 from copy import deepcopy
 from functools import partial
 
@@ -132,6 +133,44 @@ def test_a_layer_that_reads_the_weight_of_its_parts_goes_on(training):
         torch.testing.assert_close(model.train(training)(x), expected)
 
 
+def test_a_frozen_convolution_stays_frozen_in_its_dtype():
+    conv = SpectralConv(2, 2, (4, 4)).double().requires_grad_(False)
+    layer = monarchize(conv, conv_module=MonarchSpectralConv.configured(grid=(8, 8)))
+    assert not any(p.requires_grad for p in layer.parameters())
+    assert layer.bias.dtype == layer.mode_weight.dtype == torch.float32  # as its complex weight
+    torch.testing.assert_close(layer.bias, conv.bias.float())
+
+
+def test_tied_spectral_weights_stay_tied():
+    a, b = SpectralConv(2, 2, (4, 4)), SpectralConv(2, 2, (4, 4))
+    b.weight = a.weight
+    model = nn.Sequential(a, b, SpectralConv(2, 2, (4, 4)))
+    monarchize(model)
+    assert [type(layer) for layer in model] == [SpectralConv, SpectralConv, MonarchSpectralConv]
+    first, second = MonarchLinear(8, 8), MonarchLinear(8, 8)
+    second.L = first.L
+    assert all(isinstance(m, MonarchLinear) for m in densify(nn.Sequential(first, second)))
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # of inductor itself
+def test_what_is_compiled_by_itself_or_normed_stays():
+    compiled = torch.compile(nn.Linear(8, 8))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        normed = nn.utils.weight_norm(nn.Linear(8, 8))
+    model = monarchize(nn.Sequential(compiled, normed))
+    assert type(model[0]._orig_mod) is type(model[1]) is nn.Linear
+
+
+def test_random_numbers_go_on_as_before():
+    torch.manual_seed(0)
+    monarchize(nn.Sequential(nn.Linear(8, 8), SpectralConv(2, 2, (4, 4))))
+    after = torch.rand(3)
+    torch.manual_seed(0)
+    nn.Sequential(nn.Linear(8, 8), SpectralConv(2, 2, (4, 4)))
+    torch.testing.assert_close(after, torch.rand(3))
+
+
 def test_what_cannot_be_swapped_is_left_alone():
     class Reached(nn.Linear):
         pass
@@ -161,6 +200,7 @@ def test_what_cannot_be_swapped_is_left_alone():
         (SpectralConv(2, 2, (4, 4), separable=True), {}, "separable"),
         (SpectralConv(2, 2, (4, 4), complex_data=True), {}, "complex_data"),
         (SpectralConv(2, 2, (8, 8)), {"grid": (4, 4)}, "cannot hold"),
+        (SpectralConv(2, 2, (4, 4), resolution_scaling_factor=2), {}, "changes the resolution"),
         (
             SpectralConv(2, 2, (4, 4)),
             {"basis": "cosine", "transform": partial(Monarch, start="cosine")},

@@ -32,6 +32,7 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode
 from monarch_core.layers.axis_products import Levels, Rows
 
 SOURCE = Path(__file__).with_suffix(".cpp")
+HEADER = SOURCE.with_name("vectors.h")
 FLAGS = ("-O3", "-march=native", "-std=c++17", "-fPIC", "-fopenmp", "-Wno-psabi")
 NOTHING = (None,) * 4  # in the place of what gradients of the rows need
 _log = logging.getLogger(__name__)
@@ -196,7 +197,8 @@ def _library() -> Any:
 def _compiled(compiler: list[str]) -> Path:
     """Return the library for this machine, from the cache or compiled into it."""
     machine = _output([*compiler, *FLAGS, "-dM", "-E", "-x", "c++", os.devnull])
-    identity = hashlib.sha256(SOURCE.read_bytes() + machine.encode()).hexdigest()[:16]
+    text = SOURCE.read_bytes() + HEADER.read_bytes() + machine.encode()
+    identity = hashlib.sha256(text).hexdigest()[:16]
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "monarch_core"
     found = _whole(folder, identity)
     if found is not None:

@@ -11,16 +11,19 @@
 
 namespace {
 
-// A vector has V floats. A tile of TILE vectors of the result is kept in registers, of which there are
-// 32 with AVX-512 and 16 without: three quarters, so that the operands fit beside it.
+// A vector has V floats. A tile of TILE vectors of the result, at most WIDE in a row, is kept in
+// registers, of which there are 32 with AVX-512 and 16 without: three quarters, so that the operands
+// fit beside it.
 #if defined(__AVX512F__)
 constexpr int V = 16;
 constexpr int TILE = 24;
+constexpr int WIDE = 4;
 #define LOW 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
 #define HIGH 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
 #else
 constexpr int V = 8;
 constexpr int TILE = 12;
+constexpr int WIDE = 3;
 #define LOW 0, 8, 1, 9, 2, 10, 3, 11
 #define HIGH 4, 12, 5, 13, 6, 14, 7, 15
 #endif
@@ -136,7 +139,7 @@ void panel(const Product &p, size col) {
 
 void multiply(const Product &p) {
     size col = 0;
-    for (size count = (p.cols / V + 3) / 4; count > 0; count--) {
+    for (size count = (p.cols / V + WIDE - 1) / WIDE; count > 0; count--) {
         const size vectors = ((p.cols - col) / V + count - 1) / count;
         switch (vectors) {
             case 1: panel<1>(p, col); break;

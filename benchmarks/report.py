@@ -22,6 +22,7 @@ CASE = ("threads", "grid", "coils", "modes", "channels", "batch", "pass")
 TITLES = {
     "layer": "Spectral layers alone",
     "kept": "Training step of the layer where freed memory is kept",
+    "avx2": "Training step of the layer without AVX-512",
     "ceilings": "Ceilings of the machine",
     "roofline": "Training step of the layer against those ceilings",
     "factors": "Factored or multiplied out",

@@ -40,10 +40,11 @@ SLICES = ((512, 160), (320, 320))
 FACTORS = (64, 128, 256, 320, 512, 1024)
 SWEEP = [((n, n), m) for n in (32, 64, 128) for m in (4, 8, 12, 16, 24, 32, 48, 64) if 2 * m <= n]
 BARS = [case for case in LAYERS if case[-1] == 20]
-CPU_SUITES = ("kept", "ceilings", "roofline", "threads")
+CPU_SUITES = ("kept", "avx2", "ceilings", "roofline", "threads")
 SUITES = (
     "layer",
     "kept",
+    "avx2",
     "ceilings",
     "roofline",
     "factors",
@@ -60,6 +61,14 @@ KEEP_MEMORY = {
     "MALLOC_MMAP_THRESHOLD_": str(2**30),
     "MALLOC_TRIM_THRESHOLD_": str(2**31),
     "MALLOC_TOP_PAD_": str(2**28),
+}
+
+# Libraries and kernel as on a processor that has AVX2 and no AVX-512.
+AVX2 = {
+    "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+    "CXX": "g++ -mno-avx512f",
 }
 
 
@@ -119,6 +128,13 @@ def kept(options: Options) -> list[Row]:
     """Training steps of layers in a process whose C library keeps freed memory (glibc)."""
     code = f"print(json.dumps(speed.layer({options!r}, speed.BARS, ('training',))))"
     rows: list[Row] = json.loads(_in_process(code, options, KEEP_MEMORY))
+    return rows
+
+
+def avx2(options: Options) -> list[Row]:
+    """Training steps of layers in a process without AVX-512."""
+    code = f"print(json.dumps(speed.layer({options!r}, speed.BARS, ('training',))))"
+    rows: list[Row] = json.loads(_in_process(code, options, AVX2))
     return rows
 
 

@@ -87,8 +87,9 @@ def analyse_backward(
     grad_x = _join(heads, -1, dim=2)[0]
     if between is None:
         return grad_x, []
-    fields = _levels(_split(x.unsqueeze(0), 2, len(rows[0])), between, spectrum=False)
-    return grad_x, _gradients(heads, fields)
+    ends = _split(x.unsqueeze(0), 2, len(rows[0]))
+    fields = [[*group, end] for group, end in zip(_groups(between, ends), ends, strict=True)]
+    return grad_x, _gradients([levels[:-1] for levels in heads], fields)
 
 
 def synthesise_backward(
@@ -105,8 +106,9 @@ def synthesise_backward(
     grad_bias = grad.flatten(2).sum(-1).sum(0) if with_bias else None
     if between is None:
         return grad_X, grad_bias, []
-    coefficients = _levels(_split(X, -1, len(rows[0])), between, spectrum=True)
-    return grad_X, grad_bias, _gradients(coefficients, heads)
+    ends = _split(X, -1, len(rows[0]))
+    coefficients = [[end, *group] for group, end in zip(_groups(between, ends), ends, strict=True)]
+    return grad_X, grad_bias, _gradients(coefficients, [levels[1:] for levels in heads])
 
 
 def mix(a: Tensor, b: Tensor, adjoint: str = "none") -> Tensor:
@@ -140,38 +142,34 @@ def _between(heads: list[Levels]) -> Levels:
     return [level for levels in heads for level in levels[1:-1]]
 
 
-def _levels(ends: Levels, between: Levels, *, spectrum: bool) -> list[Levels]:
-    """Return the levels of each head from one end and those between; the other end is not used."""
-    count = len(between) // len(ends)
-    groups = [between[h * count : (h + 1) * count] for h in range(len(ends))]
-    return [
-        [end, *group, end.new_empty(0)] if spectrum else [end.new_empty(0), *group, end]
-        for end, group in zip(ends, groups, strict=True)
-    ]
+def _groups(between: Levels, heads: Levels) -> list[Levels]:
+    """Return the levels between of each head."""
+    count = len(between) // len(heads)
+    return [between[h * count : (h + 1) * count] for h in range(len(heads))]
 
 
-def _matrices(rows: Rows, head: int) -> list[Levels]:
-    """Return M of every axis for one head."""
-    matrices = [[R[head]] for R in rows]
-    for M in matrices[:-1]:
-        re, im = M[0].chunk(2)
-        M.append(torch.cat((-im, re)))
-    return matrices
+def _matrices(rows: Rows) -> list[Float[Tensor, "heads parts two_m n"]]:
+    """Return M of every axis."""
+    pairs = []
+    for R in rows[:-1]:
+        re, im = R.chunk(2, dim=1)
+        pairs.append(torch.stack((R, torch.cat((-im, re), dim=1)), dim=1))
+    return [*pairs, rows[-1].unsqueeze(1)]
 
 
 def _analyse_heads(x: Tensor, rows: Rows) -> list[Levels]:
     """Return the levels 0 to D of a field for every head."""
-    groups = _split(x.unsqueeze(0), 2, len(rows[0]))
-    return [_analyse(group, _matrices(rows, h)) for h, group in enumerate(groups)]
+    groups, matrices = _split(x.unsqueeze(0), 2, len(rows[0])), _matrices(rows)
+    return [_analyse(group, [M[h] for M in matrices]) for h, group in enumerate(groups)]
 
 
 def _synthesise_heads(X: Tensor, rows: Rows) -> list[Levels]:
     """Return the levels 0 to D of a spectrum for every head."""
-    groups = _split(X, -1, len(rows[0]))
-    return [_synthesise(group, _matrices(rows, h)) for h, group in enumerate(groups)]
+    groups, matrices = _split(X, -1, len(rows[0])), _matrices(rows)
+    return [_synthesise(group, [M[h] for M in matrices]) for h, group in enumerate(groups)]
 
 
-def _analyse(x: Tensor, matrices: list[Levels]) -> Levels:
+def _analyse(x: Tensor, matrices: Levels) -> Levels:
     levels = [x]
     for M in reversed(matrices):
         Z = levels[0]
@@ -183,13 +181,12 @@ def _analyse(x: Tensor, matrices: list[Levels]) -> Levels:
     return levels
 
 
-def _synthesise(X: Tensor, matrices: list[Levels]) -> Levels:
+def _synthesise(X: Tensor, matrices: Levels) -> Levels:
     levels = [X]
     for M in matrices:
         X = levels[-1]
-        two_m = len(M[0])
-        flat = contiguous_view(X, (two_m, X.numel() // two_m)).mT
-        Z = flat @ M[0] if len(M) == 1 else torch.bmm(flat.expand(2, -1, -1), torch.stack(M))
+        flat = contiguous_view(X, (M.shape[1], X.numel() // M.shape[1])).mT
+        Z = flat @ M[0] if len(M) == 1 else torch.bmm(flat.expand(2, -1, -1), M)
         levels.append(Z.view(len(M), *X.shape[2:], -1))
     return levels
 
@@ -208,10 +205,10 @@ def contiguous_view(x: Tensor, shape: Sequence[int | torch.SymInt]) -> Tensor:
 
 
 def _gradients(coefficients: list[Levels], fields: list[Levels]) -> Levels:
-    """Return the gradient of the rows of every axis, from the levels on both sides of it."""
+    """Return the gradient of the rows of every axis, from the levels of each head beside it."""
     return [
-        torch.stack([_outer(X[d], Z[d + 1]) for X, Z in zip(coefficients, fields, strict=True)])
-        for d in range(len(fields[0]) - 1)
+        torch.stack([_outer(X[d], Z[d]) for X, Z in zip(coefficients, fields, strict=True)])
+        for d in range(len(fields[0]))
     ]
 
 

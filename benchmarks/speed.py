@@ -126,16 +126,12 @@ def layer(
 
 def kept(options: Options) -> list[Row]:
     """Training steps of layers in a process whose C library keeps freed memory (glibc)."""
-    code = f"print(json.dumps(speed.layer({options!r}, speed.BARS, ('training',))))"
-    rows: list[Row] = json.loads(_in_process(code, options, KEEP_MEMORY))
-    return rows
+    return _rows_in_process(f"layer({options!r}, speed.BARS, ('training',))", options, KEEP_MEMORY)
 
 
 def avx2(options: Options) -> list[Row]:
     """Training steps of layers in a process without AVX-512."""
-    code = f"print(json.dumps(speed.layer({options!r}, speed.BARS, ('training',))))"
-    rows: list[Row] = json.loads(_in_process(code, options, AVX2))
-    return rows
+    return _rows_in_process(f"layer({options!r}, speed.BARS, ('training',))", options, AVX2)
 
 
 def ceilings(options: Options) -> list[Row]:
@@ -224,8 +220,8 @@ def threads(options: Options) -> list[Row]:
     rows = []
     for count in (1, 2):
         own = replace(options, threads=count)
-        code = f"print(json.dumps(speed.network({own!r}, ('training',))))"
-        rows += [{"threads": count, **row} for row in json.loads(_in_process(code, own))]
+        timed = _rows_in_process(f"network({own!r}, ('training',))", own)
+        rows += [{"threads": count, **row} for row in timed]
     return rows
 
 
@@ -337,6 +333,16 @@ def _peak_of(
 ) -> int:
     case = f"{name!r}, {width}, {grid}, {modes}, {batch}, {options.device!r}"
     return int(_in_process(f"print(speed.peak_memory({case}))", options))
+
+
+def _rows_in_process(
+    call: str, options: Options, environment: Mapping[str, str] | None = None
+) -> list[Row]:
+    """Return the rows of a suite of this module, called in a process of its own."""
+    rows: list[Row] = json.loads(
+        _in_process(f"print(json.dumps(speed.{call}))", options, environment)
+    )
+    return rows
 
 
 def _in_process(code: str, options: Options, environment: Mapping[str, str] | None = None) -> str:

@@ -45,6 +45,7 @@ def write_results(
     metrics: Mapping[str, Any],
     n_parameters: int,
     config: Any,
+    fingerprints: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Write `results.json` atomically and return what is in it.
 
@@ -66,6 +67,7 @@ def write_results(
         metrics: numbers, or lists of numbers, by name.
         n_parameters: from the function `n_parameters`.
         config: of the run.
+        fingerprints: of the data of each split, by name: what they hold, wherever they lie.
 
     Raises:
         OSError: the file cannot be written.
@@ -78,6 +80,7 @@ def write_results(
         "transform": transform,
         "seed": seed,
         "split_sizes": dict(split_sizes),
+        "data_fingerprints": dict(fingerprints or {}),
         "metrics": _plain(metrics, "metrics"),
         "n_parameters": n_parameters,
         **_cost(run_dir),

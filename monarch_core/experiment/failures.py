@@ -16,7 +16,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from monarch_core.experiment.checkpoint import write_text
-from monarch_core.experiment.devices import processes
+from monarch_core.experiment.devices import is_main_process, processes
+from monarch_core.experiment.run_lock import is_in_use, leave_all, occupied_folder
+from monarch_core.experiment.signals import StopSignalError, stop_signals_raise
 
 log = logging.getLogger(__name__)
 
@@ -35,37 +37,43 @@ def user_errors(job: Job) -> Job:
 
     A ValueError or OSError inside the job prints its message without a traceback. A single run
     then exits with 1; a sweep goes on with its next job and exits with 1 in the end. An interrupt
-    says how to go on, ends a sweep too, and exits with 130. Any other exception is a defect and
-    passes through. Each of them leaves its traceback in `failure.txt` in the run folder (unless
-    the run was finished before), and a job that succeeds removes that file. With
-    HYDRA_FULL_ERROR=1, or when hydra is not at work, everything passes through.
+    says how to go on, ends a sweep too, and exits with 130; so do SIGTERM, with 143, and SIGHUP,
+    with 129. Any other exception is a defect and passes through. Each of them leaves its traceback
+    in `failure.txt` in the run folder (unless the run was finished before, or another process
+    works there), and training that succeeds removes that file. With HYDRA_FULL_ERROR=1, or when
+    hydra is not at work, everything passes through.
     """
 
     @functools.wraps(job)
     def guarded(raw: DictConfig) -> Any:
-        folder = run_folder(raw)
-        try:
-            result = job(raw)
-        except KeyboardInterrupt:
-            _record_failure(folder)
-            _tell(f"Interrupted. {_how_to_go_on(folder)}")
-            sys.exit(INTERRUPTED)
-        except (ValueError, OSError) as error:
-            failure = _record_failure(folder)
-            if os.environ.get("HYDRA_FULL_ERROR") == "1" or not HydraConfig.initialized():
+        with stop_signals_raise():
+            try:
+                result = job(raw)
+            except KeyboardInterrupt as interrupt:
+                _record_failure(raw)
+                by = f" by {interrupt.name}" if isinstance(interrupt, StopSignalError) else ""
+                _tell(f"Interrupted{by}. {_how_to_go_on(raw)}")
+                sys.exit(getattr(interrupt, "exit_code", INTERRUPTED))
+            except (ValueError, OSError) as error:
+                failure = _record_failure(raw)
+                if os.environ.get("HYDRA_FULL_ERROR") == "1" or not HydraConfig.initialized():
+                    raise
+                details = (
+                    f"details: {failure}" if failure else "HYDRA_FULL_ERROR=1 shows the details"
+                )
+                message = f"{' '.join(str(error).split()) or type(error).__name__} ({details})"
+                _tell(f"Error: {message}")
+                if HydraConfig.get().mode == RunMode.MULTIRUN:
+                    raise JobFailedError(message) from None
+                sys.exit(1)
+            except Exception:
+                _record_failure(raw)
                 raise
-            details = f"details: {failure}" if failure else "HYDRA_FULL_ERROR=1 shows the details"
-            message = f"{' '.join(str(error).split()) or type(error).__name__} ({details})"
-            _tell(f"Error: {message}")
-            if HydraConfig.get().mode == RunMode.MULTIRUN:
-                raise JobFailedError(message) from None
-            sys.exit(1)
-        except Exception:
-            _record_failure(folder)
-            raise
-        if folder is not None and processes().rank == 0:
-            (folder / FAILURE_FILE).unlink(missing_ok=True)
-        return result
+            else:
+                _forget_failure(raw)
+                return result
+            finally:
+                leave_all()
 
     return guarded
 
@@ -80,12 +88,21 @@ def run_folder(raw: DictConfig) -> Path | None:
     return Path(str(raw.get("run_dir"))) if raw.get("run_dir") else None
 
 
-def _record_failure(folder: Path | None) -> Path | None:
+def _own_folder(raw: DictConfig) -> Path | None:
+    """Return the folder that this job works in, or would have: never that of another process."""
+    folder = occupied_folder() or run_folder(raw)
+    if folder is None or not folder.is_dir() or is_in_use(folder):
+        return None
+    return folder
+
+
+def _record_failure(raw: DictConfig) -> Path | None:
     """Write the traceback of the current exception; never hide that exception by another.
 
     A finished run is not marked as failed by a later command that goes wrong.
     """
-    if folder is None or not folder.is_dir() or processes().rank > 0:
+    folder = _own_folder(raw)
+    if folder is None or not is_main_process():
         return None
     if folder.resolve() == Path.cwd() or (folder / "results.json").exists():
         return None
@@ -95,10 +112,21 @@ def _record_failure(folder: Path | None) -> Path | None:
     return None
 
 
-def _how_to_go_on(folder: Path | None) -> str:
+def _forget_failure(raw: DictConfig) -> None:
+    """Remove the mark of an earlier failure; evaluating a run does not mend its training."""
+    folder = _own_folder(raw)
+    if folder is not None and is_main_process() and not raw.get("run"):
+        with contextlib.suppress(OSError):
+            (folder / FAILURE_FILE).unlink(missing_ok=True)
+
+
+def _how_to_go_on(raw: DictConfig) -> str:
+    if raw.get("run"):
+        return "The run is as it was; start the same command again."
+    folder = _own_folder(raw)
     if folder is not None and (folder / "checkpoint.pt").exists():
         return f"Finished epochs are kept; go on with resume={folder}"
-    return "No epoch was finished."
+    return "No epoch was finished; start the same command again."
 
 
 def _tell(paragraph: str) -> None:

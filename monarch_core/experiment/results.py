@@ -8,7 +8,7 @@ import platform
 import shlex
 import statistics
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from monarch_core.experiment.devices import choose_accelerator, describe_device,
 from monarch_core.experiment.epoch_log import best_epoch, read_log
 
 RESULTS_FILE = "results.json"
+OVERRIDES_FILE = ".hydra/overrides.yaml"
 PACKAGES = ("torch", "neuraloperator", "hydra-core", "monarch-science")
 
 
@@ -94,6 +95,14 @@ def write_results(
     return results
 
 
+def save_overrides(run_dir: Path, overrides: Sequence[str]) -> None:
+    """Write what a run was started with, where hydra would, but for the one run in the folder.
+
+    Hydra itself writes before anybody can tell that the folder belongs to another run.
+    """
+    write_text(run_dir / OVERRIDES_FILE, yaml.safe_dump([str(item) for item in overrides]))
+
+
 def versions() -> dict[str, str | None]:
     """Return the versions of Python, the libraries that matter and this project; null if absent."""
     found: dict[str, str | None] = {"python": platform.python_version()}
@@ -129,7 +138,7 @@ def _git(folder: Path, *arguments: str) -> str | None:
 
 def _command(run_dir: Path, task: str) -> str | None:
     """Return the command that makes the run again; None when hydra did not start it."""
-    overrides = run_dir / ".hydra" / "overrides.yaml"
+    overrides = run_dir / OVERRIDES_FILE
     if not overrides.is_file():
         return None
     given = yaml.safe_load(overrides.read_text(encoding="utf-8")) or []

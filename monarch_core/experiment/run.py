@@ -1,6 +1,7 @@
 """The first line of every training script: config, seeds and the run folder."""
 
 import dataclasses
+import itertools
 import logging
 import random
 import shutil
@@ -12,10 +13,16 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict
 
-from monarch_core.experiment.checkpoint import remove_leftovers
 from monarch_core.experiment.config import FitConfig
-from monarch_core.experiment.devices import make_fabric, processes, usable_cores
+from monarch_core.experiment.devices import (
+    is_main_process,
+    make_fabric,
+    processes,
+    usable_cores,
+)
 from monarch_core.experiment.failures import run_folder, user_errors
+from monarch_core.experiment.results import save_overrides
+from monarch_core.experiment.run_lock import FolderInUseError, is_in_use, leave, occupy
 from monarch_core.experiment.schema import CONFIG_FILE, load_config, save_config, to_dataclass
 
 __all__ = ["load_config", "save_config", "start_run", "user_errors"]
@@ -27,6 +34,10 @@ T = TypeVar("T")
 
 def start_run(raw: DictConfig, schema: type[T]) -> tuple[T, Path]:
     """Check the config, seed everything, and make the run folder with its `config.yaml`.
+
+    The folder belongs to this run until it ends: another run, or an evaluation, is refused. Runs
+    that a time stamp of one second sends to the same folder get folders of their own, `NAME-2` and
+    so on.
 
     `resume=RUN_DIR` takes the config from that folder instead; `fit` then goes on from its last
     checkpoint, and a finished run is only evaluated again.
@@ -41,7 +52,7 @@ def start_run(raw: DictConfig, schema: type[T]) -> tuple[T, Path]:
 
     Raises:
         ValueError: a key or value is wrong, other overrides accompany `resume`, or the folder
-            holds another run.
+            holds another run or is in use.
     """
     run_dir = run_folder(raw)
     if run_dir is None:
@@ -55,17 +66,55 @@ def start_run(raw: DictConfig, schema: type[T]) -> tuple[T, Path]:
     fit_config = getattr(config, "fit", None)
     seed_everything(config.seed)  # type: ignore[attr-defined]
     torch.set_num_threads(_n_threads(fit_config))
-    if processes().rank == 0 and not raw.get("resume"):
-        _refuse_other_run(run_dir)
-        run_dir.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(run_dir)
-        save_config(run_dir, config)
+    if is_main_process():
+        run_dir = _take_folder(run_dir, config, is_new=not raw.get("resume"))
     if processes().n > 1:
         assert isinstance(fit_config, FitConfig), "several processes need a field `fit`"
         run_dir = make_fabric(fit_config).broadcast(run_dir)
     _leave_folder_of_hydra(run_dir)
     log.info("run folder: %s", run_dir)
     return config, run_dir
+
+
+def _take_folder(run_dir: Path, config: Any, *, is_new: bool) -> Path:
+    """Occupy the run folder and write into a new one how the run was started."""
+    if not is_new:
+        occupy(run_dir)
+        return run_dir
+    run_dir = _occupy_new(run_dir)
+    try:
+        _refuse_other_run(run_dir)
+        save_config(run_dir, config)
+        if HydraConfig.initialized():
+            save_overrides(run_dir, list(HydraConfig.get().overrides.task))
+    except BaseException:
+        leave(run_dir)
+        raise
+    return run_dir
+
+
+def _occupy_new(run_dir: Path) -> Path:
+    """Make and occupy a folder; where its name was not the user's choice, another if need be."""
+    candidate = run_dir
+    for number in itertools.count(2):
+        candidate.mkdir(parents=True, exist_ok=True)
+        try:
+            occupy(candidate)
+        except FolderInUseError:
+            if _folder_was_chosen():
+                raise
+            candidate = run_dir.with_name(f"{run_dir.name}-{number}")
+        else:
+            break
+    return candidate
+
+
+def _folder_was_chosen() -> bool:
+    """Tell whether the user named the folder, rather than hydra by the clock."""
+    if not HydraConfig.initialized():
+        return True
+    keys = [str(item).lstrip("+").partition("=")[0] for item in HydraConfig.get().overrides.hydra]
+    return bool({"hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir"} & set(keys))
 
 
 def seed_everything(seed: int) -> None:
@@ -124,22 +173,26 @@ def _refuse_other_run(run_dir: Path) -> None:
 def _leave_folder_of_hydra(run_dir: Path) -> None:
     """Move the log file to the run folder and delete what hydra made for this process elsewhere.
 
-    Hydra makes a folder for every start, also when a run is resumed and for every process of one
-    run.
+    Hydra makes a folder for every start, also when a run is resumed, for every process of one run,
+    and for a run whose folder was taken; in the last case it is that of another run.
     """
     if not HydraConfig.initialized():
         return
     own = Path(HydraConfig.get().runtime.output_dir)
     if own.resolve() == run_dir.resolve() or not run_dir.is_dir():
         return
+    is_shared = is_in_use(own)
     rank = processes().rank
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.FileHandler) and Path(handler.baseFilename).parent == own:
             name = Path(handler.baseFilename)
             handler.close()  # it opens the new file with the next line
-            name.unlink(missing_ok=True)
+            if not is_shared:
+                name.unlink(missing_ok=True)
             suffix = f".{rank}" if rank > 0 else ""
             handler.baseFilename = str(run_dir.resolve() / f"{name.name}{suffix}")
+    if is_shared:
+        return
     output_subdir = HydraConfig.get().output_subdir
     if output_subdir:
         shutil.rmtree(own / output_subdir, ignore_errors=True)

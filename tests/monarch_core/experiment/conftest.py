@@ -9,6 +9,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from monarch_core.experiment.config import FitConfig
+from monarch_core.experiment.run_lock import leave_all
 
 
 class TinyTransform(nn.Module):
@@ -63,6 +64,12 @@ def _one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(n_threads)
+
+
+@pytest.fixture(autouse=True)
+def _no_folder_held():
+    yield
+    leave_all()  # a test that starts a run does not end it, as an entry script does
 
 
 @pytest.fixture

@@ -14,12 +14,14 @@ from monarch_core.experiment.failures import user_errors
 ROOT = Path(__file__).parents[3]
 
 SCRIPT = '''
-import gc, json, logging, os, sys
+import gc, json, logging, os, signal, sys
 from dataclasses import dataclass, field
+from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 from monarch_core.experiment.config import FitConfig
 from monarch_core.experiment.run import start_run, user_errors
+from monarch_core.experiment.run_lock import leave, occupy
 
 @dataclass
 class Config:
@@ -40,6 +42,9 @@ def main(raw: DictConfig) -> None:
     if config.fails == "interrupt":
         (run_dir / "checkpoint.pt").touch()
         raise KeyboardInterrupt
+    if config.fails.startswith("SIG"):
+        (run_dir / "checkpoint.pt").touch()
+        os.kill(os.getpid(), signal.Signals[config.fails])
     if config.fails == "bug":
         raise ZeroDivisionError("a defect")
     (run_dir / "results.json").write_text(json.dumps({"seed": config.seed}))
@@ -49,7 +54,10 @@ with hydra.initialize_config_dir(os.path.abspath("conf"), version_base="1.3"):
 gc.freeze()
 
 # One interpreter runs several starts of the script, each in a process of its own.
-for arguments in json.loads(sys.stdin.read()):
+for arguments, taken in json.loads(sys.stdin.read()):
+    if taken:  # as if another run worked there
+        os.makedirs(taken, exist_ok=True)
+        occupy(Path(taken))
     child = os.fork()
     if child == 0:
         out, err = open("out.txt", "w"), open("err.txt", "w")
@@ -65,6 +73,8 @@ for arguments in json.loads(sys.stdin.read()):
         sys.stderr.flush()
         os._exit(code)  # the orderly end of an interpreter that holds torch takes seconds
     _, status = os.waitpid(child, 0)
+    if taken:
+        leave(Path(taken))
     texts = [open(name).read() for name in ("out.txt", "err.txt")]
     print(json.dumps([os.waitstatus_to_exitcode(status), *texts]), flush=True)
 '''
@@ -95,19 +105,26 @@ def starts(tmp_path_factory):
         "type": ["fit.epochs=many", "hydra.run.dir=runs/type"],
         "interrupt": ["fails=interrupt", "hydra.run.dir=runs/interrupt"],
         "sweep": ["-m", "fails=value,none,bug", "seed=4"],
+        "SIGTERM": ["fails=SIGTERM", "hydra.run.dir=runs/SIGTERM"],
+        "SIGHUP": ["fails=SIGHUP", "hydra.run.dir=runs/SIGHUP"],
+        "stopped_sweep": ["-m", "fails=SIGTERM,none", "hydra.sweep.dir=runs/sweep3"],
         "interrupted_sweep": ["-m", "fails=interrupt,none", "hydra.sweep.dir=runs/sweep2"],
         "mended": ["seed=7"],
         "again": [],
         "resumed": ["resume=runs/single", elsewhere],
         "resumed_with_changes": ["resume=runs/single", elsewhere, "seed=1", "fit.epochs=4"],
+        "same_second": ["seed=8"],
+        "taken": ["seed=9", "hydra.run.dir=runs/single"],
+        "resumed_twice": ["resume=runs/single", elsewhere],
     }
+    taken = dict.fromkeys(("same_second", "taken", "resumed_twice"), "runs/single")
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     environment.pop("HYDRA_FULL_ERROR", None)
     done = subprocess.run(
         [sys.executable, "script.py"],
         cwd=folder,
         env=environment,
-        input=json.dumps(list(commands.values())),
+        input=json.dumps([(words, taken.get(name)) for name, words in commands.items()]),
         capture_output=True,
         text=True,
         check=True,
@@ -164,6 +181,24 @@ def test_an_interrupt_says_how_to_go_on(starts):
     assert "KeyboardInterrupt" in failure
 
 
+@pytest.mark.parametrize(("name", "expected"), [("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_stop_signal_is_an_interrupt(starts, name, expected):
+    code, errors, failure = outcome(starts, name, name)
+    assert code == expected
+    assert errors.startswith(f"Interrupted by {name}. Finished epochs are kept; go on with resume=")
+    assert errors.rstrip().endswith(f"runs/{name}")
+    assert errors.count("\n") == 1
+    assert "StopSignalError" in failure
+
+
+def test_a_stop_signal_ends_a_sweep(starts):
+    folder, _ = starts
+    code, errors, _ = outcome(starts, "stopped_sweep")
+    assert code == 143
+    assert "Traceback" not in errors
+    assert not (folder / "runs/sweep3/1").exists()
+
+
 def test_a_sweep_goes_on_after_a_failure_and_fails_in_the_end(starts):
     folder, _ = starts
     code, errors, first = outcome(starts, "sweep", "sweep/0")
@@ -212,6 +247,30 @@ def test_other_overrides_do_not_go_with_resume(starts):
     assert "so seed=1, fit.epochs=4 cannot be given with it" in errors
     assert "HYDRA_FULL_ERROR=1 shows the details" in errors
     assert failure is None  # the run was finished before
+
+
+def test_runs_of_the_same_second_have_folders_of_their_own(starts):
+    folder, _ = starts
+    code, errors, _ = outcome(starts, "same_second")
+    assert (code, errors) == (0, "")
+    first, second = folder / "runs/single", folder / "runs/single-2"
+    assert json.loads((first / "results.json").read_text()) == {"seed": 7}
+    assert json.loads((second / "results.json").read_text()) == {"seed": 8}
+    overrides = [OmegaConf.load(f / ".hydra/overrides.yaml") for f in (first, second)]
+    assert overrides[1] == ["seed=8"]
+    assert (second / "script.log").read_text().count("at work") == 1
+    assert (first / "script.log").read_text().count("at work") == 3
+    assert not (second / ".lock").exists()
+
+
+@pytest.mark.parametrize("name", ["taken", "resumed_twice"])
+def test_a_folder_in_use_is_refused_and_left_alone(starts, name):
+    code, errors, failure = outcome(starts, name, "single")
+    assert code == 1
+    assert errors.count("\n") == 1
+    assert "runs/single is in use by process " in errors
+    assert "choose another folder (a new run: hydra.run.dir=FOLDER)" in errors
+    assert failure is None
 
 
 def test_without_hydra_errors_pass_through(tmp_path):

@@ -1,5 +1,6 @@
 """The order of the data: a function of the seed and the epoch, and of nothing else."""
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -62,6 +63,10 @@ class EpochBatches(Sampler[list[int]]):
         for start in range(0, self.n_samples, self.batch_size):
             batch = order[start : start + self.batch_size]
             yield batch[self.rank :: self.n_processes] or batch[:1]
+
+    def indices(self, number: int) -> list[int]:
+        """Return the samples of batch `number` of the epoch, counted from 0."""
+        return next(itertools.islice(self, number, None))
 
     def shares(self) -> Iterator[tuple[int, int]]:
         """Yield, batch by batch, how many samples this process computes and how many all do."""

@@ -12,15 +12,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from monarch_core.experiment.batches import start_epoch
+from monarch_core.experiment.causes import DIVERGED, Batch, Loss, NonFiniteError, find_cause
 from monarch_core.experiment.config import FitConfig
 from monarch_core.experiment.devices import synchronize
 from monarch_core.experiment.training_state import TrainingState
-
-Loss = Callable[[Tensor, Tensor], Tensor]
-
-
-class NonFiniteLossError(ValueError):
-    """The training loss is NaN or infinite; the optimiser step was not taken."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +53,8 @@ class EpochRunner:
             The mean loss over the samples, and the seconds it took.
 
         Raises:
-            NonFiniteLossError: naming epoch, step, rates, and whether the data are to blame.
+            NonFiniteError: the loss or the gradient is NaN or infinite, and the step was not taken;
+                names epoch, step, rates, and whether the data are to blame.
         """
         epoch = state.epoch + 1
         batches = start_epoch(loader, epoch)
@@ -68,18 +64,23 @@ class EpochRunner:
         steps = enumerate(zip(loader, batches.shares(), strict=True), start=1)
         for step, ((inputs, target), (n_own, n_all)) in steps:
             inputs, target = self.fabric.to_device((inputs, target))
-            value = self.loss(self.predict(inputs), target) * (n_own / n_all)
+            prediction = self.predict(inputs)
+            value = self.loss(prediction, target) * (n_own / n_all)
             # DistributedDataParallel averages gradients; the mean over the batch is a sum of
             # shares, so each share counts as often as there are processes.
             self.fabric.backward(value * self.fabric.world_size)
             mean = self._sum_over_processes(value.detach()).item()
-            if not math.isfinite(mean):
-                raise NonFiniteLossError(
-                    f"the training loss is {mean} in epoch {epoch}, step {step} of "
-                    f"{len(batches)}, at {_rates(state)}; {_blame(inputs, target)}"
+            norm = self._clip_gradient()
+            if not (math.isfinite(mean) and math.isfinite(norm)):
+                found = (
+                    f"loss is {mean}" if not math.isfinite(mean) else f"gradient has norm {norm}"
                 )
-            if self.config.gradient_clip is not None:
-                nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip)
+                batch = Batch("training", batches.indices(step - 1), inputs, target, prediction)
+                cause = self._agree(find_cause(batch, self.loss)) or DIVERGED
+                raise NonFiniteError(
+                    f"the training {found} in epoch {epoch}, step {step} of {len(batches)}, at "
+                    f"{_rates(state)}; {cause}"
+                )
             state.optimizer.step()
             state.schedule.step()
             state.optimizer.zero_grad()
@@ -89,16 +90,30 @@ class EpochRunner:
 
     @torch.no_grad()
     def validate(self, loader: DataLoader[Any]) -> tuple[float, float]:
-        """Return the mean metric over the samples of a split, and the seconds it took."""
+        """Return the mean metric over the samples of a split, and the seconds it took.
+
+        Raises:
+            NonFiniteError: the metric of a batch is NaN or infinite; says whether the data are to
+                blame.
+        """
         batches = start_epoch(loader, epoch=0)
         self.model.eval()
-        errors = []
+        errors: list[Tensor] = []
+        suspect: Batch | None = None
         started = self._clock()
-        for (inputs, target), (n_own, _) in zip(loader, batches.shares(), strict=True):
+        steps = enumerate(zip(loader, batches.shares(), strict=True))
+        for step, ((inputs, target), (n_own, _)) in steps:
             inputs, target = self.fabric.to_device((inputs, target))
-            errors.append(self.metric(self.predict(inputs), target) * n_own)
-        total = self._sum_over_processes(torch.stack(errors).sum())
-        return total.item() / batches.n_samples, self._clock() - started
+            prediction = self.predict(inputs)
+            errors.append(self.metric(prediction, target) * n_own)
+            if suspect is None and not math.isfinite(errors[-1]):
+                indices = batches.indices(step)
+                suspect = Batch("validation", indices, inputs, target, prediction)
+        total = self._sum_over_processes(torch.stack(errors).sum()).item()
+        if not math.isfinite(total):
+            cause = self._agree(find_cause(suspect, self.metric) if suspect else None) or DIVERGED
+            raise NonFiniteError(f"the validation error is {total}; {cause}")
+        return total / batches.n_samples, self._clock() - started
 
     def predict(self, inputs: Sequence[Tensor]) -> Tensor:
         """Apply the model in the precision of the config; bfloat16 predictions become float32.
@@ -114,6 +129,22 @@ class EpochRunner:
             prediction: Tensor = self.model(*inputs)
         return prediction.float() if prediction.dtype == torch.bfloat16 else prediction
 
+    def _clip_gradient(self) -> float:
+        """Return the 2-norm of the gradient of all parameters, after which it may be clipped."""
+        parameters = list(self.model.parameters())
+        norm = nn.utils.get_total_norm(p.grad for p in parameters if p.grad is not None)
+        if self.config.gradient_clip is not None:
+            nn.utils.clip_grads_with_norm_(parameters, self.config.gradient_clip, norm)
+        return norm.item()
+
+    def _agree(self, cause: str | None) -> str | None:
+        """Return the cause that one of the processes found in its share of the data."""
+        causes: list[str | None] = [cause]
+        if self.fabric.world_size > 1:
+            causes *= self.fabric.world_size
+            torch.distributed.all_gather_object(causes, cause)
+        return next((found for found in causes if found), None)
+
     def _sum_over_processes(self, value: Tensor) -> Tensor:
         if self.fabric.world_size > 1:
             torch.distributed.all_reduce(value)
@@ -127,17 +158,3 @@ class EpochRunner:
 def _rates(state: TrainingState) -> str:
     rates = [f"{group['lr']:.3g} ({group['name']})" for group in state.optimizer.param_groups]
     return f"learning rates {' and '.join(rates)}"
-
-
-def _blame(inputs: Sequence[Tensor], target: Tensor) -> str:
-    parts = {**{f"input {i}": x for i, x in enumerate(inputs)}, "the target": target}
-    guilty = [name for name, x in parts.items() if not torch.isfinite(x).all()]
-    if guilty:
-        return (
-            f"{' and '.join(guilty)} of this batch already held NaN or infinite values, so the "
-            "data need repair: look for them in the training split, or make the data again"
-        )
-    return (
-        "the data of this batch are finite, so the training diverged: lower fit.learning_rate or "
-        "fit.transform_learning_rate, set fit.gradient_clip=1, or use fit.precision=32-true"
-    )

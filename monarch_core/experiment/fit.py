@@ -11,6 +11,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from monarch_core.experiment.batches import EpochBatches, make_loader, mix_seed
+from monarch_core.experiment.causes import Loss, NonFiniteError
 from monarch_core.experiment.checkpoint import (
     load_checkpoint,
     remove_leftovers,
@@ -25,7 +26,7 @@ from monarch_core.experiment.devices import (
     reset_peak_memory,
     tf32_products,
 )
-from monarch_core.experiment.epoch import EpochRunner, Loss, NonFiniteLossError
+from monarch_core.experiment.epoch import EpochRunner
 from monarch_core.experiment.epoch_log import append_epoch, truncate_log
 from monarch_core.experiment.optimization import make_optimizer, make_schedule, parameter_groups
 from monarch_core.experiment.progress import show_progress
@@ -72,7 +73,8 @@ def fit(
 
     Raises:
         ValueError: a split is empty, the checkpoint does not fit the model or the config, or the
-            loss stops being finite; in that case `aborted.pt` holds the state before the step.
+            loss, its gradient or the validation error is not finite; in that case `aborted.pt`
+            holds the state at that moment, and the epochs before are kept.
         OSError: the disk is full; what was finished before is kept.
     """
     fabric = make_fabric(config)
@@ -109,9 +111,9 @@ def fit(
                 train.set_epoch(state.epoch)
             try:
                 train_loss, seconds = runner.train(state, train_loader, display.step)
-            except NonFiniteLossError as error:
+                valid_error, valid_seconds = runner.validate(valid_loader)
+            except NonFiniteError as error:
                 raise ValueError(_abort(state, fabric, run_dir, error)) from error
-            valid_error, valid_seconds = runner.validate(valid_loader)
             state.epoch += 1
             display.epoch(state.epoch, train_loss, valid_error)
             record = {
@@ -125,6 +127,8 @@ def fit(
             }
             if fabric.is_global_zero:
                 _finish_epoch(state, config, fabric, run_dir, record)
+    if fabric.is_global_zero:
+        (run_dir / ABORTED_FILE).unlink(missing_ok=True)  # of an attempt before this one
     fabric.barrier()  # no process reads weights.pt before it is there
 
 
@@ -211,8 +215,8 @@ def _cost(fabric: Fabric) -> dict[str, Any]:
     return {"peak_memory_bytes": peak_memory_bytes(device), "device": describe_device(device)}
 
 
-def _abort(state: TrainingState, fabric: Fabric, run_dir: Path, error: NonFiniteLossError) -> str:
+def _abort(state: TrainingState, fabric: Fabric, run_dir: Path, error: NonFiniteError) -> str:
     if fabric.is_global_zero:
         save_checkpoint(run_dir / ABORTED_FILE, state.to_dict())
     kept = f"{state.epoch} finished epochs are kept" if state.epoch else "no epoch was finished"
-    return f"{error}. {kept}; the state before this step is in {run_dir / ABORTED_FILE}."
+    return f"{error}. {kept}; the state at this moment is in {run_dir / ABORTED_FILE}."

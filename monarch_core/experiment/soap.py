@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 # Steps between two refinements of the eigenbases.
@@ -57,11 +57,22 @@ class Soap(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Take one step; returns the loss of the closure, if there is one."""
+        """Take one step; returns the loss of the closure, if there is one.
+
+        Raises:
+            ValueError: the gradient is not finite; weights and state are as they were.
+        """
         loss = None
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
+        parameters = [p for group in self.param_groups for p in group["params"]]
+        norm = nn.utils.get_total_norm(p.grad for p in parameters if p.grad is not None)
+        if not norm.isfinite():
+            raise ValueError(
+                f"the gradient has norm {norm:g}, which would spoil the eigenbases for good; leave "
+                "this step out, lower the learning rate or clip the gradient"
+            )
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is not None:

@@ -22,6 +22,7 @@ from omegaconf import OmegaConf
 from monarch_core.experiment.devices import usable_cores
 from monarch_core.experiment.fit import CHECKPOINT_FILE
 from monarch_core.experiment.results import RESULTS_FILE
+from monarch_core.experiment.signals import stop_signals_raise
 
 _DESCRIPTION = """\
 Run a training script once for every combination of values separated by commas, several at a time,
@@ -232,7 +233,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         sys.stderr.write(f"{parser.prog}: {error}\n")
         return 2
-    left = run_jobs(jobs, options.script, options.jobs, options.minutes)
+    with stop_signals_raise():
+        left = run_jobs(jobs, options.script, options.jobs, options.minutes)
     for job in left:
         _tell(f"{job.folder}: not finished; the same command goes on with it")
     return 1 if left else 0

@@ -1,6 +1,5 @@
 """Laws of the fit loop: what it learns, in which order, and what it refuses."""
 
-import json
 import random
 import shutil
 
@@ -94,7 +93,9 @@ def test_workers_change_nothing(tmp_path, tiny_model, tiny_data, fit_config):
 def test_nan_in_the_data_is_blamed_on_the_data(tmp_path, tiny_model, tiny_data, fit_config):
     data = tiny_data()
     data.y[4, 1] = float("nan")
-    message = r"loss is nan in epoch 1, step \d of 3, .*the target of this batch already held NaN"
+    message = (
+        r"loss is nan in epoch 1, step \d of 3, .*the target of sample 4 of the training split"
+    )
     with pytest.raises(ValueError, match=message):
         fit(tiny_model(), mse_loss, data, data, fit_config(), tmp_path)
     saved = load_checkpoint(tmp_path / "aborted.pt")
@@ -106,7 +107,7 @@ def test_divergence_is_blamed_on_the_rates_and_keeps_finished_epochs(
     tmp_path, tiny_model, tiny_data, fit_config
 ):
     def diverging(call, value):
-        return value if call < 13 else value * float("inf")
+        return value if call < 13 else (value * 1e38) ** 2
 
     data = tiny_data()
     with pytest.raises(ValueError, match=r"lower fit\.learning_rate") as caught:
@@ -121,18 +122,83 @@ def test_divergence_is_blamed_on_the_rates_and_keeps_finished_epochs(
     assert not torch.equal(aborted["linear.weight"], final_weights(tmp_path)["linear.weight"])
 
 
-def test_an_error_that_is_not_finite_on_validation_is_logged_as_null(
-    tmp_path, tiny_model, tiny_data, fit_config
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_a_validation_error_that_is_not_finite_stops_the_run_and_keeps_the_epochs_before(
+    tmp_path, tiny_model, tiny_data, fit_config, value
 ):
-    def undefined(call, value):
-        return torch.tensor([float("nan"), 2.0, float("inf")][call])
+    def undefined(call, error):
+        return error if call < 2 else (error * 0 + 1e38) ** 2 * float(value)
 
     data = tiny_data(3)
-    fit(tiny_model(), mse_loss, data, data, fit_config(), tmp_path, metric=counted(undefined))
-    lines = (tmp_path / "log.jsonl").read_text().splitlines()
-    strict = [json.loads(line, parse_constant=pytest.fail)["valid_error"] for line in lines]
-    assert strict == [None, 2.0, None]
-    assert load_checkpoint(tmp_path / "checkpoint.pt")["best_error"] == 2.0
+    with pytest.raises(ValueError, match=f"the validation error is {value}; .*2 finished epochs"):
+        fit(tiny_model(), mse_loss, data, data, fit_config(), tmp_path, metric=counted(undefined))
+    assert [record["epoch"] for record in read_log(tmp_path)] == [1, 2]
+    checkpoint, aborted = (load_checkpoint(tmp_path / f"{n}.pt") for n in ("checkpoint", "aborted"))
+    assert (checkpoint["epoch"], aborted["epoch"]) == (2, 2)
+    assert not torch.equal(checkpoint["model"]["linear.bias"], aborted["model"]["linear.bias"])
+
+
+def test_a_first_epoch_without_a_finite_validation_error_leaves_no_weights(
+    tmp_path, tiny_model, tiny_data, fit_config
+):
+    valid = tiny_data(7)
+    valid.x[5, 0] = float("inf")
+    message = "input 0 of sample 5 of the validation split .counted from 0. already held NaN"
+    for model in (tiny_model(), tiny_model().requires_grad_(False)):
+        with pytest.raises(ValueError, match=message):
+            fit(model, mse_loss, tiny_data(), valid, fit_config(), tmp_path)
+        assert not (tmp_path / "weights.pt").exists()
+        assert not (tmp_path / "checkpoint.pt").exists()
+
+
+def relative_error(prediction, target):
+    return ((prediction - target).norm(dim=1) / target.norm(dim=1)).mean()
+
+
+@pytest.mark.parametrize("split", ["training", "validation"])
+def test_a_target_of_zeros_is_blamed_on_the_data_and_not_on_the_rates(
+    tmp_path, tiny_model, tiny_data, fit_config, split
+):
+    splits = {"training": tiny_data(9), "validation": tiny_data(9, seed=1)}
+    splits[split].y[[2, 7]] = 0
+    message = (
+        rf"the target of samples? [27](, [27])? of the {split} split .counted from 0. is zero "
+        "everywhere, so even a perfect prediction has no finite relative_error: leave such"
+    )
+    with pytest.raises(ValueError, match=message) as caught:
+        fit(tiny_model(), relative_error, *splits.values(), fit_config(), tmp_path)
+    assert "learning_rate" not in str(caught.value).partition("is zero everywhere")[2]
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "soap"])
+@pytest.mark.parametrize("clip", [None, 1.0])
+def test_an_infinite_gradient_stops_the_run_before_the_optimiser_sees_it(
+    tmp_path, tiny_model, tiny_data, fit_config, optimizer, clip
+):
+    class InfiniteGradient(torch.autograd.Function):
+        @staticmethod
+        def forward(context, x):
+            return x.clone()
+
+        @staticmethod
+        def backward(context, gradient):
+            return gradient * float("inf")
+
+    def steep(call, value):
+        return InfiniteGradient.apply(value) if call == 2 * 6 + 1 else value
+
+    data, config = tiny_data(), fit_config(optimizer=optimizer, gradient_clip=clip)
+    with pytest.raises(
+        ValueError, match=r"training gradient has norm (inf|nan) in epoch 3, step 2"
+    ):
+        fit(tiny_model(), counted(steep), data, data, config, tmp_path)
+    saved = load_checkpoint(tmp_path / "aborted.pt")
+    tensors = torch.utils._pytree.tree_leaves([saved["model"], saved["optimizer"]])
+    assert all(x.isfinite().all() for x in tensors if isinstance(x, torch.Tensor))
+    fit(tiny_model(), mse_loss, data, data, config, tmp_path)
+    fit(tiny_model(), mse_loss, data, data, config, tmp_path / "undisturbed")
+    assert_same_weights(final_weights(tmp_path), final_weights(tmp_path / "undisturbed"))
+    assert not (tmp_path / "aborted.pt").exists()
 
 
 def test_each_group_moves_at_its_own_rate(tmp_path, tiny_model, tiny_data, fit_config):

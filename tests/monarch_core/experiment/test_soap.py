@@ -80,3 +80,18 @@ def test_a_restored_state_goes_on_in_the_same_way():
     torch.testing.assert_close(
         minimise(other, gradient, restored), minimise(W, gradient, optimizer), rtol=0, atol=0
     )
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), 1e30])
+def test_a_gradient_that_is_not_finite_leaves_weights_and_state_as_they_were(value):
+    torch.manual_seed(0)
+    W, v = nn.Parameter(torch.randn(4, 3)), nn.Parameter(torch.randn(5))
+    optimizer = Soap([W, v], **OPTIONS)
+    for parameter in (W, v):
+        parameter.grad = torch.randn_like(parameter)
+    optimizer.step()
+    before = copy.deepcopy([W.data, v.data, optimizer.state_dict()])
+    v.grad[3] = value
+    with pytest.raises(ValueError, match=r"the gradient has norm (inf|nan), .*; leave this step"):
+        optimizer.step()
+    torch.testing.assert_close([W.data, v.data, optimizer.state_dict()], before, rtol=0, atol=0)

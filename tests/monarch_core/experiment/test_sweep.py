@@ -1,3 +1,4 @@
+import os
 import signal
 import threading
 import time
@@ -8,12 +9,13 @@ from monarch_core.experiment.sweep import expand, main
 
 # A stand-in for a training script: one checkpoint per epoch, results at the end.
 SCRIPT = """
-import sys, time
+import os, sys, time
 from pathlib import Path
 options = dict(item.split("=", 1) for item in sys.argv[1:])
 folder = Path(options.get("resume") or options["hydra.run.dir"])
 (folder / ".hydra").mkdir(parents=True, exist_ok=True)
 checkpoint = folder / "checkpoint.pt"
+(folder / "pid").write_text(str(os.getpid()))
 if "resume" not in options:
     lines = [f"- {key}={value}" for key, value in options.items() if key != "hydra.run.dir"]
     (folder / ".hydra/overrides.yaml").write_text("\\n".join(lines) + "\\n")
@@ -86,6 +88,17 @@ def test_after_the_time_is_up_the_same_command_goes_on(tmp_path, script, capsys)
     assert main([*command, "--jobs", "2"]) == 0
     # The second command did not start again: what the first start wrote is still there.
     assert "hydra.run.dir" in (out / "seed_0/first.txt").read_text()
+
+
+def test_a_sweep_that_is_told_to_stop_ends_its_runs(tmp_path, script, capsys):
+    out = tmp_path / "out"
+    timer = threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGTERM))
+    timer.start()
+    assert main([str(out), str(script), "wait=60", "seed=0,1"]) == 1
+    assert "seed_0: not finished; the same command goes on" in capsys.readouterr().out
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((out / "seed_0/pid").read_text()), 0)
 
 
 def test_a_failed_run_is_reported_and_the_others_are_finished(tmp_path, script, capsys):

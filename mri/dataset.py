@@ -4,6 +4,7 @@ import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from monarch_core.experiment.fingerprint import fingerprint_files
 from mri.coil_maps import combine_rss, combine_sense
 from mri.dataset_config import DatasetConfig
 from mri.masks import achieved_acceleration
@@ -77,6 +79,11 @@ class SliceDataset(Dataset[tuple[Measurement, Tensor]]):
     def grid(self) -> tuple[int, int]:
         """Samples along (ky, kz) of every item; also its pixels."""
         return next(iter(self._scans.values())).shape.grid
+
+    @property
+    def paths(self) -> list[Path]:
+        """Files of the scans, in order."""
+        return [scan.path for scan in self._scans.values()]
 
     def slices_of(self, scan_id: str) -> list[int]:
         """Return the indices of a scan's items: slices in order, echoes next to each other."""
@@ -179,6 +186,11 @@ class Splits:
     def n_echoes(self) -> int:
         """Echoes of one item."""
         return len(self.train.key(0).echo_names)
+
+    @cached_property
+    def fingerprints(self) -> dict[str, str]:
+        """Fingerprint of the files of each split, in order; their masks follow from the config."""
+        return {name: fingerprint_files(getattr(self, name).paths) for name in SPLITS}
 
 
 def load_splits(config: DatasetConfig) -> Splits:

@@ -1,7 +1,7 @@
 """Configuration of an MRI dataset: which scans, how they are undersampled, what an item is."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from mri.masks import KINDS
 
@@ -35,6 +35,9 @@ class DatasetConfig:
         train_scan_seed: order from which they are taken; smaller selections are part of larger.
         skip_other_grids: leave out scans whose grid is not the most common one.
     """
+
+    # Where the data are: free to change while their content stays.
+    DATA_PLACES: ClassVar[tuple[str, ...]] = ("root", "mask_cache")
 
     name: str = "mri_phantom"
     root: str = "data/mri_phantom"

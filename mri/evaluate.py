@@ -1,6 +1,6 @@
 """Evaluate a finished run from its folder: `python mri/evaluate.py run=RUN_DIR`."""
 
-import logging
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,9 @@ from monarch_core.experiment.artifacts import Artifact, save_artifacts
 from monarch_core.experiment.checkpoint import load_weights
 from monarch_core.experiment.devices import choose_accelerator
 from monarch_core.experiment.epoch_log import best_epoch, read_log
-from monarch_core.experiment.results import n_parameters, write_results
-from monarch_core.experiment.run import load_config, save_config, user_errors
+from monarch_core.experiment.results import n_parameters, report_metrics, write_results
+from monarch_core.experiment.run import load_config, user_errors
+from monarch_core.experiment.run_lock import occupied
 from monarch_core.transforms import Fourier
 from mri.config import MriConfig
 from mri.dataset import SliceDataset, load_splits
@@ -35,8 +36,6 @@ UNSEEN_OFFSET = 1000  # far from the seeds 0, 1, 2, .. of ordinary runs
 # Metrics that results.json also gives for zero-filled SENSE, for each echo and for unseen masks.
 DETAILED = ("psnr", "psnr_magnitude", "ssim")
 
-log = logging.getLogger(__name__)
-
 
 def evaluate(run_dir: Path, evaluation: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Measure the model of a run on its test split and leave the numbers in the run folder.
@@ -46,15 +45,23 @@ def evaluate(run_dir: Path, evaluation: Mapping[str, Any] | None = None) -> dict
 
     Args:
         run_dir: a run folder with `config.yaml` and `weights.pt`.
-        evaluation: values that take the place of the run's, in its config too.
+        evaluation: values that take the place of the run's, and stand in the config of
+            results.json; config.yaml stays what the run was trained with.
 
     Returns:
         What is in `results.json`.
 
     Raises:
-        ValueError: if the folder is no run, its weights do not fit, or a metric is not defined.
+        ValueError: if the folder is no run or in use, its weights do not fit, or a metric is not
+            defined.
+        OSError: if the numbers were logged but the files cannot be written.
     """
-    config = load_config(run_dir, MriConfig, {"evaluation": evaluation or {}})
+    with occupied(run_dir):
+        return _evaluate(run_dir, evaluation or {})
+
+
+def _evaluate(run_dir: Path, evaluation: Mapping[str, Any]) -> dict[str, Any]:
+    config = load_config(run_dir, MriConfig, {"evaluation": evaluation})
     preset = find_preset(config.evaluation.preset)
     splits = load_splits(config.dataset)
     model = build_model(config.model, instantiate(config.transform.axis), splits.grid)
@@ -68,11 +75,13 @@ def evaluate(run_dir: Path, evaluation: Mapping[str, Any] | None = None) -> dict
     if config.evaluation.unseen_mask:
         unseen = _with_unseen_masks(splits.test)
         scores += _measure(methods, unseen, UNSEEN, config, preset, device)[0]
+    metrics = {**summarise(scores), **_validation_loss(run_dir), **_lamda(model)}
+    perfect = [name for name in METRICS if metrics[name] == math.inf]  # a PSNR without any error
+    report_metrics(run_dir, metrics, required=[name for name in METRICS if name not in perfect])
     write_scans(run_dir, scores, preset)
     mask = splits.test.mask_of(splits.test.scan_ids[0])
     artifacts += [*tabulate_scores(scores, preset), *describe_transforms(model.cpu(), mask)]
     save_artifacts(run_dir, artifacts)
-    save_config(run_dir, config)
     return write_results(
         run_dir,
         task="mri",
@@ -81,9 +90,10 @@ def evaluate(run_dir: Path, evaluation: Mapping[str, Any] | None = None) -> dict
         transform=config.transform.name,
         seed=config.seed,
         split_sizes={n: len(getattr(splits, n)) for n in ("train", "valid", "test")},
-        metrics={**summarise(scores), **_validation_loss(run_dir), **_lamda(model)},
+        metrics=metrics,
         n_parameters=n_parameters(model),
         config=config,
+        fingerprints=splits.fingerprints,
     )
 
 
@@ -173,9 +183,8 @@ def _measure(
 @hydra.main(version_base="1.3", config_path="../configs", config_name="evaluate")
 @user_errors
 def main(raw: DictConfig) -> None:
-    """Evaluate one run again and print its numbers."""
-    for name, value in evaluate(Path(raw.run), raw.evaluation)["metrics"].items():
-        log.info("%s: %.4g", name, value)
+    """Evaluate one run again and log its numbers."""
+    evaluate(Path(raw.run), raw.evaluation)
 
 
 if __name__ == "__main__":

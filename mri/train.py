@@ -25,7 +25,17 @@ def main(raw: DictConfig) -> None:
     model = build_model(config.model, instantiate(config.transform.axis), splits.grid)
     choose_lamda(model, splits.valid)  # models without a weight to choose are left alone
     loss = find_loss(config.loss)
-    fit(model, loss, splits.train, splits.valid, config.fit, run_dir, seed=config.seed)
+    fit(
+        model,
+        loss,
+        splits.train,
+        splits.valid,
+        config.fit,
+        run_dir,
+        seed=config.seed,
+        whole_config=config,
+        fingerprints=splits.fingerprints,
+    )
     if is_main_process():
         evaluate(run_dir)
 

@@ -1,5 +1,6 @@
 """Load the training, validation and test samples of a data set, making them if need be."""
 
+import functools
 import json
 import math
 import subprocess
@@ -14,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from monarch_core.experiment.batches import mix_seed
+from monarch_core.experiment.fingerprint import fingerprint_arrays
 from pde.dataset_config import DatasetConfig
 from pde.readers import Trajectories, is_well_folder, open_trajectories
 from pde.thinning import thin
@@ -105,6 +107,18 @@ class Splits:
     sizes: dict[str, int]
     times: tuple[float, ...]
     description: str
+
+    @functools.cached_property
+    def fingerprints(self) -> dict[str, str]:
+        """The identity of each split by the content of its frames, wherever they lie."""
+        return {
+            split: fingerprint_arrays([dataset.frames])
+            for split, dataset in (
+                ("train", self.train),
+                ("valid", self.valid),
+                ("test", self.test),
+            )
+        }
 
 
 def load_splits(config: DatasetConfig) -> Splits:

@@ -1,6 +1,5 @@
 """The numbers of a finished run, from its folder alone: `python pde/evaluate.py run=RUN_DIR`."""
 
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,9 @@ from monarch_core.experiment.artifacts import save_artifacts
 from monarch_core.experiment.checkpoint import load_weights
 from monarch_core.experiment.devices import choose_accelerator
 from monarch_core.experiment.portrait import portray_transforms
-from monarch_core.experiment.results import n_parameters, write_results
-from monarch_core.experiment.run import load_config, save_config, user_errors
+from monarch_core.experiment.results import n_parameters, report_metrics, write_results
+from monarch_core.experiment.run import load_config, user_errors
+from monarch_core.experiment.run_lock import occupied
 from pde.config import PdeConfig
 from pde.dataset import check_grids, load_splits
 from pde.figures import draw_error_over_grid, draw_predictions
@@ -22,18 +22,24 @@ from pde.measure import error_on, errors_on_grids, predict, roll_out_errors
 from pde.metrics import band_errors, relative_h1, relative_l2
 from pde.models import RollOut, build_model
 
-log = logging.getLogger(__name__)
-
 
 def evaluate(run_dir: Path, evaluation: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Measure the weights of a run on its test split; leave results.json and artifacts.npz.
 
-    What is given in `evaluation` takes the place of the run's values, in its config too.
+    What is given in `evaluation` takes the place of the run's values, and stands in the config of
+    results.json; config.yaml stays what the run was trained with.
 
     Raises:
-        ValueError: the folder holds no finished run, or its weights do not fit its config.
+        ValueError: the folder holds no finished run or is in use, its weights do not fit its
+            config, or an error is not finite.
+        OSError: the numbers were logged but the files cannot be written.
     """
-    config = load_config(run_dir, PdeConfig, {"evaluation": evaluation or {}})
+    with occupied(run_dir):
+        return _evaluate(run_dir, evaluation or {})
+
+
+def _evaluate(run_dir: Path, evaluation: Mapping[str, Any]) -> dict[str, Any]:
+    config = load_config(run_dir, PdeConfig, {"evaluation": evaluation})
     check_grids(config.dataset, config.evaluation.grids)
     splits = load_splits(config.dataset)
     model, start = (_at_start(config, splits.grid) for _ in range(2))
@@ -56,6 +62,7 @@ def evaluate(run_dir: Path, evaluation: Mapping[str, Any] | None = None) -> dict
         "relative_l2_train": error_on(model, splits.train, batch_size),
         "milliseconds_per_trajectory": 1e3 * seconds,
     }
+    report_metrics(run_dir, metrics, required=metrics)
     save_artifacts(
         run_dir,
         [
@@ -64,7 +71,6 @@ def evaluate(run_dir: Path, evaluation: Mapping[str, Any] | None = None) -> dict
             *portray_transforms(model, start),
         ],
     )
-    save_config(run_dir, config)
     return write_results(
         run_dir,
         task="pde",
@@ -76,6 +82,7 @@ def evaluate(run_dir: Path, evaluation: Mapping[str, Any] | None = None) -> dict
         metrics=metrics,
         n_parameters=n_parameters(model),
         config=config,
+        fingerprints=splits.fingerprints,
     )
 
 
@@ -89,9 +96,8 @@ def _at_start(config: PdeConfig, grid: tuple[int, ...]) -> RollOut:
 @hydra.main(version_base="1.3", config_path="../configs", config_name="evaluate")
 @user_errors
 def main(raw: DictConfig) -> None:
-    """Evaluate one run again and print its numbers."""
-    for name, value in evaluate(Path(raw.run), raw.evaluation)["metrics"].items():
-        log.info("%s: %.4g", name, value)
+    """Evaluate one run again and log its numbers."""
+    evaluate(Path(raw.run), raw.evaluation)
 
 
 if __name__ == "__main__":

@@ -39,6 +39,8 @@ def main(raw: DictConfig) -> None:
         run_dir,
         seed=config.seed,
         metric=relative_l2,
+        whole_config=config,
+        fingerprints=splits.fingerprints,
     )
     if is_main_process():
         evaluate(run_dir)

@@ -10,14 +10,14 @@ import io
 import os
 import shutil
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 import torch
 from torch import Tensor, nn
 
-FORMAT = 1  # version of the layout of checkpoint.pt
+FORMAT = 2  # version of the layout of checkpoint.pt
 
 
 def atomic_write(path: Path, writer: Callable[[IO[bytes]], object]) -> None:
@@ -113,6 +113,11 @@ def load_weights(path: Path, model: nn.Module) -> None:
     restore_model(model, _read(path), path)
 
 
+def check_weights(path: Path, model: nn.Module) -> None:
+    """Raise ValueError unless `load_weights` would load this file into this model."""
+    check_model_state(model, _read(path), path)
+
+
 def model_state(model: nn.Module) -> dict[str, Tensor]:
     """Return parameters and persistent buffers by name, detached, without extra entries.
 
@@ -123,8 +128,8 @@ def model_state(model: nn.Module) -> dict[str, Tensor]:
     return {name: value for name, value in state.items() if isinstance(value, Tensor)}
 
 
-def restore_model(model: nn.Module, state: dict[str, Tensor], source: Path) -> None:
-    """Copy a state into a model after checking every name and shape.
+def restore_model(model: nn.Module, state: Mapping[str, Any], source: Path) -> None:
+    """Copy a state into a model after checking it.
 
     Args:
         model: receives the values, on the device where it is.
@@ -132,35 +137,66 @@ def restore_model(model: nn.Module, state: dict[str, Tensor], source: Path) -> N
         source: the file it came from, for the message.
 
     Raises:
-        ValueError: names, shapes or kinds of numbers differ; the model is left as it was.
+        ValueError: as `check_model_state`; the model is left as it was.
+    """
+    check_model_state(model, state, source)
+    nn.Module.load_state_dict(model, dict(state))
+
+
+def check_model_state(model: nn.Module, state: Any, source: Path) -> None:
+    """Check every name, shape, kind and number of a state that is to go into a model.
+
+    Raises:
+        ValueError: names, shapes or kinds of numbers differ, or a number is not finite; infinity is
+            allowed in buffers, where masks may hold it.
     """
     own = model_state(model)
-    missing = sorted(own.keys() - state.keys())
-    unknown = sorted(state.keys() - own.keys())
-    different = [
-        f"{name} is {_kind(state[name])} in the file and {_kind(own[name])} in the model"
-        for name in sorted(own.keys() & state.keys())
-        if _kind(own[name]) != _kind(state[name])
-    ]
-    problems = [
-        f"{label}: {_first(names)}"
-        for label, names in [
-            ("missing in the file", missing),
-            ("unknown to the model", unknown),
-            ("of another shape", different),
-        ]
-        if names
-    ]
-    if problems:
+    if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
         raise ValueError(
-            f"{source} belongs to another model ({'; '.join(problems)}); build the model from the "
+            f"{source} holds no tensors by name; restore it from a copy, or train again."
+        )
+    problems = {
+        "missing in the file": sorted(own.keys() - state.keys()),
+        "unknown to the model": sorted(state.keys() - own.keys()),
+        "of another shape": [
+            f"{name} is {kind(state[name])} in the file and {kind(own[name])} in the model"
+            for name in sorted(own.keys() & state.keys())
+            if kind(own[name]) != kind(state[name])
+        ],
+    }
+    words = [f"{label}: {_first(names)}" for label, names in problems.items() if names]
+    if words:
+        raise ValueError(
+            f"{source} belongs to another model ({'; '.join(words)}); build the model from the "
             f"config.yaml beside the file, or start a new run."
         )
-    nn.Module.load_state_dict(model, state)
+    parameters = {name for name, _ in model.named_parameters()}
+    spoilt = [
+        name
+        for name, value in state.items()
+        if (not value.isfinite().all() if name in parameters else value.isnan().any())
+    ]
+    if spoilt:
+        raise ValueError(
+            f"{source} holds NaN or infinite weights ({_first(spoilt)}), with which the model "
+            "predicts nothing; restore it from a copy, or train again with a lower learning rate."
+        )
 
 
-def _kind(tensor: Tensor) -> str:
-    return f"{'complex ' if tensor.is_complex() else ''}{tuple(tensor.shape)}"
+def kind(value: Any) -> str:
+    """Return in words what distinguishes tensors that cannot take each other's place."""
+    if not isinstance(value, Tensor):
+        return f"a {type(value).__name__}"
+    plain = value.layout == torch.strided and not (value.is_nested or value.is_quantized)
+    if not plain or value.device.type == "meta":
+        return "a tensor without plain numbers"
+    if value.is_complex():
+        number = "complex "
+    elif value.is_floating_point():
+        number = ""
+    else:
+        number = "boolean " if value.dtype == torch.bool else "whole "
+    return f"{number}{tuple(value.shape)}"
 
 
 def _first(names: list[str], n_shown: int = 3) -> str:
@@ -174,18 +210,19 @@ def _read(path: Path) -> dict[str, Any]:
             f"{path} does not exist; check the path, or train first: the file appears at the end "
             "of the first epoch."
         )
+    size = path.stat().st_size
     try:
-        with zipfile.ZipFile(path) as archive:  # torch itself does not compare the checksums
-            damaged = archive.testzip()
+        with zipfile.ZipFile(path) as archive:
+            _refuse_bomb(archive, size)
+            damaged = archive.testzip()  # torch itself does not compare the checksums
         if damaged is not None:
             raise zipfile.BadZipFile(f"the checksum of {damaged} is wrong")
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except MemoryError:
-        raise
     except Exception as error:  # torch raises one of many types, depending on the damaged byte
+        reason = " ".join(str(error).split())[:120] if isinstance(error, _BombError) else ""
         raise ValueError(
-            f"{path} is damaged or is no checkpoint ({path.stat().st_size} bytes, "
-            f"{type(error).__name__} while reading it); restore it from a copy, or delete it and "
+            f"{path} is damaged or is no checkpoint ({size} bytes, {type(error).__name__} while "
+            f"reading it{': ' * bool(reason)}{reason}); restore it from a copy, or delete it and "
             "train again."
         ) from error
     if not isinstance(state, dict):
@@ -194,3 +231,21 @@ def _read(path: Path) -> dict[str, Any]:
             "copy, or delete it and train again."
         )
     return state
+
+
+class _BombError(ValueError):
+    """An archive would take far more memory than its file."""
+
+
+def _refuse_bomb(archive: zipfile.ZipFile, size: int) -> None:
+    """Refuse members that are compressed, or claim more bytes than the file has.
+
+    Torch stores its tensors uncompressed, so the file is as large as what is in it.
+    """
+    members = archive.infolist()
+    claimed = sum(member.file_size for member in members)
+    if claimed > size:
+        raise _BombError(f"its members claim {claimed} bytes")
+    for member in members:
+        if member.compress_type != zipfile.ZIP_STORED:
+            raise _BombError(f"{member.filename} is compressed, which torch does not write")

@@ -1,6 +1,8 @@
 """The fit loop: one function that leaves a trained model in its run folder."""
 
+import contextlib
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,8 @@ from torch.utils.data import DataLoader, Dataset
 from monarch_core.experiment.batches import EpochBatches, make_loader, mix_seed
 from monarch_core.experiment.causes import Loss, NonFiniteError
 from monarch_core.experiment.checkpoint import (
+    check_weights,
     load_checkpoint,
-    remove_leftovers,
     save_checkpoint,
     save_weights,
 )
@@ -27,10 +29,12 @@ from monarch_core.experiment.devices import (
     tf32_products,
 )
 from monarch_core.experiment.epoch import EpochRunner
-from monarch_core.experiment.epoch_log import append_epoch, truncate_log
+from monarch_core.experiment.epoch_log import append_epoch, check_log, truncate_log
 from monarch_core.experiment.optimization import make_optimizer, make_schedule, parameter_groups
 from monarch_core.experiment.progress import show_progress
-from monarch_core.experiment.training_state import TrainingState, make_recipe
+from monarch_core.experiment.recipe import make_recipe
+from monarch_core.experiment.run_lock import occupied
+from monarch_core.experiment.training_state import TrainingState
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +53,8 @@ def fit(
     *,
     seed: int = 0,
     metric: Loss | None = None,
+    whole_config: Any = None,
+    fingerprints: Mapping[str, str] | None = None,
 ) -> None:
     """Train a model and leave the best epoch of it in the run folder.
 
@@ -70,9 +76,13 @@ def fit(
         run_dir: the run folder.
         seed: with the epoch it determines the order of the data.
         metric: the error that chooses the epoch, lower is better; `loss` when it is None.
+        whole_config: of the run, a dataclass; all of it belongs to the run, and a checkpoint is
+            not continued with another one, but for what only says where it runs.
+        fingerprints: of the data, by split; neither is it continued with other data.
 
     Raises:
-        ValueError: a split is empty, the checkpoint does not fit the model or the config, or the
+        ValueError: a split is empty, another process works in the folder, what lies there is
+            damaged or belongs to another model, config or other data (nothing is changed), or the
             loss, its gradient or the validation error is not finite; in that case `aborted.pt`
             holds the state at that moment, and the epochs before are kept.
         OSError: the disk is full; what was finished before is kept.
@@ -82,53 +92,62 @@ def fit(
     train_loader = _make_loader("training", train, config, fabric, seed=seed)
     valid_loader = _make_loader("validation", valid, config, fabric, seed=None)
     model.to(fabric.device)
-    if not any(parameter_groups(model)):
-        _keep_untrained(model, metric or loss, valid_loader, config, fabric, run_dir)
-        return
-    optimizer = make_optimizer(model, config)
-    schedule = make_schedule(optimizer, config, len(train_loader))
-    recipe = make_recipe(config, seed=seed, n_train=len(train))  # type: ignore[arg-type]
-    state = TrainingState(model, optimizer, schedule, recipe)
-    _continue_run(state, fabric, run_dir)
-    if state.epoch == config.epochs:
-        log.info("%s is trained already (%d epochs)", run_dir, state.epoch)
-        return
-    if fabric.global_rank > 0:  # random layers draw differently in each process
-        torch.manual_seed(mix_seed(seed, state.epoch, fabric.global_rank))
-    if config.compile:
-        model.compile(mode="reduce-overhead" if fabric.device.type == "cuda" else "default")
-    runner = EpochRunner(fabric, fabric.setup_module(model), loss, metric or loss, config)
-    console = Console(stderr=True) if fabric.is_global_zero else None
-    with (
-        tf32_products(allowed=config.precision == "tf32"),
-        show_progress(
-            config.epochs, len(train_loader), first_epoch=state.epoch + 1, console=console
-        ) as display,
-    ):
-        while state.epoch < config.epochs:
-            rates = [group["lr"] for group in optimizer.param_groups]
-            if hasattr(train, "set_epoch"):
-                train.set_epoch(state.epoch)
-            try:
-                train_loss, seconds = runner.train(state, train_loader, display.step)
-                valid_error, valid_seconds = runner.validate(valid_loader)
-            except NonFiniteError as error:
-                raise ValueError(_abort(state, fabric, run_dir, error)) from error
-            state.epoch += 1
-            display.epoch(state.epoch, train_loss, valid_error)
-            record = {
-                "epoch": state.epoch,
-                "train_loss": train_loss,
-                "valid_error": valid_error,
-                "learning_rate": rates[0],
-                "transform_learning_rate": rates[1],
-                "seconds": seconds,
-                "valid_seconds": valid_seconds,
-            }
-            if fabric.is_global_zero:
-                _finish_epoch(state, config, fabric, run_dir, record)
     if fabric.is_global_zero:
-        (run_dir / ABORTED_FILE).unlink(missing_ok=True)  # of an attempt before this one
+        run_dir.mkdir(parents=True, exist_ok=True)
+    with occupied(run_dir):
+        if not any(parameter_groups(model)):
+            _keep_untrained(model, metric or loss, valid_loader, config, fabric, run_dir)
+            return
+        optimizer = make_optimizer(model, config)
+        schedule = make_schedule(optimizer, config, len(train_loader))
+        recipe = make_recipe(
+            config,
+            seed=seed,
+            n_train=len(train),  # type: ignore[arg-type]
+            whole_config=whole_config,
+            fingerprints=fingerprints,
+        )
+        state = TrainingState(model, optimizer, schedule, recipe, config.epochs, len(train_loader))
+        _continue_run(state, fabric, run_dir)
+        if state.epoch == config.epochs:
+            log.info("%s is trained already (%d epochs)", run_dir, state.epoch)
+            _remove_aborted(fabric, run_dir)
+            return
+        if fabric.global_rank > 0:  # random layers draw differently in each process
+            torch.manual_seed(mix_seed(seed, state.epoch, fabric.global_rank))
+        if config.compile:
+            model.compile(mode="reduce-overhead" if fabric.device.type == "cuda" else "default")
+        runner = EpochRunner(fabric, fabric.setup_module(model), loss, metric or loss, config)
+        console = Console(stderr=True) if fabric.is_global_zero else None
+        with (
+            tf32_products(allowed=config.precision == "tf32"),
+            show_progress(
+                config.epochs, len(train_loader), first_epoch=state.epoch + 1, console=console
+            ) as display,
+        ):
+            while state.epoch < config.epochs:
+                rates = [group["lr"] for group in optimizer.param_groups]
+                if hasattr(train, "set_epoch"):
+                    train.set_epoch(state.epoch)
+                try:
+                    train_loss, seconds = runner.train(state, train_loader, display.step)
+                    valid_error, valid_seconds = runner.validate(valid_loader)
+                except NonFiniteError as error:
+                    raise ValueError(_abort(state, fabric, run_dir, error)) from error
+                state.epoch += 1
+                display.epoch(state.epoch, train_loss, valid_error)
+                record = {
+                    "epoch": state.epoch,
+                    "train_loss": train_loss,
+                    "valid_error": valid_error,
+                    "learning_rate": rates[0],
+                    "transform_learning_rate": rates[1],
+                    "seconds": seconds,
+                    "valid_seconds": valid_seconds,
+                }
+                if fabric.is_global_zero:
+                    _finish_epoch(state, config, fabric, run_dir, record)
+        _remove_aborted(fabric, run_dir)
     fabric.barrier()  # no process reads weights.pt before it is there
 
 
@@ -155,13 +174,16 @@ def _make_loader(
 
 
 def _continue_run(state: TrainingState, fabric: Fabric, run_dir: Path) -> None:
+    """Restore the last finished epoch, if there is one; everything is checked before."""
     checkpoint = run_dir / CHECKPOINT_FILE
     if checkpoint.exists():
-        state.restore(load_checkpoint(checkpoint), checkpoint)
+        saved = load_checkpoint(checkpoint)
+        state.check(saved, checkpoint)
+        check_log(run_dir, saved["epoch"], saved["best_error"])
+        check_weights(run_dir / WEIGHTS_FILE, state.model)
+        state.restore(saved, checkpoint)
         log.info("continuing %s after epoch %d", run_dir, state.epoch)
     if fabric.is_global_zero:
-        run_dir.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(run_dir)
         truncate_log(run_dir, state.epoch)
 
 
@@ -194,7 +216,6 @@ def _keep_untrained(
     valid_error, valid_seconds = runner.validate(valid_loader)
     log.info("the model has no trainable parameters; validation error %.4g", valid_error)
     if fabric.is_global_zero:
-        run_dir.mkdir(parents=True, exist_ok=True)
         truncate_log(run_dir, last_epoch=-1)
         save_weights(run_dir / WEIGHTS_FILE, model)
         record = {
@@ -220,3 +241,10 @@ def _abort(state: TrainingState, fabric: Fabric, run_dir: Path, error: NonFinite
         save_checkpoint(run_dir / ABORTED_FILE, state.to_dict())
     kept = f"{state.epoch} finished epochs are kept" if state.epoch else "no epoch was finished"
     return f"{error}. {kept}; the state at this moment is in {run_dir / ABORTED_FILE}."
+
+
+def _remove_aborted(fabric: Fabric, run_dir: Path) -> None:
+    """Delete what an earlier attempt left, now that one has succeeded."""
+    if fabric.is_global_zero:
+        with contextlib.suppress(OSError):  # a finished run may lie where nothing can be written
+            (run_dir / ABORTED_FILE).unlink(missing_ok=True)

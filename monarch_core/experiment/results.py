@@ -3,12 +3,13 @@
 import dataclasses
 import importlib.metadata
 import json
+import logging
 import math
 import platform
 import shlex
 import statistics
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,11 @@ from torch import nn
 
 from monarch_core.experiment.checkpoint import write_text
 from monarch_core.experiment.devices import choose_accelerator, describe_device, is_main_process
-from monarch_core.experiment.epoch_log import best_epoch, read_log
+from monarch_core.experiment.epoch_log import best_epoch, column, read_log
+
+log = logging.getLogger(__name__)
 
 RESULTS_FILE = "results.json"
-OVERRIDES_FILE = ".hydra/overrides.yaml"
 PACKAGES = ("torch", "neuraloperator", "hydra-core", "monarch-science")
 
 
@@ -90,17 +92,34 @@ def write_results(
         "command": _command(run_dir, task),
         "config": _plain(config, "config"),
     }
+    trained, wanted = results.get("n_epochs"), results["config"].get("fit", {}).get("epochs")
+    if trained and wanted and trained < wanted:
+        log.warning("%s was trained for %d of its %d epochs only", run_dir, trained, wanted)
     if is_main_process():
         write_text(run_dir / RESULTS_FILE, json.dumps(results, indent=2, allow_nan=False) + "\n")
     return results
 
 
-def save_overrides(run_dir: Path, overrides: Sequence[str]) -> None:
-    """Write what a run was started with, where hydra would, but for the one run in the folder.
+def report_metrics(run_dir: Path, metrics: Mapping[str, float], required: Iterable[str]) -> None:
+    """Log every metric, so that the numbers are there whatever happens to the files after it.
 
-    Hydra itself writes before anybody can tell that the folder belongs to another run.
+    Args:
+        run_dir: the run folder, for the message.
+        metrics: numbers by name.
+        required: names of those that a result must have.
+
+    Raises:
+        ValueError: a required metric is NaN or infinite.
     """
-    write_text(run_dir / OVERRIDES_FILE, yaml.safe_dump([str(item) for item in overrides]))
+    for name, value in metrics.items():
+        log.info("%s: %.4g", name, value)
+    undefined = [f"{name}={metrics[name]}" for name in required if not math.isfinite(metrics[name])]
+    if undefined:
+        raise ValueError(
+            f"the test split of {run_dir} gives {', '.join(undefined)}, which is no result: either "
+            "the model predicts NaN or infinity (train it again with a lower fit.learning_rate) or "
+            "a test sample is zero, where relative errors are undefined (leave it out)"
+        )
 
 
 def versions() -> dict[str, str | None]:
@@ -138,7 +157,7 @@ def _git(folder: Path, *arguments: str) -> str | None:
 
 def _command(run_dir: Path, task: str) -> str | None:
     """Return the command that makes the run again; None when hydra did not start it."""
-    overrides = run_dir / OVERRIDES_FILE
+    overrides = run_dir / ".hydra" / "overrides.yaml"
     if not overrides.is_file():
         return None
     given = yaml.safe_load(overrides.read_text(encoding="utf-8")) or []
@@ -155,13 +174,15 @@ def _cost(run_dir: Path) -> dict[str, Any]:
             "peak_memory_bytes": None,
             "device": describe_device(device),
         }
-    seconds = [epoch["seconds"] for epoch in epochs]
+    seconds, valid_seconds, memory = (
+        column(run_dir, epochs, key) for key in ("seconds", "valid_seconds", "peak_memory_bytes")
+    )
     best = best_epoch(epochs) or epochs[0]
     return {
-        "train_seconds": math.fsum(seconds) + math.fsum(e["valid_seconds"] for e in epochs),
+        "train_seconds": math.fsum(seconds) + math.fsum(valid_seconds),
         "seconds_per_epoch": statistics.median(seconds[1:] or seconds),
-        "peak_memory_bytes": max(epoch["peak_memory_bytes"] for epoch in epochs),
-        "device": epochs[-1]["device"],
+        "peak_memory_bytes": max(memory),
+        "device": epochs[-1].get("device"),
         "n_epochs": epochs[-1]["epoch"],
         "best_epoch": best["epoch"],
     }

@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 
+from monarch_core.experiment.checkpoint import write_text
 from monarch_core.experiment.config import FitConfig
 from monarch_core.experiment.devices import (
     is_main_process,
@@ -21,11 +22,10 @@ from monarch_core.experiment.devices import (
     usable_cores,
 )
 from monarch_core.experiment.failures import run_folder, user_errors
-from monarch_core.experiment.results import save_overrides
 from monarch_core.experiment.run_lock import FolderInUseError, is_in_use, leave, occupy
 from monarch_core.experiment.schema import CONFIG_FILE, load_config, save_config, to_dataclass
 
-__all__ = ["load_config", "save_config", "start_run", "user_errors"]
+__all__ = ["load_config", "start_run", "user_errors"]
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +86,9 @@ def _take_folder(run_dir: Path, config: Any, *, is_new: bool) -> Path:
         _refuse_other_run(run_dir)
         save_config(run_dir, config)
         if HydraConfig.initialized():
-            save_overrides(run_dir, list(HydraConfig.get().overrides.task))
+            # Hydra would write them before the folder is known to belong to this run.
+            overrides = OmegaConf.create(list(HydraConfig.get().overrides.task))
+            write_text(run_dir / ".hydra" / "overrides.yaml", OmegaConf.to_yaml(overrides))
     except BaseException:
         leave(run_dir)
         raise

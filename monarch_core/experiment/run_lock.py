@@ -3,12 +3,10 @@
 import contextlib
 import errno
 import fcntl
-import functools
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
 
 from monarch_core.experiment.checkpoint import remove_leftovers
 from monarch_core.experiment.devices import is_main_process
@@ -17,9 +15,6 @@ LOCK_FILE = ".lock"
 _TAKEN = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
 
 _held: dict[Path, int] = {}  # folders that this process works in, and what keeps them locked
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 class FolderInUseError(ValueError):
@@ -81,21 +76,15 @@ def is_in_use(run_dir: Path) -> bool:
     return False
 
 
-def alone_in_folder(
-    work: Callable[Concatenate[Path, P], T],
-) -> Callable[Concatenate[Path, P], T]:
-    """Let a function whose first argument is a run folder occupy it while it works."""
-
-    @functools.wraps(work)
-    def guarded(run_dir: Path, *args: P.args, **kwargs: P.kwargs) -> T:
-        is_new = occupy(run_dir)
-        try:
-            return work(run_dir, *args, **kwargs)
-        finally:
-            if is_new:
-                leave(run_dir)
-
-    return guarded
+@contextlib.contextmanager
+def occupied(run_dir: Path) -> Iterator[None]:
+    """Occupy a folder for as long as the block lasts, or longer if this process did before."""
+    is_new = occupy(run_dir)
+    try:
+        yield
+    finally:
+        if is_new:
+            leave(run_dir)
 
 
 def _lock(folder: Path) -> int | None:

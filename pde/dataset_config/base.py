@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -34,6 +34,15 @@ class DatasetConfig(ABC):
     Raises:
         ValueError: a value is impossible; names value and remedy.
     """
+
+    # Where the data are or how they are made: free to change while their content stays.
+    DATA_PLACES: ClassVar[tuple[str, ...]] = (
+        "path",
+        "data_dir",
+        "n_workers",
+        "batch_size",
+        "device",
+    )
 
     name: str
     grid: int

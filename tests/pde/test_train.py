@@ -12,8 +12,6 @@ import pytest
 import scipy.io
 
 from monarch_core.experiment.artifacts import Curve, Table, load_artifacts
-from monarch_core.experiment.run import load_config
-from pde.config import PdeConfig
 from pde.evaluate import evaluate
 
 ROOT = Path(__file__).parents[2]
@@ -125,9 +123,11 @@ def test_a_run_can_be_measured_on_other_grids_later(runs, tmp_path):
             [*command, f"+evaluation.grids=[{grid}]"], cwd=ROOT, capture_output=True, text=True
         )
         assert (finished.returncode == 0) == ok, finished.stderr
-    metrics = json.loads((folder / "results.json").read_text())["metrics"]
-    assert {name for name in metrics if "/" in name} == {"relative_l2/8"}
-    assert load_config(folder, PdeConfig).evaluation.grids == [8]
+    results = json.loads((folder / "results.json").read_text())
+    assert {name for name in results["metrics"] if "/" in name} == {"relative_l2/8"}
+    assert results["config"]["evaluation"]["grids"] == [8]
+    configs = [path / "config.yaml" for path in (folder, runs["monarch"][0])]
+    assert configs[0].read_bytes() == configs[1].read_bytes()
 
 
 def test_artifacts_for_the_report(runs):

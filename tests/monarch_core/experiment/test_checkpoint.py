@@ -152,7 +152,7 @@ class Malicious:
 
 def test_opening_a_file_runs_no_code(tmp_path):
     path = tmp_path / "checkpoint.pt"
-    torch.save({"format": 1, "x": Malicious()}, path)
+    torch.save({"format": 2, "x": Malicious()}, path)
     with pytest.raises(ValueError, match="UnpicklingError"):
         load_checkpoint(path)
     path.write_bytes(pickle.dumps([1, 2]))
@@ -167,5 +167,5 @@ def test_missing_files_and_other_formats_are_named(tmp_path):
     with pytest.raises(ValueError, match=r"none\.pt does not exist; check the path, or train"):
         load_checkpoint(tmp_path / "none.pt")
     torch.save({"format": 99}, tmp_path / "new.pt")
-    with pytest.raises(ValueError, match="has checkpoint format 99, this version reads 1"):
+    with pytest.raises(ValueError, match="has checkpoint format 99, this version reads 2"):
         load_checkpoint(tmp_path / "new.pt")

@@ -122,7 +122,7 @@ def test_a_checkpoint_of_another_model_or_recipe_is_refused(
     with pytest.raises(ValueError, match=r"belongs to another model .*linear\.bias"):
         fit(other, mse_loss, data, data, fit_config(), tmp_path)
     changed = fit_config(epochs=4, schedule="cosine")
-    message = r"epochs=4 \(the run was started with 3\), schedule='cosine'"
+    message = r"fit\.epochs=4 \(the run was started with 3\), fit\.schedule='cosine'"
     with pytest.raises(ValueError, match=message):
         fit(tiny_model(), mse_loss, data, data, changed, tmp_path)
     with pytest.raises(ValueError, match=r"seed=1 .*, n_train=10 \(the run was started with 11\)"):

@@ -8,9 +8,9 @@ import pytest
 
 from monarch_core.experiment.run_lock import (
     FolderInUseError,
-    alone_in_folder,
     is_in_use,
     leave,
+    occupied,
     occupied_folder,
     occupy,
 )
@@ -71,17 +71,10 @@ def test_a_worker_that_outlives_its_run_does_not_hold_the_folder(tmp_path, other
 
 
 def test_a_process_may_enter_its_folder_again(tmp_path):
-    seen = []
-
-    @alone_in_folder
-    def work(run_dir, depth):
-        seen.append(occupied_folder())
-        if depth:
-            work(run_dir, depth - 1)
+    with occupied(tmp_path):
+        with occupied(tmp_path / "." / "../" / tmp_path.name):
             assert occupied_folder() == tmp_path
-
-    work(tmp_path, 2)
-    assert seen == [tmp_path] * 3
+        assert occupied_folder() == tmp_path
     assert occupied_folder() is None
     assert list(tmp_path.iterdir()) == []
 

@@ -11,7 +11,7 @@ from torch.nn.functional import mse_loss
 
 from monarch_core.experiment.checkpoint import load_checkpoint
 
-TINY = Path(__file__).parent / "monarch_core/experiment"  # conftest.py there has the tiny problem
+TESTS = Path(__file__).parent
 PREPARED = """
 import os, random, signal, sys
 from pathlib import Path
@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch.nn.functional import mse_loss
 sys.path.insert(0, sys.argv[1])
-from conftest import TinyData, TinyModel
+from tiny_problem import TinyData, TinyModel
 from monarch_core.experiment.config import FitConfig
 from monarch_core.experiment.fit import fit
 
@@ -35,9 +35,9 @@ def run_prepared(code, folder, argument):
     environment = {
         **os.environ,
         "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": str(Path(__file__).parents[1]),
+        "PYTHONPATH": str(TESTS.parent),
     }
-    command = [sys.executable, str(script), str(TINY), str(argument)]
+    command = [sys.executable, str(script), str(TESTS), str(argument)]
     subprocess.run(command, env=environment, check=True)
 
 

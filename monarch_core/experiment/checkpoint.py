@@ -8,6 +8,7 @@ import contextlib
 import errno
 import io
 import os
+import reprlib
 import shutil
 import zipfile
 from collections.abc import Callable, Mapping
@@ -89,9 +90,10 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         ValueError: the file is missing, damaged, or of an unknown format.
     """
     state = _read(path)
-    if state.get("format") != FORMAT:
+    found = state.get("format")
+    if found != FORMAT:
         raise ValueError(
-            f"{path} has checkpoint format {state.get('format')!r}, this version reads {FORMAT}; "
+            f"{path} has checkpoint format {reprlib.repr(found)}, this version reads {FORMAT}; "
             "continue the run with the version that started it, or start a new run."
         )
     return state
@@ -219,7 +221,7 @@ def _read(path: Path) -> dict[str, Any]:
             raise zipfile.BadZipFile(f"the checksum of {damaged} is wrong")
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises one of many types, depending on the damaged byte
-        reason = " ".join(str(error).split())[:120] if isinstance(error, _BombError) else ""
+        reason = " ".join(str(error).split())[:120] if isinstance(error, OversizedError) else ""
         raise ValueError(
             f"{path} is damaged or is no checkpoint ({size} bytes, {type(error).__name__} while "
             f"reading it{': ' * bool(reason)}{reason}); restore it from a copy, or delete it and "
@@ -233,7 +235,7 @@ def _read(path: Path) -> dict[str, Any]:
     return state
 
 
-class _BombError(ValueError):
+class OversizedError(ValueError):
     """An archive would take far more memory than its file."""
 
 
@@ -245,7 +247,7 @@ def _refuse_bomb(archive: zipfile.ZipFile, size: int) -> None:
     members = archive.infolist()
     claimed = sum(member.file_size for member in members)
     if claimed > size:
-        raise _BombError(f"its members claim {claimed} bytes")
+        raise OversizedError(f"its members claim {claimed} bytes")
     for member in members:
         if member.compress_type != zipfile.ZIP_STORED:
-            raise _BombError(f"{member.filename} is compressed, which torch does not write")
+            raise OversizedError(f"{member.filename} is compressed, which torch does not write")

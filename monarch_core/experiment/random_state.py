@@ -68,7 +68,9 @@ def _try_cuda(state: Any) -> None:
 
 
 def _try_numpy(state: Any) -> None:
-    _, keys, position, _, _ = state
+    algorithm, keys, position, _, _ = state
+    if type(algorithm) is not str or type(position) is not int:
+        raise TypeError("another kind")
     if not isinstance(keys, Tensor) or keys.shape != (_MERSENNE_WORDS,):
         raise ValueError("another size")
     if not 0 <= position <= _MERSENNE_WORDS or not 0 <= int(keys.min()) <= int(keys.max()) < 2**32:
@@ -77,6 +79,9 @@ def _try_numpy(state: Any) -> None:
 
 
 def _try_python(state: Any) -> None:
+    version, words, _ = state
+    if type(version) is not int or len(words) != _MERSENNE_WORDS + 1:
+        raise ValueError("another size")
     random.Random().setstate(state)
 
 

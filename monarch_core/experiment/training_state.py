@@ -1,6 +1,7 @@
 """Everything that must survive a kill: weights, optimiser, counters, random states."""
 
 import math
+import reprlib
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -79,14 +80,18 @@ class TrainingState:
         if saved.keys() != _FIELDS:
             missing, unknown = _FIELDS - saved.keys(), saved.keys() - _FIELDS
             words = [f"{key} is missing" for key in sorted(missing)]
-            words += [f"{key} is unknown" for key in sorted(map(repr, unknown))]
+            words += [f"{key} is unknown" for key in sorted(map(reprlib.repr, unknown))]
             _refuse(source, ", ".join(words))
         check_recipe(self.recipe, saved["recipe"], source)
         epoch, best_error = saved["epoch"], saved["best_error"]
         if type(epoch) is not int or not 1 <= epoch <= self.n_epochs:
-            _refuse(source, f"epoch is {epoch!r:.40} where 1 to {self.n_epochs} are possible")
+            _refuse(
+                source, f"epoch is {reprlib.repr(epoch)} where 1 to {self.n_epochs} are possible"
+            )
         if type(best_error) is not float or not math.isfinite(best_error):
-            _refuse(source, f"best_error is {best_error!r:.40} where a finite number belongs")
+            _refuse(
+                source, f"best_error is {reprlib.repr(best_error)} where a finite number belongs"
+            )
         check_model_state(self.model, saved["model"], source)
         self._check_optimizer(saved["optimizer"], epoch * self.steps_per_epoch, source)
         problem = check_random_state(saved["random"])

@@ -76,6 +76,7 @@ def evaluate(run_dir: Path, evaluation: Mapping[str, Any] | None = None) -> dict
         metrics=metrics,
         n_parameters=n_parameters(model),
         config=config,
+        fingerprints=splits.fingerprints,
     )
 
 

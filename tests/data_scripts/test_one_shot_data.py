@@ -97,10 +97,11 @@ def test_a_coarser_storage_holds_the_same_fields(tmp_path):
 def test_the_dirichlet_file_has_both_ends_where_the_field_vanishes(tmp_path):
     config = tiny_burgers(tmp_path, name="burgers_dirichlet")
     folder, _ = generate(burgers, config)
-    with h5py.File(folder / "1D_Burgers_Sols_Nu0.1.hdf5") as file:
+    with h5py.File(folder / "1D_Burgers_viscosity0.1.hdf5") as file:
         assert file["x-coordinate"][[0, -1]].tolist() == [0.0, 1.0]
         assert np.abs(file["tensor"][..., [0, -1]]).max() < 1e-12
-        assert file.attrs["Nu"] == 0.1
+        assert file.attrs["viscosity"] == 0.1
+        assert "Nu" not in file.attrs
         assert file["t-coordinate"][:].tolist() == [0.0, 1.0]
         stored = file["tensor"][5, 1]
     u_hat = initial_dirichlet([(0, 2, 0)], 8191)
@@ -140,18 +141,22 @@ def test_the_checker_describes_good_files(tmp_path, kind, capsys):
 
 
 def test_the_checker_names_every_problem(tmp_path, capsys):
-    path = generate(burgers, tiny_burgers(tmp_path))[0] / "1D_Burgers_Sols_Nu0.1.hdf5"
+    path = generate(burgers, tiny_burgers(tmp_path))[0] / "1D_Burgers_viscosity0.1.hdf5"
     with h5py.File(path, "a") as file:
         del file["t-coordinate"]
-        del file.attrs["Nu"]
+        del file.attrs["equation"]
         file["tensor"][4, 1, 7] = np.nan
     (tmp_path / "broken.h5").write_bytes(b"nothing")
     assert pde_check.main([str(path), str(tmp_path / "broken.h5")]) == 1
     said = capsys.readouterr().out
-    for part in ("no t-coordinate", "no attribute Nu", "NaN or infinity, first in trajectory 4"):
+    for part in (
+        "no t-coordinate",
+        "does not say whether its equation is u_t + u u_x",
+        "NaN or infinity, first in trajectory 4",
+    ):
         assert part in said
     assert "broken.h5: not readable" in said
-    assert "4 problems" in said
+    assert "5 problems" in said
     with h5py.File(path, "a") as file:
         file["tensor"][4] = 0.0
     pde_check.main([str(path)])

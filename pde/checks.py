@@ -14,7 +14,7 @@ from pde.readers import Trajectories, UnusableFileError, evenly_spaced
 
 log = logging.getLogger(__name__)
 
-# Norms between which float32 can square every value.
+# Largest values of a field between which float32 can sum their squares.
 _SMALLEST, _LARGEST = 1e-15, 1e15
 # Deviation over magnitude below which float32 sees one value.
 _CONSTANT = 1e-6
@@ -93,18 +93,18 @@ def require_sound(
         values: the fields.
         n_input_frames: how many frames are given; those after them are divided by their norm.
     """
-    norms = values.flatten(2).norm(dim=2)
-    wrong = ~(norms < _LARGEST)
-    wrong[:, n_input_frames:] |= norms[:, n_input_frames:] < _SMALLEST
+    largest = values.flatten(2).abs().amax(2)
+    wrong = ~(largest < _LARGEST)
+    wrong[:, n_input_frames:] |= largest[:, n_input_frames:] < _SMALLEST
     if wrong.any():
         trajectory, frame = (int(i) for i in wrong.nonzero()[0])
         place = source.place(
             range(source.shape[0])[part][trajectory], range(source.shape[1])[frames][frame]
         )
-        what = "zero everywhere" if norms[trajectory, frame] == 0 else "too small or too large"
+        size = float(largest[trajectory, frame])
         raise UnusableFileError(
-            f"{source.path}: the field is {what} in {place}, a norm of "
-            f"{norms[trajectory, frame]:g}, by which relative errors cannot be measured; "
+            f"{source.path}: the field is {f'at most {size:g}' if size else 'zero everywhere'} in "
+            f"{place}, by which relative errors cannot be measured in float32; "
             f"{int(wrong.any(1).sum())} of {len(values)} trajectories are affected. Remove them, "
             "or change the unit of the field"
         )

@@ -7,7 +7,6 @@ Three kinds of arrays, in both formats; HDF5, which is v7.3, shows all axes reve
     Darcy            `coeff` and `sol` (sample, x, y)
 """
 
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -70,14 +69,16 @@ def open_classic_matlab(path: Path) -> Trajectories:
     Raises:
         ValueError: the file is damaged, or holds other arrays or axes.
     """
-    kinds = {name: (shape, kind) for name, shape, kind in scipy.io.whosmat(path, appendmat=False)}
+    stored = scipy.io.whosmat(path, appendmat=False)
+    kinds = {name: (shape, kind) for name, shape, kind in stored}
     for name in {"u", "a", "coeff", "sol", "t"} & set(kinds):
+        n = sum(other == name for other, *_ in stored)
+        if n > 1:
+            raise UnusableFileError(f"{path} holds {n} arrays named {name}; leave one of them away")
         _require_numbers(path, name, *kinds[name])
 
     def load(name: str) -> np.ndarray:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", scipy.io.matlab.MatReadWarning)
-            return scipy.io.loadmat(path, appendmat=False, variable_names=[name])[name]
+        return scipy.io.loadmat(path, appendmat=False, variable_names=[name])[name]
 
     def part(name: str, axes: tuple[slice, ...]) -> np.ndarray:
         return load(name)[axes]

@@ -102,8 +102,9 @@ def _parameters(path: Path, file: h5py.File) -> dict[str, float]:
         values = np.unique([] if stored is None else stored)
         if len(values) != 1:
             raise UnusableFileError(
-                f"{path}: {name} must be one number for all trajectories, got {len(values)} from "
-                f"{values.min(initial=0):g} to {values.max(initial=0):g}; make a file for each"
+                f"{path}: {name} must be one number for all trajectories, got "
+                f"{f'{values[0]:g} to {values[-1]:g}' if len(values) else 'none'}; make a file for "
+                "each"
             )
         found[name] = float(values[0])
     for name in (_VISCOSITY, _FORCING):

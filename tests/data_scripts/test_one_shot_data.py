@@ -195,3 +195,31 @@ def test_the_documented_keys_of_pdebench(tmp_path):
         assert file["nu"].shape == (7, *file["tensor"].shape[2:])
         for axis, n in zip("xy", file["nu"].shape[1:], strict=True):
             assert file[f"{axis}-coordinate"].shape == (n,)
+
+
+def test_the_checker_goes_on_after_a_file_it_cannot_read(tmp_path, capsys):
+    folder = generate(burgers, tiny_burgers(tmp_path))[0]
+    with h5py.File(folder / "1D_Burgers_viscosity0.1.hdf5", "a") as file:
+        file.create_dataset("u", data=1.0)
+    with h5py.File(folder / "0.h5", "w") as file:
+        file["tensor"] = h5py.ExternalLink("/etc/passwd", "/")
+    with h5py.File(folder / "1.h5", "w") as file:
+        file["u"], file["tensor"] = 1.0, np.full(3, b"text")
+    with h5py.File(folder / "2.h5", "w") as file:
+        file["t0_fields"] = h5py.SoftLink("/t0_fields")
+    (folder / "3.mat").write_bytes(b"MATLAB 5.0 MAT-file".ljust(126) + b"IM" + 200 * b"\x07")
+    assert pde_check.main([str(folder)]) == 1
+    said = capsys.readouterr().out
+    assert "7 trajectories, 2 frames" in said
+    for name in ("0.h5", "1.h5", "2.h5", "3.mat"):
+        assert f"{folder / name}: not readable" in said
+    assert "4 problems" in said
+
+
+def test_the_checker_calls_a_field_constant_whatever_its_last_digits(tmp_path, capsys):
+    path = generate(burgers, tiny_burgers(tmp_path))[0] / "1D_Burgers_viscosity0.1.hdf5"
+    with h5py.File(path, "a") as file:
+        noise = np.random.default_rng(0).standard_normal(file["tensor"].shape[2])
+        file["tensor"][2, 1] = 1e-6 + 1e-15 * noise
+    assert pde_check.main([str(path)]) == 1
+    assert "the field is constant, first in trajectory 2, frame 1" in capsys.readouterr().out

@@ -30,12 +30,14 @@ from data_scripts.generation import (
 )
 from data_scripts.pdebench_format import write_burgers
 from data_scripts.resumable import Arrays, Batch
+from pde.conventions import BURGERS
 from pde.dataset_config import BurgersConfig
 from pde.dataset_config.burgers import INITIAL_GRID
 
 EQUATION = {
-    "equation": "u_t + u u_x = viscosity u_xx",
-    "domain": "(0, 1)",
+    **BURGERS,
+    "convention": "viscosity multiplies u_xx on (0, 1); that of PDEBench's own files divides their "
+    "Nu by pi, on (-1, 1)",
     "units": "length: the domain; time: unit of the equation; u: length/time; "
     "viscosity: length^2/time",
 }
@@ -113,14 +115,13 @@ def _assemble(config: BurgersConfig, parts: Path, dataset: Path) -> None:
         "time_integration": "integrating-factor Runge-Kutta of order 4, 2/3 dealiasing",
     }
     equation = {**EQUATION, **BOUNDARY[config.name]}
-    file_name = f"1D_Burgers_Sols_Nu{config.viscosity:g}.hdf5"
+    file_name = f"1D_Burgers_viscosity{config.viscosity:g}.hdf5"
     write_burgers(
         dataset / file_name,
         gather(parts, "frames"),
         n_samples=sum(config.split_sizes.values()),
         times=np.array([0.0, config.final_time]),
         points=np.arange(config.n_stored_points) / config.stored_grid,
-        viscosity=config.viscosity,
         attributes={**config.recipe, **measured, **equation},
     )
     about = {

@@ -19,7 +19,6 @@ from data_scripts.resumable import (
     compute_batches,
     finished_batches,
     friendly_disk_errors,
-    missing_batches,
     read_batch,
     require_free_space,
 )
@@ -56,23 +55,24 @@ def fill_folder(
     Raises:
         OSError: the disk is full or not writable, or a worker process was killed; finished
             batches are kept.
-        ValueError: the configuration names a file to read.
+        ValueError: the configuration names a file to read, or the folder holds something else.
     """
     # here, since Lightning takes seconds to import, which every worker would spend
     from monarch_core.experiment.devices import usable_cores
 
     if config.path is not None:
         raise ValueError(f"path={config.path} is a file to read, not to generate; leave path away")
-    folder = config.folder
+    folder, work = config.folder, config.unfinished_folder
+    if not is_complete(folder):
+        _require_room(config, work, bytes_per_split)
     with friendly_disk_errors(folder.parent):
         folder.parent.mkdir(parents=True, exist_ok=True)
     with _only_process(folder, console):
-        if (folder / "metadata.yaml").is_file():
+        if is_complete(folder):
+            shutil.rmtree(work, ignore_errors=True)  # what a kill in the last clean-up left
             console.print(f"{folder} is there already")
             return folder
-        work = folder.with_name(f"{folder.name}.partial")
         shutil.rmtree(work / "dataset", ignore_errors=True)  # half of an earlier attempt
-        _require_space(config, work, bytes_per_split)
         compute_batches(
             simulate,
             work / "parts",
@@ -85,7 +85,7 @@ def fill_folder(
         with friendly_disk_errors(work):
             assemble(work / "parts", work / "dataset")
             (work / "dataset").replace(folder)
-        shutil.rmtree(work)
+        shutil.rmtree(work, ignore_errors=True)
     console.print(f"{folder}: {sum(config.split_sizes.values())} samples")
     return folder
 
@@ -135,14 +135,32 @@ def _only_process(folder: Path, console: Console) -> Iterator[None]:
         lock.release()
 
 
-def _require_space(config: DatasetConfig, work: Path, bytes_per_split: dict[str, int]) -> None:
-    """Ask for room for the parts still missing and for the data set made of all of them."""
-    missing = missing_batches(work / "parts", config.split_sizes, 1)
-    per_sample = {
-        split: bytes_per_split[split] / size for split, size in config.split_sizes.items()
-    }
-    parts = sum(per_sample[batch.split] for batch in missing)
-    require_free_space(work, round(parts + sum(bytes_per_split.values())))
+def is_complete(folder: Path) -> bool:
+    """Return whether a folder holds a finished data set."""
+    return (folder / "metadata.yaml").is_file()
+
+
+def _require_room(config: DatasetConfig, work: Path, bytes_per_split: dict[str, int]) -> None:
+    """Ask, before anything is written, for room for the missing parts and the set made of all.
+
+    Raises:
+        OSError: the disk is too small.
+        ValueError: the folder to be made holds files of another origin.
+    """
+    if config.folder.is_dir() and any(config.folder.iterdir()):
+        raise ValueError(
+            f"{config.folder} holds files but no metadata.yaml, so it is no finished data set; "
+            "delete it, or choose another data_dir"
+        )
+    sizes = config.split_sizes
+    done = finished_batches(work / "parts")
+    n_done = {split: sum(b.stop - b.start for b in done if b.split == split) for split in sizes}
+    parts = sum(bytes_per_split[split] * (1 - n_done[split] / n) for split, n in sizes.items())
+    whole = sum(bytes_per_split.values())
+    what = ", ".join(f"n_{split}={size}" for split, size in sizes.items())
+    require_free_space(
+        work, round(parts + whole), f"a data set of {what}, {whole / 1e9:.3g} GB in memory,"
+    )
 
 
 def write_metadata(

@@ -30,10 +30,9 @@ from data_scripts.navier_stokes_solver import (
 )
 from data_scripts.resumable import Arrays, Batch
 from data_scripts.well_format import FieldStatistics, write_split, write_statistics
+from pde.conventions import FORCING_AMPLITUDE, VORTICITY
 from pde.dataset_config import NavierStokesConfig
 
-FIELD = "vorticity"
-FORCING_AMPLITUDE = 0.1
 EQUATION = {
     "equation": "w_t + u . grad w = viscosity Laplace(w) + f, "
     "u = (d psi/dy, -d psi/dx), -Laplace(psi) = w",
@@ -142,14 +141,14 @@ def _assemble(config: NavierStokesConfig, parts: Path, dataset: Path) -> None:
             gather(parts, "frames", [split]),
             shape=(size, config.n_records, grid, grid),
             times=config.record_interval * np.arange(1, config.n_records + 1),
-            field=FIELD,
+            field=VORTICITY,
             dataset_name="navier_stokes",
             parameters={"viscosity": config.viscosity, "forcing_amplitude": FORCING_AMPLITUDE},
             attributes={**config.recipe, **measured, **EQUATION, "split": split},
         )
-    write_statistics(dataset / "stats.yaml", statistics, FIELD)
+    write_statistics(dataset / "stats.yaml", statistics, VORTICITY)
     about = {
-        "field": FIELD,
+        "field": VORTICITY,
         **EQUATION,
         "grid": f"{config.grid} x {config.grid}, points at i / {config.grid}; test split "
         f"{config.resolved_test_grid} x {config.resolved_test_grid}",

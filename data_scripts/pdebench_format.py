@@ -1,6 +1,7 @@
 """Write fields in the layouts of PDEBench (Takamoto et al. 2022, arXiv:2210.07182).
 
-    Burgers    `tensor` (sample, t, x), `t-coordinate`, `x-coordinate`, attribute `Nu`
+    Burgers    `tensor` (sample, t, x), `t-coordinate`, `x-coordinate`; without PDEBench's attribute
+               `Nu`, which has another meaning (`pde.readers.pdebench`)
     Darcy      `nu` (sample, x, y), `tensor` (sample, 1, x, y), `t-`, `x-` and `y-coordinate`,
                attribute `beta`
 
@@ -25,7 +26,6 @@ def write_burgers(
     n_samples: int,
     times: Float[np.ndarray, " t"],
     points: Float[np.ndarray, " x"],
-    viscosity: float,
     attributes: dict[str, Any],
 ) -> None:
     """Write fields of one space dimension, which together are `n_samples`.
@@ -34,7 +34,7 @@ def write_burgers(
         OSError: the disk is full or not writable; the file is then useless.
     """
     with new_hdf5(path) as file:
-        file.attrs.update({**attributes, "Nu": viscosity})
+        file.attrs.update(attributes)
         file["t-coordinate"] = times.astype(np.float32)
         file["x-coordinate"] = points.astype(np.float32)
         tensor = _new_array(file, "tensor", (n_samples, len(times), len(points)))

@@ -195,15 +195,16 @@ def read_batch(folder: Path, batch: Batch, name: str) -> np.ndarray:
         ) from error
 
 
-def require_free_space(folder: Path, n_bytes: int) -> None:
-    """Raise OSError if the disk that holds `folder` has less than `n_bytes` left."""
-    folder.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(folder).free
+def require_free_space(folder: Path, n_bytes: int, what: str) -> None:
+    """Raise OSError if the disk that holds `folder`, or is to hold it, has fewer bytes left."""
+    there = next(place for place in (folder, *folder.absolute().parents) if place.is_dir())
+    free = shutil.disk_usage(there).free
     if free < n_bytes:
         raise OSError(
             errno.ENOSPC,
-            f"{folder} needs {n_bytes / 1e9:.2g} GB, but its disk has {free / 1e9:.2g} GB left; "
-            "free some space or choose another data_dir. Finished batches are kept",
+            f"{what} needs {n_bytes / 1e9:.3g} GB on disk, but that of {folder} has "
+            f"{free / 1e9:.3g} GB left; free some space, choose another data_dir or fewer samples. "
+            "Finished batches are kept",
         )
 
 

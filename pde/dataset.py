@@ -2,13 +2,14 @@
 
 import functools
 import json
-import math
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -16,16 +17,21 @@ from torch.utils.data import Dataset
 
 from monarch_core.experiment.batches import mix_seed
 from monarch_core.experiment.fingerprint import fingerprint_arrays
+from pde.checks import (
+    require_distinct,
+    require_problem,
+    require_sound,
+    require_steps,
+    require_variety,
+)
+from pde.conventions import OWN
 from pde.dataset_config import DatasetConfig
-from pde.readers import Trajectories, is_well_folder, open_trajectories
+from pde.memory import require_memory
+from pde.readers import Trajectories, UnusableFileError, is_well_folder, open_trajectories
 from pde.thinning import thin
 
 # Tells the random numbers of symmetries from others of the same seed.
 _SYMMETRY = 1
-
-
-class GridError(ValueError):
-    """The stored fields have no points on the grid asked for; making them again changes nothing."""
 
 
 class TrajectoryDataset(Dataset[tuple[tuple[Tensor, ...], Tensor]]):
@@ -129,20 +135,31 @@ def load_splits(config: DatasetConfig) -> Splits:
     for testing, which are also the published test trajectories.
 
     Raises:
-        ValueError: a file is missing, damaged or of unknown layout, holds NaN, has too few
-            trajectories or frames, another grid or viscosity, or the data could not be generated.
+        ValueError: a file is missing, damaged, of unknown layout or of another problem, holds NaN,
+            fields of zero or the same trajectory in two splits, has too few trajectories or
+            frames, another grid, viscosity or times, or the data could not be generated.
     """
     source = _source(config)
     try:
         found = _find_splits(config, source)
+        for trajectories, _ in found.values():
+            _require_axes(config, trajectories)
+            require_problem(config, trajectories)
+        times = _common_times(config, [trajectories for trajectories, _ in found.values()])
         loaded = {
             split: _load(config, trajectories, part, config.grid)
             for split, (trajectories, part) in found.items()
         }
+        require_variety(source, loaded["train"].frames, config.n_input_frames)
+        require_distinct(
+            config,
+            {
+                split: (loaded[split].frames, range(trajectories.shape[0])[part], trajectories.path)
+                for split, (trajectories, part) in found.items()
+            },
+        )
     except ValueError as error:
         raise _with_remedy(config, source, error) from error
-    first, _ = found["train"]
-    times = tuple(float(t) for t in first.times[config.select_frames(first.times, first.path)])
     grid = tuple(loaded["train"].frames.shape[2:])
     return Splits(
         **loaded,
@@ -210,13 +227,28 @@ def _source(config: DatasetConfig) -> Path:
     if config.path is not None:
         return Path(config.path)
     config.check_frames()
-    if not (config.folder / "metadata.yaml").is_file():
+    if (config.folder / "metadata.yaml").is_file():
+        # what is left where making them was killed in its last clean-up
+        shutil.rmtree(config.unfinished_folder, ignore_errors=True)
+    else:
+        _require_memory(config)
         _generate(config)
     return config.folder
 
 
+def _require_memory(config: DatasetConfig) -> None:
+    """Raise ValueError where the data to be generated could not be loaded afterwards."""
+    sizes = config.split_sizes
+    n_frames = config.n_input_frames + config.n_output_frames
+    require_memory(
+        4 * sum(sizes.values()) * n_frames * config.grid**config.n_axes,
+        f"{', '.join(f'n_{split}={size}' for split, size in sizes.items())} with {n_frames} frames "
+        f"of {' x '.join([str(config.grid)] * config.n_axes)} points",
+    )
+
+
 def _with_remedy(config: DatasetConfig, source: Path, error: ValueError) -> ValueError:
-    if config.path is not None or isinstance(error, GridError):
+    if config.path is not None or not isinstance(error, UnusableFileError):
         return error
     return ValueError(f"{error}. Delete {source} and it is made again")
 
@@ -226,11 +258,11 @@ def _find_splits(config: DatasetConfig, source: Path) -> dict[str, tuple[Traject
     if is_well_folder(source):
         found = {}
         for split, size in config.split_sizes.items():
-            trajectories = open_trajectories(source / "data" / split)
+            trajectories = open_trajectories(source / "data" / split, config.convention)
             _require_trajectories(trajectories, f"n_{split}={size}", size)
             found[split] = (trajectories, slice(size))
         return found
-    trajectories = open_trajectories(source)
+    trajectories = open_trajectories(source, config.convention)
     n_train, n_valid, n_test = config.split_sizes.values()
     wanted = f"n_train={n_train}, n_valid={n_valid} and n_test={n_test}"
     _require_trajectories(trajectories, wanted, n_train + n_valid + n_test)
@@ -242,10 +274,23 @@ def _find_splits(config: DatasetConfig, source: Path) -> dict[str, tuple[Traject
     }
 
 
+def _common_times(config: DatasetConfig, sources: Sequence[Trajectories]) -> tuple[float, ...]:
+    """Return the times of the frames used, which must be those of every split."""
+    used = [source.times[config.select_frames(source.times, source.path)] for source in sources]
+    for source, times in zip(sources, used, strict=True):
+        if not np.allclose(times, used[0], rtol=1e-4):
+            raise UnusableFileError(
+                f"all splits must have frames at the same times, got {used[0][0]:g} to "
+                f"{used[0][-1]:g} in {sources[0].path} and {times[0]:g} to {times[-1]:g} in "
+                f"{source.path}; make one of them again"
+            )
+    return tuple(float(t) for t in used[0])
+
+
 def _require_trajectories(trajectories: Trajectories, wanted: str, n_wanted: int) -> None:
     n = trajectories.shape[0]
     if n < n_wanted:
-        raise ValueError(
+        raise UnusableFileError(
             f"{trajectories.path} has {n} trajectories, but {wanted} need {n_wanted}; "
             "the splits are disjoint, so lower one of them"
         )
@@ -254,38 +299,42 @@ def _require_trajectories(trajectories: Trajectories, wanted: str, n_wanted: int
 def _load(
     config: DatasetConfig, trajectories: Trajectories, part: slice, grid: int
 ) -> TrajectoryDataset:
-    _require_viscosity(config, trajectories)
     frames = config.select_frames(trajectories.times, trajectories.path)
+    require_steps(config, trajectories, frames)
     points = _points(config, trajectories, grid)
     values = trajectories.read(part, frames)[slice(None), slice(None), *points]
-    return TrajectoryDataset(torch.from_numpy(values.copy()), config.n_input_frames)
+    tensor = torch.from_numpy(values.copy())
+    require_sound(trajectories, part, frames, tensor, config.n_input_frames)
+    return TrajectoryDataset(tensor, config.n_input_frames)
+
+
+def _require_axes(config: DatasetConfig, trajectories: Trajectories) -> None:
+    shape = trajectories.shape[2:]
+    if len(shape) != config.n_axes:
+        raise UnusableFileError(
+            f"{trajectories.path} has fields of shape {shape}, but {config.name} has "
+            f"{config.n_axes} axes; choose the data set that the file belongs to"
+        )
 
 
 def _points(config: DatasetConfig, trajectories: Trajectories, grid: int) -> tuple[slice, ...]:
     """Return, for every axis, which of the stored points belong to a grid."""
     shape = trajectories.shape[2:]
-    if len(shape) != config.n_axes:
-        raise ValueError(
-            f"{trajectories.path} has fields of shape {shape}, but {config.name} has "
-            f"{config.n_axes} axes; choose the data set that the file belongs to"
-        )
     try:
-        return tuple(thin(n, grid, periodic=config.periodic) for n in shape)
+        points = tuple(thin(n, grid, periodic=config.periodic) for n in shape)
     except ValueError as error:
-        raise GridError(
+        raise ValueError(
             f"{trajectories.path} has fields of shape {shape}, which cannot be thinned out to "
             f"{' x '.join([str(grid)] * len(shape))}: {error}"
         ) from error
-
-
-def _require_viscosity(config: DatasetConfig, trajectories: Trajectories) -> None:
-    """Compare what the file says with what results will say; not all files and equations do."""
-    wanted, stored = getattr(config, "viscosity", None), trajectories.viscosity
-    if wanted is not None and stored is not None and not math.isclose(wanted, stored, rel_tol=1e-5):
+    square = trajectories.states.unit_square or config.convention == OWN
+    if len(set(shape)) > 1 and not square:
         raise ValueError(
-            f"{trajectories.path} has viscosity {stored:g}, but dataset.viscosity={wanted:g}; "
-            f"set dataset.viscosity={stored:g}"
+            f"{trajectories.path} has fields of shape {shape}, of which {grid} points per axis "
+            "would keep another part along each axis; store square cells, or set "
+            "dataset.convention=own if both axes are of length 1"
         )
+    return points
 
 
 def _generate(config: DatasetConfig) -> None:

@@ -1,4 +1,8 @@
-"""Errors of predicted fields, all relative to the truth and dimensionless."""
+"""Errors of predicted fields, all relative to the truth and dimensionless.
+
+Nothing is added to the norm of the truth: where that is zero, an error is infinite or NaN. Data in
+which it is are refused when they are read (`pde.checks`).
+"""
 
 import torch
 from jaxtyping import Float
@@ -9,6 +13,15 @@ from torch import Tensor
 BANDS = {"low": (0, 4), "mid": (4, 12), "high": (12, None)}
 
 
+def _require_one_shape(prediction: Tensor, target: Tensor) -> None:
+    """Raise ValueError for shapes that merely broadcast, which give the error of other fields."""
+    if prediction.shape != target.shape:
+        raise ValueError(
+            f"prediction and target must have one shape, got {tuple(prediction.shape)} and "
+            f"{tuple(target.shape)}; give one prediction per target"
+        )
+
+
 def relative_l2(
     prediction: Float[Tensor, "batch *shape"], target: Float[Tensor, "batch *shape"]
 ) -> Float[Tensor, ""]:
@@ -16,6 +29,7 @@ def relative_l2(
 
     The norm runs over all frames and points of a sample: the published `test_l2_full`.
     """
+    _require_one_shape(prediction, target)
     error = (prediction - target).flatten(1).norm(dim=1)
     return (error / target.flatten(1).norm(dim=1)).mean()
 
@@ -24,6 +38,7 @@ def relative_l2_per_step(
     prediction: Float[Tensor, "batch steps *grid"], target: Float[Tensor, "batch steps *grid"]
 ) -> Float[Tensor, " steps"]:
     """Return the relative L2 error of each frame, mean over the batch."""
+    _require_one_shape(prediction, target)
     error = (prediction - target).flatten(2).norm(dim=2)
     return (error / target.flatten(2).norm(dim=2)).mean(0)
 
@@ -55,7 +70,9 @@ def relative_h1(
         measure=1.0,
         periodic_in_x=periodic,
         periodic_in_y=periodic,
+        eps=0.0,  # added to the norm of the target, it would flatter where that is small
     )
+    _require_one_shape(prediction, target)
     return loss.rel(prediction.flatten(0, 1).unsqueeze(1), target.flatten(0, 1).unsqueeze(1))
 
 
@@ -70,6 +87,7 @@ def band_errors(
     sqrt(sum of |e_hat|^2 in the band / sum of all |target_hat|^2), mean over the batch. The
     squares of all bands add up to the square of the total error of a sample.
     """
+    _require_one_shape(prediction, target)
     total = energy_spectrum(target, periodic=periodic).sum(-1)
     error = energy_spectrum(prediction - target, periodic=periodic)
     errors = {}

@@ -6,8 +6,8 @@ from torch import Tensor
 
 
 def random_symmetry(
-    w: Float[Tensor, "*time n n"], generator: torch.Generator
-) -> Float[Tensor, "*time n n"]:
+    w: Float[Tensor, "*time x y"], generator: torch.Generator
+) -> Float[Tensor, "*time x y"]:
     """Return a solution made from a solution w of the vorticity equation, at random.
 
     The forcing sin 2 pi (x + y) + cos 2 pi (x + y) of Li et al. 2021 (arXiv:2010.08895), hence the
@@ -20,16 +20,17 @@ def random_symmetry(
     Vorticity changes its sign under the reflection (2). Every frame is mapped alike.
 
     Args:
-        w: vorticity, or any number of frames of it.
+        w: vorticity on n x n points, or any number of frames of it.
         generator: draws (1), and whether (2) and (3) are applied.
 
     Raises:
-        ValueError: when n is not a multiple of 8, so that the shifts are not whole points.
+        ValueError: the grid is not square, or n no multiple of 8: shifts are not whole points.
     """
-    n = w.shape[-1]
-    if n % 8:
+    *_, n_x, n = w.shape
+    if n % 8 or n_x != n:
         raise ValueError(
-            f"the grid must be a multiple of 8 for these symmetries, got {n}; set augment=false"
+            "the grid must be square and a multiple of 8 for these symmetries, got "
+            f"{n_x} x {n}; set augment=false"
         )
     a, reflect, rotate = (int(torch.randint(high, (), generator=generator)) for high in (n, 2, 2))
     w = w.roll((a, -a), (-2, -1))  # (1)

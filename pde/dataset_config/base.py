@@ -14,6 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from pde.conventions import OWN
+
 
 @dataclass
 class DatasetConfig(ABC):
@@ -27,6 +29,11 @@ class DatasetConfig(ABC):
         n_test: samples to report on.
         seed: of the random fields.
         path: file or folder of your own to read instead of generating; None generates.
+        convention: what the numbers in the file at `path` mean. None: what the file itself shows,
+            and a file that is not clearly of this problem is refused. "own": you say that its
+            fields obey equation, domain, boundary and units of this data set. "pdebench", for
+            Burgers: they obey those of PDEBench, and are converted.
+        allow_duplicates: accept trajectories that are in more than one split.
         data_dir: folder below which generated data are kept.
         n_workers: processes that generate on the CPU; None takes one per available core.
         batch_size: samples computed together; None takes what suits the machine.
@@ -51,6 +58,8 @@ class DatasetConfig(ABC):
     n_test: int = 100
     seed: int = 0
     path: str | None = None
+    convention: str | None = None
+    allow_duplicates: bool = False
     data_dir: str = "data"
     n_workers: int | None = None
     batch_size: int | None = None
@@ -64,6 +73,24 @@ class DatasetConfig(ABC):
         for key in ("n_workers", "batch_size"):
             value = getattr(self, key)
             require(value is None or value >= 1, key, value, "null or at least 1")
+        allowed = self.conventions
+        require(
+            self.convention in (None, *allowed),
+            "convention",
+            self.convention,
+            f"null or one of {allowed}",
+        )
+        require(
+            self.convention is None or self.path is not None,
+            "convention",
+            self.convention,
+            "null for generated data; it is for a file of your own, whose path is missing",
+        )
+
+    @property
+    def conventions(self) -> tuple[str, ...]:
+        """What `convention` can be."""
+        return (OWN,)
 
     @property
     @abstractmethod
@@ -149,6 +176,11 @@ class DatasetConfig(ABC):
         """Where the generated data are kept; another recipe has another folder."""
         digest = hashlib.sha256(json.dumps(self.recipe, sort_keys=True).encode()).hexdigest()
         return Path(self.data_dir) / f"{self.folder_name}_{digest[:8]}"
+
+    @property
+    def unfinished_folder(self) -> Path:
+        """Where they are while they are being generated."""
+        return self.folder.with_name(f"{self.folder.name}.partial")
 
 
 def require(holds: bool, key: str, value: object, wanted: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from pde.conventions import OWN, PDEBENCH
 from pde.dataset_config.base import require, require_positive
 from pde.dataset_config.one_shot import OneShotConfig
 
@@ -108,6 +109,11 @@ class BurgersConfig(OneShotConfig):
     def periodic(self) -> bool:
         """Whether the ends of the interval are one point."""
         return self.name == "burgers"
+
+    @property
+    def conventions(self) -> tuple[str, ...]:
+        """PDEBench's is periodic and has another diffusion, on another interval."""
+        return (OWN, PDEBENCH) if self.periodic else (OWN,)
 
     @property
     def normalization(self) -> str:

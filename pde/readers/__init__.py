@@ -1,6 +1,7 @@
 """Read trajectories from the file formats in which benchmark data are shared.
 
-Every layout ends up as one array (trajectory, time, *grid) in float32:
+Every layout ends up as one array (trajectory, time, *grid) in float32, together with what the file
+says of its equation, domain and boundary (`Statement`):
 
     The Well          folder or HDF5 file with t0_fields/<name> (trajectory, time, x, y)
     PDEBench 1-D      HDF5 file with `tensor` (trajectory, time, x)
@@ -13,6 +14,14 @@ flow, these take the place of two times.
 """
 
 from pde.readers.open_files import is_well_folder, open_trajectories, read_trajectories
-from pde.readers.trajectories import Trajectories
+from pde.readers.trajectories import Statement, Trajectories, UnusableFileError, evenly_spaced
 
-__all__ = ["Trajectories", "is_well_folder", "open_trajectories", "read_trajectories"]
+__all__ = [
+    "Statement",
+    "Trajectories",
+    "UnusableFileError",
+    "evenly_spaced",
+    "is_well_folder",
+    "open_trajectories",
+    "read_trajectories",
+]

@@ -5,7 +5,18 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from pde.readers.trajectories import Trajectories
+from pde.conventions import FORCING_AMPLITUDE, VORTICITY
+from pde.readers import hdf5
+from pde.readers.trajectories import (
+    Statement,
+    Trajectories,
+    UnusableFileError,
+    off_unit,
+    stored_times,
+)
+
+PROBLEM = "navier_stokes"
+_VISCOSITY, _FORCING = "viscosity", "forcing_amplitude"
 
 
 def open_well(path: Path, file: h5py.File) -> Trajectories:
@@ -14,35 +25,107 @@ def open_well(path: Path, file: h5py.File) -> Trajectories:
     Raises:
         ValueError: the file has no such field, or it is no trajectory.
     """
-    names = sorted(file["t0_fields"])
-    if "vorticity" in names:
-        names = ["vorticity"]
+    fields = hdf5.find(file, "t0_fields")
+    names = sorted(fields) if isinstance(fields, h5py.Group) else []
+    if VORTICITY in names:
+        names = [VORTICITY]
     if len(names) != 1:
-        raise ValueError(
-            f"{path} must hold one scalar field or one named vorticity, got {names or 'none'}"
+        raise UnusableFileError(
+            f"{path} must hold one scalar field or one named {VORTICITY}, got {names or 'none'}"
         )
     name = f"t0_fields/{names[0]}"
-    field = file[name]
+    field = hdf5.field(file, name)
     for key in ("sample_varying", "time_varying"):
-        if not field.attrs.get(key, False):
-            raise ValueError(f"{path}: {name} must have {key}=True, as a trajectory has")
-    times = np.asarray(file["dimensions/time"], dtype=np.float64).reshape(-1)
-    if len(times) != field.shape[1]:
-        raise ValueError(
-            f"{path}: {name} has {field.shape[1]} frames but dimensions/time {len(times)} entries; "
-            "time must be the same for all trajectories"
+        if not hdf5.number(field, key):
+            raise UnusableFileError(f"{path}: {name} must have {key}=True, as a trajectory has")
+    if field.ndim < 3:
+        raise UnusableFileError(
+            f"{path}: {name} must have axes (trajectory, time, space), got shape {field.shape}"
+        )
+    times = hdf5.numbers(file, "dimensions/time")
+    if times is None or times.size != field.shape[1]:
+        raise UnusableFileError(
+            f"{path}: {name} has {field.shape[1]} frames but dimensions/time "
+            f"{0 if times is None else times.size} entries; time must be there, and the same for "
+            "all trajectories"
         )
 
     def load(trajectories: slice, frames: slice) -> np.ndarray:
         with h5py.File(path) as opened:
-            return opened[name][trajectories, frames]
+            return hdf5.field(opened, name)[trajectories, frames]
 
-    viscosity = file.attrs.get("viscosity")
     return Trajectories(
         path,
         "The Well",
         field.shape,
-        times,
+        stored_times(path, times, field.shape[1]),
         load,
-        viscosity=None if viscosity is None else float(viscosity),
+        _read_statement(path, file, names[0], field.shape[2:]),
     )
+
+
+def _read_statement(path: Path, file: h5py.File, name: str, grid: tuple[int, ...]) -> Statement:
+    doubts = [] if name == VORTICITY else [f"its field is {name}, not {VORTICITY}"]
+    stated = hdf5.text(file, "dataset_name")
+    if stated not in (None, PROBLEM):
+        doubts.append(f"its dataset_name is {stated}")
+    kind = hdf5.text(file, "grid_type")
+    if kind not in (None, "cartesian"):
+        doubts.append(f"its grid_type is {kind}")
+    parameters = _parameters(path, file)
+    viscosity = parameters.pop(_VISCOSITY, None)
+    forcing = parameters.pop(_FORCING, FORCING_AMPLITUDE)
+    if not np.isclose(forcing, FORCING_AMPLITUDE, rtol=1e-5):
+        doubts.append(f"its {_FORCING} is {forcing:g}, not {FORCING_AMPLITUDE:g}")
+    if parameters:
+        doubts.append(f"it has the parameters {', '.join(sorted(parameters))} of another equation")
+    points = hdf5.coordinates(file, "dimensions/{}", grid)
+    misplaced = off_unit(points)
+    return Statement(
+        problem=PROBLEM,
+        viscosity=viscosity,
+        doubts=(*doubts, *misplaced, *_walls(file)),
+        unit_square=len(points) == len(grid) and not misplaced,
+    )
+
+
+def _parameters(path: Path, file: h5py.File) -> dict[str, float]:
+    """Return the parameters of the equation: all scalars, and the attributes that are ours.
+
+    Raises:
+        UnusableFileError: one differs between trajectories, or between both places.
+    """
+    scalars = hdf5.find(file, "scalars")
+    found: dict[str, float] = {}
+    for name in scalars if isinstance(scalars, h5py.Group) else ():
+        stored = hdf5.numbers(scalars, name)
+        values = np.unique([] if stored is None else stored)
+        if len(values) != 1:
+            raise UnusableFileError(
+                f"{path}: {name} must be one number for all trajectories, got "
+                f"{f'{values[0]:g} to {values[-1]:g}' if len(values) else 'none'}; make a file for "
+                "each"
+            )
+        found[name] = float(values[0])
+    for name in (_VISCOSITY, _FORCING):
+        value = hdf5.number(file, name)
+        if value is not None and not np.isclose(found.setdefault(name, value), value, rtol=1e-5):
+            raise UnusableFileError(
+                f"{path}: attribute {name} is {value:g}, but scalars/{name} is {found[name]:g}; "
+                "correct the file"
+            )
+    return found
+
+
+def _walls(file: h5py.File) -> list[str]:
+    """Return the boundaries that are not periodic, as doubts."""
+    boundaries = hdf5.find(file, "boundary_conditions")
+    if not isinstance(boundaries, h5py.Group):
+        return []
+    kinds = {name: hdf5.find(boundaries, name) for name in boundaries}
+    stated = {name: hdf5.text(item, "bc_type") for name, item in kinds.items() if item is not None}
+    return [
+        f"its boundary {name} is {kind}, not PERIODIC"
+        for name, kind in stated.items()
+        if kind is not None and kind.upper() != "PERIODIC"
+    ]

@@ -97,10 +97,11 @@ def test_a_coarser_storage_holds_the_same_fields(tmp_path):
 def test_the_dirichlet_file_has_both_ends_where_the_field_vanishes(tmp_path):
     config = tiny_burgers(tmp_path, name="burgers_dirichlet")
     folder, _ = generate(burgers, config)
-    with h5py.File(folder / "1D_Burgers_Sols_Nu0.1.hdf5") as file:
+    with h5py.File(folder / "1D_Burgers_viscosity0.1.hdf5") as file:
         assert file["x-coordinate"][[0, -1]].tolist() == [0.0, 1.0]
         assert np.abs(file["tensor"][..., [0, -1]]).max() < 1e-12
-        assert file.attrs["Nu"] == 0.1
+        assert file.attrs["viscosity"] == 0.1
+        assert "Nu" not in file.attrs
         assert file["t-coordinate"][:].tolist() == [0.0, 1.0]
         stored = file["tensor"][5, 1]
     u_hat = initial_dirichlet([(0, 2, 0)], 8191)
@@ -140,18 +141,22 @@ def test_the_checker_describes_good_files(tmp_path, kind, capsys):
 
 
 def test_the_checker_names_every_problem(tmp_path, capsys):
-    path = generate(burgers, tiny_burgers(tmp_path))[0] / "1D_Burgers_Sols_Nu0.1.hdf5"
+    path = generate(burgers, tiny_burgers(tmp_path))[0] / "1D_Burgers_viscosity0.1.hdf5"
     with h5py.File(path, "a") as file:
         del file["t-coordinate"]
-        del file.attrs["Nu"]
+        del file.attrs["equation"]
         file["tensor"][4, 1, 7] = np.nan
     (tmp_path / "broken.h5").write_bytes(b"nothing")
     assert pde_check.main([str(path), str(tmp_path / "broken.h5")]) == 1
     said = capsys.readouterr().out
-    for part in ("no t-coordinate", "no attribute Nu", "NaN or infinity, first in trajectory 4"):
+    for part in (
+        "no t-coordinate",
+        "does not say whether its equation is u_t + u u_x",
+        "NaN or infinity, first in trajectory 4",
+    ):
         assert part in said
     assert "broken.h5: not readable" in said
-    assert "4 problems" in said
+    assert "5 problems" in said
     with h5py.File(path, "a") as file:
         file["tensor"][4] = 0.0
     pde_check.main([str(path)])
@@ -190,3 +195,31 @@ def test_the_documented_keys_of_pdebench(tmp_path):
         assert file["nu"].shape == (7, *file["tensor"].shape[2:])
         for axis, n in zip("xy", file["nu"].shape[1:], strict=True):
             assert file[f"{axis}-coordinate"].shape == (n,)
+
+
+def test_the_checker_goes_on_after_a_file_it_cannot_read(tmp_path, capsys):
+    folder = generate(burgers, tiny_burgers(tmp_path))[0]
+    with h5py.File(folder / "1D_Burgers_viscosity0.1.hdf5", "a") as file:
+        file.create_dataset("u", data=1.0)
+    with h5py.File(folder / "0.h5", "w") as file:
+        file["tensor"] = h5py.ExternalLink("/etc/passwd", "/")
+    with h5py.File(folder / "1.h5", "w") as file:
+        file["u"], file["tensor"] = 1.0, np.full(3, b"text")
+    with h5py.File(folder / "2.h5", "w") as file:
+        file["t0_fields"] = h5py.SoftLink("/t0_fields")
+    (folder / "3.mat").write_bytes(b"MATLAB 5.0 MAT-file".ljust(126) + b"IM" + 200 * b"\x07")
+    assert pde_check.main([str(folder)]) == 1
+    said = capsys.readouterr().out
+    assert "7 trajectories, 2 frames" in said
+    for name in ("0.h5", "1.h5", "2.h5", "3.mat"):
+        assert f"{folder / name}: not readable" in said
+    assert "4 problems" in said
+
+
+def test_the_checker_calls_a_field_constant_whatever_its_last_digits(tmp_path, capsys):
+    path = generate(burgers, tiny_burgers(tmp_path))[0] / "1D_Burgers_viscosity0.1.hdf5"
+    with h5py.File(path, "a") as file:
+        noise = np.random.default_rng(0).standard_normal(file["tensor"].shape[2])
+        file["tensor"][2, 1] = 1e-6 + 1e-15 * noise
+    assert pde_check.main([str(path)]) == 1
+    assert "the field is constant, first in trajectory 2, frame 1" in capsys.readouterr().out

@@ -67,6 +67,9 @@ def test_a_loader_batches_the_splits(own_file):
 def test_a_finer_file_is_thinned_out(own_file):
     config = own_file(numbered(9, grid=(12, 6)))
     config.grid = 3
+    with pytest.raises(ValueError, match=r"dataset\.convention=own if both axes are of length 1"):
+        load_splits(config)
+    config.convention = "own"
     splits = load_splits(config)
     assert splits.grid == (3, 3)
     np.testing.assert_array_equal(

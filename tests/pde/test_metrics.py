@@ -1,4 +1,6 @@
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -122,3 +124,43 @@ def test_every_shell_of_a_field_that_is_not_periodic_holds_two_wavenumbers():
     waves = torch.stack([torch.cos(math.pi * j * x) for j in range(1, 9)])  # k = 1/2, 1, .. 4
     shells = energy_spectrum(waves[:, None], periodic=False).argmax(1)
     assert shells.tolist() == [1, 1, 2, 2, 3, 3, 4, 4]
+
+
+def every_metric(prediction, target, periodic):
+    return [
+        relative_l2(prediction, target),
+        *relative_l2_per_step(prediction, target),
+        roll_out_loss(prediction, target),
+        relative_h1(prediction, target, periodic=periodic),
+        torch.tensor(list(band_errors(prediction, target, periodic=periodic).values())).sum(),
+    ]
+
+
+@pytest.mark.parametrize("periodic", [True, False])
+@pytest.mark.parametrize("bad", ["prediction", "target", "zero target"])
+def test_what_is_not_a_number_is_never_a_good_one(fields, bad, periodic):
+    prediction, target = fields
+    if bad == "zero target":
+        target[1] = 0.0
+    else:
+        (prediction if bad == "prediction" else target)[1, :, 3, 3] = math.nan
+    assert not any(torch.isfinite(error) for error in every_metric(prediction, target, periodic))
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1e-6, 1e9])
+def test_no_metric_knows_the_unit_of_the_field(fields, scale):
+    for of_scaled, error in zip(
+        every_metric(*(scale * field for field in fields), periodic=True),
+        every_metric(*fields, periodic=True),
+        strict=True,
+    ):
+        torch.testing.assert_close(of_scaled, error, rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize("metric", ["relative_l2", "roll_out_loss", "relative_h1", "band_errors"])
+def test_shapes_that_merely_broadcast_are_refused(metric):
+    call = f"from pde.metrics import {metric} as m; import torch; " + (
+        "m(torch.ones(2, 1, 4, 4), torch.ones(2, 3, 4, 4))"
+    )
+    done = subprocess.run([sys.executable, "-c", call], capture_output=True, text=True, check=False)
+    assert "got (2, 1, 4, 4) and (2, 3, 4, 4)" in done.stderr

@@ -7,6 +7,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import scipy.io
 import torch
 from hydra import compose, initialize_config_dir
 
@@ -14,6 +15,7 @@ from monarch_core.experiment.artifacts import Curve, load_artifacts
 from monarch_core.experiment.schema import to_dataclass, to_dict
 from pde import train
 from pde.config import PdeConfig
+from pde.conventions import BURGERS
 from pde.dataset import check_grids, load_splits, load_test_split
 from pde.dataset_config import BurgersConfig, DarcyConfig, NavierStokesConfig
 from pde.evaluate import evaluate
@@ -42,7 +44,8 @@ def write_burgers(path, fields, **coordinates):
     with h5py.File(path, "w") as file:
         file["tensor"] = fields
         file["t-coordinate"] = coordinates.get("times", np.array([0.0, 1.0]))
-        file.attrs["Nu"] = coordinates.get("viscosity", 0.1)
+        file.attrs.update({**BURGERS, "name": coordinates.get("name", "burgers")})
+        file.attrs["viscosity"] = coordinates.get("viscosity", 0.1)
     return str(path)
 
 
@@ -56,7 +59,9 @@ def write_darcy(path, fields):
 def files(tmp_path):
     return {
         "burgers": write_burgers(tmp_path / "p.hdf5", smooth(96)),
-        "burgers_dirichlet": write_burgers(tmp_path / "d.hdf5", smooth(97, ends=True)),
+        "burgers_dirichlet": write_burgers(
+            tmp_path / "d.hdf5", smooth(97, ends=True), name="burgers_dirichlet"
+        ),
         "darcy": write_darcy(tmp_path / "a.hdf5", smooth(65, n_axes=2, ends=True)),
     }
 
@@ -92,9 +97,12 @@ def test_files_of_another_problem_are_refused(files, tmp_path):
         load_splits(BurgersConfig(path=files["burgers"], viscosity=0.01, grid=24, **SIZES))
     with pytest.raises(ValueError, match="darcy has 2 axes; choose the data set"):
         load_splits(DarcyConfig(path=files["burgers"], grid=16, **SIZES))
-    path = write_burgers(tmp_path / "b.hdf5", np.zeros((10, 3, 8)), times=np.arange(3.0))
+    path = tmp_path / "b.mat"
+    scipy.io.savemat(path, {"u": np.zeros((10, 8, 8, 3))})
+    with pytest.raises(ValueError, match=r"not clearly of darcy: .* it is of navier_stokes"):
+        load_splits(DarcyConfig(path=str(path), grid=8, **SIZES))
     with pytest.raises(ValueError, match="holds 3 frames per sample where Darcy flow has two"):
-        load_splits(DarcyConfig(path=path, grid=8, **SIZES))
+        load_splits(DarcyConfig(path=str(path), grid=8, convention="own", **SIZES))
     config = BurgersConfig(path=files["burgers"], grid=24, **SIZES)
     with pytest.raises(ValueError, match="96 points cannot be thinned out to 36"):
         check_grids(config, [48, 36])

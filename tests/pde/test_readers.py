@@ -150,7 +150,9 @@ WRITERS = {
 def test_nan_and_infinity_are_located(tmp_path, u, write, bad):
     u[3, 4, 2, 0] = bad
     source = open_trajectories(write(tmp_path / "a.mat", u))
-    message = f"holds NaN or infinity, first in trajectory 3 at time {source.times[4]:g}; 1 of "
+    message = (
+        f"holds NaN or infinity, first in trajectory 3, frame 4 (time {source.times[4]:g}); 1 "
+    )
     with pytest.raises(ValueError, match=re.escape(message)):
         source.read(slice(1, 5), slice(2, None))
     assert source.read(slice(0, 3)).shape[0] == 3

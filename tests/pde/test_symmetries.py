@@ -46,3 +46,5 @@ def test_all_4n_copies_are_drawn_and_differ():
 def test_a_grid_without_eighths_is_refused():
     with pytest.raises(ValueError, match="multiple of 8 for these symmetries, got 20"):
         random_symmetry(torch.randn(20, 20), torch.Generator())
+    with pytest.raises(ValueError, match=r"must be square .* got 8 x 16"):
+        random_symmetry(torch.randn(8, 16), torch.Generator())

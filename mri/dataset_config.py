@@ -34,6 +34,7 @@ class DatasetConfig:
         n_train_scans: how many training scans to use; None for all.
         train_scan_seed: order from which they are taken; smaller selections are part of larger.
         skip_other_grids: leave out scans whose grid is not the most common one.
+        allow_duplicates: accept scans that hold the same images, in one split or in two.
     """
 
     name: str = "mri_phantom"
@@ -53,6 +54,7 @@ class DatasetConfig:
     n_train_scans: int | None = None
     train_scan_seed: int = 0
     skip_other_grids: bool = False
+    allow_duplicates: bool = False
 
     def __post_init__(self) -> None:
         for name, value, allowed in (

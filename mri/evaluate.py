@@ -85,6 +85,7 @@ def evaluate(run_dir: Path, evaluation: Mapping[str, Any] | None = None) -> dict
         metrics={**summarise(scores), **_validation_loss(run_dir), **_lamda(model)},
         n_parameters=n_parameters(model),
         config=config,
+        fingerprints=splits.fingerprints,
     )
 
 

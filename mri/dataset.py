@@ -15,10 +15,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from monarch_core.experiment.fingerprint import fingerprint_files
+from mri.acceleration import achieved_acceleration
 from mri.coil_maps import combine_rss, combine_sense
 from mri.dataset_check import check_finite
 from mri.dataset_config import DatasetConfig
-from mri.masks import achieved_acceleration
 from mri.preparation import prepare_if_missing
 from mri.sampling import ScanMasks, make_masks_at_once
 from mri.schema import SPLITS, Scan, ScanInfo, open_scan, read_slice

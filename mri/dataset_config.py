@@ -1,5 +1,6 @@
 """Configuration of an MRI dataset: which scans, how they are undersampled, what an item is."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,8 +65,10 @@ class DatasetConfig:
         ):
             if value not in allowed:
                 raise ValueError(f"dataset.{name} must be one of {allowed}, got {value!r}")
-        if not self.acceleration >= 1:
-            raise ValueError(f"dataset.acceleration must be at least 1, got {self.acceleration}")
+        if not 1 <= self.acceleration < math.inf:
+            raise ValueError(
+                f"dataset.acceleration must be a number of at least 1, got {self.acceleration}"
+            )
         if not 0 <= self.center_fraction < 1:
             raise ValueError(
                 f"dataset.center_fraction must be in [0, 1), got {self.center_fraction}"

@@ -8,7 +8,7 @@ from monarch_core.experiment.config import FitConfig
 from monarch_core.experiment.transform_config import TransformConfig
 from mri.dataset_config import DatasetConfig
 from mri.losses import find_loss
-from mri.metrics import find_preset
+from mri.presets import find_preset
 
 
 @dataclass
@@ -52,7 +52,7 @@ class EvaluationConfig:
     """How the test split is measured.
 
     Attributes:
-        preset: metric definitions: meddlr, meddlr_2d or fastmri (`mri.metrics`).
+        preset: metric definitions: meddlr, meddlr_2d or fastmri (`mri.presets`).
         unseen_mask: also measure with a sampling mask that training never saw; needs
             dataset.mask_regime=fixed, as the other regimes test on masks of their own anyway.
     """

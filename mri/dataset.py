@@ -1,7 +1,8 @@
 """Undersampled slices of prepared MRI scans, read from disk one at a time."""
 
+import logging
 import warnings
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,14 +15,18 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from monarch_core.experiment.fingerprint import fingerprint_files
+from mri.acceleration import achieved_acceleration
 from mri.coil_maps import combine_rss, combine_sense
+from mri.dataset_check import check_finite
 from mri.dataset_config import DatasetConfig
-from mri.masks import achieved_acceleration
 from mri.preparation import prepare_if_missing
 from mri.sampling import ScanMasks, make_masks_at_once
-from mri.schema import SPLITS, Scan, ScanInfo, open_scan, read_info, read_slice
+from mri.schema import SPLITS, Scan, ScanInfo, open_scan, read_slice
+from mri.selection import echo_groups, select_scans
 
 Measurement = tuple[Tensor, Tensor, Tensor]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ class SliceDataset(Dataset[tuple[Measurement, Tensor]]):
         self._items: list[tuple[Scan, int, tuple[int, ...]]] = []
         self._items_of: dict[str, list[int]] = {}
         for scan in scans:
-            groups = _echo_groups(scan, config.echoes)
+            groups = echo_groups(scan, config.echoes)
             first = len(self._items)
             self._items += [(scan, i, g) for i in range(scan.shape.n_slices) for g in groups]
             self._items_of[scan.info.scan_id] = list(range(first, len(self._items)))
@@ -130,6 +135,23 @@ class SliceDataset(Dataset[tuple[Measurement, Tensor]]):
         ],
         Complex[Tensor, "echoes ky kz"],
     ]:
+        kspace, maps, target = self._read(index)
+        mask = self._mask(index)
+        missing = self.n_coils - len(maps)
+        if missing:
+            kspace = np.pad(kspace, ((0, 0), (0, missing), (0, 0), (0, 0)))
+            maps = np.pad(maps, ((0, missing), (0, 0), (0, 0)))
+        measurement = (torch.from_numpy(kspace) * mask, torch.from_numpy(maps), mask)
+        return measurement, torch.from_numpy(target)
+
+    def _read(
+        self, index: int
+    ) -> tuple[
+        Complex[np.ndarray, "echoes coils ky kz"],
+        Complex[np.ndarray, "coils ky kz"],
+        Complex[np.ndarray, "echoes ky kz"],
+    ]:
+        """Return the full k-space, the maps and the target of an item, all finite."""
         scan, slice_index, echoes = self._items[index]
         where = (slice_index, slice(echoes[0], echoes[-1] + 1))
         with open_scan(scan.path) as file:
@@ -141,13 +163,31 @@ class SliceDataset(Dataset[tuple[Measurement, Tensor]]):
                 target = combine_sense(kspace, maps)
             else:
                 target = combine_rss(kspace)
-        mask = self._mask(index)
-        missing = self.n_coils - scan.shape.n_coils
-        if missing:
-            kspace = np.pad(kspace, ((0, 0), (0, missing), (0, 0), (0, 0)))
-            maps = np.pad(maps, ((0, missing), (0, 0), (0, 0)))
-        measurement = (torch.from_numpy(kspace) * mask, torch.from_numpy(maps), mask)
-        return measurement, torch.from_numpy(target)
+        check_finite(scan, slice_index, {"kspace": kspace, "maps": maps, "target": target})
+        return kspace, maps, target
+
+    def check(self, *, needs_signal: bool) -> None:
+        """Read every slice once and check it, which takes as long as reading an epoch.
+
+        Args:
+            needs_signal: whether every echo of every scan must have one, as metrics do.
+
+        Raises:
+            ValueError: if a slice holds NaN or infinity, or a scan has no signal; names it.
+        """
+        for scan_id, items in self._items_of.items():
+            strength: defaultdict[str, float] = defaultdict(float)
+            for index in items:
+                _, _, target = self._read(index)
+                for name, image in zip(self.key(index).echo_names, target, strict=True):
+                    strength[name] += float(np.abs(image).max())
+            silent = [name for name, value in strength.items() if value == 0]
+            if needs_signal and silent:
+                raise ValueError(
+                    f"{self._scans[scan_id].path}: scan {scan_id}, {silent[0]}: the target has no "
+                    "signal in any slice, so no metric is defined; leave this scan or echo out of "
+                    "the test split"
+                )
 
     def mask_of(self, scan_id: str) -> Float[Tensor, "ky kz"]:
         """Return the mask of a scan's first item, in the current epoch."""
@@ -192,39 +232,30 @@ class Splits:
         """Fingerprint of the files of each split, in order; their masks follow from the config."""
         return {name: fingerprint_files(getattr(self, name).paths) for name in SPLITS}
 
+    def check_held_out(self) -> None:
+        """Read the validation and test splits once, so that no training ends in a bad slice.
+
+        Training slices are checked as they are read. This costs what one validation and the
+        evaluation read, once per training.
+
+        Raises:
+            ValueError: naming the scan with NaN, infinity, or no signal to measure.
+        """
+        log.info("checking %d validation and %d test slices", len(self.valid), len(self.test))
+        self.valid.check(needs_signal=False)
+        self.test.check(needs_signal=True)
+
 
 def load_splits(config: DatasetConfig) -> Splits:
     """Return the three splits, preparing the data first when it is not there.
 
     Raises:
         ValueError: if the data cannot be prepared, was prepared with other options, lacks a split,
-            mixes grids or numbers of echoes, or no mask of the wanted kind exists.
+            its scans do not belong together, or no mask of the wanted kind exists.
     """
-    root = Path(config.root)
     prepare_if_missing(config)
-    scans = [Scan(path, *read_info(path)) for path in sorted(root.glob("*.h5"))]
-    if not scans:
-        raise ValueError(f"{root} holds no prepared scan (*.h5); delete it, or set dataset.root")
-    with_echo = [scan for scan in scans if _echo_groups(scan, config.echoes)]
-    if not with_echo:
-        names = sorted({name for scan in scans for name in scan.info.echo_names})
-        raise ValueError(
-            f"no scan of {root} has an echo {config.echoes!r}; dataset.echoes is together, "
-            f"separate or one of {names}"
-        )
-    scans = _one_grid(with_echo, config.skip_other_grids)
-    by_split = {split: [s for s in scans if s.info.split == split] for split in SPLITS}
-    for split, members in by_split.items():
-        if not members:
-            raise ValueError(f"{root} has no scan of the split {split!r}; prepare at least one")
-    by_split["train"] = _few(by_split["train"], config)
-    n_echoes = {len(g) for s in scans for g in _echo_groups(s, config.echoes)}
-    if len(n_echoes) > 1:
-        raise ValueError(
-            f"the scans of {root} have {sorted(n_echoes)} echoes, which cannot share a batch; use "
-            "dataset.echoes=separate"
-        )
-    n_coils = max(scan.shape.n_coils for scan in scans)
+    by_split = select_scans(config)
+    n_coils = max(scan.shape.n_coils for scans in by_split.values() for scan in scans)
     if config.acceleration > n_coils:
         warnings.warn(
             f"acceleration {config.acceleration:g} exceeds the {n_coils} coil(s): the coils alone "
@@ -238,37 +269,3 @@ def load_splits(config: DatasetConfig) -> Splits:
         valid=SliceDataset(by_split["valid"], config, n_coils, training=False),
         test=test,
     )
-
-
-def _echo_groups(scan: Scan, echoes: str) -> list[tuple[int, ...]]:
-    names = scan.info.echo_names
-    if echoes == "together":
-        return [tuple(range(len(names)))]
-    if echoes == "separate":
-        return [(i,) for i in range(len(names))]
-    return [(names.index(echoes),)] if echoes in names else []
-
-
-def _one_grid(scans: list[Scan], skip_others: bool) -> list[Scan]:
-    counts = Counter(scan.shape.grid for scan in scans)
-    common = counts.most_common(1)[0][0]
-    others = [f"{s.info.scan_id} {s.shape.grid}" for s in scans if s.shape.grid != common]
-    if others and not skip_others:
-        raise ValueError(
-            f"most scans have the grid {common}, but these have another: {', '.join(others[:5])}"
-            f"{' ..' if len(others) > 5 else ''}; one model serves one grid: set "
-            "dataset.skip_other_grids=true or prepare them at one size"
-        )
-    return [scan for scan in scans if scan.shape.grid == common]
-
-
-def _few(scans: list[Scan], config: DatasetConfig) -> list[Scan]:
-    if config.n_train_scans is None:
-        return scans
-    if config.n_train_scans > len(scans):
-        raise ValueError(
-            f"dataset.n_train_scans is {config.n_train_scans}, but there are {len(scans)}"
-        )
-    order = np.random.default_rng(config.train_scan_seed).permutation(len(scans))
-    chosen = sorted(order[: config.n_train_scans])
-    return [scans[i] for i in chosen]

@@ -1,5 +1,6 @@
 """Configuration of an MRI dataset: which scans, how they are undersampled, what an item is."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -34,6 +35,7 @@ class DatasetConfig:
         n_train_scans: how many training scans to use; None for all.
         train_scan_seed: order from which they are taken; smaller selections are part of larger.
         skip_other_grids: leave out scans whose grid is not the most common one.
+        allow_duplicates: accept scans that hold the same images, in one split or in two.
     """
 
     # Where the data are: free to change while their content stays.
@@ -56,6 +58,7 @@ class DatasetConfig:
     n_train_scans: int | None = None
     train_scan_seed: int = 0
     skip_other_grids: bool = False
+    allow_duplicates: bool = False
 
     def __post_init__(self) -> None:
         for name, value, allowed in (
@@ -65,8 +68,10 @@ class DatasetConfig:
         ):
             if value not in allowed:
                 raise ValueError(f"dataset.{name} must be one of {allowed}, got {value!r}")
-        if not self.acceleration >= 1:
-            raise ValueError(f"dataset.acceleration must be at least 1, got {self.acceleration}")
+        if not 1 <= self.acceleration < math.inf:
+            raise ValueError(
+                f"dataset.acceleration must be a number of at least 1, got {self.acceleration}"
+            )
         if not 0 <= self.center_fraction < 1:
             raise ValueError(
                 f"dataset.center_fraction must be in [0, 1), got {self.center_fraction}"

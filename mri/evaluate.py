@@ -24,9 +24,10 @@ from mri.dataset import SliceDataset, load_splits
 from mri.figures import draw_reconstruction, tabulate_scores
 from mri.learned import describe_transforms
 from mri.measure import METRICS, Score, mean_over_scans, reconstruct, score, write_scans
-from mri.metrics import Preset, check_volume_size, find_preset
+from mri.metrics import check_volume_size
 from mri.model import build_model
 from mri.physics import axis_transforms
+from mri.presets import Preset, find_preset
 from mri.sense import SenseReconstruction
 from mri.tuning import Regularised
 

@@ -7,7 +7,7 @@ from scipy.ndimage import uniform_filter
 
 from monarch_core.experiment.artifacts import Comparison, Table
 from mri.measure import METRICS, Score, Volume, mean_over_scans
-from mri.metrics import Preset
+from mri.presets import Preset
 
 
 def draw_reconstruction(volume: Volume, method: str, beside: str, *, unit: str) -> Comparison:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,8 @@ from torch.utils.data import default_collate
 
 from monarch_core.experiment.checkpoint import write_text
 from mri.dataset import SliceDataset
-from mri.metrics import Preset, volume_metrics
+from mri.metrics import volume_metrics
+from mri.presets import Preset
 
 METRICS = ("psnr", "psnr_magnitude", "ssim", "nrmse", "nmse")
 SCANS_FILE = "scans.csv"
@@ -96,14 +98,15 @@ def score(volume: Volume, preset: Preset, masks: str, acceleration: float) -> li
     """Return one score per method.
 
     Raises:
-        ValueError: if the target has no signal or is too small for SSIM; names scan and echo.
+        ValueError: if a metric is not defined; names scan, echo and method.
     """
     scores = []
     for method, prediction in volume.predictions.items():
         try:
             values = volume_metrics(prediction, volume.target, preset)
         except ValueError as error:
-            raise ValueError(f"scan {volume.scan}, {volume.echo}: {error}") from error
+            where = f"scan {volume.scan}, {volume.echo}, {method}"
+            raise ValueError(f"{where}: {error}") from error
         n_slices = len(volume.target)
         scores.append(
             Score(volume.scan, volume.echo, method, masks, acceleration, n_slices, values)
@@ -116,15 +119,23 @@ def mean_over_scans(scores: Sequence[Score], metric: str) -> tuple[float, float 
 
         mean = 1/n sum_i m_i,   error = sqrt(sum_i (m_i - mean)^2 / (n - 1)) / sqrt(n)
 
-    The error is None for a single scan.
+    The error is None for a single scan, and where a mean is infinite (the PSNR of a scan that was
+    reproduced exactly).
+
+    Raises:
+        ValueError: if there is no score, or one is NaN.
     """
+    undefined = [f"scan {s.scan}, {s.echo}" for s in scores if math.isnan(s.values[metric])]
+    if undefined or not scores:
+        raise ValueError(
+            f"a mean of {metric} needs a number for every scan, got "
+            f"{'NaN for ' + undefined[0] if undefined else 'no scan'}; measure the run again"
+        )
     by_scan: dict[str, list[float]] = {}
     for entry in scores:
         by_scan.setdefault(entry.scan, []).append(entry.values[metric])
     means = np.array([np.mean(values) for values in by_scan.values()])
-    if len(means) < 2:
-        return float(means.mean()), None
-    if not np.isfinite(means).all():  # an infinite PSNR has no spread
+    if len(means) < 2 or not np.isfinite(means).all():
         return float(means.mean()), None
     return float(means.mean()), float(means.std(ddof=1) / np.sqrt(len(means)))
 

@@ -1,120 +1,31 @@
-"""Image quality of one volume, with every choice named.
+"""Image quality of one volume, as a `Choice` or a `Preset` of them says (`mri.presets`).
 
-How a metric is aggregated moves it by several dB, so nothing is implied here: a `Choice` says on
-what the metric works (`domain`), what one number covers (`unit`), where the peak is taken (`peak`)
-and which window SSIM uses, and a `Preset` collects the choices of a published toolbox.
 scikit-image is the implementation of record for SSIM and for PSNR of magnitudes.
 
 A volume is one echo of one scan: (slices, height, width), in the unit of the data.
 
-Slices without signal: where a number belongs to one slice and is divided by that slice's own signal
-(`unit="slice"` with `peak="slice"`, and every slice-wise NMSE), slices whose largest target
-magnitude is below `EMPTY_BELOW` of the volume's are left out of the mean. Nowhere else is a
-slice left out. A volume without signal is an error.
+Slices without signal: slices whose largest target magnitude is below `EMPTY_BELOW` of the volume's
+are left out of the mean of slice-wise PSNR (an empty slice is easily matched exactly, and one
+infinite PSNR would hide all others), of slice-wise NMSE and NRMSE, and of SSIM with the peak of
+each slice. Nowhere else is a slice left out.
+
+Every number is finite, but for the PSNR of a volume that equals its target. Where no such number
+exists (NaN or infinity in prediction or target, a target without signal) there is a ValueError.
 """
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
-from jaxtyping import Inexact
+from jaxtyping import Shaped
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-# The underscores leave the sizes to the ValueError below, which names the remedy.
-Volume = Inexact[np.ndarray, "_slices _h _w"]
+from mri.presets import WINDOW_SIZES, Choice, Preset
+
+# Sizes and kinds of numbers are left to the ValueErrors below, which name the remedy.
+Volume = Shaped[np.ndarray, "..."]
 
 EMPTY_BELOW = 1e-3
-_WINDOW_SIZES = {"gauss11": 11, "uniform7": 7}
-
-
-@dataclass(frozen=True)
-class Choice:
-    """How one metric is computed.
-
-    Args:
-        domain: "complex" differences, or differences of "magnitude".
-        unit: one number per "volume", or the mean over its slices of one number per "slice".
-        peak: largest target magnitude of the "slice", of the "volume", or a number in data units.
-        window: of SSIM; "gauss11" is Gaussian, 11 wide, sigma 1.5, with population covariance,
-            "uniform7" is flat, 7 wide, with sample covariance. With `unit="volume"` the window
-            is a cube.
-    """
-
-    domain: Literal["complex", "magnitude"] = "magnitude"
-    unit: Literal["slice", "volume"] = "volume"
-    peak: Literal["slice", "volume"] | float = "volume"
-    window: Literal["gauss11", "uniform7"] = "gauss11"
-
-    def __str__(self) -> str:
-        """Words for the head of a table."""
-        peak = f"peak of {self.peak}" if isinstance(self.peak, str) else f"peak {self.peak:g}"
-        return f"{self.domain}, {self.unit}, {peak}"
-
-
-@dataclass(frozen=True)
-class Preset:
-    """The choices of one toolbox.
-
-    Args:
-        name: key in `PRESETS`.
-        psnr: choice for the peak signal-to-noise ratio.
-        ssim: choice for structural similarity.
-        error: choice for NMSE and NRMSE.
-    """
-
-    name: str
-    psnr: Choice
-    ssim: Choice
-    error: Choice
-
-    def __str__(self) -> str:
-        """One line for tables and pages."""
-        return (
-            f"{self.name}: PSNR {self.psnr}; SSIM {self.ssim}, {self.ssim.window}; "
-            f"NMSE and NRMSE {self.error.domain}, {self.error.unit}"
-        )
-
-
-PRESETS = {
-    preset.name: preset
-    for preset in (
-        # meddlr's *_scan metrics, complex by default, SSIM with a window of 11 x 11 x 11.
-        Preset(
-            "meddlr",
-            psnr=Choice("complex", "volume", "volume"),
-            ssim=Choice("magnitude", "volume", "volume", "gauss11"),
-            error=Choice("complex", "volume"),
-        ),
-        # The same with meddlr's SSIM of slices, window 11 x 11: for volumes of fewer than 11 slices
-        # or with gaps between them.
-        Preset(
-            "meddlr_2d",
-            psnr=Choice("complex", "volume", "volume"),
-            ssim=Choice("magnitude", "slice", "slice", "gauss11"),
-            error=Choice("complex", "volume"),
-        ),
-        # The fastMRI evaluation script.
-        Preset(
-            "fastmri",
-            psnr=Choice("magnitude", "volume", "volume"),
-            ssim=Choice("magnitude", "slice", "volume", "uniform7"),
-            error=Choice("magnitude", "volume"),
-        ),
-    )
-}
-
-
-def find_preset(name: str) -> Preset:
-    """Return the preset of that name.
-
-    Raises:
-        ValueError: if there is none.
-    """
-    if name not in PRESETS:
-        raise ValueError(f"metric preset must be one of {', '.join(PRESETS)}, got {name!r}")
-    return PRESETS[name]
 
 
 def psnr(prediction: Volume, target: Volume, choice: Choice) -> float:
@@ -126,9 +37,9 @@ def psnr(prediction: Volume, target: Volume, choice: Choice) -> float:
     prediction and target are equal.
 
     Raises:
-        ValueError: if the shapes differ or the target has no signal.
+        ValueError: if the number is not defined, saying why and where.
     """
-    return _aggregate(_psnr, prediction, target, choice, own_signal=choice.peak == "slice")
+    return _aggregate(_psnr, prediction, target, choice, own_signal=True)
 
 
 def ssim(prediction: Volume, target: Volume, choice: Choice) -> float:
@@ -137,8 +48,8 @@ def ssim(prediction: Volume, target: Volume, choice: Choice) -> float:
     The border that the window cannot fill is left out of the mean.
 
     Raises:
-        ValueError: if the shapes differ, the target has no signal, the domain is not "magnitude",
-            or an axis is shorter than the window.
+        ValueError: if the domain is not "magnitude", an axis is shorter than the window, or the
+            number is not defined, saying why and where.
     """
     if choice.domain != "magnitude":
         raise ValueError(f"SSIM is defined on magnitudes here, got domain={choice.domain!r}")
@@ -149,7 +60,7 @@ def nmse(prediction: Volume, target: Volume, choice: Choice) -> float:
     """Return the normalised mean squared error, sum |p - t|^2 / sum |t|^2, dimensionless.
 
     Raises:
-        ValueError: if the shapes differ or the target has no signal.
+        ValueError: if the number is not defined, saying why and where.
     """
     return _aggregate(_nmse, prediction, target, choice, own_signal=True)
 
@@ -158,7 +69,7 @@ def nrmse(prediction: Volume, target: Volume, choice: Choice) -> float:
     """Return the normalised root mean squared error, sqrt(mean |p - t|^2 / mean |t|^2).
 
     Raises:
-        ValueError: if the shapes differ or the target has no signal.
+        ValueError: if the number is not defined, saying why and where.
     """
     return _aggregate(
         lambda p, t, peak, choice: math.sqrt(_nmse(p, t, peak, choice)),
@@ -184,7 +95,7 @@ def volume_metrics(prediction: Volume, target: Volume, preset: Preset) -> dict[s
         psnr and psnr_magnitude in dB; ssim, nmse, nrmse dimensionless.
 
     Raises:
-        ValueError: if the shapes differ, the target has no signal, or the volume is too small
+        ValueError: if a number is not defined, saying why and where, or the volume is too small
             for the window of SSIM.
     """
     magnitude = Choice("magnitude", preset.psnr.unit, preset.psnr.peak)
@@ -201,8 +112,9 @@ def slices_with_signal(target: Volume) -> np.ndarray:
     """Return which slices count in slice-wise numbers: (slices,) of bool.
 
     Raises:
-        ValueError: if the volume has no signal at all.
+        ValueError: if the volume holds NaN or infinity, or no signal at all.
     """
+    _check_finite("target", target, "repair the data, or leave this scan out of the test split")
     maxima = np.abs(target).max(axis=(1, 2))
     if not maxima.max() > 0:
         raise ValueError(
@@ -214,39 +126,85 @@ def slices_with_signal(target: Volume) -> np.ndarray:
 
 def _aggregate(
     metric: Callable[[np.ndarray, np.ndarray, float, Choice], float],
-    prediction: np.ndarray,
-    target: np.ndarray,
+    prediction: Volume,
+    target: Volume,
     choice: Choice,
     own_signal: bool,
 ) -> float:
     """Apply a metric to the volume, or average it over the slices, with the chosen peak."""
-    if prediction.shape != target.shape or target.ndim != 3:
-        raise ValueError(
-            f"prediction {prediction.shape} and target {target.shape} must be equal shapes "
-            "(slices, height, width); call once per echo"
-        )
+    prediction, target = _as_comparable(prediction, target, choice)
     filled = slices_with_signal(target)
+    _check_finite("reconstruction", prediction, "it diverged, or the model's weights are damaged")
     if choice.domain == "magnitude":
         prediction, target = np.abs(prediction), np.abs(target)
     volume_peak = float(np.abs(target).max())
-    if choice.unit == "volume":
-        peak = volume_peak if isinstance(choice.peak, str) else choice.peak
-        return metric(prediction, target, peak, choice)
-    counted = np.flatnonzero(filled) if own_signal else range(len(target))
-    peaks = {"slice": np.abs(target).max(axis=(1, 2)), "volume": [volume_peak] * len(target)}
-    return float(
-        np.mean(
-            [
-                metric(
-                    prediction[i],
-                    target[i],
-                    float(peaks[choice.peak][i]) if isinstance(choice.peak, str) else choice.peak,
-                    choice,
-                )
-                for i in counted
-            ]
+    # a power of two, so exact; in this unit no square leaves the range of single precision
+    unit = 2.0 ** (math.frexp(volume_peak)[1] - 1)
+    peak = (volume_peak if isinstance(choice.peak, str) else choice.peak) / unit
+    with np.errstate(all="ignore"):  # what leaves the range is refused by `_sound`
+        prediction, target = prediction / unit, target / unit
+        if choice.unit == "volume":
+            return _sound(metric(prediction, target, peak, choice), "the volume")
+        counted = np.flatnonzero(filled) if own_signal else np.arange(len(target))
+        values = []
+        for i in counted:
+            if choice.peak == "slice":
+                peak = float(np.abs(target[i]).max())
+            values.append(_sound(metric(prediction[i], target[i], peak, choice), f"slice {i}"))
+    if 0 < np.isinf(values).sum() < len(values):
+        equal = int(counted[np.isinf(values)][0])
+        raise ValueError(
+            f"slice {equal} of the reconstruction equals the target, so that its PSNR is infinite "
+            "and hides those of the other slices in the mean; use unit='volume'"
         )
+    return float(np.mean(values))
+
+
+def _as_comparable(
+    prediction: Volume, target: Volume, choice: Choice
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return both as floating-point volumes, if they can be compared as the choice says."""
+    if prediction.shape != target.shape or target.ndim != 3 or target.size == 0:
+        raise ValueError(
+            f"prediction {prediction.shape} and target {target.shape} must be equal shapes "
+            "(slices, height, width), none of them zero; call once per echo"
+        )
+    for name, volume in (("prediction", prediction), ("target", target)):
+        if volume.dtype.kind not in "iufc":
+            raise ValueError(
+                f"the {name} has dtype {volume.dtype}, which is no image; give real or complex "
+                "numbers"
+            )
+    if choice.domain == "complex" and np.iscomplexobj(prediction) != np.iscomplexobj(target):
+        raise ValueError(
+            f"prediction is {prediction.dtype} and target {target.dtype}: one of them has no phase "
+            "to compare; use domain='magnitude' (preset fastmri), or give both complex"
+        )
+    # integers wrap around when they are subtracted, half precision rounds
+    return (
+        prediction.astype(np.result_type(prediction, np.float32), copy=False),
+        target.astype(np.result_type(target, np.float32), copy=False),
     )
+
+
+def _check_finite(name: str, volume: np.ndarray, remedy: str) -> None:
+    wrong = ~np.isfinite(volume)
+    if wrong.any():
+        where = ", ".join(str(int(i)) for i in np.argwhere(wrong)[0])
+        raise ValueError(
+            f"the {name} holds {int(wrong.sum())} values that are NaN or infinite, the first at "
+            f"(slice, row, column) = ({where}), so no metric is defined; {remedy}"
+        )
+
+
+def _sound(value: float, where: str) -> float:
+    """Return the value of a metric; plus infinity is that of the PSNR of equal images."""
+    if math.isnan(value) or value == -math.inf:
+        raise ValueError(
+            f"the error of {where} is beyond what floating-point numbers hold: the reconstruction "
+            "diverged, or is in another unit than the target"
+        )
+    return value
 
 
 def check_volume_size(shape: tuple[int, int, int], preset: Preset) -> None:
@@ -259,7 +217,7 @@ def check_volume_size(shape: tuple[int, int, int], preset: Preset) -> None:
 
 
 def _check_window(shape: tuple[int, ...], choice: Choice) -> None:
-    size = _WINDOW_SIZES[choice.window]
+    size = WINDOW_SIZES[choice.window]
     if min(shape) < size:
         raise ValueError(
             f"SSIM with window {choice.window} and unit {choice.unit} needs at least {size} points "
@@ -276,15 +234,18 @@ def _psnr(p: np.ndarray, t: np.ndarray, peak: float, choice: Choice) -> float:
     if choice.domain == "magnitude" and not np.array_equal(p, t):
         return float(peak_signal_noise_ratio(t, p, data_range=peak))
     error = _mean_square(p - t)
-    return 10 * math.log10(peak**2 / error) if error > 0 else math.inf
+    if error == 0:
+        return math.inf
+    return 10 * math.log10(peak**2 / error) if error < math.inf else -math.inf
 
 
 def _nmse(p: np.ndarray, t: np.ndarray, _peak: float, _choice: Choice) -> float:
-    return _mean_square(p - t) / _mean_square(t)
+    error = _mean_square(p - t) / _mean_square(t)
+    return error if error < math.inf else math.nan
 
 
 def _ssim(p: np.ndarray, t: np.ndarray, peak: float, choice: Choice) -> float:
-    size = _WINDOW_SIZES[choice.window]
+    size = WINDOW_SIZES[choice.window]
     _check_window(t.shape, choice)
     gaussian = choice.window == "gauss11"
     return float(

@@ -1,5 +1,6 @@
 """Which samples of k-space every item of a dataset has: masks by scan, stored, or drawn anew."""
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +12,11 @@ from torch import Tensor
 
 from mri.centred_fft import resize_centred
 from mri.dataset_config import DatasetConfig
-from mri.masks import achieved_acceleration, make_masks, scan_seed
+from mri.masks import make_masks, scan_seed
 from mri.schema import Scan, stored_masks
+
+# relative difference of accelerations that is worth a word; masks themselves reach theirs to 10 %
+_MISSED = 0.25
 
 
 class ScanMasks:
@@ -24,7 +28,7 @@ class ScanMasks:
         training: whether `mask_regime=random` draws another mask for every item and epoch.
 
     Raises:
-        ValueError: if there is no mask of the wanted kind.
+        ValueError: if there is no mask of the wanted kind, or it samples nothing that was measured.
     """
 
     def __init__(self, scans: Sequence[Scan], config: DatasetConfig, *, training: bool) -> None:
@@ -35,6 +39,7 @@ class ScanMasks:
         self._bank: list[Tensor] = []  # of Poisson masks to draw from
         if config.mask == "stored":
             self._by_scan = _stored_masks(scans, config, self._acquired)
+            self._check_acceleration()
             return
         scan_ids = [scan.info.scan_id for scan in scans]
         masks = _make_masks(config, self._grid, _mask_seeds(scan_ids, config, training))
@@ -47,6 +52,7 @@ class ScanMasks:
             scan_id: mask * self._acquired.get(scan_id, 1.0)
             for scan_id, mask in zip(scan_ids, masks, strict=True)
         }
+        self._check_acceleration()
 
     def of(self, scan_id: str, index: int, epoch: int) -> Float[Tensor, "ky kz"]:
         """Return the mask of item `index`, which belongs to a scan, in an epoch."""
@@ -58,11 +64,36 @@ class ScanMasks:
             mask = self._bank[seed % len(self._bank)]
         else:
             (mask,) = _make_masks(self._config, self._grid, [seed])
-        return mask * self._acquired.get(scan_id, 1.0)
+        mask = mask * self._acquired.get(scan_id, 1.0)
+        _check_samples(scan_id, mask)
+        return mask
 
     def acquired(self, scan_id: str) -> Float[Tensor, "ky kz"]:
         """Return 1 where the scanner measured, 0 where it did not."""
         return self._acquired.get(scan_id, torch.ones(self._grid))
+
+    def _check_acceleration(self) -> None:
+        """Check what is left of each scan's mask where the scanner measured.
+
+        A mask is made for the whole grid, or came with the scan. Where only a part was measured its
+        acceleration may be another one; what it is, is in the scores of each scan.
+        """
+        assert self._by_scan is not None
+        achieved = {}
+        for scan_id, mask in self._by_scan.items():
+            _check_samples(scan_id, mask)
+            achieved[scan_id] = float(self.acquired(scan_id).sum() / mask.sum())
+        asked = self._config.acceleration
+        others = {k: v for k, v in achieved.items() if abs(v / asked - 1) > _MISSED}
+        if others:
+            scan_id, value = next(iter(others.items()))
+            warnings.warn(
+                f"{len(others)} of {len(achieved)} scans keep another share of what was measured "
+                f"than dataset.acceleration={asked:g} asks for: {scan_id} is sampled at "
+                f"{value:.3g}x; crop the data to what was measured, or store a mask for that "
+                "acceleration",
+                stacklevel=2,
+            )
 
 
 def make_masks_at_once(by_split: Mapping[str, Sequence[Scan]], config: DatasetConfig) -> None:
@@ -149,8 +180,35 @@ def _stored_mask(scan: Scan, name: str) -> Float[Tensor, "ky kz"] | None:
             f"{scan.path} holds no masks/{name}, only {sorted(set(masks) - {'acquired'})}; use "
             "dataset.mask=poisson or one of those accelerations"
         )
-    achieved_acceleration(masks[name])
-    return torch.from_numpy(masks[name])
+    return _checked_mask(scan, name, masks[name])
+
+
+def _checked_mask(scan: Scan, name: str, mask: np.ndarray) -> Float[Tensor, "ky kz"]:
+    """Return a mask that lies in a file, if it is one of that scan.
+
+    Raises:
+        ValueError: if it has another grid, holds weights, or is empty.
+    """
+    where = f"{scan.path}: masks/{name}"
+    if mask.shape != scan.shape.grid:
+        raise ValueError(
+            f"{where} has the shape {mask.shape}, but k-space has {scan.shape.grid}; store it on "
+            "the grid of the scan"
+        )
+    if not np.isin(mask, (0, 1)).all():
+        values = np.unique(mask[~np.isin(mask, (0, 1))])
+        raise ValueError(f"{where} holds {values[0]:g}; a mask is 1 where it samples, 0 elsewhere")
+    if not mask.any():
+        raise ValueError(f"{where} samples nothing; delete it, or store the right one")
+    return torch.from_numpy(mask)
+
+
+def _check_samples(scan_id: str, mask: Float[Tensor, "ky kz"]) -> None:
+    if not mask.any():
+        raise ValueError(
+            f"the mask of scan {scan_id} samples nothing of what was measured; use a lower "
+            "dataset.acceleration, or another mask"
+        )
 
 
 def _centred_length(used: Bool[Tensor, " n"]) -> int:
@@ -163,7 +221,7 @@ def _centred_length(used: Bool[Tensor, " n"]) -> int:
 def _acquired_masks(scans: Sequence[Scan]) -> dict[str, Tensor]:
     """Return masks of what the scanner measured, for the scans where that is not everything."""
     return {
-        scan.info.scan_id: torch.from_numpy(masks["acquired"])
+        scan.info.scan_id: _checked_mask(scan, "acquired", masks["acquired"])
         for scan in scans
         if "acquired" in (masks := stored_masks(scan.path))
     }

@@ -22,6 +22,7 @@ def main(raw: DictConfig) -> None:
     config, run_dir = start_run(raw, MriConfig)  # checks the schema, seeds, saves config.yaml
     splits = load_splits(config.dataset)
     check_evaluation(config, splits.test)
+    splits.check_held_out()
     model = build_model(config.model, instantiate(config.transform.axis), splits.grid)
     choose_lamda(model, splits.valid)  # models without a weight to choose are left alone
     loss = find_loss(config.loss)

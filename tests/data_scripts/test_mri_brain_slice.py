@@ -6,8 +6,9 @@ import pytest
 
 from data_scripts.mri_brain_slice import BrainSliceConfig, load_brain_slice, main
 from data_scripts.mri_download import BESIDE
+from mri.acceleration import achieved_acceleration
 from mri.coil_maps import combine_rss, combine_sense
-from mri.masks import achieved_acceleration, make_masks
+from mri.masks import make_masks
 from mri.schema_check import check_scan
 
 pytestmark = pytest.mark.skipif(

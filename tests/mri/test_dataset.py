@@ -64,8 +64,8 @@ def test_an_echo_that_no_scan_has_is_named(root):
 
 
 def test_scans_without_the_wanted_contrast_are_left_out(root):
-    for name, split in (("e", "train"), ("f", "valid"), ("g", "test")):
-        write_scan(root / f"{name}.h5", split=split, echo_names=("FLAIR",))
+    for seed, (name, split) in enumerate((("e", "train"), ("f", "valid"), ("g", "test")), 4):
+        write_scan(root / f"{name}.h5", split=split, echo_names=("FLAIR",), seed=seed)
     splits = load_splits(config(root, echoes="FLAIR"))
     assert splits.train.scan_ids == ["e"]
     with pytest.raises(ValueError, match="echoes=separate"):
@@ -153,7 +153,7 @@ def test_scans_on_another_grid_are_named_or_left_out(root):
 
 
 def test_few_scans_are_nested_and_depend_on_their_seed(root):
-    for seed in range(4):
+    for seed in range(4, 8):
         write_scan(root / f"more{seed}.h5", seed=seed)
     chosen = [
         set(load_splits(config(root, n_train_scans=n, train_scan_seed=3)).train.scan_ids)
@@ -287,10 +287,11 @@ MEMORY_TEST = """
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits the address space of a process")
 def test_a_set_larger_than_memory_is_streamed(tmp_path):
-    for name, split in (("a", "train"), ("b", "valid"), ("c", "test")):
+    for seed, (name, split) in enumerate((("a", "train"), ("b", "valid"), ("c", "test"))):
         write_scan(
             tmp_path / f"{name}.h5",
             split=split,
+            seed=seed,
             n_slices=24 if split == "train" else 1,
             n_coils=8,
             grid=(96, 80),

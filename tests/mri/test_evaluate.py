@@ -23,10 +23,11 @@ from mri.dataset_config import DatasetConfig
 from mri.evaluate import check_evaluation, evaluate, summarise
 from mri.learned import describe_transforms, distances, kspace_weighting, point_spread
 from mri.losses import find_loss
-from mri.measure import METRICS, Score, mean_over_scans
-from mri.metrics import PRESETS, volume_metrics
+from mri.measure import METRICS, Score, Volume, mean_over_scans, score
+from mri.metrics import volume_metrics
 from mri.model import build_model
 from mri.physics import axis_transforms
+from mri.presets import PRESETS
 from mri.schema import ScanInfo, ScanShape, ScanWriter
 
 GRID = (15, 14)
@@ -203,6 +204,25 @@ def test_standard_error_is_over_scans():
     assert summarise(scores + zero_filled)["ssim/t2"] == 5
 
 
+def test_nothing_that_is_not_a_number_enters_a_mean():
+    scores = [Score(x, "t1", "model", "seen", 2.0, 3, {"ssim": 0.5}) for x in "ab"]
+    spoilt = replace(scores[1], values={"ssim": math.nan})
+    with pytest.raises(ValueError, match=r"mean of ssim .* NaN for scan b, t1"):
+        mean_over_scans([scores[0], spoilt], "ssim")
+    with pytest.raises(ValueError, match="no scan"):
+        mean_over_scans([], "ssim")
+
+
+def test_a_reconstruction_that_is_not_finite_is_named():
+    target = np.ones((2, 12, 11), np.complex64)
+    spoilt = target.copy()
+    spoilt[1, 3, 4] = math.nan
+    volume = Volume("knee", "t2", target, {"zero-filled": 0.9 * target, "model": spoilt})
+    where = r"scan knee, t2, model: the reconstruction holds 1 .*\(1, 3, 4\)"
+    with pytest.raises(ValueError, match=where):
+        score(volume, PRESETS["fastmri"], "seen", 2.0)
+
+
 def test_volumes_too_thin_for_the_window_are_refused_before_training(data):
     test = load_splits(data).test
     check_evaluation(MriConfig(data, evaluation=EvaluationConfig("meddlr_2d")), test)
@@ -267,7 +287,7 @@ def test_a_scan_without_signal_is_named(tmp_path, data):
     with ScanWriter(empty / "test_9.h5", info, ScanShape(1, 2, 1, GRID)) as writer:
         writer.write(0, zeros, zeros[0], zeros[:, 0])
     make_run(tmp_path, replace(data, root=str(empty)), ModelConfig("sense"), "Fourier")
-    with pytest.raises(ValueError, match="scan test_9, t1: the target volume has no signal"):
+    with pytest.raises(ValueError, match="scan test_9, t1, model: the target volume has no signal"):
         evaluate(tmp_path)
 
 

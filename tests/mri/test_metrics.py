@@ -8,10 +8,7 @@ from scipy.ndimage import correlate1d
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from mri.metrics import (
-    PRESETS,
-    Choice,
     check_volume_size,
-    find_preset,
     nmse,
     nrmse,
     psnr,
@@ -19,6 +16,7 @@ from mri.metrics import (
     ssim,
     volume_metrics,
 )
+from mri.presets import PRESETS, Choice, find_preset
 
 
 @pytest.fixture
@@ -171,6 +169,57 @@ def test_slices_without_signal_are_left_out_where_they_would_be_divided_by(volum
     filled = volume_metrics(*volumes, PRESETS["fastmri"])
     assert whole["nmse"] > filled["nmse"]
     assert whole["ssim"] != pytest.approx(filled["ssim"], abs=1e-3)
+
+
+def test_an_empty_slice_that_is_matched_exactly_does_not_make_the_mean_infinite(volumes):
+    prediction, target = (v.copy() for v in volumes)
+    prediction[3] = target[3] = 0
+    filled = [i for i in range(13) if i != 3]
+    for peak in ("slice", "volume", 0.7):
+        choice = Choice("magnitude", "slice", peak)
+        expected = psnr(prediction[filled], target[filled], choice)
+        assert psnr(prediction, target, choice) == expected < 40
+
+
+def test_a_metric_of_what_is_not_finite_is_refused_and_never_looks_good(volumes):
+    prediction, target = volumes
+    for value in (np.nan, np.inf, complex(0, -np.inf)):
+        spoilt = prediction.copy()
+        spoilt[4, 2, 9] = value
+        for preset in PRESETS.values():
+            with pytest.raises(ValueError, match=r"reconstruction holds 1 .* = \(4, 2, 9\)"):
+                volume_metrics(spoilt, target, preset)
+            with pytest.raises(ValueError, match=r"target holds 1 .* = \(4, 2, 9\).*repair"):
+                volume_metrics(prediction, spoilt, preset)
+        for metric in (psnr, ssim, nmse, nrmse):
+            for unit in ("slice", "volume"):
+                with pytest.raises(ValueError, match="reconstruction holds 1"):
+                    metric(spoilt, target, Choice("magnitude", unit))
+
+
+def test_no_unit_is_too_small_or_too_large(volumes):
+    prediction, target = volumes
+    for preset in PRESETS.values():
+        values = volume_metrics(prediction, target, preset)
+        for unit in (2.0**-90, 2.0**90):  # squares of these leave single precision
+            assert volume_metrics(prediction * unit, target * unit, preset) == values
+
+
+def test_integers_and_half_precision_are_measured_like_floats(volumes):
+    prediction, target = (np.abs(v) for v in volumes)
+    for dtype in (np.uint8, np.int16, np.float16):
+        p, t = (np.round(20 * v).astype(dtype) for v in (prediction, target))
+        choice = Choice("complex")
+        assert (p < t).any()
+        assert psnr(p, t, choice) == pytest.approx(psnr(p.astype(float), t.astype(float), choice))
+        assert nmse(p, t, choice) == pytest.approx(nmse(p.astype(float), t.astype(float), choice))
+
+
+def test_one_pixel_and_constant_images_have_a_psnr():
+    target = np.full((1, 1, 1), 2 + 0j)
+    assert psnr(target + 0.2, target, Choice("complex")) == pytest.approx(20)
+    flat = np.full((3, 5, 4), 2.0)
+    assert psnr(flat + 0.2, flat, Choice(unit="slice", peak="slice")) == pytest.approx(20)
 
 
 def test_nrmse_is_the_root_of_nmse_slice_by_slice(volumes):

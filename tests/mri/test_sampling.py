@@ -25,7 +25,7 @@ def test_a_mask_per_scan_depends_on_its_name_alone(root):
     splits = load_splits(config(root, **options))
     before = splits.test.mask_of("d")
     assert not torch.equal(splits.train.mask_of("a"), splits.train.mask_of("b"))
-    write_scan(root / "aa.h5", split="test")
+    write_scan(root / "aa.h5", split="test", seed=4)
     assert torch.equal(load_splits(config(root, **options)).test.mask_of("d"), before)
 
 
@@ -148,3 +148,55 @@ def test_what_was_not_acquired_is_never_sampled(root):
     test = load_splits(config(root, acceleration=1.0)).test
     np.testing.assert_array_equal(test.mask_of("d"), acquired)
     assert test.acceleration_of("d") == pytest.approx(1)
+
+
+@pytest.mark.parametrize("regime", ["fixed", "scan", "random"])
+def test_masks_beside_what_was_acquired_are_refused(root, regime):
+    beside = np.zeros(GRID, bool)
+    beside[3, 0] = True  # no line of the mask goes through it
+    for path in root.glob("*.h5"):
+        store(path, acquired=beside)
+    options = {"acceleration": 6.0, "center_fraction": 0.1, "mask_regime": regime}
+    with (
+        pytest.warns(UserWarning, match="exceeds the 3 coil"),
+        pytest.raises(ValueError, match="samples nothing of what was measured"),
+    ):
+        masks_of_an_epoch(load_splits(config(root, **options)).train, 0)
+
+
+def test_an_acceleration_that_is_missed_where_it_was_measured_is_said(root):
+    centre = np.zeros(GRID, bool)
+    centre[:, 4:8] = True
+    store(root / "d.h5", acquired=centre)
+    options = {"acceleration": 3.0, "center_fraction": 0.25}
+    with pytest.warns(UserWarning, match=r"1 of 1 scans .*=3 asks for: d is sampled at 1\.\d"):
+        load_splits(config(root, **options))
+
+
+def test_partial_fourier_and_corners_left_out_are_sound(root):
+    partial = np.ones(GRID, bool)
+    partial[:, :3] = False
+    y, z = np.meshgrid(*(np.linspace(-1, 1, n) for n in GRID), indexing="ij")
+    store(root / "c.h5", acquired=partial)
+    store(root / "d.h5", acquired=y**2 + z**2 < 1.3)
+    splits = load_splits(config(root))
+    assert not splits.valid.mask_of("c")[:, :3].any()
+    assert not splits.test.mask_of("d")[0, 0]
+
+
+@pytest.mark.parametrize("name", ["acquired", "poisson_2.0x"])
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [
+        (np.ones((17, 1)), r"has the shape \(17, 1\), but k-space has \(17, 12\)"),
+        (np.full(GRID, 0.5), r"holds 0\.5; a mask is 1 where it samples"),
+        (np.full(GRID, np.nan), "holds nan; a mask is 1"),
+        (np.zeros(GRID), "samples nothing; delete it"),
+    ],
+    ids=["shape", "weights", "nan", "empty"],
+)
+def test_masks_in_files_are_masks_of_their_scan(root, name, mask, message):
+    for path in root.glob("*.h5"):
+        store(path, **{name: mask})
+    with pytest.raises(ValueError, match=rf"\.h5: masks/{name} {message}"):
+        load_splits(config(root, mask="stored" if name.startswith("poisson") else "random"))

@@ -172,6 +172,7 @@ def read_measurement(path: Path, group: str = "dataset") -> Measurement:
         noise = []
         for number, line in _lines(path, data, heads):
             head = heads[number]
+            refuse_not_finite(path, f"line {number}", line, ("coil", "sample"))
             if _has_flag(head["flags"], _NOISE) and len(line) == n_coils:
                 noise.append(line)
             if not imaging[number]:
@@ -189,7 +190,6 @@ def read_measurement(path: Path, group: str = "dataset") -> Measurement:
                     f"is outside the encoded matrix {header.encoded}; correct matrixSize or center "
                     "in the header"
                 )
-            refuse_not_finite(path, f"line {number}", line, ("coil", "sample"))
             where = (int(idx["slice"][number]), int(idx["contrast"][number]), y, z)
             kspace[where][:, start : start + line.shape[1]] += line
             counts[where] += 1

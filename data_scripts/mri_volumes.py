@@ -78,7 +78,8 @@ class Volume:
             if self.path.suffix == ".npy":
                 return np.load(self.path)
             if self.path.suffix == ".npz":
-                with np.load(self.path) as archive:
+                with self.path.open("rb") as file:
+                    archive = np.load(file)
                     (name,) = archive.files
                     return np.asarray(archive[name])
             return np.asarray(_nibabel().load(self.path).dataobj)

@@ -10,8 +10,8 @@ import numpy as np
 _MOST_COMPRESSION = 200
 _SMALL = 1 << 24  # bytes up to which any claim is fine
 _OUTSIDE = (
-    "{path}: {name} takes its values from another file; a data file must not pull in other files, "
-    "copy the values into it"
+    "takes its values from another file; a data file must not pull in other files, copy the values "
+    "into it"
 )
 
 
@@ -64,36 +64,42 @@ def plain_dataset(
             (external link, external storage, virtual dataset), or claims far more than is stored.
     """
     found = _inside(path, group, name, remedy)
+    where = _where(path, group, name)
     if not isinstance(found, h5py.Dataset):
-        raise ValueError(f"{path}: {name} is a group, expected an array; {remedy}")
+        raise ValueError(f"{where} is a group, expected an array; {remedy}")
     if found.is_virtual or found.external:
-        raise ValueError(_OUTSIDE.format(path=path, name=name))
+        raise ValueError(f"{where} {_OUTSIDE}")
     if found.shape is None or found.dtype.kind not in kinds:
         raise ValueError(
-            f"{path}: {name} holds {found.dtype} of the shape {found.shape}, which is no array of "
-            f"the values expected here; {remedy}"
+            f"{where} holds {found.dtype} of the shape {found.shape}, which is no array of the "
+            f"values expected here; {remedy}"
         )
     stored = found.id.get_storage_size()
     if found.nbytes > _SMALL and found.nbytes > _MOST_COMPRESSION * stored:
         raise ValueError(
-            f"{path}: {name} claims the shape {found.shape} ({found.nbytes / 1e9:.3g} GB), but "
-            f"only {stored} bytes are stored; {remedy}"
+            f"{where} claims the shape {found.shape} ({found.nbytes / 1e9:.3g} GB), but only "
+            f"{stored} bytes are stored; {remedy}"
         )
     return found
+
+
+def _where(path: Path, group: h5py.Group, name: str) -> str:
+    return f"{path}: {f'{group.name}/{name}'.lstrip('/')}"
 
 
 def _inside(path: Path, group: h5py.Group, name: str, remedy: str) -> Any:
     link = group.get(name, getlink=True)
     if link is None:
         raise ValueError(f"{path}: {name!r} is missing, only {sorted(group)}; {remedy}")
+    where = _where(path, group, name)
     if isinstance(link, h5py.ExternalLink):
-        raise ValueError(_OUTSIDE.format(path=path, name=name))
+        raise ValueError(f"{where} {_OUTSIDE}")
     try:
         found = group[name]
     except (KeyError, OSError, RuntimeError) as error:
-        raise ValueError(f"{path}: {name} is damaged ({error}); {remedy}") from error
+        raise ValueError(f"{where} is damaged ({error}); {remedy}") from error
     if found.file.filename != group.file.filename:
-        raise ValueError(_OUTSIDE.format(path=path, name=name))
+        raise ValueError(f"{where} {_OUTSIDE}")
     return found
 
 

@@ -154,15 +154,17 @@ class ScanWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        complete = False
         try:
             if kind is None:
                 self._normalise()
+                complete = True
         finally:
             self._file.close()
-            if kind is not None:
+            if complete:
+                self._temporary.replace(self.path)
+            else:
                 self._temporary.unlink(missing_ok=True)
-        if kind is None:
-            self._temporary.replace(self.path)
 
     def write(
         self,

@@ -1,17 +1,19 @@
 """Convert BART .cfl/.hdr files that you have (bart_cfl.md)."""
 
+import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Complex
 
 from data_scripts.command_line import run_script
 from data_scripts.mri_convert import ConvertConfig, find_scans, write_converted
-from data_scripts.mri_output import convert_all, finish_dataset, scan_name, scan_recipe
-from mri.centred_fft import ifft_centred
-from mri.coil_maps import remove_readout_oversampling
+from data_scripts.mri_intake import hybrid_slices
+from data_scripts.mri_output import convert_all, finish_dataset, scan_name
+from mri.kspace_findings import Finding
 from mri.schema import ScanInfo, ScanShape
 
 _HELP = (
@@ -21,6 +23,7 @@ _HELP = (
 # dimensions of BART that are used here; all others must have length one
 _X, _Y, _Z, _COIL, _ECHO, _SLICE = 0, 1, 2, 3, 5, 13
 _N_DIMENSIONS = 16
+_LONGEST_HEADER = 1 << 16  # bytes; dimensions are in the first lines
 
 
 @dataclass
@@ -39,17 +42,27 @@ class BartConfig(ConvertConfig):
         calibration: side of the calibration square for the maps, in samples.
         kernel: kernel width of the maps, in samples.
         target: sense or rss.
+        accept: kinds of findings that are no reason to refuse a scan (mri_schema.md lists them).
     """
 
     out: str = "data/bart"
     oversampling: float = 1.0
     licence: str = "not stated"
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 1 <= self.oversampling <= 16:
+            raise ValueError(
+                f"oversampling must be from 1 (none) to 16, got {self.oversampling}; usual is 2"
+            )
+
 
 def main(config: BartConfig) -> None:
     """Convert the files, then write the metadata."""
     jobs = find_scans(config, ".cfl", lambda path: path.stem, _HELP, _holds_kspace)
-    convert_all(config, jobs, lambda path, split: convert(config, path, split))
+    convert_all(
+        config, jobs, lambda path, split, details: convert(config, path, split, details), _files_of
+    )
     finish_dataset(
         Path(config.out),
         config,
@@ -68,67 +81,89 @@ def _holds_kspace(path: Path) -> bool:
     return not path.stem.endswith("_maps")
 
 
+def _maps_beside(path: Path) -> Path:
+    return path.with_name(f"{path.stem}_maps.cfl")
+
+
+def _files_of(path: Path) -> list[Path]:
+    """Return the files that a scan is made from: k-space and, where they are, maps."""
+    data = [path, _maps_beside(path)]
+    both = [name for cfl in data for name in (cfl, cfl.with_suffix(".hdr"))]
+    return [name for name in both if name.is_file()]
+
+
 def read_cfl(path: Path) -> Complex[np.ndarray, "..."]:
     """Return a .cfl array as a read-only memory map with 16 axes, in BART's order.
 
     Raises:
-        ValueError: if the header is missing or does not fit the size of the data.
+        ValueError: if the header is missing, is none, or does not fit the size of the data.
     """
     header = path.with_suffix(".hdr")
     if not header.is_file():
         raise ValueError(f"{header} is missing; a .cfl file needs its .hdr beside it")
-    lines = [line for line in header.read_text().splitlines() if line and line[0] != "#"]
-    try:
-        sizes = [int(word) for word in lines[0].split()]
-    except (IndexError, ValueError) as error:
-        raise ValueError(f"{header} does not begin with the dimensions") from error
-    sizes += [1] * (_N_DIMENSIONS - len(sizes))
-    expected = 8 * int(np.prod(sizes))
-    if path.stat().st_size != expected:
+    with header.open("rb") as file:
+        lines = file.read(_LONGEST_HEADER).decode(errors="replace").splitlines()
+    words = next((line.split() for line in lines if line.strip() and line[0] != "#"), [])
+    sizes = [int(word) if word.isdecimal() else 0 for word in words]
+    if not 1 <= len(sizes) <= _N_DIMENSIONS or min(sizes) < 1:
         raise ValueError(
-            f"{path} has {path.stat().st_size} bytes, but its header {sizes} asks for {expected}: "
-            "the file is truncated or belongs to another header"
+            f"{header} does not begin with the dimensions: expected 1 to {_N_DIMENSIONS} positive "
+            f"integers, got {' '.join(words)[:80]!r}; write it again with BART"
+        )
+    sizes += [1] * (_N_DIMENSIONS - len(sizes))
+    expected = 8 * math.prod(sizes)
+    size = path.stat().st_size
+    if size != expected:
+        raise ValueError(
+            f"{path} has {size} bytes, but its header {sizes} asks for {expected}: the file is "
+            f"{'truncated' if size < expected else 'longer'}, or belongs to another header; copy "
+            "both again"
         )
     return np.memmap(path, np.complex64, "r", shape=tuple(sizes), order="F")
 
 
-def convert(config: BartConfig, path: Path, split: str) -> None:
+def convert(config: BartConfig, path: Path, split: str, details: dict[str, Any]) -> None:
     """Convert one file.
 
     BART's data are centred; a scale is arbitrary, so its unnormalised FFT needs no correction.
 
     Raises:
-        ValueError: if the file uses other dimensions than x, y, z, coil, echo and slice.
+        ValueError: if the file uses other dimensions than x, y, z, coil, echo and slice, or its
+            maps do not fit.
     """
     kspace = _ordered(path, read_cfl(path))
-    n_keep = round(kspace.shape[-3] / config.oversampling)
-    kspace = remove_readout_oversampling(kspace, n_keep, axis=-3)
     hybrid = kspace.shape[-1] > 1
-    slices = _to_slices(kspace, hybrid)
-    beside = path.with_name(f"{path.stem}_maps.cfl")
+    n_keep = max(round(kspace.shape[-3] / config.oversampling), 1)
+    findings: list[Finding] = []
+    if hybrid:
+        _refuse_slabs(path, kspace)
+        slices, findings = hybrid_slices(path, kspace[0], n_keep)
+        grid = slices.shape[-2:]
+    else:
+        slices = np.ascontiguousarray(kspace[..., 0])
+        grid = (n_keep, slices.shape[-1])
+    n_slices, n_echoes, n_coils = slices.shape[:3]
     maps = None
+    beside = _maps_beside(path)
     if beside.is_file():
-        # maps are images in all three directions; only their axes are brought in order
-        maps = list(_slice_axes(_ordered(beside, read_cfl(beside)), hybrid)[:, 0])
-        if len(maps) != len(slices) or maps[0].shape != slices[0][0].shape:
+        maps = _read_maps(beside, hybrid)
+        if maps.shape != (n_slices, n_coils, *grid):
             raise ValueError(
-                f"{beside}: {len(maps)} slices of maps {maps[0].shape} do not fit k-space "
-                f"{len(slices)} x {slices[0][0].shape}"
+                f"{beside}: maps of the shape {maps.shape} do not fit the images "
+                f"{(n_slices, n_coils, *grid)} (slices, coils, y, z); estimate them from this scan"
             )
-    acquired = (np.abs(slices).sum((0, 1, 2)) > 0) if slices.any() else None
     info = ScanInfo(
         scan_id=scan_name(path),
         split=split,
         source=f"BART file {path.name}",
         licence=config.licence,
-        echo_names=tuple(f"echo{i + 1}" for i in range(slices.shape[1])),
+        echo_names=tuple(f"echo{i + 1}" for i in range(n_echoes)),
         hybrid_axes="x" if hybrid else "",
         target_kind=config.target,
-        details={"recipe": scan_recipe(config, split)},
+        details=details,
     )
-    n_slices, n_echoes, n_coils, *grid = slices.shape
     shape = ScanShape(n_slices, n_echoes, n_coils, (grid[0], grid[1]))
-    write_converted(config, info, shape, slices, maps=maps, acquired=acquired)
+    write_converted(config, path, info, shape, slices, maps=maps, findings=findings)
 
 
 def _ordered(path: Path, data: np.ndarray) -> Complex[np.ndarray, "slices echoes coils x y z"]:
@@ -143,21 +178,24 @@ def _ordered(path: Path, data: np.ndarray) -> Complex[np.ndarray, "slices echoes
     return data.transpose(*used, *rest).reshape([data.shape[i] for i in used])
 
 
-def _to_slices(
-    kspace: Complex[np.ndarray, "slices echoes coils x y z"], hybrid: bool
-) -> Complex[np.ndarray, "slices echoes coils ky kz"]:
-    return _slice_axes(ifft_centred(kspace, (-3,)) if hybrid else kspace, hybrid)
-
-
-def _slice_axes(
-    data: Complex[np.ndarray, "slices echoes coils x y z"], hybrid: bool
-) -> Complex[np.ndarray, "slices echoes coils ky kz"]:
-    """Make the readout x number the slices of a 3-D scan; drop the empty z of a 2-D one."""
-    if not hybrid:
-        return np.ascontiguousarray(data[..., 0], np.complex64)
+def _refuse_slabs(path: Path, data: np.ndarray) -> None:
     if data.shape[0] > 1:
-        raise ValueError("BART data with both z and slice dimensions are not converted")
-    return np.ascontiguousarray(np.moveaxis(data[0], -3, 0), np.complex64)
+        raise ValueError(
+            f"{path} has both z and slice dimensions, which are not converted; take one slab at a "
+            "time with `bart slice 13`"
+        )
+
+
+def _read_maps(path: Path, hybrid: bool) -> Complex[np.ndarray, "slices coils y z"]:
+    """Read maps: images in all directions, of which the readout numbers the slices if 3-D."""
+    echoes = _ordered(path, read_cfl(path))
+    if echoes.shape[1] > 1:
+        raise ValueError(f"{path} holds maps of {echoes.shape[1]} echoes; one set serves them all")
+    maps = echoes[:, 0]
+    if hybrid:
+        _refuse_slabs(path, maps)
+        return np.ascontiguousarray(np.moveaxis(maps[0], -3, 0))
+    return np.ascontiguousarray(maps[..., 0])
 
 
 if __name__ == "__main__":

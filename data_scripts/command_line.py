@@ -6,9 +6,10 @@ import inspect
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields
-from typing import TypeVar, cast
+from pathlib import Path
+from typing import Any, TypeVar, cast
 
-from omegaconf import OmegaConf
+from omegaconf import ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
@@ -91,4 +92,17 @@ def config_from_arguments(
         except OmegaConfBaseException as error:
             reason = str(error).splitlines()[0]
             raise ValueError(f"cannot use {option!r}: {reason}") from error
+    for key, value in config.items():
+        config[key] = _from_home(value)
     return cast(Config, OmegaConf.to_object(config))
+
+
+def _from_home(value: Any) -> Any:
+    """Return a path, or those in a list, with the home folder in place of a leading `~/`.
+
+    A shell leaves it where it follows the equals sign of an option.
+    """
+    if isinstance(value, ListConfig):
+        return [_from_home(item) for item in value]
+    is_path = isinstance(value, str) and value.startswith("~/")
+    return str(Path(value).expanduser()) if is_path else value

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -11,13 +12,10 @@ from jaxtyping import Bool, Complex
 
 from data_scripts.command_line import run_script
 from data_scripts.ismrmrd_header import Header, parse_header
-from data_scripts.mri_convert import ConvertConfig, crop_images, find_scans, write_converted
-from data_scripts.mri_output import (
-    convert_all,
-    finish_dataset,
-    scan_name,
-    scan_recipe,
-)
+from data_scripts.mri_convert import ConvertConfig, find_scans, write_converted
+from data_scripts.mri_output import convert_all, finish_dataset, scan_name
+from mri.kspace_findings import Finding
+from mri.plain_hdf5 import open_plain, plain_dataset, read_plain
 from mri.schema import ScanInfo, ScanShape
 
 _PORTAL = (
@@ -29,6 +27,7 @@ _PORTAL = (
 )
 SOURCE = "fastMRI (Zbontar et al. 2018, arXiv:1811.08839)"
 LICENCE = "fastMRI data use agreement, no redistribution"
+_REMEDY = "unpack or fetch the file again, or leave it out"
 
 
 @dataclass
@@ -47,11 +46,20 @@ class FastMriConfig(ConvertConfig):
         calibration: side of the calibration square for the maps, in samples.
         kernel: kernel width of the maps, in samples.
         target: sense or rss.
+        accept: kinds of findings that are no reason to refuse a scan (mri_schema.md lists them).
     """
 
     out: str = "data/fastmri"
     height: int = 0
     width: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if min(self.height, self.width) < 0:
+            raise ValueError(
+                f"height and width must not be negative, got {self.height} and {self.width}; 0 "
+                "takes what the file has"
+            )
 
 
 def main(config: FastMriConfig) -> None:
@@ -64,7 +72,11 @@ def convert_volumes(
     config: FastMriConfig, jobs: list[tuple[Path, str]], source: str, licence: str
 ) -> None:
     """Convert (volume, split) pairs in the fastMRI layout, then write the metadata."""
-    convert_all(config, jobs, lambda path, split: convert(config, path, split, source, licence))
+    convert_all(
+        config,
+        jobs,
+        lambda path, split, details: convert(config, path, split, source, licence, details),
+    )
     finish_dataset(
         Path(config.out),
         config,
@@ -80,35 +92,44 @@ def convert_volumes(
 
 def patient(path: Path) -> str:
     """Return the patient a volume belongs to; its name where the file does not tell."""
-    with h5py.File(path, "r") as file:
-        return str(file.attrs.get("patient_id", path.stem))
+    with open_plain(path, _REMEDY) as file:
+        return str(file.attrs.get("patient_id", "")) or path.stem
 
 
-def convert(config: FastMriConfig, path: Path, split: str, source: str, licence: str) -> None:
+def convert(
+    config: FastMriConfig,
+    path: Path,
+    split: str,
+    source: str,
+    licence: str,
+    details: dict[str, Any],
+) -> None:
     """Convert one volume in the fastMRI layout.
 
     Raises:
-        ValueError: if it has no k-space, is undersampled, or another layout.
+        ValueError: if it has no k-space, is undersampled, has another layout, or its header says
+            otherwise.
     """
-    with h5py.File(path, "r") as file:
-        if "kspace" not in file:
-            raise ValueError(f"{path} has no 'kspace', only {sorted(file)}; not a fastMRI volume")
+    with open_plain(path, _REMEDY) as file:
         if "mask" in file:
             raise ValueError(
                 f"{path} is undersampled (it has a 'mask'), so it has no ground truth; "
                 "use the training and validation volumes"
             )
-        kspace = file["kspace"]
+        kspace = plain_dataset(path, file, "kspace", _REMEDY)
         if kspace.ndim not in (3, 4):
             raise ValueError(
                 f"{path}: kspace has shape {kspace.shape}, expected (slices, [coils,] "
-                "height, width)"
+                "height, width); bring its axes in this order"
             )
-        header = (
-            parse_header(file["ismrmrd_header"][()], path) if "ismrmrd_header" in file else None
-        )
+        header = _header(path, file)
         readout = min(header.reconstructed[0], kspace.shape[-2]) if header else kspace.shape[-2]
         grid = (config.height or readout, config.width or kspace.shape[-1])
+        if any(new > 2 * old for new, old in zip(grid, kspace.shape[-2:], strict=True)):
+            raise ValueError(
+                f"{path}: height and width {grid} are more than twice the k-space grid "
+                f"{kspace.shape[-2:]}; take smaller ones"
+            )
         n_coils = kspace.shape[1] if kspace.ndim == 4 else 1
         info = ScanInfo(
             scan_id=scan_name(path),
@@ -117,41 +138,90 @@ def convert(config: FastMriConfig, path: Path, split: str, source: str, licence:
             licence=licence,
             echo_names=(str(file.attrs.get("acquisition", "echo1")),),
             target_kind=config.target,
-            details={"recipe": scan_recipe(config, split)},
+            details=details,
         )
         write_converted(
             config,
+            path,
             info,
             ScanShape(len(kspace), 1, n_coils, grid),
-            _slices(kspace, grid),
-            acquired=_acquired(header, kspace.shape[-1], grid),
+            _slices(path, kspace),
+            findings=[*_coil_findings(file, kspace), *_size_findings(header, kspace, grid)],
+            of_header=lambda sampled: _column_findings(header, np.any(sampled, 0)),
         )
 
 
-def _slices(
-    kspace: h5py.Dataset, grid: tuple[int, int]
-) -> Iterator[Complex[np.ndarray, "1 coils ky kz"]]:
-    for index in range(len(kspace)):
-        measured = np.asarray(kspace[index], np.complex64)
-        measured = measured.reshape(1, -1, *measured.shape[-2:])
-        yield crop_images(measured, grid).astype(np.complex64)
-
-
-def _acquired(
-    header: Header | None, n_columns: int, grid: tuple[int, int]
-) -> Bool[np.ndarray, "ky kz"] | None:
-    """Return the measured columns; the others were padded with zeros before publication.
-
-        first = n_y // 2 - center,  last = first + maximum
-
-    None where the columns were changed by cropping, or the header does not describe them.
-    """
-    if header is None or grid[1] != n_columns or header.encoded[1] != n_columns:
+def _header(path: Path, file: h5py.File) -> Header | None:
+    if "ismrmrd_header" not in file:
         return None
-    first = n_columns // 2 - header.step_1.center
-    columns = np.zeros(n_columns, bool)
-    columns[max(first, 0) : first + header.step_1.maximum + 1] = True
-    return np.broadcast_to(columns, grid).copy()
+    text = plain_dataset(path, file, "ismrmrd_header", _REMEDY, kinds="OS")[()]
+    return parse_header(np.asarray(text).ravel()[0] if np.size(text) == 1 else text, path)
+
+
+def _slices(path: Path, kspace: h5py.Dataset) -> Iterator[Complex[np.ndarray, "1 coils kx ky"]]:
+    for index in range(len(kspace)):
+        measured = read_plain(path, kspace, (index,), _REMEDY).astype(np.complex64)
+        yield measured.reshape(1, -1, *measured.shape[-2:])
+
+
+def _coil_findings(file: h5py.File, kspace: h5py.Dataset) -> list[Finding]:
+    """Tell whether the first of three axes may number coils.
+
+    It cannot be seen in the data: coils of a slice are as alike as neighbouring slices. Published
+    single-coil volumes carry the reconstruction of each slice.
+    """
+    images = [file[name] for name in ("reconstruction_esc", "reconstruction_rss") if name in file]
+    if kspace.ndim == 4 or any(image.shape[:1] == kspace.shape[:1] for image in images):
+        return []
+    text = (
+        f"kspace has the shape {kspace.shape}, and no reconstruction_esc of as many slices says "
+        "that its first axis numbers slices of a single coil; if it numbers coils, store one slice "
+        "as (1, coils, height, width)"
+    )
+    return [Finding("single_coil", text)]
+
+
+def _size_findings(
+    header: Header | None, kspace: h5py.Dataset, grid: tuple[int, int]
+) -> list[Finding]:
+    """Tell whether the readout, from which the oversampling is removed, is the header's."""
+    height, width = kspace.shape[-2:]
+    if header is None or grid[0] == height or header.encoded[0] == height:
+        return []
+    swapped = header.encoded[:2] == (width, height)
+    text = (
+        f"kspace is {height} x {width}, but the header encodes {header.encoded[0]} readout samples "
+        f"and {header.encoded[1]} phase encodings: "
+        + ("the axes are swapped, store" if swapped else "its rows are no readout; store")
+        + " k-space as (slices, coils, readout, phase encoding)"
+    )
+    return [Finding("header", text)]
+
+
+def _column_findings(
+    header: Header | None, measured: Bool[np.ndarray, " columns"]
+) -> list[Finding]:
+    """Compare the columns that are not zero with those that the header says were measured.
+
+        first = n_y // 2 - center + minimum,  last = n_y // 2 - center + maximum
+
+    The others were padded with zeros before publication. Data outside are refused, and a measured
+    range that lacks more than a sixteenth of the columns; headers of other widths do not tell.
+    """
+    n = len(measured)
+    if header is None or header.encoded[1] != n or header.step_1.limits is None:
+        return []
+    first, last = (n // 2 - header.step_1.center + i for i in header.step_1.limits)
+    columns = np.flatnonzero(measured)
+    missing = max(columns[0] - first, 0) + max(last - columns[-1], 0)
+    if columns[0] >= first and columns[-1] <= last and missing <= n // 16:
+        return []
+    text = (
+        f"the header says that the columns {first} to {last} of {n} were measured, but "
+        f"{columns[0]} to {columns[-1]} hold data; correct its encodingLimits, or take the whole "
+        "volume"
+    )
+    return [Finding("header", text)]
 
 
 if __name__ == "__main__":

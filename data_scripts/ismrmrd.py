@@ -1,20 +1,24 @@
 """Convert Cartesian ISMRMRD files that you have, for example of mridata.org (ismrmrd.md)."""
 
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 from jaxtyping import Bool, Complex
 
 from data_scripts.command_line import run_script
-from data_scripts.ismrmrd_header import Header, parse_header
+from data_scripts.ismrmrd_header import EncodingStep, Header, parse_header
 from data_scripts.mri_convert import ConvertConfig, find_scans, write_converted
-from data_scripts.mri_output import convert_all, finish_dataset, scan_name, scan_recipe
-from mri.centred_fft import ifft_centred
-from mri.coil_maps import noise_covariance, remove_readout_oversampling, whiten
+from data_scripts.mri_intake import hybrid_slices, refuse_not_finite
+from data_scripts.mri_output import convert_all, finish_dataset, scan_name
+from mri.coil_maps import noise_covariance, whiten
+from mri.kspace_findings import Finding
+from mri.plain_hdf5 import open_plain, plain_dataset, plain_group, read_plain
 from mri.schema import ScanInfo, ScanShape
 
 _HELP = (
@@ -27,7 +31,12 @@ _NOISE, _CALIBRATION, _CALIBRATION_AND_IMAGING, _REVERSE = 19, 20, 21, 22
 _NOT_IMAGING = (_NOISE, _CALIBRATION, 23, 24, 26, 27, 28, 29, 30, 31)
 # counters that say where in k-space, and in which image, a line belongs
 _PLACE = ("slice", "contrast", "kspace_encode_step_1", "kspace_encode_step_2")
+_COUNTERS = {*_PLACE, "phase", "set", "segment", "user", "repetition"}
+_FIELDS = {"flags", "number_of_samples", "active_channels", "discard_pre", "discard_post"}
+_FIELDS |= {"center_sample", "idx"}
 _BLOCK = 512
+_SMALL_GRID = 1 << 22  # samples that may be claimed whatever was measured
+_REMEDY = "write the file again from the scanner's data, or leave it out"
 
 
 @dataclass
@@ -47,6 +56,7 @@ class IsmrmrdConfig(ConvertConfig):
         calibration: side of the calibration square for the maps, in samples.
         kernel: kernel width of the maps, in samples.
         target: sense or rss.
+        accept: kinds of findings that are no reason to refuse a scan (mri_schema.md lists them).
     """
 
     out: str = "data/ismrmrd"
@@ -58,7 +68,7 @@ class IsmrmrdConfig(ConvertConfig):
 def main(config: IsmrmrdConfig) -> None:
     """Convert the files, then write the metadata."""
     jobs = find_scans(config, ".h5", lambda path: path.stem, _HELP)
-    convert_all(config, jobs, lambda path, split: convert(config, path, split))
+    convert_all(config, jobs, lambda path, split, details: convert(config, path, split, details))
     finish_dataset(
         Path(config.out),
         config,
@@ -79,37 +89,37 @@ class Measurement:
     Attributes:
         kspace: (slices, contrasts, coils, x, y, z) in scanner units, centred, zero where nothing
             was measured; x is the readout with its oversampling.
-        sampled: (y, z), where lines were measured.
         noise: (coils, samples) of the noise scan, without samples when there was none.
         header: sizes and counters.
+        findings: where the lines are not those that the header announces.
     """
 
     kspace: Complex[np.ndarray, "slices contrasts coils x y z"]
-    sampled: Bool[np.ndarray, "y z"]
     noise: Complex[np.ndarray, "coils samples"]
     header: Header
+    findings: list[Finding]
 
 
-def convert(config: IsmrmrdConfig, path: Path, split: str) -> None:
+def convert(config: IsmrmrdConfig, path: Path, split: str, details: dict[str, Any]) -> None:
     """Convert one file: whiten, remove the readout oversampling, go to hybrid space if 3-D."""
     measured = read_measurement(path, config.group)
-    kspace = measured.kspace
+    kspace, findings = measured.kspace, measured.findings
     whitened = config.whiten and measured.noise.size > 0
     if whitened:
         flat = kspace.reshape(*kspace.shape[:3], kspace.shape[3], -1)
         kspace = whiten(flat, noise_covariance(measured.noise)).reshape(kspace.shape)
     n_keep = min(measured.header.reconstructed[0], kspace.shape[3])
-    kspace = remove_readout_oversampling(kspace, n_keep, axis=3)
     three_dimensional = kspace.shape[-1] > 1
     if three_dimensional:
         if kspace.shape[0] > 1:
             raise ValueError(f"{path} has several 3-D slabs; convert one of them at a time")
-        kspace = np.moveaxis(ifft_centred(kspace[0], (-3,)), -3, 0)
-        acquired = measured.sampled
+        slices, of_readout = hybrid_slices(path, kspace[0], n_keep)
+        findings = [*findings, *of_readout]
+        grid = slices.shape[-2:]
     else:
-        kspace = kspace[..., 0]
-        acquired = np.broadcast_to(measured.sampled[:, 0], kspace.shape[-2:]).copy()
-    n_slices, n_echoes, n_coils, *grid = kspace.shape
+        slices = kspace[..., 0].astype(np.complex64)
+        grid = (n_keep, slices.shape[-1])
+    n_slices, n_echoes, n_coils = slices.shape[:3]
     info = ScanInfo(
         scan_id=scan_name(path),
         split=split,
@@ -118,10 +128,10 @@ def convert(config: IsmrmrdConfig, path: Path, split: str) -> None:
         echo_names=tuple(f"echo{i + 1}" for i in range(n_echoes)),
         hybrid_axes="x" if three_dimensional else "",
         target_kind=config.target,
-        details={"recipe": scan_recipe(config, split), "whitened": whitened},
+        details={**details, "whitened": whitened},
     )
     shape = ScanShape(n_slices, n_echoes, n_coils, (grid[0], grid[1]))
-    write_converted(config, info, shape, kspace.astype(np.complex64), acquired=acquired)
+    write_converted(config, path, info, shape, slices, findings=findings)
 
 
 def read_measurement(path: Path, group: str = "dataset") -> Measurement:
@@ -133,33 +143,37 @@ def read_measurement(path: Path, group: str = "dataset") -> Measurement:
 
     Raises:
         ValueError: if the layout is not ISMRMRD, the trajectory is not Cartesian, lines do not fit
-            the header, or lines of several images (phases, sets, ..) would be mixed.
+            the header, lines of several images (phases, sets, ..) would be mixed, or the header
+            claims a grid that the lines cannot fill.
     """
-    with h5py.File(path, "r") as file:
-        if group not in file or not {"xml", "data"} <= set(file[group]):
-            raise ValueError(f"{path} has no ISMRMRD group {group!r} with xml and data")
-        xml, data = file[group]["xml"][()], file[group]["data"]
-        header = parse_header(np.asarray(xml).ravel()[0], path)
+    with open_plain(path, _REMEDY) as file:
+        folder = plain_group(path, file, group, "name the ISMRMRD group with group=NAME")
+        xml = plain_dataset(path, folder, "xml", _REMEDY, kinds="OS")[()]
+        data = plain_dataset(path, folder, "data", _REMEDY, kinds="V")
+        header = parse_header(np.asarray(xml).ravel()[0] if np.size(xml) else b"", path)
         if header.trajectory != "cartesian":
             raise ValueError(f"{path}: the trajectory is {header.trajectory}; only cartesian works")
-        heads = data["head"]
-        if len(heads) == 0:
-            raise ValueError(f"{path} has no acquisitions")
+        heads = _heads(path, data)
         imaging = _is_imaging(heads)
         if not imaging.any():
-            raise ValueError(f"{path} holds no imaging lines")
+            raise ValueError(f"{path} holds no imaging lines; {_REMEDY}")
         idx = heads["idx"]
         _refuse_mixtures(path, idx[imaging])
-        n_slices = int(idx["slice"][imaging].max()) + 1
-        n_contrasts = int(idx["contrast"][imaging].max()) + 1
-        n_coils = int(heads["active_channels"][imaging][0])
+        n_coils = _n_coils(path, heads, imaging)
         n_x, n_y, n_z = header.encoded
-        kspace = np.zeros((n_slices, n_contrasts, n_y, n_z, n_coils, n_x), np.complex64)
+        shape = (
+            int(idx["slice"][imaging].max()) + 1,
+            int(idx["contrast"][imaging].max()) + 1,
+            *(n_y, n_z, n_coils, n_x),
+        )
+        _refuse_claims(path, heads[imaging], shape)
+        kspace = np.zeros(shape, np.complex64)
         counts = np.zeros(kspace.shape[:4], int)
         noise = []
-        for number, line in _lines(data, heads):
+        for number, line in _lines(path, data, heads):
             head = heads[number]
-            if _has_flag(head["flags"], _NOISE):
+            refuse_not_finite(path, f"line {number}", line, ("coil", "sample"))
+            if _has_flag(head["flags"], _NOISE) and len(line) == n_coils:
                 noise.append(line)
             if not imaging[number]:
                 continue
@@ -173,18 +187,74 @@ def read_measurement(path: Path, group: str = "dataset") -> Measurement:
             if not (0 <= y < n_y and 0 <= z < n_z) or start < 0 or start + line.shape[1] > n_x:
                 raise ValueError(
                     f"{path}: line {number} (steps {y}, {z}, {line.shape[1]} samples from {start}) "
-                    f"is outside the encoded matrix {header.encoded}"
+                    f"is outside the encoded matrix {header.encoded}; correct matrixSize or center "
+                    "in the header"
                 )
             where = (int(idx["slice"][number]), int(idx["contrast"][number]), y, z)
             kspace[where][:, start : start + line.shape[1]] += line
             counts[where] += 1
     kspace /= np.maximum(counts, 1)[..., None, None]
+    steps = (("1", header.step_1), ("2", header.step_2))
+    measured = {i: idx[f"kspace_encode_step_{i}"][imaging] for i, _ in steps}
     return Measurement(
         kspace=kspace.transpose(0, 1, 4, 5, 2, 3),
-        sampled=np.asarray(counts.any((0, 1))),
         noise=np.concatenate(noise, 1) if noise else np.zeros((n_coils, 0), np.complex64),
         header=header,
+        findings=[f for i, step in steps for f in _step_findings(i, step, measured[i])],
     )
+
+
+def _heads(path: Path, data: h5py.Dataset) -> np.ndarray:
+    """Return the headers of all acquisitions, all fields there."""
+    if not {"head", "data"} <= set(data.dtype.names or ()) or data.ndim != 1 or not len(data):
+        raise ValueError(f"{path} has no acquisitions (head and data of each); {_REMEDY}")
+    heads = read_plain(path, data, ("head",), _REMEDY)
+    counters = heads["idx"].dtype.names or () if "idx" in (heads.dtype.names or ()) else ()
+    missing = (_FIELDS - set(heads.dtype.names or ())) | (_COUNTERS - set(counters))
+    if missing:
+        raise ValueError(f"{path}: the acquisition headers lack {sorted(missing)}; {_REMEDY}")
+    return heads
+
+
+def _n_coils(path: Path, heads: np.ndarray, imaging: Bool[np.ndarray, " lines"]) -> int:
+    numbers = np.unique(heads["active_channels"][imaging])
+    if len(numbers) > 1 or numbers[0] < 1:
+        raise ValueError(
+            f"{path}: imaging lines have {numbers.tolist()} active channels; all need the same "
+            "number, at least one"
+        )
+    return int(numbers[0])
+
+
+def _refuse_claims(path: Path, heads: np.ndarray, shape: tuple[int, ...]) -> None:
+    """Refuse a grid that the lines fill by less than a hundredth, before it takes the memory."""
+    measured = int((heads["number_of_samples"].astype(int) * heads["active_channels"]).sum())
+    if math.prod(shape) > 100 * measured + _SMALL_GRID:
+        raise ValueError(
+            f"{path}: header and counters ask for a grid of {shape} (slices, contrasts, y, z, "
+            f"coils, x), but only {measured} samples were measured; correct matrixSize, or the "
+            "slice and contrast counters"
+        )
+
+
+def _step_findings(name: str, step: EncodingStep, measured: np.ndarray) -> list[Finding]:
+    """Compare the phase-encoding steps that were measured with those that the header announces.
+
+    An ellipse, or acceleration of a calibrated scan, may miss a few at the ends: a sixteenth.
+    """
+    first, last = int(measured.min()), int(measured.max())
+    if step.limits is None:
+        return []
+    announced = step.limits[1] - step.limits[0] + 1
+    missing = max(first - step.limits[0], 0) + max(step.limits[1] - last, 0)
+    if first >= step.limits[0] and last <= step.limits[1] and missing <= announced // 16:
+        return []
+    text = (
+        f"the header announces the steps {step.limits[0]} to {step.limits[1]} of phase encoding "
+        f"{name}, but {first} to {last} were measured: lines are missing, or encodingLimits are "
+        "wrong; take the whole scan, or correct them"
+    )
+    return [Finding("header", text)]
 
 
 def _is_imaging(heads: np.ndarray) -> Bool[np.ndarray, " lines"]:
@@ -228,14 +298,23 @@ def _has_flag(flags: np.ndarray, bit: int) -> Bool[np.ndarray, "..."]:
 
 
 def _lines(
-    data: h5py.Dataset, heads: np.ndarray
+    path: Path, data: h5py.Dataset, heads: np.ndarray
 ) -> Iterator[tuple[int, Complex[np.ndarray, "coils samples"]]]:
     """Yield every acquisition as coils x samples, reading a block at a time."""
     for start in range(0, len(heads), _BLOCK):
-        for offset, values in enumerate(data[start : start + _BLOCK]["data"]):
+        block = read_plain(path, data, (slice(start, start + _BLOCK),), _REMEDY)
+        for offset, values in enumerate(block["data"]):
             number = start + offset
-            n_coils = int(heads[number]["active_channels"])
-            yield number, np.ascontiguousarray(values).view(np.complex64).reshape(n_coils, -1)
+            n_coils, n_samples = (
+                int(heads[number][name]) for name in ("active_channels", "number_of_samples")
+            )
+            if len(values) != 2 * n_coils * n_samples:
+                raise ValueError(
+                    f"{path}: line {number} holds {len(values)} numbers, but its header says "
+                    f"{n_coils} channels of {n_samples} complex samples; {_REMEDY}"
+                )
+            line = np.ascontiguousarray(values, np.float32).view(np.complex64)
+            yield number, line.reshape(n_coils, n_samples)
 
 
 if __name__ == "__main__":

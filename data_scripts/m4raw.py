@@ -1,18 +1,21 @@
 """Download M4Raw (0.3 T brains, open) from Zenodo, or convert files that you have (m4raw.md)."""
 
 import json
+import re
 import sys
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import requests
 from rich.console import Console
 
+from data_scripts.archive import unpack
 from data_scripts.command_line import run_script
 from data_scripts.fastmri import FastMriConfig, convert_volumes
 from data_scripts.mri_convert import find_scans
 from data_scripts.mri_download import DOWNLOADS, Source, download
+from mri.file_names import plain_name
 
 SOURCE = "M4Raw (Lyu et al. 2023, doi:10.1038/s41597-023-02181-4), 0.3 T, 4 coils"
 
@@ -38,6 +41,7 @@ class M4RawConfig(FastMriConfig):
         calibration: side of the calibration square for the maps, in samples.
         kernel: kernel width of the maps, in samples.
         target: sense or rss.
+        accept: kinds of findings that are no reason to refuse a scan (mri_schema.md lists them).
     """
 
     out: str = "data/m4raw"
@@ -46,6 +50,15 @@ class M4RawConfig(FastMriConfig):
     )
     record: int = 8056074
     mirror: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.record < 1:
+            raise ValueError(f"record must be the number of a Zenodo record, got {self.record}")
+        if set(self.archives) != {"train", "valid"}:
+            raise ValueError(
+                f"archives must name one archive for train and one for valid, got {self.archives}"
+            )
 
 
 def main(config: M4RawConfig) -> None:
@@ -64,30 +77,31 @@ def _subject(path: Path) -> str:
 
 def _download(config: M4RawConfig) -> str:
     """Fetch and unpack the archives, put their folders into the config, return the licence."""
-    record = _record(config)
-    licence = str(record.get("metadata", {}).get("license", {}).get("id", "not stated"))
+    address, record = _record(config)
+    sources = _sources(address, record)
     folder = DOWNLOADS / f"m4raw_{config.record}"
     for split, part in config.archives.items():
-        entry = next((f for f in record["files"] if part in f["key"]), None)
-        if entry is None:
-            names = [f["key"] for f in record["files"]]
-            raise ValueError(f"the record has no archive named like {part!r}, only {names}")
-        source = Source(
-            entry["key"], entry["links"]["self"], licence, int(entry["size"]), entry["checksum"]
-        )
+        source = next((s for s in sources if part in s.file), None)
+        if source is None:
+            names = [s.file for s in sources]
+            raise ValueError(
+                f"{address} has no archive named like {part!r}, only {names}; say with "
+                "archives={train:PART,valid:PART} which are meant"
+            )
         Console(stderr=True, highlight=False).print(
-            f"{source.url}: {source.bytes / 1e9:.1f} GB, licence {licence}, to {folder}"
+            f"{source.url}: {source.bytes / 1e9:.1f} GB, licence {source.licence}, to {folder}"
         )
         archive = download(source, folder / source.file, config.mirror)
-        unpacked = folder / split
+        # another archive under the same name is unpacked anew
+        unpacked = folder / f"{split}_{source.checksum.rpartition(':')[2][:16]}"
         if not unpacked.is_dir():
-            _unpack(archive, unpacked)
+            unpack(archive, unpacked, ".h5")
         setattr(config, split, [str(path) for path in sorted(unpacked.rglob("*.h5"))])
-    return licence
+    return sources[0].licence
 
 
-def _record(config: M4RawConfig) -> dict:
-    """Return Zenodo's description of the record: files with sizes and MD5 checksums.
+def _record(config: M4RawConfig) -> tuple[str, object]:
+    """Return the address and text of Zenodo's description of the record: files, sizes, checksums.
 
     Raises:
         ValueError: if it cannot be had; no checksum is known without it.
@@ -97,10 +111,10 @@ def _record(config: M4RawConfig) -> dict:
         address = f"{config.mirror.rstrip('/')}/record.json"
     try:
         if "://" not in address:
-            return json.loads(Path(address).read_text())
+            return address, json.loads(Path(address).read_text())
         answer = requests.get(address, timeout=30)
         answer.raise_for_status()
-        return answer.json()
+        return address, answer.json()
     except (OSError, ValueError) as error:
         raise ValueError(
             f"{address} could not be read ({error}). It lists the files and their checksums; use "
@@ -109,12 +123,30 @@ def _record(config: M4RawConfig) -> dict:
         ) from error
 
 
-def _unpack(archive: Path, folder: Path) -> None:
-    """Unpack the volumes of an archive, all of them or none."""
-    temporary = folder.with_name(f"{folder.name}.part")
-    with zipfile.ZipFile(archive) as opened:
-        opened.extractall(temporary, [n for n in opened.namelist() if n.endswith(".h5")])
-    temporary.rename(folder)
+def _sources(address: str, record: Any) -> list[Source]:
+    """Return the files of a record, each with a plain name, an address, a size and an MD5 sum.
+
+    Raises:
+        ValueError: if one has not: a record may come from a stranger.
+    """
+    sources = []
+    try:
+        licence = str(record.get("metadata", {}).get("license", {}).get("id", "not stated"))
+        for entry in record["files"]:
+            name = plain_name(entry["key"], f"key in {address}")
+            url, size, checksum = entry["links"]["self"], int(entry["size"]), entry["checksum"]
+            if not re.fullmatch(r"md5:[0-9a-f]{32}", checksum) or not url.startswith("https://"):
+                raise ValueError(
+                    f"{address}: {name} has the checksum {checksum!r} and the address {url!r}, "
+                    "expected md5:.. and https://..; take the record as Zenodo answers"
+                )
+            sources.append(Source(name, url, licence, size, checksum))
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{address} is no record of Zenodo ({error!r}): it has no files with key, size, "
+            "checksum and links; take the record as Zenodo answers"
+        ) from error
+    return sources
 
 
 if __name__ == "__main__":

@@ -20,24 +20,36 @@ def check_paths(places: Sequence[str]) -> list[str]:
         ValueError: if a place does not exist or holds no scan.
     """
     problems = []
-    for place in map(Path, places):
+    for place in (Path(name).expanduser() for name in places):
         paths = sorted(place.glob("*.h5")) if place.is_dir() else [place]
-        manifest_path = place / "manifest.json"
-        manifest = json.loads(manifest_path.read_text()) if manifest_path.is_file() else {}
-        if not paths and not manifest:
-            raise ValueError(f"{place} holds no prepared scan (*.h5)")
-        missing = sorted(set(manifest) - {path.name for path in paths})
+        sums = _checksums(place / "manifest.json")
+        if not paths and not sums:
+            raise ValueError(
+                f"{place} holds no prepared scan (*.h5); give a folder that does, or files"
+            )
+        missing = sorted(set(sums) - {path.name for path in paths})
         problems += [f"{place / name}: listed in manifest.json, but missing" for name in missing]
         for path in paths:
             found = check_scan(path)
-            if (
-                not found
-                and path.name in manifest
-                and pooch.file_hash(str(path), alg="sha256") != manifest[path.name]["sha256"]
-            ):
+            changed = path.name in sums and sums[path.name] != pooch.file_hash(str(path))
+            if not found and changed:
                 found = [f"{path}: changed since it was made (its SHA-256 is not in manifest.json)"]
             problems += found
     return problems
+
+
+def _checksums(manifest: Path) -> dict[str, str]:
+    """Return the SHA-256 of each scan by its file name; nothing without a manifest."""
+    if not manifest.is_file():
+        return {}
+    try:
+        entries = json.loads(manifest.read_text())
+        return {name: str(entry["sha256"]) for name, entry in entries.items()}
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{manifest} is damaged ({error!r}): it does not give the SHA-256 of each scan; "
+            "prepare the data again, or delete it to check the scans alone"
+        ) from error
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Complex
+from jaxtyping import Complex
 
+from data_scripts.mri_intake import HeaderFindings, Intake
 from mri.centred_fft import fft_centred, ifft_centred, resize_centred
 from mri.coil_maps import METHODS, combine_rss, combine_sense, estimate_maps
+from mri.kspace_findings import Finding, check_kinds
 from mri.schema import ScanInfo, ScanShape, ScanWriter
-from mri.schema_check import centring_problems
 
 
 @dataclass
@@ -27,6 +28,7 @@ class ConvertConfig:
         calibration: side of the central square used for them, in samples.
         kernel: width of their k-space kernel, in samples.
         target: sense or rss.
+        accept: kinds of findings that are no reason to refuse a scan (mri_schema.md lists them).
     """
 
     out: str
@@ -38,6 +40,7 @@ class ConvertConfig:
     calibration: int = 24
     kernel: int = 6
     target: str = "sense"
+    accept: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for name, value, allowed in (
@@ -46,6 +49,14 @@ class ConvertConfig:
         ):
             if value not in allowed:
                 raise ValueError(f"{name} must be one of {allowed}, got {value!r}")
+        if not 1 <= self.kernel <= self.calibration:
+            raise ValueError(
+                f"1 <= kernel <= calibration must hold, got kernel={self.kernel} and "
+                f"calibration={self.calibration}; usual are 6 and 24"
+            )
+        if self.max_scans < 0:
+            raise ValueError(f"max_scans must not be negative, got {self.max_scans}; 0 takes all")
+        check_kinds(self.accept)
 
 
 def find_scans(
@@ -101,46 +112,56 @@ def _files(places: Sequence[str], ending: str) -> list[Path]:
     paths: list[Path] = []
     for place in map(Path, places):
         if place.is_dir():
-            paths += sorted(place.glob(f"*{ending}"))
-        elif place.is_file():
-            paths.append(place)
+            found = sorted(path for path in place.glob(f"*{ending}") if path.is_file())
+            if not found:
+                raise ValueError(f"{place} holds no *{ending} file; give another folder, or files")
+            paths += found
+        elif not place.is_file():
+            raise ValueError(f"{place} does not exist; give files or folders that do")
+        elif not place.name.endswith(ending):
+            raise ValueError(f"{place} is no *{ending} file; give one, or a folder of them")
         else:
-            raise ValueError(f"{place} does not exist")
+            paths.append(place)
     return paths
 
 
 def write_converted(
     config: ConvertConfig,
+    source: Path,
     info: ScanInfo,
     shape: ScanShape,
-    slices: Iterable[Complex[np.ndarray, "echoes coils ky kz"]],
+    slices: Iterable[Complex[np.ndarray, "echoes coils kx ky"]],
     *,
-    maps: Sequence[Complex[np.ndarray, "coils ky kz"]] | None = None,
-    acquired: Bool[np.ndarray, "ky kz"] | None = None,
+    maps: Complex[np.ndarray, "slices coils ky kz"] | None = None,
+    findings: Sequence[Finding] = (),
+    of_header: HeaderFindings = lambda _: (),
 ) -> None:
-    """Write one scan: k-space as given, maps of the first echo, the combination as target.
+    """Write one scan: k-space on its grid, maps of the first echo, the combination as target.
 
-    The centring is tested on the slice with the most energy, so that a file in another convention
-    is refused.
+    Samples that are zero in every slice, echo and coil are marked as not acquired.
 
     Args:
-        config: output folder, maps, target.
+        config: output folder, maps, target, and what is accepted.
+        source: the file it comes from, for errors.
         info: attributes of the scan.
-        shape: its sizes.
-        slices: k-space of each slice, centred and orthonormal, in acquired units.
+        shape: its sizes; the grid may be smaller than that of `slices`, which are then cropped in
+            image space.
+        slices: k-space of each slice as measured, centred and orthonormal, in acquired units.
         maps: maps of each slice; estimated when None.
-        acquired: what was measured, when that is not the whole grid.
+        findings: what is wrong with the scan as a whole, as far as it is known.
+        of_header: what is wrong between a header and where slices are not zero.
 
     Raises:
-        ValueError: if k-space is not centred, or the maps cannot be estimated.
+        ValueError: if k-space is no ground truth (`mri.kspace_findings`), unless that was accepted,
+            or the maps cannot be estimated.
     """
     out = Path(config.out)
+    intake = Intake(source, config.accept)
+    intake.refuse(findings)
     with ScanWriter(out / f"{info.scan_id}.h5", info, shape) as writer:
-        strongest, problems = 0.0, []
-        for index, kspace in enumerate(slices):
-            energy = float(np.linalg.norm(kspace))
-            if energy > strongest:
-                strongest, problems = energy, centring_problems(kspace)
+        for index, measured in enumerate(slices):
+            intake.look(measured)
+            kspace = crop_images(measured, shape.grid).astype(np.complex64)
             slice_maps = (
                 estimate_maps(
                     kspace[0],
@@ -152,12 +173,13 @@ def write_converted(
                 if maps is None
                 else maps[index]
             )
+            intake.look_at_maps(kspace, slice_maps)
             combine_all = config.target == "rss"
             target = combine_rss(kspace) if combine_all else combine_sense(kspace, slice_maps)
             writer.write(index, kspace, slice_maps, target)
-        if problems:
-            raise ValueError(f"{info.scan_id}: {problems[0]}")
-        if acquired is not None and not acquired.all():
+        intake.finish(of_header)
+        acquired = intake.acquired(shape.grid)
+        if not acquired.all():
             writer.write_mask("acquired", acquired)
 
 

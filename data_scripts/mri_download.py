@@ -149,6 +149,11 @@ class _Resuming:
             self._from_web(url)
         else:
             shutil.copyfile(url, self.partial)
+        arrived = self.partial.stat().st_size
+        if self.n_bytes and arrived != self.n_bytes:
+            if arrived > self.n_bytes:
+                self.partial.unlink()
+            raise requests.ConnectionError(f"{arrived} of {self.n_bytes} bytes arrived")
         shutil.move(self.partial, str(output_file))
 
     def _from_web(self, url: str) -> None:
@@ -164,12 +169,13 @@ class _Resuming:
                 task = bar.add_task(
                     self.partial.stem[-40:], total=total, completed=have if resumed else 0
                 )
+                arrived = have if resumed else 0
                 for piece in answer.iter_content(1 << 16):
                     file.write(piece)
                     bar.advance(task, len(piece))
-        arrived = self.partial.stat().st_size
-        if self.n_bytes and arrived < self.n_bytes:
-            raise requests.ConnectionError(f"{arrived} of {self.n_bytes} bytes arrived")
+                    arrived += len(piece)
+                    if self.n_bytes and arrived > self.n_bytes:
+                        break
 
 
 def _download_bar() -> Progress:

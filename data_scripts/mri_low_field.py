@@ -1,18 +1,20 @@
 """Prepare measured 0.055 T brain scans, single coil, split by subject (mri_low_field.md)."""
 
 import sys
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import scipy.io
 from jaxtyping import Complex
+from scipy.io.matlab import MatReadError
 
 from data_scripts.command_line import run_script
+from data_scripts.mri_convert import ConvertConfig, write_converted
 from data_scripts.mri_download import Source, fetch, known_sources
 from data_scripts.mri_output import finish_dataset, is_done, progress_bar, start_dataset
-from mri.coil_maps import combine_sense
-from mri.schema import SPLITS, ScanInfo, ScanShape, ScanWriter
+from mri.schema import SPLITS, ScanInfo, ScanShape
 
 _SOURCE = (
     "github.com/bispmri/Ultra-low-field-MRI-Scanner: measured k-space of a 0.055 T scanner "
@@ -98,10 +100,22 @@ def read_low_field(path: Path, grid: tuple[int, int]) -> Complex[np.ndarray, "sl
     Raises:
         ValueError: if the file holds no k-space of that grid.
     """
-    arrays = {k: v for k, v in scipy.io.loadmat(path).items() if not k.startswith("__")}
+    try:
+        arrays = {k: v for k, v in scipy.io.loadmat(path).items() if not k.startswith("__")}
+    except NotImplementedError as error:
+        raise ValueError(
+            f"{path} is a MATLAB 7.3 file; save it again with save(.., '-v7')"
+        ) from error
+    except (OSError, TypeError, ValueError, zlib.error, MatReadError) as error:
+        raise ValueError(
+            f"{path} is damaged or no MATLAB file ({error}); fetch it again"
+        ) from error
     kspace = next((arrays[name] for name in ("ksp", "kspace") if name in arrays), None)
-    if kspace is None or kspace.ndim != 3:
-        raise ValueError(f"{path} holds {list(arrays)}; expected ksp or kspace (y, z, slices)")
+    if kspace is None or kspace.ndim != 3 or kspace.dtype.kind not in "ciuf":
+        shapes = {name: f"{v.dtype} {v.shape}" for name, v in arrays.items()}
+        raise ValueError(
+            f"{path} holds {shapes}; expected ksp or kspace (y, z, slices) of complex numbers"
+        )
     if kspace.shape[:2] == grid[::-1]:
         kspace = kspace.transpose(1, 0, 2)
     if kspace.shape[:2] != grid:
@@ -131,10 +145,8 @@ def _prepare(
         echo_names=(contrast,),
         details={"recipe": recipe, "simulated": False, "field_tesla": 0.055},
     )
-    maps = np.ones((1, *grid), np.complex64)
-    with ScanWriter(out / f"{name}.h5", info, ScanShape(len(kspace), 1, 1, grid)) as writer:
-        for i, measured in enumerate(kspace):
-            writer.write(i, measured, maps, combine_sense(measured, maps))
+    shape = ScanShape(len(kspace), 1, 1, grid)
+    write_converted(ConvertConfig(out=str(out)), path, info, shape, kspace)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from monarch_core.experiment.fingerprint import fingerprint_files
+from mri.file_names import plain_name
 from mri.schema import read_info
 
 
@@ -42,8 +44,10 @@ def start_dataset(out: Path, names: Collection[str]) -> None:
         names: scans that are about to be made (`<name>.h5`).
 
     Raises:
-        ValueError: if other scans are there already.
+        ValueError: if it is a file, or other scans are there already.
     """
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"{out} is a file; write the dataset into a folder with out=FOLDER")
     out.mkdir(parents=True, exist_ok=True)
     others = sorted(path.stem for path in out.glob("*.h5") if path.stem not in names)
     if others:
@@ -55,12 +59,13 @@ def start_dataset(out: Path, names: Collection[str]) -> None:
     (out / "metadata.yaml").unlink(missing_ok=True)
 
 
-def is_done(path: Path, recipe: Mapping[str, Any]) -> bool:
+def is_done(path: Path, recipe: Mapping[str, Any], accept: Collection[str] = ()) -> bool:
     """Tell whether a scan was already made by this recipe, so that a broken run can go on.
 
     Args:
         path: the prepared scan.
         recipe: what `ScanInfo.details["recipe"]` must be.
+        accept: kinds of findings that may have been accepted then.
     """
     if not path.is_file():
         return False
@@ -68,46 +73,77 @@ def is_done(path: Path, recipe: Mapping[str, Any]) -> bool:
         info, _ = read_info(path)
     except ValueError:
         return False
-    return bool(info.details.get("recipe") == json.loads(json.dumps(dict(recipe))))
+    same = info.details.get("recipe") == json.loads(json.dumps(dict(recipe)))
+    return same and set(info.accepted) <= set(accept)
 
 
 def scan_name(path: Path) -> str:
-    """Return the name of the scan made from a source file: the file's, without endings."""
-    return path.name.split(".")[0]
+    """Return the name of the scan made from a source file: the file's, without its ending."""
+    return plain_name(path.stem, f"the name of the scan in {path}")
 
 
-def scan_recipe(config: object, split: str) -> dict[str, Any]:
-    """Return the options of a converter that decide what one scan looks like."""
-    other = ("out", "train", "valid", "test", "max_scans", "source_dir", "mirror")
-    options = dataclasses.asdict(config)  # type: ignore[call-overload]
-    return {**{k: v for k, v in options.items() if k not in other}, "split": split}
+def scan_details(config: Any, split: str, sources: Sequence[Path]) -> dict[str, Any]:
+    """Return what a scan remembers of its making, to be made again when any of it changes.
+
+    Args:
+        config: dataclass of the converter's options, with `accept`.
+        split: split of the scan.
+        sources: files that it is made from; their content counts, not their names.
+    """
+    other = ("out", "train", "valid", "test", "max_scans", "source_dir", "mirror", "accept")
+    options = {k: v for k, v in dataclasses.asdict(config).items() if k not in other}
+    recipe = {**options, "split": split, "source": fingerprint_files(sources)}
+    return {"recipe": recipe, "accept": list(config.accept)}
 
 
 def convert_all(
-    config: Any, jobs: Sequence[tuple[Path, str]], convert: Callable[[Path, str], None]
+    config: Any,
+    jobs: Sequence[tuple[Path, str]],
+    convert: Callable[[Path, str, dict[str, Any]], None],
+    sources: Callable[[Path], Sequence[Path]] = lambda path: [path],
 ) -> None:
     """Convert every (file, split) that is not there yet, with progress.
 
     Args:
         config: options of the converter; `out` is the folder.
         jobs: source files with their split; a scan has the `scan_name` of its file.
-        convert: makes `<out>/<scan_name>.h5` from one file.
+        convert: makes `<out>/<scan_name>.h5` from one file, its split and the scan's details.
+        sources: all files that a scan is made from.
 
     Raises:
-        ValueError: if the folder holds other scans, or two files have one name.
+        ValueError: if the folder holds other scans, two files have one name, or a file is refused.
     """
     out = Path(config.out)
     names = [scan_name(path) for path, _ in jobs]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"two source files are called {twice!r}; rename one")
+        places = [str(path) for (path, _), name in zip(jobs, names, strict=True) if name == twice]
+        raise ValueError(
+            f"two source files are called {twice!r} ({', '.join(places)}): both would become "
+            f"{out / twice}.h5; rename one, or give it once"
+        )
     start_dataset(out, names)
     with progress_bar() as progress:
         task = progress.add_task(f"converting {len(jobs)} scans into {out}", total=len(jobs))
         for (path, split), name in zip(jobs, names, strict=True):
-            if not is_done(out / f"{name}.h5", scan_recipe(config, split)):
-                convert(path, split)
+            details = scan_details(config, split, sources(path))
+            if not is_done(out / f"{name}.h5", details["recipe"], details["accept"]):
+                _convert_one(path, split, details, convert)
             progress.advance(task)
+
+
+def _convert_one(
+    path: Path,
+    split: str,
+    details: dict[str, Any],
+    convert: Callable[[Path, str, dict[str, Any]], None],
+) -> None:
+    try:
+        convert(path, split, details)
+    except ValueError as error:
+        if str(path) in str(error):
+            raise
+        raise ValueError(f"{path}: {error}") from error
 
 
 def finish_dataset(out: Path, config: object, description: Mapping[str, Any]) -> None:

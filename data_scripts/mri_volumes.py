@@ -1,6 +1,7 @@
 """Volumes on disk (NIfTI, .npy, .npz) as slices of one or more contrasts, and on another grid."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,8 @@ class Volume:
         """Size of a pixel along the rows and columns of a slice; equal where it is not known."""
         if self.path.suffix in (".npy", ".npz"):
             return (1.0, 1.0)
-        zooms = _nibabel().load(self.path).header.get_zooms()
+        with _named(self.path):
+            zooms = _nibabel().load(self.path).header.get_zooms()
         rest = [float(z) for axis, z in enumerate(zooms[:3]) if axis != self.slice_axis]
         return (rest[1], rest[0])
 
@@ -50,6 +52,11 @@ class Volume:
                 f"{self.path} has shape {shape}; a volume has three axes, and a fourth for echoes"
             )
         values = self._load()
+        if values.dtype.kind not in "ciufb" or min(shape) < 1:
+            raise ValueError(
+                f"{self.path} holds values of the type {values.dtype} and the shape {shape}, for "
+                "example colours; save one number per voxel, for example the grey values"
+            )
         if not np.isfinite(values).all():
             raise ValueError(f"{self.path} holds NaN or infinity; replace them first")
         values = values.reshape(*shape[:3], -1)
@@ -59,21 +66,40 @@ class Volume:
         return np.ascontiguousarray(ordered, kind)
 
     def _shape(self) -> tuple[int, ...]:
-        if self.path.suffix == ".npy":
-            return tuple(np.load(self.path, mmap_mode="r").shape)
         if self.path.suffix == ".npz":
             return tuple(self._load().shape)
-        return tuple(_nibabel().load(self.path).shape)
+        with _named(self.path):
+            if self.path.suffix == ".npy":
+                return tuple(np.load(self.path, mmap_mode="r").shape)
+            return tuple(_nibabel().load(self.path).shape)
 
     def _load(self) -> np.ndarray:
-        if self.path.suffix == ".npy":
-            return np.load(self.path)
-        if self.path.suffix == ".npz":
-            with np.load(self.path) as archive:
-                if len(archive.files) != 1:
-                    raise ValueError(f"{self.path} holds {archive.files}; expected a single array")
-                return np.asarray(archive[archive.files[0]])
-        return np.asarray(_nibabel().load(self.path).dataobj)
+        with _named(self.path):
+            if self.path.suffix == ".npy":
+                return np.load(self.path)
+            if self.path.suffix == ".npz":
+                with self.path.open("rb") as file:
+                    archive = np.load(file)
+                    (name,) = archive.files
+                    return np.asarray(archive[name])
+            return np.asarray(_nibabel().load(self.path).dataobj)
+
+
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Turn what reading a damaged file raises into one error that names it."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"{path}: reading NIfTI needs nibabel: pip install nibabel, or save the volumes as .npy"
+        ) from error
+    except Exception as error:
+        # the readers raise errors of their own, of zipfile, zlib and many more
+        reason = " ".join(str(error).split())
+        raise ValueError(
+            f"{path} is damaged or no single array of numbers ({reason}); save it again"
+        ) from error
 
 
 def find_volumes(paths: Sequence[Path], slice_axis: int) -> list[Volume]:
@@ -131,10 +157,6 @@ def to_grid(
 
 
 def _nibabel() -> Any:
-    try:
-        import nibabel
-    except ImportError as error:
-        raise ValueError(
-            "reading NIfTI needs nibabel: pip install nibabel, or save the volumes as .npy"
-        ) from error
+    import nibabel
+
     return nibabel

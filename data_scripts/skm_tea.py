@@ -2,18 +2,23 @@
 
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Complex
 
 from data_scripts.command_line import run_script
-from data_scripts.mri_output import convert_all, finish_dataset, scan_name, scan_recipe
+from data_scripts.mri_intake import Intake
+from data_scripts.mri_output import convert_all, finish_dataset, scan_name
 from mri.centred_fft import resize_centred
 from mri.coil_maps import combine_sense
-from mri.schema import ScanInfo, ScanShape, ScanWriter
+from mri.file_names import plain_name
+from mri.kspace_findings import check_kinds
+from mri.plain_hdf5 import open_plain, plain_dataset, read_plain
+from mri.schema import ScanInfo, ScanShape, ScanWriter, mask_datasets
 
 _PORTAL = (
     "SKM-TEA is not downloaded by this script: get it from Stanford AIMI, "
@@ -24,6 +29,7 @@ _PORTAL = (
 )
 SOURCE = "SKM-TEA raw track (Desai et al. 2021, arXiv:2203.06823)"
 LICENCE = "Stanford University dataset research use agreement, no redistribution"
+_REMEDY = "unpack the scan again, or take it out of the folder"
 _SPLIT_FILES = {"train": "train.json", "valid": "val.json", "test": "test.json"}
 
 
@@ -37,6 +43,7 @@ class SkmTeaConfig:
         version: version of the annotations, which define the splits.
         max_scans: scans per split, 0 for all.
         slice_step: take every n-th slice; 1 takes all 512.
+        accept: kinds of findings that are no reason to refuse a scan (mri_schema.md lists them).
     """
 
     out: str = "data/skm_tea"
@@ -44,10 +51,15 @@ class SkmTeaConfig:
     version: str = "v1.0.0"
     max_scans: int = 0
     slice_step: int = 1
+    accept: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if self.slice_step < 1 or self.max_scans < 0:
-            raise ValueError("slice_step must be at least 1 and max_scans not negative")
+            raise ValueError(
+                "slice_step must be at least 1 and max_scans not negative, got "
+                f"slice_step={self.slice_step} and max_scans={self.max_scans}"
+            )
+        check_kinds(self.accept)
 
 
 def main(config: SkmTeaConfig) -> None:
@@ -55,7 +67,7 @@ def main(config: SkmTeaConfig) -> None:
     if not config.source_dir:
         raise ValueError(_PORTAL)
     jobs = find_scans(config)
-    convert_all(config, jobs, lambda path, split: convert(config, path, split))
+    convert_all(config, jobs, lambda path, split, details: convert(config, path, split, details))
     finish_dataset(
         Path(config.out),
         config,
@@ -81,7 +93,7 @@ def find_scans(config: SkmTeaConfig) -> list[tuple[Path, str]]:
         annotations = source / "annotations" / config.version / name
         if not annotations.is_file():
             raise ValueError(f"{annotations} is missing; {_PORTAL}")
-        listed = [image["file_name"] for image in json.loads(annotations.read_text())["images"]]
+        listed = _listed(annotations)
         paths = [source / "files_recon_calib-24" / file_name for file_name in listed]
         there = [path for path in paths if path.is_file()][: config.max_scans or None]
         if not there:
@@ -93,7 +105,18 @@ def find_scans(config: SkmTeaConfig) -> list[tuple[Path, str]]:
     return jobs
 
 
-def convert(config: SkmTeaConfig, path: Path, split: str) -> None:
+def _listed(annotations: Path) -> list[str]:
+    """Return the file names of a split, each a plain name."""
+    try:
+        names = [image["file_name"] for image in json.loads(annotations.read_text())["images"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{annotations} is no list of images with file names ({error!r}); unpack it again"
+        ) from error
+    return [plain_name(name, f"file_name in {annotations}") for name in names]
+
+
+def convert(config: SkmTeaConfig, path: Path, split: str, details: dict[str, Any]) -> None:
     """Convert one scan, slice by slice along the readout.
 
     K-space counts as acquired where a slice, echo or coil of it is not zero: what was padded is
@@ -103,14 +126,18 @@ def convert(config: SkmTeaConfig, path: Path, split: str) -> None:
         ValueError: if a dataset is missing, shapes disagree, or the target is not what k-space and
             maps combine to.
     """
-    with h5py.File(path, "r") as file:
-        missing = [name for name in ("kspace", "maps", "target") if name not in file]
-        if missing:
-            raise ValueError(f"{path} lacks {missing}; it has {sorted(file)}")
-        kspace, maps, target = file["kspace"], file["maps"], file["target"]
+    with open_plain(path, _REMEDY) as file:
+        kspace, maps, target = (
+            plain_dataset(path, file, name, _REMEDY) for name in ("kspace", "maps", "target")
+        )
         n_x, n_y, n_z, n_echoes, n_coils = _sizes(path, kspace, maps, target)
-        _check_target(path, kspace, maps, target)
         positions = range(0, n_x, config.slice_step)
+        if len(positions) < 2 <= n_x:
+            raise ValueError(
+                f"{path} has {n_x} slices, of which slice_step={config.slice_step} takes only the "
+                "first; take a smaller step"
+            )
+        _check_target(path, kspace, maps, target)
         info = ScanInfo(
             scan_id=scan_name(path),
             split=split,
@@ -119,24 +146,42 @@ def convert(config: SkmTeaConfig, path: Path, split: str) -> None:
             echo_names=tuple(f"echo{i + 1}" for i in range(n_echoes)),
             hybrid_axes="x",
             target_kind="source",
-            details={"recipe": scan_recipe(config, split), "slice_step": config.slice_step},
+            details={**details, "slice_step": config.slice_step},
         )
         shape = ScanShape(len(positions), n_echoes, n_coils, (n_y, n_z))
-        acquired = np.zeros((n_y, n_z), bool)
-        with ScanWriter(Path(config.out) / f"{scan_name(path)}.h5", info, shape) as writer:
+        intake = Intake(path, config.accept)
+        with ScanWriter(Path(config.out) / f"{info.scan_id}.h5", info, shape) as writer:
             for index, x in enumerate(positions):
-                measured = np.moveaxis(kspace[x], (2, 3), (0, 1))
-                acquired |= (measured != 0).any((0, 1))
-                writer.write(
-                    index,
-                    measured,
-                    np.moveaxis(maps[x][..., 0], -1, 0),
-                    np.moveaxis(target[x][..., 0], -1, 0),
-                )
+                measured, slice_maps, image = _slice(path, kspace, maps, target, x)
+                intake.look(measured)
+                intake.look_at_maps(measured, slice_maps)
+                writer.write(index, measured, slice_maps, image)
+            intake.finish()
+            acquired = intake.acquired((n_y, n_z))
             if not acquired.all():
                 writer.write_mask("acquired", acquired)
-            for name, mask in file.get("masks", {}).items():
-                writer.write_mask(name, _padded_mask(path, name, mask[()], (n_y, n_z)))
+            for name, mask in mask_datasets(path, file, _REMEDY).items():
+                values = read_plain(path, mask, (), _REMEDY)
+                writer.write_mask(name, _padded_mask(path, name, values, (n_y, n_z)))
+
+
+def _slice(
+    path: Path, kspace: h5py.Dataset, maps: h5py.Dataset, target: h5py.Dataset, x: int
+) -> tuple[
+    Complex[np.ndarray, "echoes coils ky kz"],
+    Complex[np.ndarray, "coils y z"],
+    Complex[np.ndarray, "echoes y z"],
+]:
+    """Read k-space, maps and target of one slice in the order of prepared scans."""
+    measured, coils, images = (
+        read_plain(path, data, (x,), _REMEDY).astype(np.complex64)
+        for data in (kspace, maps, target)
+    )
+    return (
+        np.moveaxis(measured, (2, 3), (0, 1)),
+        np.moveaxis(coils[..., 0], -1, 0),
+        np.moveaxis(images[..., 0], -1, 0),
+    )
 
 
 def _sizes(
@@ -146,7 +191,7 @@ def _sizes(
     if maps.shape != (n_x, n_y, n_z, n_coils, 1) or target.shape != (n_x, n_y, n_z, n_echoes, 1):
         raise ValueError(
             f"{path}: kspace {kspace.shape}, maps {maps.shape} and target {target.shape} are not "
-            "(x, y, z, echoes, coils), (x, y, z, coils, 1) and (x, y, z, echoes, 1)"
+            "(x, y, z, echoes, coils), (x, y, z, coils, 1) and (x, y, z, echoes, 1); " + _REMEDY
         )
     return n_x, n_y, n_z, n_echoes, n_coils
 
@@ -169,10 +214,8 @@ def _check_target(
 ) -> None:
     """Compare the target of the middle slice with our SENSE combination."""
     x = kspace.shape[0] // 2
-    combined = combine_sense(
-        np.moveaxis(kspace[x], (2, 3), (0, 1)), np.moveaxis(maps[x][..., 0], -1, 0)
-    )
-    given = np.moveaxis(target[x][..., 0], -1, 0)
+    measured, slice_maps, given = _slice(path, kspace, maps, target, x)
+    combined = combine_sense(measured, slice_maps)
     difference = float(np.linalg.norm(combined - given))
     if difference > 0.3 * float(np.linalg.norm(given)) + 1e-12:
         raise ValueError(

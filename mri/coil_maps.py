@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Complex
 
-from mri.centred_fft import fft_centred, ifft_centred, resize_centred
+from mri.centred_fft import ifft_centred
 
 METHODS = ("espirit", "jsense")
 
@@ -53,19 +53,26 @@ def estimate_maps(
         cache_dir: where estimates are kept, named by the data they came from; None keeps nothing.
 
     Raises:
-        ValueError: for an unknown method, or if kernel, calibration and grid do not fit.
+        ValueError: for an unknown method, values that are not finite, a damaged cache, or if
+            kernel, calibration and grid do not fit.
     """
     coils, *grid = kspace.shape
     if method not in METHODS:
         raise ValueError(f"method must be one of {METHODS}, got {method!r}")
+    if not np.isfinite(kspace).all():
+        coil = int((~np.isfinite(kspace)).any((1, 2)).argmax())
+        raise ValueError(
+            f"k-space of coil {coil} holds NaN or infinity, from which no maps can be estimated; "
+            "repair it, or leave the slice out"
+        )
     if not kspace.any():
         return np.zeros(kspace.shape, np.complex64)
     if coils == 1:
         return np.ones(kspace.shape, np.complex64)
-    if not kernel <= calibration <= min(grid):
+    if not 1 <= kernel <= calibration <= min(grid):
         raise ValueError(
-            f"kernel <= calibration <= smallest side of the grid must hold, got kernel {kernel}, "
-            f"calibration {calibration} and grid {tuple(grid)}"
+            "1 <= kernel <= calibration <= smallest side of the grid must hold, got kernel "
+            f"{kernel}, calibration {calibration} and grid {tuple(grid)}; take smaller ones"
         )
     if cache_dir is None:
         return _estimate(kspace, method, calibration, kernel)
@@ -73,7 +80,7 @@ def estimate_maps(
     digest = hashlib.sha256(recipe.encode() + np.ascontiguousarray(kspace).tobytes()).hexdigest()
     cached = cache_dir / f"maps_{digest[:32]}.npy"
     if cached.is_file():
-        return np.load(cached)
+        return _cached(cached)
     maps = _estimate(kspace, method, calibration, kernel)
     cache_dir.mkdir(parents=True, exist_ok=True)
     temporary = cached.with_suffix(f".{os.getpid()}.part")
@@ -81,6 +88,13 @@ def estimate_maps(
         np.save(file, maps)
     temporary.replace(cached)
     return maps
+
+
+def _cached(path: Path) -> Complex[np.ndarray, "coils ky kz"]:
+    try:
+        return np.load(path)
+    except (EOFError, OSError, ValueError) as error:
+        raise ValueError(f"{path} is damaged ({error}); delete it and run again") from error
 
 
 def _estimate(
@@ -101,7 +115,13 @@ def _estimate(
     with warnings.catch_warnings():
         # sigpy divides by the first coil, which is exactly zero at some pixels
         warnings.filterwarnings("ignore", "invalid value encountered", RuntimeWarning)
-        maps = np.nan_to_num(np.asarray(estimator.run(), np.complex64))
+        try:
+            maps = np.nan_to_num(np.asarray(estimator.run(), np.complex64))
+        except np.linalg.LinAlgError as error:
+            raise ValueError(
+                f"{method} found no maps in the {calibration} x {calibration} samples at the "
+                f"centre ({error}); take another calibration or kernel, or maps=jsense"
+            ) from error
     norm = np.sqrt((np.abs(maps) ** 2).sum(0))
     return np.where(norm > 1e-6, maps / np.maximum(norm, 1e-6), 0).astype(np.complex64)
 
@@ -145,28 +165,6 @@ def whiten(
         ) from error
     whitening = np.linalg.inv(factor).astype(kspace.dtype)
     return np.einsum("dc,...cyz->...dyz", whitening, kspace)
-
-
-def remove_readout_oversampling(
-    kspace: Complex[np.ndarray, "..."], n_keep: int, axis: int
-) -> Complex[np.ndarray, "..."]:
-    """Crop the field of view along the readout to its central `n_keep` pixels, in image space.
-
-    Args:
-        kspace: centred, orthonormal, any unit (kept).
-        n_keep: samples that are left.
-        axis: the readout axis.
-
-    Raises:
-        ValueError: if there are fewer than `n_keep` samples.
-    """
-    if not 1 <= n_keep <= kspace.shape[axis]:
-        raise ValueError(
-            f"cannot keep {n_keep} of {kspace.shape[axis]} readout samples; "
-            "n_keep is the readout size of the reconstructed image"
-        )
-    image = ifft_centred(kspace, (axis,))
-    return fft_centred(resize_centred(image, (n_keep,), (axis,)), (axis,))
 
 
 def compression_matrix(

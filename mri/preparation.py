@@ -4,9 +4,12 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import yaml  # type: ignore[import-untyped]
 from filelock import FileLock
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from mri.dataset_config import DatasetConfig
 
@@ -24,6 +27,8 @@ def prepare_if_missing(config: DatasetConfig) -> None:
         ValueError: if there is no script, it fails, or the data was made with other options.
     """
     root = Path(config.root)
+    if root.exists() and not root.is_dir():
+        raise ValueError(f"dataset.root={root} is a file; give the folder of the prepared scans")
     finished = root / "metadata.yaml"
     if not config.script:
         if not any(root.glob("*.h5")):
@@ -37,7 +42,7 @@ def prepare_if_missing(config: DatasetConfig) -> None:
         with FileLock(root.with_name(f".{root.name}.lock")):
             if not finished.is_file():
                 _run_script(config, root)
-    made_with = dict(OmegaConf.select(OmegaConf.load(finished), "config") or {})
+    made_with = _options_of(finished)
     for name, value in config.prepare.items():
         if name not in made_with:
             raise ValueError(
@@ -49,6 +54,24 @@ def prepare_if_missing(config: DatasetConfig) -> None:
                 f"{root} was prepared with {name}={made_with[name]!r}, but dataset.prepare.{name} "
                 f"is {value!r}; delete the folder or set another dataset.root"
             )
+
+
+def _options_of(metadata: Path) -> dict[str, Any]:
+    """Return the options that a dataset was prepared with.
+
+    Raises:
+        ValueError: if the file does not hold them.
+    """
+    remedy = "it does not tell how the scans were prepared; delete it, and they are prepared again"
+    try:
+        loaded = OmegaConf.to_container(OmegaConf.load(metadata))
+    except (yaml.YAMLError, OSError, UnicodeDecodeError, OmegaConfBaseException) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{metadata} is damaged ({reason}): {remedy}") from error
+    options = loaded.get("config") if isinstance(loaded, dict) else None
+    if not isinstance(options, dict):
+        raise ValueError(f"{metadata} has no config: {remedy}")
+    return {str(name): value for name, value in options.items()}
 
 
 def _run_script(config: DatasetConfig, root: Path) -> None:

@@ -40,6 +40,10 @@ import h5py
 import numpy as np
 from jaxtyping import Bool, Complex, Float
 
+from mri.file_names import plain_name
+from mri.kspace_findings import KSPACE_AXES, not_finite
+from mri.plain_hdf5 import open_plain, plain_dataset, plain_group, read_plain
+
 SPLITS = ("train", "valid", "test")
 TARGET_KINDS = ("sense", "rss", "ideal", "source")
 UNITS = "arbitrary signal units divided by scale"
@@ -67,10 +71,15 @@ class ScanInfo:
             raise ValueError(f"split must be one of {SPLITS}, got {self.split!r}")
         if self.target_kind not in TARGET_KINDS:
             raise ValueError(f"target_kind must be one of {TARGET_KINDS}, got {self.target_kind!r}")
-        if not self.scan_id or "/" in self.scan_id:
-            raise ValueError(f"scan_id must be a file name without '/', got {self.scan_id!r}")
+        plain_name(self.scan_id, "scan_id")
         if not self.echo_names or len(set(self.echo_names)) != len(self.echo_names):
             raise ValueError(f"echo_names must be distinct and at least one, got {self.echo_names}")
+
+    @property
+    def accepted(self) -> tuple[str, ...]:
+        """Kinds of `mri.kspace_findings` that were accepted when the scan was converted."""
+        kinds = self.details.get("accept", ())
+        return tuple(kinds) if isinstance(kinds, list | tuple) else ()
 
 
 @dataclass(frozen=True)
@@ -81,6 +90,10 @@ class ScanShape:
     n_echoes: int
     n_coils: int
     grid: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        if min(self.n_slices, self.n_echoes, self.n_coils, *self.grid) < 1:
+            raise ValueError(f"a scan has at least one of everything, got {self}")
 
 
 @dataclass(frozen=True)
@@ -96,7 +109,8 @@ class ScanWriter:
     """Write one scan slice by slice, so that a scan larger than memory can be written.
 
     Values are given in acquired units. Leaving the context computes `scale`, divides the data by
-    it, and only then puts the file in its place: a broken run leaves no half-written scan.
+    it, and only then puts the file in its place: a broken run, or one that left out a slice, leaves
+    no scan, and an older one of that name as it was.
 
     Args:
         path: the file to make.
@@ -116,6 +130,7 @@ class ScanWriter:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
         self._sum, self._sum_squares = 0.0, 0.0
+        self._written: set[int] = set()
 
     def __enter__(self) -> "ScanWriter":
         self._file = h5py.File(self._temporary, "w")
@@ -139,15 +154,17 @@ class ScanWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        complete = False
         try:
             if kind is None:
                 self._normalise()
+                complete = True
         finally:
             self._file.close()
-            if kind is not None:
+            if complete:
+                self._temporary.replace(self.path)
+            else:
                 self._temporary.unlink(missing_ok=True)
-        if kind is None:
-            self._temporary.replace(self.path)
 
     def write(
         self,
@@ -165,30 +182,63 @@ class ScanWriter:
             target: (echoes, ky, kz).
 
         Raises:
-            ValueError: if a shape is not the one the writer was made for.
+            ValueError: if the slice is none of the scan or was written before, a shape is not the
+                one the writer was made for, or a value is not finite in complex64.
         """
-        for name, values in (("kspace", kspace), ("maps", maps), ("target", target)):
+        if index not in range(self.shape.n_slices) or index in self._written:
+            raise ValueError(
+                f"{self.info.scan_id}: slice {index} was written before or is none of the "
+                f"{self.shape.n_slices}; write each of them once"
+            )
+        for name, values, axes in (
+            ("kspace", kspace, KSPACE_AXES),
+            ("maps", maps, ("coil", "y", "z")),
+            ("target", target, ("echo", "y", "z")),
+        ):
             dataset = self._file[name]
+            where = f"{self.info.scan_id}, slice {index}: {name}"
             if values.shape != dataset.shape[1:]:
                 raise ValueError(
-                    f"{self.info.scan_id}, slice {index}: {name} has shape {values.shape}, "
-                    f"expected {dataset.shape[1:]}"
+                    f"{where} has shape {values.shape}, expected {dataset.shape[1:]}; give the "
+                    "writer the shape of the data"
                 )
-            dataset[index] = values
+            with np.errstate(over="ignore"):
+                stored = np.asarray(values, np.complex64)
+            if place := not_finite(stored, axes):
+                raise ValueError(
+                    f"{where} holds NaN or infinity at {place}; repair the data or leave the scan "
+                    "out"
+                )
+            dataset[index] = stored
+        self._written.add(index)
         magnitude = np.abs(target).astype(np.float64)
         self._sum += float(magnitude.sum())
         self._sum_squares += float((magnitude**2).sum())
 
     def write_mask(self, name: str, mask: Bool[np.ndarray, "ky kz"]) -> None:
-        """Store a sampling mask under `masks/<name>`."""
+        """Store a sampling mask under `masks/<name>`.
+
+        Raises:
+            ValueError: if the name is a path, or the mask has another shape than the grid.
+        """
+        plain_name(name, f"{self.info.scan_id}: the name of a mask")
+        if mask.shape != self.shape.grid:
+            raise ValueError(
+                f"{self.info.scan_id}: the mask {name} has shape {mask.shape}, expected "
+                f"{self.shape.grid}; put it on the grid of k-space"
+            )
         self._file.create_dataset(f"masks/{name}", data=np.asarray(mask, bool))
 
     def _normalise(self) -> None:
+        missing = sorted(set(range(self.shape.n_slices)) - self._written)
+        if missing:
+            raise ValueError(
+                f"{self.info.scan_id}: {len(missing)} of {self.shape.n_slices} slices were not "
+                f"written, the first is {missing[0]}; write all of them, or make the scan smaller"
+            )
         count = self.shape.n_slices * self.shape.n_echoes * int(np.prod(self.shape.grid))
         mean = self._sum / count
         scale = float(np.sqrt(max(self._sum_squares / count - mean**2, 0.0)))
-        if not np.isfinite(scale):
-            raise ValueError(f"{self.info.scan_id}: the target holds values that are not finite")
         scale = scale if scale > 0 else 1.0
         for name in ("kspace", "target"):
             for index in range(self.shape.n_slices):
@@ -208,26 +258,39 @@ def read_info(path: Path) -> tuple[ScanInfo, ScanShape]:
     """
     with open_scan(path) as file:
         for name, n_axes in (("kspace", 5), ("maps", 4), ("target", 4)):
-            if name not in file:
-                raise ValueError(f"{path}: the dataset {name!r} is missing; {_REMEDY}")
-            if file[name].ndim != n_axes:
+            dataset = plain_dataset(path, file, name, _REMEDY)
+            if dataset.ndim != n_axes:
                 raise ValueError(
-                    f"{path}: {name} has {file[name].ndim} axes, expected {n_axes}; {_REMEDY}"
+                    f"{path}: {name} has {dataset.ndim} axes, expected {n_axes}; {_REMEDY}"
                 )
+        slices, echoes, coils, *grid = file["kspace"].shape
         required = [name for name in ScanInfo.__dataclass_fields__ if name not in file.attrs]
         if required:
             raise ValueError(f"{path}: the root attributes {required} are missing; {_REMEDY}")
         attributes = {name: file.attrs[name] for name in ScanInfo.__dataclass_fields__}
-        slices, echoes, coils, *grid = file["kspace"].shape
-    attributes["echo_names"] = tuple(str(name) for name in attributes["echo_names"])
-    attributes["details"] = json.loads(attributes["details"])
-    attributes["scale"] = float(attributes["scale"])
-    attributes["centered"] = bool(attributes["centered"])
     try:
-        info = ScanInfo(**attributes)
-    except ValueError as error:
+        info = ScanInfo(**_python_values(attributes))
+        shape = ScanShape(slices, echoes, coils, (grid[0], grid[1]))
+    except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: {error}; {_REMEDY}") from error
-    return info, ScanShape(slices, echoes, coils, (grid[0], grid[1]))
+    return info, shape
+
+
+def _python_values(attributes: dict[str, Any]) -> dict[str, Any]:
+    """Return root attributes as what `ScanInfo` holds."""
+    if np.ndim(attributes["echo_names"]) != 1:
+        raise ValueError(f"echo_names must be a list, got {attributes['echo_names']!r}")
+    values = {name: str(value) for name, value in attributes.items()}
+    details = json.loads(values["details"])
+    if not isinstance(details, dict):
+        raise ValueError(f"details must be a JSON object, got {values['details']!r}")
+    return {
+        **values,
+        "details": details,
+        "echo_names": tuple(str(name) for name in attributes["echo_names"]),
+        "scale": float(attributes["scale"]),
+        "centered": bool(attributes["centered"]),
+    }
 
 
 def open_scan(path: Path) -> h5py.File:
@@ -238,10 +301,7 @@ def open_scan(path: Path) -> h5py.File:
     """
     if not path.is_file():
         raise ValueError(f"{path}: no such file; prepare the data again or correct dataset.root")
-    try:
-        return h5py.File(path, "r")
-    except OSError as error:
-        raise ValueError(f"{path}: truncated, or not an HDF5 file ({error}); {_REMEDY}") from error
+    return open_plain(path, _REMEDY)
 
 
 def read_slice(path: Path, dataset: h5py.Dataset, index: tuple[Any, ...]) -> np.ndarray:
@@ -250,17 +310,32 @@ def read_slice(path: Path, dataset: h5py.Dataset, index: tuple[Any, ...]) -> np.
     Raises:
         ValueError: if the chunk is truncated or its checksum is wrong.
     """
-    try:
-        return np.asarray(dataset[index])
-    except OSError as error:
-        name = dataset.name.lstrip("/")
-        raise ValueError(f"{path}: {name}{list(index)} is damaged ({error}); {_REMEDY}") from error
+    return read_plain(path, dataset, index, _REMEDY)
 
 
 def stored_masks(path: Path) -> dict[str, Float[np.ndarray, "ky kz"]]:
-    """Read every mask that came with a scan."""
+    """Read every mask that came with a scan.
+
+    Raises:
+        ValueError: if a mask is no array of the file.
+    """
     with open_scan(path) as file:
-        return {name: file["masks"][name][()].astype(np.float32) for name in file.get("masks", {})}
+        return {
+            name: read_slice(path, mask, ()).astype(np.float32)
+            for name, mask in mask_datasets(path, file, _REMEDY).items()
+        }
+
+
+def mask_datasets(path: Path, file: h5py.File, remedy: str) -> dict[str, h5py.Dataset]:
+    """Return the arrays below `masks`, if there are any.
+
+    Raises:
+        ValueError: if `masks` is no group, or one of its members is no array of the file.
+    """
+    if "masks" not in file:
+        return {}
+    group = plain_group(path, file, "masks", remedy)
+    return {name: plain_dataset(path, group, name, remedy) for name in group}
 
 
 _REMEDY = "delete it and prepare the data again (data_scripts/mri_check.py lists what is wrong)"

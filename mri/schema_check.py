@@ -1,4 +1,4 @@
-"""Find out what is wrong with a prepared scan: layout, damage, centring, norm, maps, masks."""
+"""Find out what is wrong with a prepared scan: layout, damage, k-space, norm, maps, masks."""
 
 from pathlib import Path
 
@@ -6,46 +6,69 @@ import h5py
 import numpy as np
 from jaxtyping import Complex
 
-from mri.centred_fft import ifft_centred
 from mri.coil_maps import combine_rss, combine_sense
-from mri.schema import ScanInfo, open_scan, read_info, read_slice
+from mri.kspace_findings import (
+    Finding,
+    gap_findings,
+    map_findings,
+    missing_images,
+    shift_findings,
+    slice_findings,
+    unaccepted,
+)
+from mri.schema import ScanInfo, mask_datasets, open_scan, read_info, read_slice
+
+_SHORTEST_READOUT = 8  # slices along a readout, of which it can be told that the image is shifted
 
 
 def check_scan(path: Path) -> list[str]:
     """Return one sentence per problem of a prepared scan; an empty list means it is sound.
 
-    The layout is checked first. If it holds, every chunk is read (which verifies the checksums),
-    and on the slice with the most energy the centring of k-space and image is tested and the
-    target is compared with the combination of the k-space it came from.
+    The layout is checked first. If it holds, every chunk is read (which verifies the checksums)
+    and every slice is searched for gaps. The slice with the most energy shows whether k-space is
+    centred and complete, whether the maps belong to it, and whether the target is the combination
+    of the k-space it came from. What was accepted when the scan was converted is no problem.
     """
     try:
-        info, shape = read_info(path)
+        info, _ = read_info(path)
+        with open_scan(path) as file:
+            problems = _layout_problems(path, file, info)
+            return problems or _content_problems(path, file, info)
     except ValueError as error:
         return [str(error)]
-    with open_scan(path) as file:
-        problems = _layout_problems(path, file, info)
-        if problems:
-            return problems
-        energy = np.zeros(shape.n_slices)
-        for index in range(shape.n_slices):
-            for name in ("kspace", "maps", "target"):
-                try:
-                    values = read_slice(path, file[name], (index,))
-                except ValueError as error:
-                    problems.append(str(error))
-                    continue
-                if not np.isfinite(values).all():
-                    problems.append(f"{path}: slice {index} of {name} holds NaN or infinity")
-                elif name == "kspace":
-                    energy[index] = float((np.abs(values) ** 2).sum())
-        if problems or not energy.any():
-            return problems
-        strongest = (int(energy.argmax()),)
-        kspace, maps, target = (file[name][strongest] for name in ("kspace", "maps", "target"))
-    return [
-        f"{path}: {problem}"
-        for problem in centring_problems(kspace) or _target_problems(kspace, maps, target, info)
-    ]
+
+
+def _content_problems(path: Path, file: h5py.File, info: ScanInfo) -> list[str]:
+    problems: list[str] = []
+    findings: list[Finding] = []
+    n_slices, n_echoes = file["kspace"].shape[:2]
+    energy = np.zeros((n_slices, n_echoes))
+    for index in range(n_slices):
+        for name in ("kspace", "maps", "target"):
+            try:
+                values = read_slice(path, file[name], (index,))
+            except ValueError as error:
+                problems.append(str(error))
+                continue
+            if not np.isfinite(values).all():
+                problems.append(f"{path}: slice {index} of {name} holds NaN or infinity")
+            elif name == "kspace":
+                energy[index] = (np.abs(values).astype(np.float64) ** 2).sum((1, 2, 3))
+                findings = findings or gap_findings(values)
+    if problems or not energy.any():
+        return problems
+    strongest = (int(energy.sum(1).argmax()),)
+    kspace, maps, target = (file[name][strongest] for name in ("kspace", "maps", "target"))
+    findings = findings or missing_images(energy > 0)
+    findings += [f for f in slice_findings(kspace) if f.kind != "gaps"]
+    if info.hybrid_axes and n_slices >= _SHORTEST_READOUT:
+        findings += shift_findings(energy.sum(1), "slice")
+    problems = [f"{path}: {text}" for text in unaccepted(findings, info.accepted)]
+    if problems:
+        return problems
+    of_target = _target_problems(kspace, maps, target, info)
+    of_maps = unaccepted(map_findings(kspace, maps), info.accepted)
+    return [f"{path}: {text}" for text in of_target or of_maps]
 
 
 def _layout_problems(path: Path, file: h5py.File, info: ScanInfo) -> list[str]:
@@ -73,7 +96,7 @@ def _layout_problems(path: Path, file: h5py.File, info: ScanInfo) -> list[str]:
         )
     if not (np.isfinite(info.scale) and info.scale > 0):
         problems.append(f"{path}: scale must be positive, got {info.scale}")
-    for name, mask in file.get("masks", {}).items():
+    for name, mask in mask_datasets(path, file, "prepare the data again").items():
         if mask.shape != tuple(grid):
             problems.append(f"{path}: masks/{name} has shape {mask.shape}, expected {tuple(grid)}")
             continue
@@ -82,38 +105,6 @@ def _layout_problems(path: Path, file: h5py.File, info: ScanInfo) -> list[str]:
             problems.append(f"{path}: masks/{name} holds values other than 0 and 1")
         elif not values.any():
             problems.append(f"{path}: masks/{name} samples nothing")
-    return problems
-
-
-def centring_problems(kspace: Complex[np.ndarray, "echoes coils ky kz"]) -> list[str]:
-    """Tell whether k-space and image of one slice are centred, from where their energy is.
-
-    k-space of anything but pure noise peaks near its centre, and an image that was shifted by half
-    the field of view (a forgotten fftshift) has its circular centre of energy near the border.
-    """
-    grid = kspace.shape[-2:]
-    power = (np.abs(kspace) ** 2).sum((0, 1))
-    if not power.any():
-        return []
-    problems = []
-    peak = np.unravel_index(int(power.argmax()), grid)
-    if any(abs(int(p) - n // 2) > max(2, n // 8) for p, n in zip(peak, grid, strict=True)):
-        problems.append(
-            f"k-space peaks at {tuple(int(p) for p in peak)}, not near its centre "
-            f"{(grid[0] // 2, grid[1] // 2)}: it is not centred; apply fftshift over (ky, kz)"
-        )
-    image_power = (np.abs(ifft_centred(kspace)) ** 2).sum((0, 1))
-    for axis, name in ((0, "first"), (1, "second")):
-        profile = image_power.sum(1 - axis)
-        n = grid[axis]
-        phase = np.exp(2j * np.pi * (np.arange(n) - n // 2) / n)
-        centre = float(np.angle((profile * phase).sum())) / (2 * np.pi) * n
-        if not problems and abs(centre) > 3 * n / 8:
-            problems.append(
-                f"the image is centred {centre:+.0f} pixels off along the {name} axis of length "
-                f"{n}, about half the field of view: k-space carries alternating signs; multiply "
-                "it by (-1)^k along that axis"
-            )
     return problems
 
 

@@ -10,13 +10,16 @@ import pytest
 from mri_scans import blob_image, smooth_maps
 from mri_sources import (
     GRID,
+    SKM_TEA_ACQUIRED,
     assert_all_sound,
     assert_same_up_to_scale,
     coil_images,
-    header_xml,
-    oversample,
     read,
     refused,
+    write_cfl,
+    write_fastmri,
+    write_skm_tea,
+    write_skm_tea_folder,
 )
 
 from data_scripts import bart_cfl, fastmri, m4raw, mri_download, skm_tea
@@ -25,21 +28,6 @@ from mri.centred_fft import fft_centred, ifft_centred
 from mri.dataset import load_splits
 from mri.dataset_config import DatasetConfig
 from mri.schema import read_info, stored_masks
-
-
-def write_fastmri(path, images, padded=0, **attributes):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    kspace = oversample(images).astype(np.complex64)
-    kspace[..., :padded] = 0
-    if images.shape[1] == 1:
-        kspace = kspace[:, 0]
-    n_x, n_y = kspace.shape[-2:]
-    with h5py.File(path, "w") as file:
-        file["kspace"] = kspace
-        last, center = n_y - 1 - padded, n_y // 2 - padded
-        file["ismrmrd_header"] = header_xml(n_x, n_y, 1, (n_x // 2, n_y, 1), last, center)
-        file.attrs.update(attributes)
-
 
 # fastMRI
 
@@ -117,7 +105,7 @@ def test_fastmri_says_where_the_data_are(capsys):
     ("change", "message"),
     [
         (lambda file: file.create_dataset("mask", data=np.ones(20)), "is undersampled"),
-        (lambda file: file.pop("kspace"), "has no 'kspace'"),
+        (lambda file: file.pop("kspace"), "'kspace' is missing"),
     ],
 )
 def test_fastmri_files_without_truth_are_refused(tmp_path, capsys, change, message):
@@ -141,7 +129,7 @@ def test_kspace_that_is_not_centred_is_refused(tmp_path, capsys):
     arguments = [f"train=[{tmp_path}/a.h5]", f"valid=[{tmp_path}/b.h5]"]
     arguments += [f"test=[{tmp_path}/c.h5]", f"out={tmp_path}/out"]
     said = refused(fastmri.main, fastmri.FastMriConfig, arguments, capsys)
-    assert "a: k-space peaks at" in said
+    assert "a.h5: k-space peaks at" in said
     assert not list((tmp_path / "out").iterdir())
 
 
@@ -207,43 +195,9 @@ def test_m4raw_asks_for_the_record_with_the_checksums(tmp_path, capsys):
 # SKM-TEA
 
 
-def write_skm_tea(folder, name, masks=(), n_x=4, n_y=14, n_z=12, n_coils=2):
-    """Write a scan as published: zero-padded, with masks on the grid before padding."""
-    maps = np.stack([smooth_maps(n_coils, (n_y, n_z), seed=x) for x in range(n_x)])
-    echoes = np.stack(
-        [np.stack([blob_image((n_y, n_z), 2 * x + e) for e in range(2)]) for x in range(n_x)]
-    )
-    kspace = fft_centred(echoes[:, :, None] * maps[:, None]).astype(np.complex64)
-    kspace[..., ~SKM_TEA_ACQUIRED] = 0
-    target = (ifft_centred(kspace) * maps[:, None].conj()).sum(2)
-    with h5py.File(folder / "files_recon_calib-24" / name, "w") as file:
-        file["kspace"] = kspace.transpose(0, 3, 4, 1, 2)
-        file["maps"] = maps.transpose(0, 2, 3, 1)[..., None]
-        file["target"] = target.transpose(0, 2, 3, 1)[..., None].astype(np.complex64)
-        for mask in masks:
-            file[f"masks/{mask}"] = np.arange(10 * 6).reshape(10, 6) % 6 == 0
-    return target, maps
-
-
-# in the middle of (14, 12), without a corner
-SKM_TEA_ACQUIRED = np.zeros((14, 12), bool)
-SKM_TEA_ACQUIRED[2:12, 3:9] = True
-SKM_TEA_ACQUIRED[2, 3] = False
-
-
 @pytest.fixture
 def skm_tea_folder(tmp_path):
-    folder = tmp_path / "skm-tea"
-    (folder / "files_recon_calib-24").mkdir(parents=True)
-    (folder / "annotations" / "v1.0.0").mkdir(parents=True)
-    for split, names in {"train": (1, 5), "val": (2,), "test": (3,)}.items():
-        images = [{"file_name": f"MTR_{n:03d}.h5"} for n in names]
-        annotations = folder / "annotations" / "v1.0.0" / f"{split}.json"
-        annotations.write_text(json.dumps({"images": images}))
-    for n in (1, 2):
-        write_skm_tea(folder, f"MTR_{n:03d}.h5")
-    write_skm_tea(folder, "MTR_003.h5", masks=["poisson_6.0x"])
-    return folder
+    return write_skm_tea_folder(tmp_path / "skm-tea")
 
 
 def test_skm_tea_scans_keep_maps_targets_and_masks(skm_tea_folder, tmp_path):
@@ -304,7 +258,7 @@ def test_skm_tea_files_of_another_convention_are_refused(skm_tea_folder, tmp_pat
     assert "maps (2, 2)" in said
     with h5py.File(path, "r+") as file:
         del file["maps"]
-    assert "lacks ['maps']" in refused(skm_tea.main, skm_tea.SkmTeaConfig, arguments, capsys)
+    assert "'maps' is missing" in refused(skm_tea.main, skm_tea.SkmTeaConfig, arguments, capsys)
     path.unlink()
     said = refused(skm_tea.main, skm_tea.SkmTeaConfig, arguments, capsys)
     assert "none of the 2 train scans" in said
@@ -320,12 +274,6 @@ def test_an_skm_tea_mask_larger_than_kspace_is_refused(skm_tea_folder, tmp_path,
 
 
 # BART
-
-
-def write_cfl(path, data):
-    data = np.asarray(data, np.complex64)
-    path.with_suffix(".hdr").write_text("# Dimensions\n" + " ".join(map(str, data.shape)) + "\n")
-    path.with_suffix(".cfl").write_bytes(data.tobytes(order="F"))
 
 
 def bart_arguments(tmp_path, *extra):

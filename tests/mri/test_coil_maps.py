@@ -9,7 +9,6 @@ from mri.coil_maps import (
     compression_matrix,
     estimate_maps,
     noise_covariance,
-    remove_readout_oversampling,
     whiten,
 )
 
@@ -102,20 +101,6 @@ def test_a_covariance_needs_samples_and_noise():
         noise_covariance(np.ones((3, 2), complex))
     with pytest.raises(ValueError, match="positive definite"):
         whiten(np.ones((2, 4, 4), complex), np.zeros((2, 2), complex))
-
-
-@pytest.mark.parametrize(("n", "keep"), [(26, 13), (28, 14), (30, 15)])
-def test_removing_oversampling_crops_the_image(n, keep):
-    rng = np.random.default_rng(0)
-    image = rng.standard_normal((2, n, 5)) + 1j * rng.standard_normal((2, n, 5))
-    cropped = ifft_centred(remove_readout_oversampling(fft_centred(image), keep, axis=-2))
-    start = n // 2 - keep // 2
-    np.testing.assert_allclose(cropped, image[:, start : start + keep], atol=1e-12)
-
-
-def test_more_samples_than_there_are_cannot_be_kept():
-    with pytest.raises(ValueError, match="cannot keep 9 of 8"):
-        remove_readout_oversampling(np.ones((8, 4), complex), 9, axis=0)
 
 
 def test_compression_keeps_what_virtual_coils_can_hold():

@@ -4,10 +4,11 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
-from omegaconf import OmegaConf
 
+from monarch_core.experiment.plain_files import read_yaml
 from mri.dataset_config import DatasetConfig
 
 # options of data scripts that say where things are, not what they are
@@ -37,7 +38,7 @@ def prepare_if_missing(config: DatasetConfig) -> None:
         with FileLock(root.with_name(f".{root.name}.lock")):
             if not finished.is_file():
                 _run_script(config, root)
-    made_with = dict(OmegaConf.select(OmegaConf.load(finished), "config") or {})
+    made_with = _options(finished)
     for name, value in config.prepare.items():
         if name not in made_with:
             raise ValueError(
@@ -49,6 +50,13 @@ def prepare_if_missing(config: DatasetConfig) -> None:
                 f"{root} was prepared with {name}={made_with[name]!r}, but dataset.prepare.{name} "
                 f"is {value!r}; delete the folder or set another dataset.root"
             )
+
+
+def _options(metadata: Path) -> dict[str, Any]:
+    """Return the options that a data set was prepared with."""
+    stored = read_yaml(metadata)
+    options = stored.get("config") if isinstance(stored, dict) else None
+    return options if isinstance(options, dict) else {}
 
 
 def _run_script(config: DatasetConfig, root: Path) -> None:

@@ -7,6 +7,17 @@ from typing import Any, ClassVar
 from mri.masks import KINDS
 
 REGIMES = ("fixed", "scan", "random")
+# Modules of data_scripts that a config may have run.
+SCRIPTS = (
+    "mri_phantom",
+    "mri_simulate",
+    "mri_low_field",
+    "fastmri",
+    "m4raw",
+    "skm_tea",
+    "ismrmrd",
+    "bart_cfl",
+)
 
 
 @dataclass
@@ -16,7 +27,7 @@ class DatasetConfig:
     Attributes:
         name: name of the dataset in results and tables.
         root: folder of prepared scans (`mri.schema`), made by `script` when it is missing.
-        script: module of `data_scripts` that makes `root`; empty when there is none.
+        script: which of `SCRIPTS`, modules of `data_scripts`, makes `root`; empty when none does.
         prepare: options of that script that differ from its defaults.
         acceleration: ratio of all k-space samples to those kept, at least 1.
         mask: `poisson`, `equispaced`, `random` (`mri.masks`), or `stored`: the scan's own
@@ -62,6 +73,7 @@ class DatasetConfig:
 
     def __post_init__(self) -> None:
         for name, value, allowed in (
+            ("script", self.script, ("", *SCRIPTS)),
             ("mask", self.mask, (*KINDS, "stored")),
             ("mask_regime", self.mask_regime, REGIMES),
             ("target", self.target, ("stored", "sense", "rss")),

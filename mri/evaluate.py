@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import hydra
 import torch
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 from torch import nn
 
@@ -18,6 +18,7 @@ from monarch_core.experiment.epoch_log import best_epoch, read_log
 from monarch_core.experiment.results import n_parameters, report_metrics, write_results
 from monarch_core.experiment.run import load_config, user_errors
 from monarch_core.experiment.run_lock import occupied
+from monarch_core.experiment.transform_config import axis_transform
 from monarch_core.transforms import Fourier
 from mri.config import MriConfig
 from mri.dataset import SliceDataset, load_splits
@@ -65,7 +66,7 @@ def _evaluate(run_dir: Path, evaluation: Mapping[str, Any]) -> dict[str, Any]:
     config = load_config(run_dir, MriConfig, {"evaluation": evaluation})
     preset = find_preset(config.evaluation.preset)
     splits = load_splits(config.dataset)
-    model = build_model(config.model, instantiate(config.transform.axis), splits.grid)
+    model = build_model(config.model, partial(axis_transform, config.transform), splits.grid)
     load_weights(run_dir / "weights.pt", model)
     device = torch.device(choose_accelerator(config.fit.accelerator))
     methods: dict[str, nn.Module] = {

@@ -6,11 +6,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import yaml  # type: ignore[import-untyped]
 from filelock import FileLock
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
+from monarch_core.experiment.plain_files import read_yaml
 from mri.dataset_config import DatasetConfig
 
 # options of data scripts that say where things are, not what they are
@@ -64,11 +62,10 @@ def _options_of(metadata: Path) -> dict[str, Any]:
     """
     remedy = "it does not tell how the scans were prepared; delete it, and they are prepared again"
     try:
-        loaded = OmegaConf.to_container(OmegaConf.load(metadata))
-    except (yaml.YAMLError, OSError, UnicodeDecodeError, OmegaConfBaseException) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"{metadata} is damaged ({reason}): {remedy}") from error
-    options = loaded.get("config") if isinstance(loaded, dict) else None
+        stored = read_yaml(metadata)
+    except ValueError as error:
+        raise ValueError(f"{metadata} is damaged ({error}): {remedy}") from error
+    options = stored.get("config") if isinstance(stored, dict) else None
     if not isinstance(options, dict):
         raise ValueError(f"{metadata} has no config: {remedy}")
     return {str(name): value for name, value in options.items()}

@@ -1,12 +1,14 @@
 """Train and evaluate one MRI reconstruction: `python mri/train.py key=value ...`."""
 
+from functools import partial
+
 import hydra
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from monarch_core.experiment.devices import is_main_process
 from monarch_core.experiment.fit import fit
 from monarch_core.experiment.run import start_run, user_errors
+from monarch_core.experiment.transform_config import axis_transform
 from mri.config import MriConfig
 from mri.dataset import load_splits
 from mri.evaluate import check_evaluation, evaluate
@@ -23,7 +25,7 @@ def main(raw: DictConfig) -> None:
     splits = load_splits(config.dataset)
     check_evaluation(config, splits.test)
     splits.check_held_out()
-    model = build_model(config.model, instantiate(config.transform.axis), splits.grid)
+    model = build_model(config.model, partial(axis_transform, config.transform), splits.grid)
     choose_lamda(model, splits.valid)  # models without a weight to choose are left alone
     loss = find_loss(config.loss)
     fit(

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml  # type: ignore[import-untyped]
 from torch import nn
 
 from monarch_core.experiment.checkpoint import write_text
 from monarch_core.experiment.devices import choose_accelerator, describe_device, is_main_process
 from monarch_core.experiment.epoch_log import best_epoch, column, read_log
+from monarch_core.experiment.plain_files import read_overrides
 
 log = logging.getLogger(__name__)
 
@@ -157,11 +157,8 @@ def _git(folder: Path, *arguments: str) -> str | None:
 
 def _command(run_dir: Path, task: str) -> str | None:
     """Return the command that makes the run again; None when hydra did not start it."""
-    overrides = run_dir / ".hydra" / "overrides.yaml"
-    if not overrides.is_file():
-        return None
-    given = yaml.safe_load(overrides.read_text(encoding="utf-8")) or []
-    return shlex.join(["python", f"{task}/train.py", *given])
+    given = read_overrides(run_dir)
+    return None if given is None else shlex.join(["python", f"{task}/train.py", *given])
 
 
 def _cost(run_dir: Path) -> dict[str, Any]:

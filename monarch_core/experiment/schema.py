@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml  # type: ignore[import-untyped]
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import (
     ConfigKeyError,
@@ -16,6 +15,8 @@ from omegaconf.errors import (
 )
 
 from monarch_core.experiment.checkpoint import write_text
+from monarch_core.experiment.former_layout import to_current
+from monarch_core.experiment.plain_files import parse_yaml, read_yaml
 
 T = TypeVar("T")
 
@@ -25,9 +26,9 @@ CONFIG_FILE = "config.yaml"
 def to_dataclass(raw: DictConfig, schema: type[T]) -> T:
     """Turn a composed config into an instance of `schema`, checking every name and type.
 
-    Fields annotated `dict[str, Any]` (the nodes with `_target_`) arrive as plain dicts. A field
-    with the metadata `by_name`, a dict of dataclasses, becomes an instance of the one that the
-    value of its key `name` says; without a name, of its default.
+    Fields annotated `dict[str, Any]` arrive as plain dicts. A field with the metadata `by_name`, a
+    dict of dataclasses, becomes an instance of the one that the value of its key `name` says;
+    without a name, of its default. Nothing that a value names is ever imported or called.
 
     Args:
         raw: the composed config; values it lacks take the defaults of the schema.
@@ -47,6 +48,8 @@ def to_dataclass(raw: DictConfig, schema: type[T]) -> T:
         raise ValueError(f"config key {key} has no value; give one, as in {key}=VALUE.") from error
     except InterpolationResolutionError as error:
         raise ValueError(f"config key {error.full_key}: {_reason(error)}.") from error
+    except OverflowError as error:
+        raise ValueError(f"a number of the config is too large: {_reason(error)}.") from error
     except OmegaConfBaseException as error:
         key = error.full_key or "at the top level"
         raise ValueError(
@@ -83,9 +86,18 @@ def to_dict(config: Any) -> dict[str, Any]:
 
 
 def save_config(run_dir: Path, config: Any) -> None:
-    """Write `config.yaml`, every value resolved, so that the folder alone tells how it was made."""
-    node = OmegaConf.create(to_dict(config))
-    write_text(run_dir / CONFIG_FILE, OmegaConf.to_yaml(node, resolve=True))
+    """Write `config.yaml`, every value resolved, so that the folder alone tells how it was made.
+
+    Raises:
+        ValueError: the config could not be read again.
+    """
+    _refuse_references(to_dict(config))
+    text = OmegaConf.to_yaml(OmegaConf.create(to_dict(config)))
+    try:
+        parse_yaml(text.encode())
+    except ValueError as error:
+        raise ValueError(f"the config {error}; give another value") from error
+    write_text(run_dir / CONFIG_FILE, text)
 
 
 def load_config(run_dir: Path, schema: type[T], changes: Mapping[str, Any] | None = None) -> T:
@@ -105,19 +117,36 @@ def load_config(run_dir: Path, schema: type[T], changes: Mapping[str, Any] | Non
             f"{path} does not exist, so {run_dir} is not a run folder; give the folder that "
             "train.py printed, usually runs/TASK/NAME."
         )
-    try:
-        raw = OmegaConf.load(path)
-    except (yaml.YAMLError, UnicodeDecodeError, OmegaConfBaseException) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"{path} is not valid YAML ({reason}); restore it from a copy.") from error
-    if not isinstance(raw, DictConfig) or not raw:
+    stored = read_yaml(path)
+    if not isinstance(stored, dict) or not stored:
         raise ValueError(f"{path} holds no config; restore it from a copy.")
-    raw = OmegaConf.merge(raw, OmegaConf.create(dict(changes or {})))
-    assert isinstance(raw, DictConfig)
     try:
+        _refuse_references(stored)
+        raw = OmegaConf.merge(OmegaConf.create(to_current(stored)), dict(changes or {}))
+        assert isinstance(raw, DictConfig)
         return to_dataclass(raw, schema)
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise ValueError(f"{path}: {' '.join(str(error).split())}") from error
+
+
+def _refuse_references(value: Any, key: str = "") -> None:
+    """Raise ValueError for values of a stored config that stand for others, or for none.
+
+    Nothing is looked up for a file that somebody may have sent: `${oc.env:NAME}` would copy what
+    the reader's environment holds into the results.
+    """
+    if isinstance(value, Mapping):
+        for name, entry in value.items():
+            _refuse_references(name, key)
+            _refuse_references(entry, f"{key}.{name}".lstrip("."))
+    elif isinstance(value, (list, tuple)):
+        for number, entry in enumerate(value):
+            _refuse_references(entry, f"{key}[{number}]")
+    elif isinstance(value, str) and ("${" in value or value == "???"):
+        raise ValueError(
+            f"config key {key} holds {value[:60]!r}, which stands for another value; a stored "
+            "config holds plain values: write the value itself"
+        )
 
 
 def _unknown_key(error: ConfigKeyError, schema: type) -> str:
@@ -145,7 +174,7 @@ def _dotted_keys(node: DictConfig, prefix: str = "") -> list[str]:
     return keys
 
 
-def _reason(error: OmegaConfBaseException) -> str:
+def _reason(error: Exception) -> str:
     return str(error).partition("\n")[0].rstrip(".")
 
 

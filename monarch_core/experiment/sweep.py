@@ -17,10 +17,10 @@ from pathlib import Path
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import OverrideParseException
-from omegaconf import OmegaConf
 
 from monarch_core.experiment.devices import usable_cores
 from monarch_core.experiment.fit import CHECKPOINT_FILE
+from monarch_core.experiment.plain_files import read_overrides
 from monarch_core.experiment.results import RESULTS_FILE
 from monarch_core.experiment.signals import stop_signals_raise
 
@@ -62,11 +62,8 @@ class Job:
 
     def check(self) -> None:
         """Raise ValueError if the folder holds a run that was started with other overrides."""
-        record = self.folder / ".hydra" / "overrides.yaml"
-        if not record.exists():
-            return
-        earlier = [str(item) for item in OmegaConf.load(record)]
-        if sorted(earlier) != sorted(self.overrides):
+        earlier = read_overrides(self.folder)
+        if earlier is not None and sorted(earlier) != sorted(self.overrides):
             raise ValueError(
                 f"{self.folder} was started with {' '.join(earlier)}, now asked for is "
                 f"{' '.join(self.overrides)}; delete that folder or choose another one"

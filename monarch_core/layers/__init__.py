@@ -1,7 +1,7 @@
 """Layers that hold linear transforms: drop-ins for those of torch and neuralop."""
 
 from monarch_core.layers.linear import MonarchLinear
-from monarch_core.layers.spectral_conv import MonarchSpectralConv, neuralop_spectral_conv
+from monarch_core.layers.spectral_conv import MonarchSpectralConv
 from monarch_core.layers.swap import densify, monarchize
 
 __all__ = [
@@ -9,5 +9,4 @@ __all__ = [
     "MonarchSpectralConv",
     "densify",
     "monarchize",
-    "neuralop_spectral_conv",
 ]

@@ -278,11 +278,6 @@ class MonarchSpectralConv(BaseSpectralConv):
             )
 
 
-def neuralop_spectral_conv(grid: Sequence[int], periodic: bool = True) -> type[SpectralConv]:
-    """Return neuralop's `SpectralConv` untouched, the FFT control; it takes any grid and field."""
-    return SpectralConv
-
-
 def _rows(transform: LinearTransform, inverse: bool) -> Float[Tensor, "2 heads modes n"]:
     """Return A, or of an inverse transform B^H, whose rows are functions on the grid."""
     matrix = transform.matrix()

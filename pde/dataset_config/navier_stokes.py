@@ -82,6 +82,9 @@ class NavierStokesConfig(DatasetConfig):
         require(self.n_output_frames >= 0, "n_output_frames", self.n_output_frames, "at least 0")
         require(self.frame_spacing >= 1, "frame_spacing", self.frame_spacing, "at least 1")
         require(self.first_frame >= 0, "first_frame", self.first_frame, "at least 0")
+        for key in ("test_grid", "solver_grid"):
+            value = getattr(self, key)
+            require(value is None or value >= 4, key, value, "null or at least 4")
         for key, allowed in (
             ("amplitude", AMPLITUDES),
             ("precision", PRECISIONS),

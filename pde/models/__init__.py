@@ -59,7 +59,7 @@ def check_model(config: PdeConfig) -> None:
         symmetry(torch.zeros(1, *[config.dataset.grid] * n_axes), torch.Generator())
     with torch.random.fork_rng(devices=[]):
         build_model(config, (config.dataset.grid,) * n_axes)
-    if config.transform.name == "fft" and config.model.architecture in FOURIER:
+    if config.transform.kind == "fourier" and config.model.architecture in FOURIER:
         for n in config.evaluation.grids:
             check_fft_grid((n,) * n_axes)
 
@@ -86,7 +86,7 @@ def _resnet(config: PdeConfig, grid: Grid) -> nn.Module:
 
 def _require_fft(config: PdeConfig) -> None:
     """Raise ValueError for any transform but the control, which would be ignored."""
-    if config.transform.name != "fft":
+    if config.transform.kind != "fourier":
         raise ValueError(
             f"{config.model.architecture} has no Fourier transform that transform="
             f"{config.transform.name} could replace; set transform=fft, or choose one of the fno "

@@ -1,14 +1,17 @@
 """Fourier neural operators (Li et al. 2021, arXiv:2010.08895), made of neuralop's parts."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 
-from hydra.utils import instantiate
 from jaxtyping import Float
 from neuralop.layers.fno_block import FNOBlocks
 from neuralop.layers.spectral_convolution import SpectralConv
 from neuralop.models import FNO
 from torch import Tensor, nn
 
+from monarch_core.experiment.transform_config import axis_transform
+from monarch_core.layers import MonarchSpectralConv
+from monarch_core.layers.resample import BASES
 from pde.config import PdeConfig
 
 
@@ -139,12 +142,21 @@ def check_modes(n_modes: int, grid: tuple[int, ...]) -> None:
 
 
 def spectral_conv(config: PdeConfig, grid: tuple[int, ...]) -> type[nn.Module]:
-    """Return the class of the spectral convolution that the transform of the config asks for."""
-    make: Callable[..., type[nn.Module]] = instantiate(config.transform.spectral_conv)
-    conv = make(grid=grid, periodic=config.dataset.periodic)
-    if conv is SpectralConv:
+    """Return the class of the spectral convolution: here the FFT becomes a Monarch.
+
+    Raises:
+        ValueError: neuralop's layer, the control, is no convolution on this grid.
+    """
+    transform = config.transform
+    if transform.kind == "fourier":
         check_fft_grid(grid)
-    return conv
+        return SpectralConv
+    return MonarchSpectralConv.configured(
+        grid=grid,
+        periodic=config.dataset.periodic,
+        transform=partial(axis_transform, transform),
+        basis=transform.start if transform.start in BASES else "fourier",
+    )
 
 
 def check_fft_grid(grid: tuple[int, ...]) -> None:

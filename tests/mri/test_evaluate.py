@@ -77,9 +77,7 @@ def make_run(folder: Path, data: DatasetConfig, model: ModelConfig, transform: s
         dataset=data,
         model=model,
         transform=TransformConfig(
-            transform.lower(),
-            axis={"_target_": f"monarch_core.{transform}", "_partial_": True},
-            spectral_conv={},
+            "fft" if transform == "Fourier" else transform.lower(), transform.lower()
         ),
         fit=FitConfig(batch_size=2, accelerator="cpu"),
         evaluation=EvaluationConfig("meddlr_2d"),

@@ -25,7 +25,7 @@ class DeepModelConfig(ModelConfig):
 class TaskConfig:
     fit: FitConfig = field(default_factory=FitConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
-    transform: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
     label: str | None = None
     dataset: str = MISSING
     seed: int = 0
@@ -43,13 +43,13 @@ def test_values_arrive_converted_and_the_rest_takes_defaults():
     assert type(config.fit.learning_rate) is float
 
 
-def test_nodes_with_a_target_stay_plain_and_are_not_instantiated():
-    axis = {"_target_": "not.there", "_partial_": True, "sizes": [2, 3]}
-    transform = check(transform={"axis": axis}).transform
-    assert transform == {"axis": axis}
-    assert type(transform) is dict
-    assert type(transform["axis"]) is dict
-    assert type(transform["axis"]["sizes"]) is list
+def test_free_mappings_stay_plain():
+    options = {"_target_": "not.there", "_partial_": True, "sizes": [2, 3]}
+    node = check(options={"of": options}).options
+    assert node == {"of": options}
+    assert type(node) is dict
+    assert type(node["of"]) is dict
+    assert type(node["of"]["sizes"]) is list
 
 
 def test_interpolations_are_resolved():
@@ -73,9 +73,10 @@ def test_a_subclass_keeps_its_fields():
         ({"fit": {"epochs": 2.5}}, r"fit\.epochs has the wrong type: Value '2\.5'"),
         ({"fit": 3}, "has the wrong type: .*int is not a subclass of FitConfig"),
         ({"seed": None}, "seed has the wrong type: Incompatible value 'None'.* fields of Task"),
-        ({"transform": [1]}, "has the wrong type: Cannot merge"),
+        ({"options": [1]}, "has the wrong type: Cannot merge"),
         ({"dataset": "???"}, "config key dataset has no value; give one, as in dataset=VALUE"),
         ({"label": "${nowhere}"}, "config key label: Interpolation key 'nowhere' not found"),
+        ({"fit": {"learning_rate": 10**400}}, "a number of the config is too large: int too large"),
         ({"fit": {"epochs": 0}}, r"fit\.epochs must be a whole number from 1 up, got 0"),
     ],
     ids=lambda value: str(value)[:30],
@@ -89,7 +90,7 @@ def test_mistakes_are_named_in_one_paragraph(values, message):
 def test_a_saved_config_comes_back(tmp_path):
     config = check(
         fit={"gradient_clip": 0.5, "learning_rate": 1e-5},
-        transform={"name": "fft", "axis": {"_target_": "a.B", "sizes": [2, 3], "x": None}},
+        options={"name": "fft", "axis": {"_target_": "a.B", "sizes": [2, 3], "x": None}},
     )
     save_config(tmp_path, config)
     assert load_config(tmp_path, TaskConfig) == config

@@ -78,6 +78,8 @@ class Fourier(IndexedTransform):
         return torch.view_as_real(self.dense(torch.complex128)).permute(2, 0, 1)[:, None].float()
 
     def _transform(self, x: Tensor, fft: Callable[..., Tensor], norm: str) -> Tensor:
+        if x.numel() == 0:  # an error of MKL
+            return x
         if not self.centered:
             return fft(x, norm=norm)
         x = torch.fft.ifftshift(x, dim=-1)
@@ -90,4 +92,4 @@ class Fourier(IndexedTransform):
         if self.kept is None:
             return x_hat
         full = x_hat.new_zeros(*x_hat.shape[:-1], self.n)
-        return full.index_copy(-1, self.kept, x_hat)
+        return full.index_copy(-1, self.kept.to(x_hat.device), x_hat)

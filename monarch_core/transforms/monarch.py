@@ -227,7 +227,7 @@ def _take(x: Tensor, index: Tensor) -> Tensor:
 
     Whole rows are then copied: five times faster than picking along the axis.
     """
-    return x.movedim(-1, 0).index_select(0, index).movedim(0, -1)
+    return x.movedim(-1, 0).index_select(0, index.to(x.device)).movedim(0, -1)
 
 
 def _pick(factor: Tensor, index: Tensor) -> Tensor:
@@ -257,6 +257,7 @@ def _order(groups: Tensor) -> Tensor:
 
 def _blocks(factor: Tensor, groups: Tensor) -> Tensor:
     """Return the complex factor block by block: (heads, n_blocks, longest, other side, rank)."""
+    groups = groups.to(factor.device)
     blocks = torch.view_as_complex(factor)[:, groups.clamp(min=0)]
     return blocks * (groups >= 0)[..., None, None]
 

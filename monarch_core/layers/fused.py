@@ -1,42 +1,24 @@
 """Analysis and synthesis in one pass over the fields: two axes, float32, on the CPU.
 
 The functions of `axis_products`, faster: a channel goes through both axes while it is in the cache,
-and gradients of the matrices are summed on the way. They are written in C++ (`fused.cpp`), which
-GCC compiles for the machine at hand, on Linux, when it is first needed. That takes seconds, once:
-the library is kept in the cache folder of the user, `$XDG_CACHE_HOME/monarch_core` or
-`~/.cache/monarch_core`. The environment variable CXX names another compiler than g++. Where there
-is none, or MONARCH_FUSED is 0, the products of torch take over.
+and gradients of the matrices are summed on the way. They are written in C++ (`fused.cpp`), compiled
+and loaded by `kernel_library`; where it has none, the products of torch take over.
 """
 
 import ctypes
-import hashlib
-import logging
-import os
-import shlex
-import shutil
-import subprocess
-import sys
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock
 from jaxtyping import Float
 from torch import Tensor
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from monarch_core.layers.axis_products import Levels, Rows
+from monarch_core.layers.kernel_library import kernel_library as _library
 
-SOURCE = Path(__file__).with_suffix(".cpp")
-HEADER = SOURCE.with_name("vectors.h")
-FLAGS = ("-O3", "-march=native", "-std=c++17", "-fPIC", "-fopenmp", "-Wno-psabi")
 NOTHING = (None,) * 4  # in the place of what gradients of the rows need
-_log = logging.getLogger(__name__)
-
 
 _switched_off = False
 
@@ -170,61 +152,3 @@ def _in_memory(tensor: Tensor) -> Tensor:
 
 def _pointer(tensor: Tensor | None) -> Any:
     return None if tensor is None else ctypes.c_void_p(tensor.data_ptr())
-
-
-@cache
-def _library() -> Any:
-    """Return the compiled library, or None where there is none to be had."""
-    compiler = shlex.split(os.environ.get("CXX", "")) or [shutil.which("g++") or ""]
-    if os.environ.get("MONARCH_FUSED") == "0" or sys.platform != "linux" or not compiler[0]:
-        _log.info("spectral layers use the products of torch, not the kernel")
-        return None
-    try:
-        library = ctypes.CDLL(str(_compiled(compiler)))
-    except (OSError, RuntimeError, NotImplementedError, subprocess.CalledProcessError) as error:
-        _log.warning(
-            "%s could not be compiled or loaded (%s %s); spectral layers use the products of "
-            "torch, which MONARCH_FUSED=0 does without this warning",
-            SOURCE.name,
-            error,
-            getattr(error, "stderr", ""),
-        )
-        return None
-    library.between.restype = ctypes.c_int64
-    return library
-
-
-def _compiled(compiler: list[str]) -> Path:
-    """Return the library for this machine, from the cache or compiled into it."""
-    machine = _output([*compiler, *FLAGS, "-dM", "-E", "-x", "c++", os.devnull])
-    text = SOURCE.read_bytes() + HEADER.read_bytes() + machine.encode()
-    identity = hashlib.sha256(text).hexdigest()[:16]
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "monarch_core"
-    found = _whole(folder, identity)
-    if found is not None:
-        return found
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / "fused.lock"):
-        found = _whole(folder, identity)
-        if found is not None:
-            return found
-        with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            compiled, linked = Path(scratch, "fused.o"), Path(scratch, "fused.so")
-            _output([*compiler, *FLAGS, "-c", str(SOURCE), "-o", str(compiled)])
-            # Without -fopenmp: its functions are those of torch's runtime, with one pool of
-            # threads for both.
-            _output([*compiler, "-shared", str(compiled), "-o", str(linked)])
-            library = folder / f"fused-{identity}-{linked.stat().st_size}.so"
-            return linked.replace(library)
-
-
-def _whole(folder: Path, identity: str) -> Path | None:
-    """Return a library of that identity with as many bytes as its name says."""
-    for path in folder.glob(f"fused-{identity}-*.so"):
-        if path.stem.endswith(f"-{path.stat().st_size}"):
-            return path
-    return None
-
-
-def _output(command: Sequence[str]) -> str:
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout

@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Num
 from torch import Tensor, nn
 
+from monarch_core.layers.precision import check_dtype
+from monarch_core.transforms.arguments import check_count, check_flag
 from monarch_core.transforms.multiply import monarch_dense, monarch_multiply
 from monarch_core.transforms.projection import project_to_monarch
 
@@ -36,7 +38,8 @@ class MonarchLinear(nn.Module):
         dtype: real or complex; default: torch's default dtype.
 
     Raises:
-        ValueError: if a size is below 1 or n_blocks is not between 1 and the smaller size.
+        ValueError: if a size is below 1, n_blocks is not between 1 and the smaller size, or dtype
+            is of whole numbers.
     """
 
     bias: nn.Parameter | None
@@ -52,7 +55,13 @@ class MonarchLinear(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        if not 1 <= n_blocks <= min(in_features, out_features):
+        for name, size in (("in_features", in_features), ("out_features", out_features)):
+            check_count(name, size, "a layer has at least one input and one output")
+        check_count("n_blocks", n_blocks, "n_blocks=1 is the dense layer")
+        check_flag("bias", bias)
+        if dtype is not None and not (dtype.is_floating_point or dtype.is_complex):
+            raise ValueError(f"dtype must be real or complex, got {dtype}; use torch.float32")
+        if n_blocks > min(in_features, out_features):
             raise ValueError(
                 f"n_blocks must be between 1 and the smaller of in_features={in_features} and "
                 f"out_features={out_features}, got {n_blocks}; use fewer blocks, or "
@@ -137,20 +146,22 @@ class MonarchLinear(nn.Module):
                 self.bias.uniform_(-1, 1).div_(math.sqrt(self.in_features))
 
     def forward(self, x: Num[Tensor, "*batch n_in"]) -> Num[Tensor, "*batch n_out"]:
-        """Return M x + bias, contiguous.
+        """Return M x + bias, contiguous, in the dtype that `torch.nn.Linear` returns.
 
         Raises:
-            ValueError: if the last axis of x is not in_features long.
+            ValueError: if the last axis of x is not in_features long, or x is of another dtype than
+                the layer where autocast does not convert them.
         """
         if x.ndim == 0 or x.shape[-1] != self.in_features:
             raise ValueError(
                 f"x must have in_features={self.in_features} entries on its last axis, got shape "
-                f"{tuple(x.shape)}"
+                f"{tuple(x.shape)}; bring the axis to the end or make the layer for this length"
             )
+        check_dtype("x", x, self.L, self.R, self.bias)
         q, _, a = self.R.shape
         padded = nn.functional.pad(x, (0, q * a - self.in_features))
         y = monarch_multiply(padded, self.L, self.R)[..., : self.out_features]
-        return (y if self.bias is None else y + self.bias).contiguous()
+        return (y if self.bias is None else y + self.bias.to(y.dtype)).contiguous()
 
     def dense(self) -> Num[Tensor, "n_out n_in"]:
         """Return M, the counterpart of `torch.nn.Linear.weight`, differentiable in the factors."""

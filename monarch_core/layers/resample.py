@@ -1,16 +1,20 @@
 """Interpolation of grid functions in the basis of a transform, to a grid of other size."""
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from monarch_core.transforms.arguments import check_choice, check_count
+
 BASES = ("fourier", "cosine", "sine")
 
 
-@lru_cache(maxsize=128)
 def interpolation_matrix(n: int, n_new: int, basis: str) -> Float[Tensor, "n_new n"]:
     """Return the interpolation from n to n_new equidistant points that is exact in a basis.
 
@@ -28,23 +32,52 @@ def interpolation_matrix(n: int, n_new: int, basis: str) -> Float[Tensor, "n_new
     which no grid sees. Double precision.
 
     Raises:
-        ValueError: for an unknown basis.
+        ValueError: for an unknown basis, or a grid without points.
     """
-    if basis not in BASES:
-        raise ValueError(f"basis must be one of {', '.join(BASES)}, got {basis!r}")
+    check_choice("basis", basis, BASES)
+    for points in (n, n_new):
+        check_count("the number of points of a grid", points, "give a grid with points")
+    return torch.tensor(_interpolation(n, n_new, basis), device="cpu")
+
+
+# Numbers, not tensors: a tensor belongs to the mode that made it, such as inference, and serves no
+# other.
+@lru_cache(maxsize=128)
+def _interpolation(n: int, n_new: int, basis: str) -> "np.ndarray[Any, np.dtype[np.float64]]":
     m = min(n, n_new)
     first, last = {"fourier": (0, m // 2), "cosine": (0, m - 1), "sine": (1, m)}[basis]
-    f = torch.arange(first, last + 1, dtype=torch.float64)
+    f = np.arange(first, last + 1, dtype=np.float64)
     alone = {"fourier": (f == 0) | (2 * f == n), "cosine": f == 0, "sine": f == n}[basis]
-    w = torch.where(alone, 1.0, 2.0) / n
+    w = np.where(alone, 1.0, 2.0) / n
     shift, rate = (0.0, 2 * math.pi) if basis == "fourier" else (0.5, math.pi)
     new, old = (
-        torch.outer(rate * (torch.arange(points, dtype=torch.float64) + shift) / points, f)
+        np.outer(rate * (np.arange(points, dtype=np.float64) + shift) / points, f)
         for points in (n_new, n)
     )
-    D = torch.zeros(n_new, n, dtype=torch.float64)
+    D = np.zeros((n_new, n))
     if basis != "sine":
-        D += (w * new.cos()) @ old.cos().mT
+        D += (w * np.cos(new)) @ np.cos(old).T
     if basis != "cosine":
-        D += (w * new.sin()) @ old.sin().mT
+        D += (w * np.sin(new)) @ np.sin(old).T
     return D
+
+
+def basis_rows(n: int, frequencies: Sequence[int], basis: str) -> Float[Tensor, "2 f n"]:
+    """Return real and imaginary part of the rows of the unitary transform that a basis belongs to.
+
+    | basis   | row f                                                          |
+    | ------- | -------------------------------------------------------------- |
+    | fourier | exp(-2 pi i f j / n) / sqrt(n)                                 |
+    | cosine  | s cos(pi f (j + 1/2) / n), s = sqrt(1/n) at 0, else sqrt(2/n)  |
+    | sine    | s sin(pi (f + 1) (j + 1/2) / n), s = sqrt(1/n) at n - 1, else sqrt(2/n) |
+    """
+    f = torch.tensor(list(frequencies), dtype=torch.float64, device="cpu")
+    j = torch.arange(n, dtype=torch.float64, device="cpu")
+    if basis == "fourier":
+        angle = 2 * math.pi / n * torch.outer(f, j)
+        return torch.stack((angle.cos(), -angle.sin())) / math.sqrt(n)
+    angle = math.pi / n * torch.outer(f if basis == "cosine" else f + 1, j + 0.5)
+    s = torch.full_like(f, math.sqrt(2 / n))
+    s[f == (0 if basis == "cosine" else n - 1)] = math.sqrt(1 / n)
+    rows = s[:, None] * (angle.cos() if basis == "cosine" else angle.sin())
+    return torch.stack((rows, torch.zeros_like(rows)))

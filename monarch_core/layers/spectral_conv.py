@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,9 +11,25 @@ from neuralop.layers.base_spectral_conv import BaseSpectralConv
 from neuralop.layers.spectral_convolution import SpectralConv
 from torch import Tensor, nn
 
+from monarch_core.layers.configured import bind_options
+from monarch_core.layers.precision import autocast_enabled, check_dtype
 from monarch_core.layers.resample import BASES, interpolation_matrix
+from monarch_core.layers.spectral_arguments import (
+    both_signs,
+    check_fields,
+    check_grid,
+    check_kept,
+    check_scaling,
+    check_transform,
+    kept_counts,
+    kept_frequencies,
+    most_counts,
+    refuse_unoffered,
+    rows_of,
+)
 from monarch_core.layers.spectral_product import spectral_product
 from monarch_core.transforms import Fourier, LinearTransform, Monarch, computed_once
+from monarch_core.transforms.arguments import check_choice, check_count, check_flag
 
 LEARN = ("both", "forward", "inverse", "none")
 
@@ -32,8 +49,8 @@ class MonarchSpectralConv(BaseSpectralConv):
     `SpectralConv` (Li et al. 2021, arXiv:2010.08895) on even grids; on odd grids, where
     neuralop 2.0.0 undoes its shift wrongly, it is what the formula says.
 
-    A transform that is real before learning has no conjugate half: with the basis cosine or sine,
-    f_d = 0, 1, ... on every axis, s = 1, and W is real. On each axis there are as many f_d as
+    A transform that is real before learning has no conjugate half: with the basis cosine, sine or
+    None, f_d = 0, 1, ... on every axis, s = 1, and W is real. On each axis there are as many f_d as
     Fourier frequencies of both signs, on the last one twice the n_modes // 2 + 1 that a Fourier
     transform keeps, so that band width and number of weights agree.
 
@@ -49,18 +66,23 @@ class MonarchSpectralConv(BaseSpectralConv):
         rows on the new grid = D_fourier start + D_cosine (rows - start)                         (4)
 
     As `conv_module` of an FNO the class itself is passed; `configured(...)` binds its options:
-    `FNO(..., conv_module=MonarchSpectralConv.configured(grid=(64, 64)))`.
+    `FNO(..., conv_module=MonarchSpectralConv.configured(grid=(64, 64)))`. The model can be pickled
+    if the options can, so bind those of a transform with `functools.partial`, not with a lambda.
+    `functools.partial(MonarchSpectralConv, grid=(64, 64))` does for options that the FNO does not
+    give by itself.
 
     Args:
         in_channels, out_channels, n_modes, max_n_modes, bias, resolution_scaling_factor: as in
-            neuralop's `SpectralConv` (n_modes counts both signs of a frequency).
+            neuralop's `SpectralConv` (n_modes counts both signs of a frequency, max_n_modes on the
+            last axis those f >= 0).
         grid: points per axis that the transforms are learned on; None: on each axis the smallest
             power of two that is at least twice n_modes.
         transform: makes the transform of one axis; called with n, inverse, norm and modes.
             Bind its other options with `functools.partial(Monarch, heads=4)`.
         learn: which transforms learn: "both", "forward", "inverse" or "none".
         basis: what the rows of `transform` are before learning, and are interpolated in:
-            "fourier", "cosine" or "sine".
+            "fourier", "cosine" or "sine". None: any rows, such as those of a Hadamard, identity or
+            random start; such a layer works on the grid that it is made for alone.
         periodic: whether the fields are periodic; it matters for the Fourier basis on another grid
             than `grid`, by (4).
         complex_data, separable, factorization, fno_block_precision, rank, implementation,
@@ -69,8 +91,8 @@ class MonarchSpectralConv(BaseSpectralConv):
             autocast for precision. The last four have no effect without a factorisation.
 
     Raises:
-        ValueError: for an option that is not offered, modes that the grid cannot hold, or a
-            `basis` that `transform` does not have.
+        ValueError: for an option that is not offered, modes that the grid cannot hold, heads that
+            do not divide the channels, or a `basis` that `transform` does not have.
     """
 
     def __init__(
@@ -94,64 +116,94 @@ class MonarchSpectralConv(BaseSpectralConv):
         grid: Sequence[int] | None = None,
         transform: Callable[..., LinearTransform] = Monarch,
         learn: str = "both",
-        basis: str = "fourier",
+        basis: str | None = "fourier",
         periodic: bool = True,
     ) -> None:
         super().__init__(device=device)
-        _refuse(complex_data, separable, factorization, fno_block_precision)
-        if learn not in LEARN:
-            raise ValueError(f"learn must be one of {', '.join(LEARN)}, got {learn!r}")
-        if basis not in BASES:
-            raise ValueError(f"basis must be one of {', '.join(BASES)}, got {basis!r}")
+        refuse_unoffered(complex_data, separable, factorization, fno_block_precision)
+        check_choice("learn", learn, LEARN)
+        check_choice("basis", basis, (*BASES, None))
+        for name, flag in (("bias", bias), ("periodic", periodic)):
+            check_flag(name, flag)
+        self.in_channels = check_count("in_channels", in_channels, "count those of the fields")
+        self.out_channels = check_count("out_channels", out_channels, "count those of the result")
         self.basis, self.periodic = basis, periodic
         self.real_transform = real_transform = basis != "fourier"
+        kept = kept_counts(n_modes, real_transform)
+        self.order = len(kept)
+        self.max_n_modes = most = most_counts(max_n_modes, kept, real_transform)
         self.n_modes = n_modes
+        self.grid = check_grid(grid, both_signs(most, real_transform))
+        self.frequencies = kept_frequencies(most, real_transform)
         # The weights are drawn by neuralop's layer, so that one seed gives both layers the same.
-        host = SpectralConv(
-            in_channels,
-            out_channels,
-            _real_modes(n_modes) if real_transform else n_modes,
-            max_n_modes=max_n_modes
-            if max_n_modes is None or not real_transform
-            else _real_modes(max_n_modes),
+        self._host = partial(
+            SpectralConv,
+            self.in_channels,
+            self.out_channels,
+            both_signs(most, real=False),
             bias=bias,
             resolution_scaling_factor=resolution_scaling_factor,
         )
-        self.in_channels, self.out_channels, self.order = in_channels, out_channels, host.order
-        self.resolution_scaling_factor = host.resolution_scaling_factor
-        kept = list(host.weight.shape[2:])
-        self.max_n_modes = kept
-        both_signs = kept if real_transform else [*kept[:-1], 2 * (kept[-1] - 1)]
-        self.grid = _check_grid(grid, both_signs, self.order)
-        self.frequencies = [range(m) for m in kept] if real_transform else _kept_frequencies(kept)
+        host = self._host()
+        self.resolution_scaling_factor = check_scaling(
+            resolution_scaling_factor, host.resolution_scaling_factor, self.order
+        )
         # The layout that the batched product of (2) takes without a copy; real part first.
         self.mode_weight = nn.Parameter(
-            torch.empty(2 - real_transform, *kept, in_channels, out_channels)
+            torch.empty(2 - real_transform, *most, self.in_channels, self.out_channels)
         )
-        # A real weight takes the variance of both parts of the complex one.
-        self.copy_weight(host.weight.to_tensor() * (math.sqrt(2.0) if real_transform else 1.0))
         self.bias = host.bias
-
-        def transforms(inverse: bool, learned: bool) -> nn.ModuleList:
-            made = nn.ModuleList(
-                transform(n, inverse=inverse, norm="ortho", modes=modes)
-                for n, modes in zip(self.grid, self.frequencies, strict=True)
-            )
-            return made if learned else made.requires_grad_(False)
-
-        self.forward_transforms = transforms(inverse=False, learned=learn in ("both", "forward"))
-        self.inverse_transforms = transforms(inverse=True, learned=learn in ("both", "inverse"))
-        self._check_real()
+        self._take_over(host)
+        self.forward_transforms = self._transforms(transform, inverse=False)
+        self.inverse_transforms = self._transforms(transform, inverse=True)
+        if learn not in ("both", "forward"):
+            self.forward_transforms.requires_grad_(False)
+        if learn not in ("both", "inverse"):
+            self.inverse_transforms.requires_grad_(False)
         self.to(device)
 
     @classmethod
     def configured(cls, **options: Any) -> type["MonarchSpectralConv"]:
-        """Return this layer with options bound, as a class, which is what neuralop's FNO takes."""
+        """Return this layer with options bound, as a class, which is what neuralop's FNO takes.
 
-        def init(self: MonarchSpectralConv, *args: Any, **kwargs: Any) -> None:
-            cls.__init__(self, *args, **{**kwargs, **options})
+        Raises:
+            ValueError: for what is no option of the layer.
+        """
+        return bind_options(cls, options)
 
-        return type(cls.__name__, (cls,), {"__init__": init, "__doc__": cls.__doc__})
+    def reset_parameters(self) -> None:
+        """Draw weights and bias anew, as is needed after `Module.to_empty`.
+
+        The transforms have a `reset_parameters` of their own.
+        """
+        host = self._host()
+        self._take_over(host)
+        if self.bias is not None:
+            with torch.no_grad():
+                self.bias.copy_(host.bias)
+
+    def _take_over(self, host: SpectralConv) -> None:
+        # A real weight takes the variance of both parts of the complex one.
+        scale = math.sqrt(2.0) if self.real_transform else 1.0
+        self.copy_weight(host.weight.to_tensor().detach() * scale)
+
+    def _transforms(self, make: Callable[..., LinearTransform], inverse: bool) -> nn.ModuleList:
+        """Return the transform of every axis, checked to be what it is called for."""
+        made = nn.ModuleList()
+        channels = self.out_channels if inverse else self.in_channels
+        for axis, (n, modes) in enumerate(zip(self.grid, self.frequencies, strict=True)):
+            place = f"{'inverse' if inverse else 'forward'} transform of axis {axis}"
+            try:
+                with torch.device("cpu"):  # where there are values to look at
+                    transform = make(n, inverse=inverse, norm="ortho", modes=modes)
+            except ValueError as error:
+                raise ValueError(
+                    f"the {place} cannot be made for basis={self.basis!r}: {error}; the basis must "
+                    "be the one that it starts from"
+                ) from error
+            check_transform(transform, n, modes, self.basis, channels, place)
+            made.append(transform)
+        return made.to(torch.get_default_device())
 
     @property
     def n_modes(self) -> list[int]:
@@ -160,9 +212,9 @@ class MonarchSpectralConv(BaseSpectralConv):
 
     @n_modes.setter
     def n_modes(self, n_modes: int | Sequence[int]) -> None:
-        modes = [n_modes] if isinstance(n_modes, int) else list(n_modes)
-        modes[-1] = (modes[-1] // 2 + 1) * (2 if self.real_transform else 1)
-        self._n_modes = modes
+        kept = kept_counts(n_modes, self.real_transform)
+        check_kept(kept, self.max_n_modes)
+        self._n_modes = kept
 
     @property
     def weight(self) -> Complex[Tensor, "in_channels out_channels *modes"]:
@@ -170,7 +222,17 @@ class MonarchSpectralConv(BaseSpectralConv):
         return torch.complex(*self._complex_weight().movedim((-2, -1), (1, 2)))
 
     def copy_weight(self, weight: Complex[Tensor, "in_channels out_channels *modes"]) -> None:
-        """Take over the weight of a neuralop `SpectralConv`, or the real part if W is real."""
+        """Take over the weight of a neuralop `SpectralConv`, or the real part if W is real.
+
+        Raises:
+            ValueError: for a weight of another shape.
+        """
+        wanted = (self.in_channels, self.out_channels, *self.max_n_modes)
+        if tuple(weight.shape) != wanted:
+            raise ValueError(
+                f"the weight must have the shape {wanted} (in_channels, out_channels, *modes), got "
+                f"{tuple(weight.shape)}; take it from a layer of the same channels and modes"
+            )
         with torch.no_grad():
             parts = torch.stack((weight.real, weight.imag))[: len(self.mode_weight)]
             self.mode_weight.copy_(parts.movedim((1, 2), (-2, -1)))
@@ -189,13 +251,23 @@ class MonarchSpectralConv(BaseSpectralConv):
     ) -> Float[Tensor, "batch out_channels *out_grid"]:
         """Return v of (3) for the real fields x, on a grid of `output_shape` points (None: x's).
 
-        The kept frequencies are those that both grids and the current `n_modes` hold.
+        The kept frequencies are those that both grids and the current `n_modes` hold. Under
+        autocast the products run in its dtype, double precision apart, as in `torch.nn.Linear`.
+
+        Raises:
+            ValueError: for fields of another shape or dtype than the layer is made for, and for
+                another grid than its own without a `basis`.
         """
+        check_fields(x, self.in_channels, self.order, output_shape)
+        check_dtype("x", x, self.mode_weight)
         grid = tuple(x.shape[2:])
         out_grid = self._out_grid(grid, output_shape)
         W, A, B = computed_once(
             (self, grid, out_grid, *self.n_modes), lambda: self._weights(grid, out_grid)
         )
+        if x.dtype == torch.float64 and autocast_enabled(x.device.type):
+            with torch.autocast(x.device.type, enabled=False):
+                return spectral_product(x, W, self.bias, A, B)
         return spectral_product(x, W, self.bias, A, B)
 
     def _out_grid(self, grid: tuple[int, ...], shape: Sequence[int] | None) -> tuple[int, ...]:
@@ -243,7 +315,7 @@ class MonarchSpectralConv(BaseSpectralConv):
         inverse = s is not None
         for transform, f, n, kept in zip(transforms, self.frequencies, grid, slices, strict=True):
             assert isinstance(transform, LinearTransform)
-            rows = _rows(transform, inverse).to(self.mode_weight.dtype)
+            rows = rows_of(transform, inverse).to(self.mode_weight.dtype)
             if n != transform.n:
                 rows = self._interpolate(rows, n, f, inverse)
             matrices.append(rows[:, :, kept])
@@ -254,78 +326,19 @@ class MonarchSpectralConv(BaseSpectralConv):
     def _interpolate(self, rows: Tensor, n_new: int, frequencies: range, inverse: bool) -> Tensor:
         """Return the rows on n_new points."""
         n = rows.shape[-1]
+        if self.basis is None:
+            raise ValueError(
+                f"a layer with basis=None works on the grid it is made for alone, "
+                f"{'x'.join(map(str, self.grid))}, got {n_new} points in the place of {n}; bring "
+                "the fields to its grid, or use a transform that starts at one of "
+                f"{', '.join(BASES)}"
+            )
         D = interpolation_matrix(n, n_new, self.basis).to(rows)
         if self.periodic or self.real_transform:
             rows = rows @ D.mT
         else:
             dft = Fourier(n, inverse=inverse, norm="ortho", modes=frequencies)
-            start = _rows(dft, inverse).to(rows)
+            start = rows_of(dft, inverse).to(rows)
             D_cosine = interpolation_matrix(n, n_new, "cosine").to(rows)
             rows = start @ D.mT + (rows - start) @ D_cosine.mT  # (4)
         return rows if inverse else (n / n_new) * rows
-
-    def _check_real(self) -> None:
-        """Raise ValueError unless the transforms are real before learning where `basis` is."""
-        axes = zip(self.grid, self.frequencies, self.forward_transforms, strict=True)
-        imaginary = any(t.matrix()[1].any() for _, _, t in axes)  # type: ignore[operator]
-        telling = any(
-            n > 2 and len(f) > 1 for n, f in zip(self.grid, self.frequencies, strict=True)
-        )
-        if telling and imaginary == self.real_transform:
-            raise ValueError(
-                f"these transforms are {'complex' if imaginary else 'real'} before learning, got "
-                f"basis={self.basis!r}; use {'fourier' if imaginary else 'cosine or sine'}"
-            )
-
-
-def _rows(transform: LinearTransform, inverse: bool) -> Float[Tensor, "2 heads modes n"]:
-    """Return A, or of an inverse transform B^H, whose rows are functions on the grid."""
-    matrix = transform.matrix()
-    return torch.stack((matrix[0].mT, -matrix[1].mT)) if inverse else matrix
-
-
-def _real_modes(n_modes: int | Sequence[int]) -> list[int]:
-    """Return n_modes that make neuralop's layer keep twice as many modes on the last axis."""
-    modes = [n_modes] if isinstance(n_modes, int) else list(n_modes)
-    return [*modes[:-1], 2 * (2 * (modes[-1] // 2 + 1) - 1)]
-
-
-def _kept_frequencies(kept: list[int]) -> list[range]:
-    """Return the signed frequencies kept on each axis; the last one holds f >= 0 only."""
-    signed = [range(-(m // 2), m - m // 2) for m in kept[:-1]]
-    return [*signed, range(kept[-1])]
-
-
-def _check_grid(grid: Sequence[int] | None, both_signs: list[int], order: int) -> tuple[int, ...]:
-    """Return the grid of the transforms; raise ValueError if it cannot hold the kept modes."""
-    if grid is None:
-        return tuple(2 ** math.ceil(math.log2(max(2 * m, 2))) for m in both_signs)
-    if len(grid) != order:
-        raise ValueError(f"grid must have {order} axes as n_modes has, got grid={tuple(grid)}")
-    for axis, (n, m) in enumerate(zip(grid, both_signs, strict=True)):
-        if m > n:
-            raise ValueError(
-                f"a grid of {n} points cannot hold {m} modes on axis {axis}; "
-                f"use n_modes of at most {n} there or a finer grid"
-            )
-    return tuple(grid)
-
-
-def _refuse(
-    complex_data: bool, separable: bool, factorization: str | None, fno_block_precision: str
-) -> None:
-    """Raise ValueError for the options of neuralop's layer that this one does not offer."""
-    dense = factorization is None or factorization.lower() in ("dense", "complexdense")
-    refused = {
-        f"complex_data={complex_data}": complex_data,
-        f"separable={separable}": separable,
-        f"factorization={factorization!r}": not dense,
-        f"fno_block_precision={fno_block_precision!r}": fno_block_precision != "full",
-    }
-    for option, wrong in refused.items():
-        if wrong:
-            raise ValueError(
-                f"MonarchSpectralConv maps real fields with one full weight per frequency and does "
-                f"not offer {option}; use torch.autocast for lower precision, and neuralop's "
-                "SpectralConv for the rest"
-            )

@@ -11,13 +11,14 @@ from torch import nn
 from monarch_core.layers.linear import MonarchLinear
 from monarch_core.layers.spectral_conv import MonarchSpectralConv
 from monarch_core.transforms import Dense, Monarch
+from monarch_core.transforms.arguments import check_count
 
 
 def monarchize(
     model: nn.Module,
     *,
     n_blocks: int = 4,
-    conv_module: type[MonarchSpectralConv] = MonarchSpectralConv,
+    conv_module: Callable[..., MonarchSpectralConv] = MonarchSpectralConv,
     select: Callable[[str, nn.Module], bool] = lambda name, layer: True,
 ) -> nn.Module:
     """Exchange dense layers for Monarch ones that compute nearly the same, in place.
@@ -36,7 +37,8 @@ def monarchize(
     Args:
         model: changed in place. What learns and what does not, dtype and device stay.
         n_blocks: of `MonarchLinear`; fewer is closer to the dense layer.
-        conv_module: with options bound, `MonarchSpectralConv.configured(grid=(64, 64))`.
+        conv_module: with options bound, `MonarchSpectralConv.configured(grid=(64, 64))`. The new
+            transforms learn as its options say, and not where the weight does not.
         select: called with the name of a layer and the layer; False leaves it.
 
     Returns:
@@ -45,8 +47,10 @@ def monarchize(
     Raises:
         ValueError: for a spectral convolution that `MonarchSpectralConv` does not offer (complex
             data, separable weights, half precision, modes that its grid cannot hold), one that
-            changes the resolution, or one with a real transform, which does not compute the same.
+            changes the resolution, options with which the new layer does not compute the same, or
+            n_blocks below 1. The model is then as it was.
     """
+    check_count("n_blocks", n_blocks, "n_blocks=1 is the dense layer")
     is_shared = _sharing(model)
 
     def exchange(name: str, layer: nn.Module) -> nn.Module | None:
@@ -127,9 +131,9 @@ def _exchange(
 
 
 def _monarch_conv(
-    conv: SpectralConv, conv_module: type[MonarchSpectralConv]
+    conv: SpectralConv, conv_module: Callable[..., MonarchSpectralConv]
 ) -> MonarchSpectralConv:
-    """Return a layer with the weights of neuralop's."""
+    """Return a layer with the weights of neuralop's, made for what that computes."""
     if conv.resolution_scaling_factor is not None:
         raise ValueError(
             "a layer that changes the resolution does not compute what neuralop's does, got "
@@ -146,15 +150,23 @@ def _monarch_conv(
         separable=conv.separable,
         fno_block_precision=conv.fno_block_precision,
     )
-    if layer.real_transform:
-        raise ValueError(
-            f"a layer with basis={layer.basis!r} does not compute what the FFT does; use "
-            "basis=fourier"
-        )
+    for option, kept, new in (
+        ("basis", "fourier", layer.basis),
+        ("bias", conv.bias is not None, layer.bias is not None),
+        ("resolution_scaling_factor", None, layer.resolution_scaling_factor),
+    ):
+        if new != kept:
+            raise ValueError(
+                f"with {option}={new!r} the new layer does not compute what neuralop's does, which "
+                f"has {option}={kept!r}; leave the option out of conv_module, or the layer with "
+                "select"
+            )
     layer.to(weight.device, weight.real.dtype)
     layer.copy_weight(weight)
-    layer.requires_grad_(any(p.requires_grad for p in conv.weight.parameters()))
+    if not any(p.requires_grad for p in conv.weight.parameters()):
+        layer.requires_grad_(False)
     if conv.bias is not None:
-        layer.bias.data.copy_(conv.bias)
+        with torch.no_grad():
+            layer.bias.copy_(conv.bias)
         layer.bias.requires_grad_(conv.bias.requires_grad)
     return layer.train(conv.training)

@@ -111,7 +111,7 @@ def matrices_computed_once() -> Iterator[None]:
 
 def check_length(x: Tensor, n: int, name: str) -> None:
     """Raise ValueError when the last axis of `x` is not `n` long."""
-    if x.shape[-1] != n:
+    if x.ndim == 0 or x.shape[-1] != n:
         raise ValueError(
             f"{name} must have {n} entries on its last axis, got shape {tuple(x.shape)}; "
             "move the axis to transform to the end or build the transform for this length"

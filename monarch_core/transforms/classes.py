@@ -28,8 +28,8 @@ import torch
 from jaxtyping import Complex, Int, Num
 from torch import Tensor
 
+from monarch_core.transforms.arguments import check_block_sizes
 from monarch_core.transforms.mm_star import MMStar
-from monarch_core.transforms.monarch import check_block_sizes
 from monarch_core.transforms.starts import Factors, fourier_factors, hadamard_factors
 
 

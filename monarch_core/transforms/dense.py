@@ -1,11 +1,13 @@
 """An unconstrained learnable matrix: the ablation that asks whether the Monarch structure helps."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
+from monarch_core.transforms.arguments import DTYPES, check_choice, check_count, check_flag
 from monarch_core.transforms.base import LinearTransform, apply_matrices, check_length
 from monarch_core.transforms.fourier import Fourier
 
@@ -14,7 +16,11 @@ class Dense(LinearTransform):
     """A learnable complex matrix without structure that starts at the DFT.
 
     `weight` (heads, n_out, n_in, 2) holds real and imaginary parts. Options as in `Fourier`, plus
-    `heads` (`LinearTransform`), `frozen` and the `dtype` of the real parameters.
+    `heads` (`LinearTransform`), `frozen` and the `dtype` of the real parameters, torch.float32 or
+    torch.float64.
+
+    Raises:
+        ValueError: as `Fourier`, and for another dtype or heads below 1.
     """
 
     def __init__(
@@ -29,16 +35,38 @@ class Dense(LinearTransform):
         frozen: bool = False,
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        dft = Fourier(n, inverse=inverse, norm=norm, centered=centered, modes=modes)
+        heads = check_count("heads", heads, "use heads=1 for one matrix")
+        check_choice("dtype", dtype, DTYPES)
+        check_flag("frozen", frozen)
+        start = partial(Fourier, n, inverse=inverse, norm=norm, centered=centered, modes=modes)
+        dft = start()
         super().__init__(n_in=dft.n_in, n_out=dft.n_out, heads=heads)
-        weight = torch.view_as_real(dft.dense(torch.complex128)).to(dtype)
-        self.weight = nn.Parameter(weight.repeat(heads, 1, 1, 1), requires_grad=not frozen)
+        self._start: Callable[[], Fourier] | None = start
+        weight = torch.empty(heads, dft.n_out, dft.n_in, 2, dtype=dtype)
+        self.weight = nn.Parameter(weight, requires_grad=not frozen)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Go back to the start, as is needed after `Module.to_empty`.
+
+        Raises:
+            ValueError: for a matrix of `Dense.of`, which has no start.
+        """
+        if self._start is None:
+            raise ValueError(
+                f"this Dense of {self.n_out} x {self.n_in} was made by Dense.of from another "
+                "transform and has no start to go back to; load its weights"
+            )
+        with torch.no_grad(), torch.device("cpu"):
+            weight = torch.view_as_real(self._start().dense(torch.complex128))
+            self.weight.copy_(weight.to(self.weight.dtype))
 
     @classmethod
     def of(cls, transform: LinearTransform) -> "Dense":
         """Return the unconstrained matrix that another transform is now; it learns if that does."""
         dense = cls.__new__(cls)
         LinearTransform.__init__(dense, transform.n_in, transform.n_out, transform.heads)
+        dense._start = None
         weight = (
             transform.compute_matrix()
             .detach()

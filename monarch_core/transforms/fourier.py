@@ -6,13 +6,15 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from monarch_core.transforms.base import LinearTransform, check_length
+from monarch_core.transforms.arguments import check_choice, check_count, check_flag, kept_indices
+from monarch_core.transforms.base import check_length
+from monarch_core.transforms.indices import IndexedTransform
 
 NORMS = ("ortho", "backward", "forward")
 _ADJOINT_NORM = {"ortho": "ortho", "backward": "forward", "forward": "backward"}
 
 
-class Fourier(LinearTransform):
+class Fourier(IndexedTransform):
     """The discrete Fourier transform, by the FFT.
 
         A[f, j] = s exp(-2 pi i (f - c) (j - c) / n)     (forward)
@@ -27,8 +29,9 @@ class Fourier(LinearTransform):
         inverse: build the inverse transform.
         norm: "ortho", "backward" or "forward".
         centered: put the zero frequency and the origin at index n // 2.
-        modes: kept frequencies, as signed integers in any order; the output (of the inverse: the
-            input) then holds these frequencies only. None keeps all n in the usual order.
+        modes: kept frequencies, as signed integers f with |f| <= n / 2 in any order; the output (of
+            the inverse: the input) then holds these frequencies only. None keeps all n in the usual
+            order.
 
     Raises:
         ValueError: for n < 1, an unknown norm, or frequencies that repeat or alias.
@@ -45,14 +48,15 @@ class Fourier(LinearTransform):
         centered: bool = False,
         modes: Sequence[int] | None = None,
     ) -> None:
-        kept = frequency_indices(n, modes, centered)
+        check_choice("norm", norm, NORMS)
+        for name, value in (("inverse", inverse), ("centered", centered)):
+            check_flag(name, value)
+        n = check_count("n", n, "give the number of points of the grid")
+        kept = kept_indices(n, modes, signed=True, centered=centered)
         n_kept = n if kept is None else len(kept)
         super().__init__(n_in=n_kept if inverse else n, n_out=n if inverse else n_kept)
-        check_norm(norm)
-        self.inverse = inverse
-        self.norm = norm
-        self.centered = centered
-        self.register_buffer("kept", kept, persistent=False)
+        self.inverse, self.norm, self.centered = inverse, norm, centered
+        self.set_index("kept", None if kept is None else torch.tensor(kept, device="cpu"))
 
     def forward(self, x: Complex[Tensor, "*batch n_in"]) -> Complex[Tensor, "*batch n_out"]:
         """Return A x."""
@@ -74,6 +78,8 @@ class Fourier(LinearTransform):
         return torch.view_as_real(self.dense(torch.complex128)).permute(2, 0, 1)[:, None].float()
 
     def _transform(self, x: Tensor, fft: Callable[..., Tensor], norm: str) -> Tensor:
+        if x.numel() == 0:  # an error of MKL
+            return x
         if not self.centered:
             return fft(x, norm=norm)
         x = torch.fft.ifftshift(x, dim=-1)
@@ -86,26 +92,4 @@ class Fourier(LinearTransform):
         if self.kept is None:
             return x_hat
         full = x_hat.new_zeros(*x_hat.shape[:-1], self.n)
-        return full.index_copy(-1, self.kept, x_hat)
-
-
-def check_norm(norm: str) -> None:
-    """Raise ValueError for an unknown normalisation."""
-    if norm not in NORMS:
-        raise ValueError(f"norm must be one of {', '.join(NORMS)}, got {norm!r}")
-
-
-def frequency_indices(n: int, modes: Sequence[int] | None, centered: bool) -> Tensor | None:
-    """Return where the signed frequencies `modes` sit in a spectrum of length n (None: all)."""
-    if n < 1:
-        raise ValueError(f"n must be at least 1, got {n}")
-    if modes is None:
-        return None
-    offset = n // 2 if centered else 0
-    indices = [(int(f) + offset) % n for f in modes]
-    if not indices or len(set(indices)) != len(indices):
-        raise ValueError(
-            f"modes must be distinct frequencies on a grid of n={n}, got {list(modes)}; "
-            f"keep at most n of them, between {-(n // 2)} and {n - n // 2 - 1}"
-        )
-    return torch.tensor(indices)
+        return full.index_copy(-1, self.kept.to(x_hat.device), x_hat)

@@ -1,13 +1,14 @@
 """Products M1 M2^H of two Monarch matrices, and how to find their factors in a dense matrix."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Num
 from torch import Tensor
 
-from monarch_core.transforms.monarch import check_block_sizes
+from monarch_core.transforms.arguments import check_block_sizes, check_count, check_matrix
 from monarch_core.transforms.multiply import monarch_adjoint, monarch_dense, monarch_multiply
+from monarch_core.transforms.projection import power_of_four
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +65,8 @@ def factorize_mm_star(
     are fixed up to a common permutation and scalings; those of a real A may be complex.
 
     Args:
-        A: square matrix, real or complex; the work is done in double precision.
+        A: square matrix of any real or complex numbers, of any size; the work is done in double
+            precision.
         block_sizes: (p, q) with p q = n; default: p the largest divisor of n up to its root.
         n_tries: number of random combinations, drawn from a fixed seed.
         tolerance: largest accepted |A - M1 M2^H|_F / |A|_F.
@@ -74,15 +76,25 @@ def factorize_mm_star(
         R1, R2 (q, p, p).
 
     Raises:
-        ValueError: if A is not square or p q is not n; if no row and column of blocks are
-            invertible; if the F_mn share no eigenvectors, so that A is not of the class.
+        ValueError: if A is not square or not finite, p q is not n, n_tries is below 1 or tolerance
+            not between 0 and 1; if no row and column of blocks are invertible; if the F_mn share no
+            eigenvectors, so that A is not of the class.
     """
-    if A.ndim != 2 or A.shape[0] != A.shape[1]:
-        raise ValueError(f"A must be square, got shape {tuple(A.shape)}")
-    if not A.isfinite().all():
-        raise ValueError("A contains NaN or infinite entries and has no factors; clean A")
+    check_matrix(A)
+    if A.shape[0] != A.shape[1]:
+        raise ValueError(
+            f"A must be square, got shape {tuple(A.shape)}; use project_to_monarch for others"
+        )
+    n_tries = check_count("n_tries", n_tries, "8 are usually enough")
+    if not 0 < tolerance < 1:
+        raise ValueError(
+            f"tolerance must be a relative distance between 0 and 1, got {tolerance}; use 1e-6"
+        )
     p, q = check_block_sizes(A.shape[0], block_sizes)
-    A_mn = A.to(torch.complex128).reshape(q, p, q, p).permute(1, 3, 0, 2)  # (1)
+    A = A.to(torch.complex128)
+    scale = power_of_four(A)
+    A = A / scale
+    A_mn = A.reshape(q, p, q, p).permute(1, 3, 0, 2)  # (1)
     u, v = _pivot(A_mn)
     left = torch.linalg.solve(A_mn[:, v, None], A_mn)
     right = torch.linalg.solve(A_mn[u], A_mn[u, v].expand(p, q, q))
@@ -106,7 +118,7 @@ def factorize_mm_star(
             f"(relative), above tolerance={tolerance:.0e}; try other block_sizes, or "
             "project_to_monarch for the nearest Monarch matrix"
         )
-    return factors
+    return replace(factors, R1=scale * factors.R1)
 
 
 def _factors_in_basis(A_mn: Tensor, E: Tensor, u: int, v: int) -> MMStar:

@@ -7,16 +7,18 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
-from monarch_core.transforms.base import (
-    LinearTransform,
-    apply_matrices,
-    check_length,
-    computed_once,
-    split_heads,
+from monarch_core.transforms.arguments import (
+    DTYPES,
+    check_block_sizes,
+    check_choice,
+    check_count,
+    check_flag,
+    kept_indices,
 )
-from monarch_core.transforms.fourier import frequency_indices
+from monarch_core.transforms.base import apply_matrices, check_length, computed_once, split_heads
+from monarch_core.transforms.indices import IndexedTransform
 from monarch_core.transforms.multiply import monarch_multiply
-from monarch_core.transforms.starts import STARTS, Factors, fourier_factors, spectrum_scale
+from monarch_core.transforms.starts import Factors, Start
 
 APPLICATIONS = ("auto", "factored", "multiplied")
 # One multiply-add of the factored product costs about this many of a plain complex matrix product,
@@ -26,7 +28,7 @@ APPLICATIONS = ("auto", "factored", "multiplied")
 FACTORED_COST = 3.8
 
 
-class Monarch(LinearTransform):
+class Monarch(IndexedTransform):
     """A learnable Monarch transform (Dao et al. 2022, arXiv:2204.00595).
 
         M[i, c] = sum_r L[i, b(c), r] R[c, k(i), r]                              (1)
@@ -51,8 +53,9 @@ class Monarch(LinearTransform):
         norm: "ortho", "backward" or "forward", as in `torch.fft` and `scipy.fft` ("backward"
             doubles the cosine and sine sums, as scipy does); ignored by the last three starts.
         centered: start at the centred DFT (ifftshift, DFT, fftshift); Fourier only.
-        modes: kept frequencies as signed integers (Fourier), or kept indices (other starts): the
-            outputs of a forward transform, the inputs of an inverse one. None keeps all n.
+        modes: kept frequencies f as signed integers, |f| <= n / 2 (Fourier), or kept indices from 0
+            to n - 1 (other starts): the outputs of a forward transform, the inputs of an inverse
+            one. None keeps all n.
         block_sizes: (p, q) with p q = n; default: p the largest divisor of n up to sqrt(n).
         heads: number of learnable copies; see `LinearTransform`.
         rank: at least that of the start; further terms start with L = 0 and a random R.
@@ -62,7 +65,8 @@ class Monarch(LinearTransform):
         dtype: torch.float32 or torch.float64, of the real parameters.
 
     Raises:
-        ValueError: when p q is not n, and for an unknown start, norm, option or dtype.
+        ValueError: when p q is not n, for modes that the grid does not have or that repeat, and for
+            an unknown start, norm, option or dtype.
     """
 
     k: Tensor
@@ -88,34 +92,39 @@ class Monarch(LinearTransform):
         apply: str = "auto",
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        kept = frequency_indices(n, modes, centered)
+        n = check_count("n", n, "give the number of points of the grid")
+        heads = check_count("heads", heads, "use heads=1 for one matrix")
+        check_choice("apply", apply, APPLICATIONS)
+        check_choice("dtype", dtype, DTYPES)
+        for name, value in (("inverse", inverse), ("centered", centered), ("frozen", frozen)):
+            check_flag(name, value)
+        kept = kept_indices(n, modes, signed=start == "fourier", centered=centered)
         n_kept = n if kept is None else len(kept)
         super().__init__(n_in=n_kept if inverse else n, n_out=n if inverse else n_kept, heads=heads)
-        if apply not in APPLICATIONS:
-            raise ValueError(f"apply must be one of {', '.join(APPLICATIONS)}, got {apply!r}")
-        if dtype not in (torch.float32, torch.float64):
-            raise ValueError(f"dtype must be torch.float32 or torch.float64, got {dtype}")
-        self.block_sizes = check_block_sizes(n, block_sizes)
-        copies = []
-        for _ in range(heads):
-            factors = _forward_factors(n, start, norm, centered, inverse, self.block_sizes)
-            factors = factors if kept is None else factors.keep_outputs(kept)
-            factors = factors.adjoint() if inverse else factors
-            copies.append(_raise_rank(factors, rank))
+        self.block_sizes = p, q = check_block_sizes(n, block_sizes)
         self.start = start
-        self.L = nn.Parameter(_as_real(torch.stack([f.L for f in copies]), dtype))
-        self.R = nn.Parameter(_as_real(torch.stack([f.R for f in copies]), dtype))
-        self.requires_grad_(not frozen)
-        self.register_buffer("k", copies[0].k, persistent=False)
-        self.register_buffer("b", copies[0].b, persistent=False)
-        p, q = self.block_sizes
-        for name, groups in (("inputs", _group(self.b, q)), ("outputs", _group(self.k, p))):
-            self.register_buffer(name, groups, persistent=False)
-            self.register_buffer(f"{name}_order", _order(groups), persistent=False)
-        self.natural_order = all(
-            torch.equal(order, torch.arange(n)) for order in (self.inputs_order, self.outputs_order)
+        self._start = Start(start, n, (p, q), norm, inverse, centered, kept, rank)
+        copies = [self._start.factors() for _ in range(heads)]
+        device = torch.get_default_device()
+        self.L, self.R = (
+            nn.Parameter(values.to(device, dtype, copy=True), requires_grad=not frozen)
+            for values in _as_real(copies)
         )
+        k, b = copies[0].k, copies[0].b
+        inputs, outputs = _group(b, q), _group(k, p)
+        orders = [_order(inputs), _order(outputs)]
+        names = ("k", "b", "inputs", "outputs", "inputs_order", "outputs_order")
+        for name, index in zip(names, (k, b, inputs, outputs, *orders), strict=True):
+            self.set_index(name, index)
+        self.natural_order = all(order.tolist() == list(range(n)) for order in orders)
         self.factored = apply == "factored" or (apply == "auto" and self._factored_is_cheaper())
+
+    def reset_parameters(self) -> None:
+        """Go back to the start, as is needed after `Module.to_empty`; random numbers are new."""
+        copies = [self._start.factors() for _ in range(self.heads)]
+        with torch.no_grad():
+            for factor, values in zip((self.L, self.R), _as_real(copies), strict=True):
+                factor.copy_(values.to(factor.dtype))
 
     @classmethod
     def fourier(cls, n: int, **options: Any) -> "Monarch":
@@ -218,7 +227,7 @@ def _take(x: Tensor, index: Tensor) -> Tensor:
 
     Whole rows are then copied: five times faster than picking along the axis.
     """
-    return x.movedim(-1, 0).index_select(0, index).movedim(0, -1)
+    return x.movedim(-1, 0).index_select(0, index.to(x.device)).movedim(0, -1)
 
 
 def _pick(factor: Tensor, index: Tensor) -> Tensor:
@@ -228,56 +237,10 @@ def _pick(factor: Tensor, index: Tensor) -> Tensor:
     return factor.movedim(2, 0).contiguous().index_select(0, index).movedim(0, 2)
 
 
-def check_block_sizes(n: int, block_sizes: Sequence[int] | None) -> tuple[int, int]:
-    """Return (p, q) with p q = n: the given ones if they fit, else the most balanced, p <= q."""
-    divisors = [d for d in range(1, n + 1) if n % d == 0]
-    if block_sizes is None:
-        p = max(d for d in divisors if d * d <= n)
-        return p, n // p
-    p, q = block_sizes
-    if p * q != n or p < 1:
-        pairs = ", ".join(f"({d}, {n // d})" for d in divisors)
-        raise ValueError(
-            f"block_sizes must multiply to n, got n={n} and block_sizes=({p}, {q}); "
-            f"use one of {pairs}"
-        )
-    return p, q
-
-
-def _forward_factors(
-    n: int, start: str, norm: str, centered: bool, inverse: bool, block_sizes: tuple[int, int]
-) -> Factors:
-    """Return the factors of `start`, or of the matrix whose adjoint is its inverse."""
-    if start not in STARTS:
-        raise ValueError(f"start must be one of {', '.join(STARTS)}, got {start!r}")
-    if centered and start != "fourier":
-        raise ValueError(f"only the Fourier start can be centred, got start={start!r}")
-    p, q = block_sizes[::-1] if inverse else block_sizes
-    scale = spectrum_scale(start, n, norm)
-    if start == "fourier":
-        factors = fourier_factors(p, q, centered=centered)
-    else:
-        factors = STARTS[start](p, q)
-    return factors.scale_outputs(1 / scale if inverse else scale)
-
-
-def _raise_rank(factors: Factors, rank: int | None) -> Factors:
-    """Return the same matrix with `rank` terms: new ones have L = 0, so that they can learn."""
-    own = factors.L.shape[-1]
-    if rank is None or rank == own:
-        return factors
-    if rank < own:
-        raise ValueError(f"this start has rank {own}, got rank={rank}; use at least {own}")
-    L = factors.L.new_zeros(*factors.L.shape[:-1], rank - own)
-    R = torch.randn(*factors.R.shape[:-1], rank - own, dtype=factors.R.dtype)
-    R *= factors.R.abs().square().mean().sqrt()
-    return Factors(
-        L=torch.cat((factors.L, L), -1), R=torch.cat((factors.R, R), -1), k=factors.k, b=factors.b
-    )
-
-
-def _as_real(x: Tensor, dtype: torch.dtype) -> Tensor:
-    return torch.view_as_real(x).to(dtype, copy=True)
+def _as_real(copies: list[Factors]) -> list[Tensor]:
+    """Return L and R of every head, with the real and imaginary part on a trailing axis."""
+    sides = ([f.L for f in copies], [f.R for f in copies])
+    return [torch.view_as_real(torch.stack(side)) for side in sides]
 
 
 def _group(block: Tensor, n_blocks: int) -> Tensor:
@@ -294,6 +257,7 @@ def _order(groups: Tensor) -> Tensor:
 
 def _blocks(factor: Tensor, groups: Tensor) -> Tensor:
     """Return the complex factor block by block: (heads, n_blocks, longest, other side, rank)."""
+    groups = groups.to(factor.device)
     blocks = torch.view_as_complex(factor)[:, groups.clamp(min=0)]
     return blocks * (groups >= 0)[..., None, None]
 

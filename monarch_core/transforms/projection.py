@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float, Num
 from torch import Tensor
 
+from monarch_core.transforms.arguments import check_count, check_counts, check_matrix
 from monarch_core.transforms.multiply import check_factors
 
 DTYPES = (torch.float32, torch.float64, torch.complex64, torch.complex128)
@@ -56,7 +57,9 @@ def project_to_monarch(
     Raises:
         ValueError: if the sizes do not fit those of A, or A is not finite or of another dtype.
     """
-    _check_matrix(A)
+    check_matrix(A)
+    if A.dtype not in DTYPES:
+        raise ValueError(f"A must be of single or double precision, got {A.dtype}; use A.float()")
     n_out, n_in = A.shape
     if L_shape is None and R_shape is None:
         L_shape, R_shape = _shapes(n_out, n_in, block_sizes, rank)
@@ -65,8 +68,15 @@ def project_to_monarch(
             f"give either block_sizes and rank or both L_shape and R_shape, got block_sizes="
             f"{block_sizes}, rank={rank}, L_shape={L_shape}, R_shape={R_shape}"
         )
+    L_shape, R_shape = (
+        (shape[0], shape[1], shape[2])
+        for shape in (
+            check_counts("L_shape=(p, s, t)", L_shape, 3, f"choose them with s p = {n_out}"),
+            check_counts("R_shape=(q, h, a)", R_shape, 3, f"choose them with a q = {n_in}"),
+        )
+    )
     (p, s, _), (q, h, a) = L_shape, R_shape
-    if min(*L_shape, *R_shape) < 1 or (s * p, a * q) != (n_out, n_in):
+    if (s * p, a * q) != (n_out, n_in):
         raise ValueError(
             f"L_shape={L_shape} and R_shape={R_shape} describe a matrix of {s * p} x {a * q}, got "
             f"A of {n_out} x {n_in}; choose (p, s, t) and (q, h, a) with s p = {n_out} and "
@@ -74,18 +84,30 @@ def project_to_monarch(
         )
     L, R = A.new_zeros(L_shape), A.new_zeros(R_shape)
     check_factors(L, R)
-    A_bm = A.reshape(s, p, a, q).permute(3, 1, 0, 2)  # (1)
+    scale = power_of_four(A)
+    A_bm = (A / scale).reshape(s, p, a, q).permute(3, 1, 0, 2)  # (1)
     U, sigma, Vh = torch.linalg.svd(A_bm, full_matrices=False)
     c = torch.arange(q * h, device=A.device)
     b, j, m, r = c // h, c % h, c % p, c // p
     # c is term number j // p of its slice; terms beyond the size of a slice stay zero.
     term = j // p
     b, j, m, r, term = (index[term < sigma.shape[-1]] for index in (b, j, m, r, term))
-    root = sigma[b, m, term, None].sqrt()
+    root = sigma[b, m, term, None].sqrt() * scale.sqrt()
     L[m, :, r] = root * U[b, m, :, term]  # (2)
     R[b, j, :] = root * Vh[b, m, term, :]
     sigma[b, m, term] = 0
-    return L, R, torch.linalg.vector_norm(sigma)
+    return L, R, scale * torch.linalg.vector_norm(sigma)
+
+
+def power_of_four(A: Tensor) -> Tensor:
+    """Return the power of four below the largest number in A, or 1 where all are zero.
+
+    In A divided by it no square over- or underflows, and neither it nor its root rounds anything.
+    """
+    numbers = torch.view_as_real(A.resolve_conj()) if A.is_complex() else A
+    largest = numbers.abs().amax()
+    power = torch.exp2(2 * torch.floor(torch.log2(largest) / 2))
+    return torch.where(largest > 0, power, torch.ones_like(largest))
 
 
 def _shapes(
@@ -94,14 +116,14 @@ def _shapes(
     """Return L_shape and R_shape for slices of one rank."""
     if block_sizes is None:
         block_sizes = _divisor_below_root(n_out), n_in // _divisor_below_root(n_in)
-    p, q = block_sizes
-    if p < 1 or q < 1 or n_out % p or n_in % q:
+    remedy = f"use p of {_divisors(n_out)} and q of {_divisors(n_in)}"
+    p, q = check_counts("block_sizes=(p, q)", block_sizes, 2, remedy)
+    if n_out % p or n_in % q:
         raise ValueError(
             f"block_sizes=(p, q) must divide the sizes of A, got ({p}, {q}) and A of "
-            f"{n_out} x {n_in}; use p of {_divisors(n_out)} and q of {_divisors(n_in)}"
+            f"{n_out} x {n_in}; {remedy}"
         )
-    if rank < 1:
-        raise ValueError(f"rank must be at least 1, got {rank}")
+    rank = check_count("rank", rank, "rank=1 is the smallest")
     return (p, n_out // p, q * rank), (q, p * rank, n_in // q)
 
 
@@ -111,14 +133,3 @@ def _divisors(n: int) -> list[int]:
 
 def _divisor_below_root(n: int) -> int:
     return max(d for d in _divisors(n) if d * d <= n)
-
-
-def _check_matrix(A: Tensor) -> None:
-    if A.ndim != 2 or A.numel() == 0:
-        raise ValueError(f"A must be a matrix with entries, got shape {tuple(A.shape)}")
-    if A.dtype not in DTYPES:
-        raise ValueError(f"A must be of single or double precision, got {A.dtype}; use A.float()")
-    if not A.isfinite().all():
-        raise ValueError(
-            "A contains NaN or infinite entries, which have no nearest Monarch matrix; clean A"
-        )

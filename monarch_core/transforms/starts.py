@@ -18,7 +18,8 @@ import torch
 from jaxtyping import Complex, Int
 from torch import Tensor
 
-from monarch_core.transforms.fourier import check_norm
+from monarch_core.transforms.arguments import check_choice, check_count
+from monarch_core.transforms.fourier import NORMS
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ def spectrum_scale(start: str, n: int, norm: str) -> Tensor:
     (scipy doubles the cosine and sine sums) and divides the inverse by n (2 n); "forward" is the
     reverse. Hadamard, identity and random have one normalisation only.
     """
-    check_norm(norm)
+    check_choice("norm", norm, NORMS)
     scale = torch.ones(n, dtype=torch.float64)
     if norm == "ortho" or start not in ("fourier", "cosine", "sine"):
         return scale
@@ -165,6 +166,74 @@ def spectrum_scale(start: str, n: int, norm: str) -> Tensor:
     if start != "fourier":
         scale[0 if start == "cosine" else -1] *= math.sqrt(2.0)
     return scale if norm == "backward" else scale / total
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a Monarch transform is before learning.
+
+    Attributes:
+        name: of `STARTS`.
+        n: length of the grid.
+        block_sizes: (p, q) with p q = n.
+        norm: as in `spectrum_scale`.
+        inverse: whether it is the inverse of what the name says.
+        centered: whether it is the centred DFT.
+        kept: places of the kept modes in the spectrum, None for all.
+        rank: number of terms, None for as many as are needed.
+
+    Raises:
+        ValueError: for an unknown name or norm, another start than Fourier that is centred, or a
+            rank below that of the start.
+    """
+
+    name: str
+    n: int
+    block_sizes: tuple[int, int]
+    norm: str
+    inverse: bool
+    centered: bool
+    kept: list[int] | None
+    rank: int | None
+
+    def __post_init__(self) -> None:
+        check_choice("start", self.name, list(STARTS))
+        if self.centered and self.name != "fourier":
+            raise ValueError(
+                f"only the Fourier start can be centred, got start={self.name!r}; leave centered "
+                "out"
+            )
+        own = 2 if self.name in ("cosine", "sine") else 1
+        if self.rank is not None:
+            check_count("rank", self.rank, f"start={self.name} has rank {own}", own)
+
+    def factors(self) -> Factors:
+        """Return the factors on the CPU, random ones drawn anew from torch's global generator."""
+        with torch.device("cpu"):
+            p, q = self.block_sizes[::-1] if self.inverse else self.block_sizes
+            scale = spectrum_scale(self.name, self.n, self.norm)
+            if self.name == "fourier":
+                factors = fourier_factors(p, q, centered=self.centered)
+            else:
+                factors = STARTS[self.name](p, q)
+            # Of an inverse the factors are those of the matrix whose adjoint it is.
+            factors = factors.scale_outputs(1 / scale if self.inverse else scale)
+            if self.kept is not None:
+                factors = factors.keep_outputs(torch.tensor(self.kept))
+            return _raise_rank(factors.adjoint() if self.inverse else factors, self.rank)
+
+
+def _raise_rank(factors: Factors, rank: int | None) -> Factors:
+    """Return the same matrix with `rank` terms: new ones have L = 0, so that they can learn."""
+    own = factors.L.shape[-1]
+    if rank is None or rank == own:
+        return factors
+    L = factors.L.new_zeros(*factors.L.shape[:-1], rank - own)
+    R = torch.randn(*factors.R.shape[:-1], rank - own, dtype=factors.R.dtype)
+    R *= factors.R.abs().square().mean().sqrt()
+    return Factors(
+        L=torch.cat((factors.L, L), -1), R=torch.cat((factors.R, R), -1), k=factors.k, b=factors.b
+    )
 
 
 def _unit_root(exponent: Tensor, n: int) -> Tensor:

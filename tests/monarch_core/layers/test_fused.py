@@ -13,7 +13,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from monarch_core import MonarchSpectralConv
-from monarch_core.layers import axis_products, fused
+from monarch_core.layers import axis_products, fused, kernel_library
 from monarch_core.layers.spectral_product import check_shapes, spectral_product
 
 COMPILER = shutil.which("c++") or shutil.which("g++")
@@ -38,9 +38,9 @@ def cache_home(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def clean_cache(cache_home, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache_home))
-    fused._library.cache_clear()
+    kernel_library.kernel_library.cache_clear()
     yield
-    fused._library.cache_clear()
+    kernel_library.kernel_library.cache_clear()
 
 
 @pytest.fixture(params=["native", "haswell"])
@@ -49,8 +49,8 @@ def machine(request, monkeypatch):
     if request.param == "haswell":
         if platform.machine() != "x86_64" or "avx2" not in _cpu_flags():
             pytest.skip("no AVX2")
-        flags = [flag.replace("native", "haswell") for flag in fused.FLAGS]
-        monkeypatch.setattr(fused, "FLAGS", flags)
+        flags = [flag.replace("native", "haswell") for flag in kernel_library.FLAGS]
+        monkeypatch.setattr(kernel_library, "FLAGS", flags)
     assert fused.available(torch.zeros(1, 1, 2, 2))
 
 
@@ -244,77 +244,17 @@ def test_shapes_that_do_not_fit_are_named(change, message):
         check_shapes(**{**arguments, **change})
 
 
-@pytest.mark.parametrize(
-    ("variable", "value", "warns"),
-    [("MONARCH_FUSED", "0", False), ("CXX", "false", True), ("CXX", "no-such-compiler -g", True)],
-)
-def test_without_the_kernel_torch_takes_over(variable, value, warns, monkeypatch, caplog):
-    monkeypatch.setenv(variable, value)
-    torch.manual_seed(0)
-    layer, x = MonarchSpectralConv(2, 3, (4, 4), grid=(8, 10)), torch.randn(2, 2, 8, 10)
-    assert not fused.available(x)
-    assert layer(x).isfinite().all()
-    assert warns == any("products of torch" in message for message in caplog.messages)
-
-
-@needs_compiler
-def test_it_is_compiled_once_into_the_cache(monkeypatch, tmp_path):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    times = []
-    for _ in range(2):
-        fused._library.cache_clear()
-        assert fused._library() is not None
-        [library] = (tmp_path / "monarch_core").glob("*.so")
-        times.append(library.stat().st_mtime_ns)
-    assert times[0] == times[1]
-    left = {path.name for path in (tmp_path / "monarch_core").iterdir()}
-    assert left == {library.name, "fused.lock"}
-
-
-def test_without_a_home_torch_takes_over(monkeypatch, caplog):
-    def homeless():
-        raise RuntimeError("Could not determine home directory.")
-
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setattr(Path, "home", homeless)
-    assert not fused.available(torch.zeros(1, 1, 2, 2))
-
-
-@needs_compiler
-def test_a_compiler_may_have_options(monkeypatch):
-    monkeypatch.setenv("CXX", f"{COMPILER} -g0")
-    assert fused.available(torch.zeros(1, 1, 2, 2))
-
-
-@needs_compiler
-def test_a_damaged_library_is_compiled_again(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert fused._library() is not None
-    [library] = (tmp_path / "monarch_core").glob("*.so")
-    whole = library.read_bytes()
-    library.unlink()  # the loaded one must not be changed under this process
-    library.write_bytes(whole[:4096])
-    fused._library.cache_clear()
-    assert fused._library() is not None
-    assert library.read_bytes() == whole
-
-
-@needs_compiler
-def test_a_cache_that_can_only_be_read_is_used(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert fused._library() is not None
-    fused._library.cache_clear()
-
-    def read_only(*_):
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(fused, "FileLock", read_only)
-    assert fused._library() is not None
-
-
 @needs_compiler
 def test_the_source_has_no_warnings(tmp_path):
-    command = [COMPILER, *fused.FLAGS, "-Wall", "-Wextra", "-Werror", "-c", str(fused.SOURCE)]
+    command = [
+        COMPILER,
+        *kernel_library.FLAGS,
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "-c",
+        str(kernel_library.SOURCE),
+    ]
     run = subprocess.run(
         [*command, "-o", str(tmp_path / "fused.o")], capture_output=True, text=True, env=os.environ
     )

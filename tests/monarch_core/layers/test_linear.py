@@ -160,3 +160,41 @@ def test_errors():
         MonarchLinear(8, 8, 0)
     with pytest.raises(ValueError, match=r"in_features=8 entries .* got shape \(2, 7\)"):
         MonarchLinear(8, 8)(torch.zeros(2, 7))
+
+
+ALL_DTYPES = [
+    torch.float64,
+    torch.float32,
+    torch.bfloat16,
+    torch.float16,
+    torch.complex64,
+    torch.int64,
+]
+
+
+@pytest.mark.parametrize("autocast", [None, torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("weight", ALL_DTYPES[:-1], ids=str)
+def test_dtypes_are_those_of_linear_or_refused_where_it_refuses(weight, bias, autocast):
+    layers = [cls(12, 8, bias=bias, dtype=weight) for cls in (nn.Linear, MonarchLinear)]
+    refusals = (RuntimeError, ValueError)
+    for dtype in ALL_DTYPES:
+        results = []
+        for layer, refusal in zip(layers, refusals, strict=True):
+            with torch.autocast("cpu", dtype=autocast, enabled=autocast is not None):
+                try:
+                    y = layer(torch.ones(3, 24).to(dtype)[:, ::2])  # not contiguous
+                    results.append((y.dtype, tuple(y.shape)))
+                except refusal:
+                    results.append("refused")
+        assert results[0] == results[1], dtype
+
+
+@pytest.mark.parametrize("shape", [(12,), (0, 12), (2, 0, 12), (2, 3, 12)])
+def test_values_under_autocast_are_those_of_linear(shape):
+    layer = MonarchLinear(12, 8, 2)
+    x = torch.randn(shape)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        y, expected = layer(x), layer.to_linear()(x)
+    assert y.dtype == expected.dtype == torch.bfloat16
+    torch.testing.assert_close(y, expected, rtol=3e-2, atol=3e-2)

@@ -157,15 +157,64 @@ def test_a_trained_layer_is_one_operator_on_all_grids(start):
 @pytest.mark.parametrize(
     ("start", "stated", "message"),
     [
-        ("cosine", "fourier", "are real before learning, got basis='fourier'; use cosine or sine"),
-        ("fourier", "cosine", "are complex before learning, got basis='cosine'; use fourier"),
-        ("cosine", "dct", "basis must be one of fourier, cosine, sine, got 'dct'"),
+        ("cosine", "fourier", "cannot be made for basis='fourier': modes must be distinct indices"),
+        ("fourier", "cosine", "is not that of basis='cosine' before learning"),
+        ("sine", "cosine", "forward transform of axis 0 is not that of basis='cosine'"),
+        ("hadamard", "cosine", "name the basis that it starts from, or basis=None"),
+        ("identity", "sine", "is not that of basis='sine' before learning: its rows are .*% off"),
+        ("random", "cosine", "is not that of basis='cosine' before learning"),
+        ("cosine", "dct", "basis must be one of fourier, cosine, sine, None, got 'dct'"),
     ],
 )
-def test_the_option_must_say_what_the_transform_is(start, stated, message):
-    transform = partial(Monarch, start=start)
+@pytest.mark.parametrize("order", [1, 2])
+def test_the_option_must_say_what_the_transform_is(start, stated, message, order):
+    if order == 1 and "cannot be made" in message:
+        message = "is not that of basis='fourier' before learning"
+    transform = partial(Monarch, start=start, rank=2)
     with pytest.raises(ValueError, match=message):
-        MonarchSpectralConv(2, 2, (4, 4), transform=transform, basis=stated)
+        MonarchSpectralConv(2, 2, (4,) * order, transform=transform, basis=stated)
+
+
+def test_each_transform_is_looked_at():
+    made = []
+
+    def wrong_once(n, **options):
+        made.append(n)
+        start = "sine" if len(made) == 4 else "cosine"
+        return Monarch(n, start=start, **options)
+
+    with pytest.raises(ValueError, match="the inverse transform of axis 1 is not that of"):
+        MonarchSpectralConv(2, 2, (4, 4), transform=wrong_once, basis="cosine")
+    with pytest.raises(ValueError, match="must take 16 values to 10, got 16 to 16; transform must"):
+        MonarchSpectralConv(
+            2, 2, (8,), transform=lambda n, **_: Monarch(n, start="sine"), basis="sine", grid=(16,)
+        )
+
+
+@pytest.mark.parametrize("start", ["hadamard", "identity", "random", "sine"])
+def test_rows_of_no_basis_serve_the_grid_they_are_made_for(start):
+    torch.manual_seed(0)
+    transform = partial(Monarch, start=start)
+    layer = MonarchSpectralConv(2, 3, (4, 4), grid=(8, 16), transform=transform, basis=None)
+    x = torch.randn(2, 2, 8, 16)
+    A1, A2 = (t.dense() for t in layer.forward_transforms)
+    B1, B2 = (t.dense() for t in layer.inverse_transforms)
+    X = torch.einsum("fx,gy,bcxy->bcfg", A1, A2, x.to(torch.cfloat))
+    Y = torch.einsum("bcfg,cofg->bofg", X, layer.weight)
+    v = torch.einsum("xf,yg,bofg->boxy", B1, B2, Y).real
+    torch.testing.assert_close(layer(x), v + layer.bias, rtol=1e-5, atol=1e-5)
+    with pytest.raises(ValueError, match=r"basis=None works on the grid .* alone, 8x16, got 12"):
+        layer(torch.randn(2, 2, 12, 16))
+    with pytest.raises(ValueError, match="got 20 points in the place of 16; bring the fields"):
+        layer(x, output_shape=(8, 20))
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_more_modes_than_in_use_have_the_weights_of_both_signs(start):
+    fourier = MonarchSpectralConv(2, 3, (4, 4), max_n_modes=(6, 5), grid=(16, 16))
+    real = layer_of(start, (16, 16), (4, 4), max_n_modes=(6, 5))
+    assert real.mode_weight.numel() == fourier.mode_weight.numel()
+    assert real.weight.shape[2:] == (6, 10)
 
 
 def test_modes_beyond_the_grid_are_refused():

@@ -204,7 +204,7 @@ def test_what_cannot_be_swapped_is_left_alone():
         (
             SpectralConv(2, 2, (4, 4)),
             {"basis": "cosine", "transform": partial(Monarch, start="cosine")},
-            "does not compute what the FFT does",
+            "with basis=.cosine. the new layer does not compute",
         ),
     ],
 )
@@ -213,3 +213,75 @@ def test_a_refused_layer_leaves_the_model_as_it_was(conv, options, message):
     with pytest.raises(ValueError, match=message):
         monarchize(model, conv_module=MonarchSpectralConv.configured(**options))
     assert [type(layer) for layer in model] == [nn.Linear, SpectralConv]
+
+
+def learns(module):
+    return {name: p.requires_grad for name, p in module.named_parameters()}
+
+
+@pytest.mark.parametrize("learn", ["both", "forward", "inverse", "none"])
+@pytest.mark.parametrize("weight", [True, False])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("bind", [MonarchSpectralConv.configured, partial])
+def test_what_is_frozen_stays_frozen_and_nothing_else(learn, weight, bias, bind):
+    conv = SpectralConv(2, 2, (4, 4))
+    conv.weight.requires_grad_(weight)
+    conv.bias.requires_grad_(bias)
+    options = {"grid": (8, 8), "learn": learn}
+    bound = bind(**options) if bind is not partial else partial(MonarchSpectralConv, **options)
+    swapped = monarchize(nn.Sequential(conv), conv_module=bound)
+    expected = {
+        "mode_weight": weight,
+        "bias": bias,
+        "forward_transforms": weight and learn in ("both", "forward"),
+        "inverse_transforms": weight and learn in ("both", "inverse"),
+    }
+    for stage in (swapped, densify(swapped)):
+        found = {name.split(".")[1]: value for name, value in learns(stage).items()}
+        assert found == expected
+        by_name = learns(stage)
+        assert all(by_name[name] == expected[name.split(".")[1]] for name in by_name)
+
+
+def test_a_transform_made_frozen_stays_frozen_in_a_layer_that_learns():
+    conv_module = MonarchSpectralConv.configured(transform=partial(Monarch, frozen=True))
+    layer = densify(monarchize(SpectralConv(2, 2, (4,)), conv_module=conv_module))
+    assert learns(layer) == {
+        "mode_weight": True,
+        "bias": True,
+        "forward_transforms.0.weight": False,
+        "inverse_transforms.0.weight": False,
+    }
+
+
+@pytest.mark.parametrize("factors", [(True, True), (True, False), (False, False)])
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_linear_layer_learns_where_its_parts_did(factors, bias):
+    layer = MonarchLinear(8, 8)
+    for parameter, value in zip((layer.L, layer.R, layer.bias), (*factors, bias), strict=True):
+        parameter.requires_grad_(value)
+    assert learns(densify(layer)) == {"weight": any(factors), "bias": bias}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"bias": False}, r"with bias=False .* neuralop's does, which has bias=True; leave"),
+        ({"resolution_scaling_factor": 2}, r"with resolution_scaling_factor=\[2.0, 2.0\]"),
+        ({"max_n_modes": (6, 4)}, r"configured with max_n_modes=\(6, 4\), and the network gives"),
+        ({"basis": None, "transform": partial(Monarch, start="identity")}, "with basis=None"),
+    ],
+)
+def test_options_with_which_it_would_compute_something_else_are_refused(options, message):
+    model = nn.Sequential(nn.Linear(8, 8), SpectralConv(2, 2, (4, 4)))
+    before = {name: p.clone() for name, p in model.named_parameters()}
+    with pytest.raises(ValueError, match=message):
+        monarchize(model, conv_module=MonarchSpectralConv.configured(**options))
+    assert [type(layer) for layer in model] == [nn.Linear, SpectralConv]
+    torch.testing.assert_close(dict(model.named_parameters()), before)
+
+
+def test_a_bias_that_was_not_there_is_refused():
+    conv_module = MonarchSpectralConv.configured(bias=True)
+    with pytest.raises(ValueError, match="bias=True, and the network gives bias=False; leave one"):
+        monarchize(SpectralConv(2, 2, (4, 4), bias=False), conv_module=conv_module)

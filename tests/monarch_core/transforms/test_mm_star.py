@@ -119,3 +119,32 @@ def test_wrong_matrices():
         factorize_mm_star(torch.full((4, 4), torch.inf))
     with pytest.raises(ValueError, match=r"n=12 and block_sizes=\(5, 2\)"):
         factorize_mm_star(torch.eye(12), block_sizes=(5, 2))
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-30, 7.0, 1e30, 1e300])
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_the_scale_of_the_matrix_changes_nothing(scale, dtype):
+    A = random_star(3, 4, dtype).dense()
+    found = factorize_mm_star(scale * A, block_sizes=(3, 4))
+    assert (found.dense() / scale - A).norm() < 1e-8 * A.norm()
+
+
+def test_numbers_of_any_kind_are_factorised():
+    star = random_star(2, 3)
+    integers = MMStar(*((10 * factor.real).round() + 1 for factor in vars(star).values())).dense()
+    single = 1e-30 * star.dense().to(torch.complex64)
+    for A in (integers.long(), integers.int(), single):
+        found = factorize_mm_star(A, block_sizes=(2, 3), tolerance=1e-4)
+        assert found.L1.dtype == torch.complex128
+        exact = A.to(torch.complex128)
+        assert (found.dense() - exact).norm() < 1e-4 * exact.norm()
+
+
+def test_noise_is_noise_at_any_scale():
+    A = random_star(3, 4).dense()
+    noisy = A + 1e-3 * A.norm() * torch.randn(12, 12, dtype=torch.float64)
+    for scale in (1e-30, 1e30):
+        with pytest.raises(ValueError, match="above tolerance=1e-06"):
+            factorize_mm_star(scale * noisy)
+        with pytest.raises(ValueError, match="the best pivot still meets a block"):
+            factorize_mm_star(scale * torch.eye(12))

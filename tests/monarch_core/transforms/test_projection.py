@@ -168,8 +168,8 @@ def test_input_with_gradient_and_strides():
     ("options", "message"),
     [
         ({"block_sizes": (5, 7)}, r"got \(5, 7\) and A of 12 x 35; use p of \[1, 2, 3, 4, 6, 12\]"),
-        ({"block_sizes": (0, 7)}, "must divide the sizes of A"),
-        ({"rank": 0}, "rank must be at least 1, got 0"),
+        ({"block_sizes": (0, 7)}, "must be 2 whole numbers of at least 1"),
+        ({"rank": 0}, "rank must be a whole number of at least 1, got 0"),
         ({"L_shape": (4, 3, 7)}, "both L_shape and R_shape"),
         ({"L_shape": (4, 3, 7), "R_shape": (7, 4, 5), "rank": 2}, "either block_sizes and rank or"),
         ({"L_shape": (4, 4, 7), "R_shape": (7, 4, 5)}, "a matrix of 16 x 35, got A of 12 x 35"),
@@ -188,3 +188,17 @@ def test_wrong_matrices():
         project_to_monarch(torch.eye(4).half())
     with pytest.raises(ValueError, match="NaN or infinite"):
         project_to_monarch(torch.full((4, 4), torch.nan))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.complex128], ids=str)
+@pytest.mark.parametrize("scale", [2.0**-100, 2.0**-63, 3.0, 2.0**100])
+def test_the_scale_of_the_matrix_changes_nothing(scale, dtype):
+    torch.manual_seed(0)
+    A = torch.randn(12, 35, dtype=dtype)
+    L, R, residual = project_to_monarch(A, block_sizes=(3, 5))
+    scaled = project_to_monarch(scale * A, block_sizes=(3, 5))
+    torch.testing.assert_close(scaled[2] / scale, residual)
+    torch.testing.assert_close(monarch_dense(*scaled[:2]) / scale, monarch_dense(L, R))
+    assert residual > 0
+    nothing = project_to_monarch(0 * A)
+    assert all(not part.any() for part in nothing)

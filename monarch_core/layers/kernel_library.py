@@ -1,0 +1,200 @@
+"""The compiled kernel of `fused`: built for the machine at hand, kept for the user, loaded if safe.
+
+GCC compiles `fused.cpp` on Linux when it is first needed. That takes seconds, once: the library is
+kept in the cache folder of the user. To load a library is to run it, so nothing is loaded that
+anyone else can have put there: the folder and the file must belong to the user, be writable by
+nobody else and be no symbolic links, and what is checked is what is loaded, through one descriptor.
+Where such a folder is not to be had, the library is compiled anew for each process.
+
+| environment variable | says |
+| --- | --- |
+| `MONARCH_FUSED` | 1 (default): use the kernel; 0: use the products of torch |
+| `CXX` | the compiler and its options, in place of `g++` |
+| `XDG_CACHE_HOME` | absolute path; the library is kept in its `monarch_core`, default `~/.cache` |
+"""
+
+import ctypes
+import hashlib
+import logging
+import os
+import secrets
+import shlex
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+SOURCE = Path(__file__).with_name("fused.cpp")
+HEADER = SOURCE.with_name("vectors.h")
+FLAGS = ("-O3", "-march=native", "-std=c++17", "-fPIC", "-fopenmp", "-Wno-psabi")
+_log = logging.getLogger(__name__)
+
+
+@cache
+def kernel_library() -> Any:
+    """Return the compiled library, or None where there is none to be had, which is logged once.
+
+    Raises:
+        ValueError: for a value of MONARCH_FUSED that is neither 0 nor 1.
+    """
+    wanted = os.environ.get("MONARCH_FUSED") or "1"
+    if wanted not in ("0", "1"):
+        raise ValueError(
+            f"the environment variable MONARCH_FUSED must be 0 or 1, got {wanted!r}; 0 uses the "
+            "products of torch in place of the kernel"
+        )
+    compiler = shlex.split(os.environ.get("CXX", "")) or [shutil.which("g++") or ""]
+    if wanted == "0" or sys.platform != "linux" or not compiler[0]:
+        _log.info("spectral layers use the products of torch, not the kernel")
+        return None
+    try:
+        library = _load(compiler)
+    except (OSError, subprocess.CalledProcessError) as error:
+        reason = " ".join(f"{error} {getattr(error, 'stderr', '')}".split())
+        _log.warning(
+            "%s could not be compiled or loaded (%s); spectral layers use the products of torch, "
+            "which MONARCH_FUSED=0 does without this warning",
+            SOURCE.name,
+            reason,
+        )
+        return None
+    library.between.restype = ctypes.c_int64
+    return library
+
+
+def _load(compiler: Sequence[str]) -> Any:
+    """Return the library of the cache folder, compiled into it if it is not there."""
+    identity = _identity(compiler)
+    try:
+        folder = _open_folder(_cache_folder())
+    except (OSError, RuntimeError) as error:
+        _log.warning(
+            "the compiled kernel cannot be kept (%s); it is compiled anew in every process: let "
+            "XDG_CACHE_HOME name a folder where that is possible",
+            error,
+        )
+        return _compile(compiler, identity, None)
+    try:
+        kept = _load_kept(folder, identity)
+        if kept is not None:
+            return kept
+        import fcntl  # not on Windows, where nothing is compiled
+
+        with suppress(OSError):  # not on every file system; then each process compiles
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        kept = _load_kept(folder, identity)
+        return _compile(compiler, identity, folder) if kept is None else kept
+    finally:
+        os.close(folder)
+
+
+def _cache_folder() -> Path:
+    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    # The standard of these folders says that a relative path is no path.
+    return (base if base.is_absolute() else Path.home() / ".cache") / "monarch_core"
+
+
+def _open_folder(path: Path) -> int:
+    """Return a descriptor of the folder, made if it is not there.
+
+    Raises:
+        OSError: if it cannot be made, or is not the user's alone.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.mkdir(mode=0o700, exist_ok=True)
+    try:
+        folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except NotADirectoryError:
+        raise PermissionError(f"{path} is a symbolic link, not a folder; remove it") from None
+    if not _is_private(folder):
+        os.close(folder)
+        raise PermissionError(
+            f"{path} belongs to another user or can be written by others, who could put their code "
+            f"there; make it yours with chown and chmod 700, or remove it"
+        )
+    return folder
+
+
+def _is_private(descriptor: int) -> bool:
+    """Return whether only this user can have written what lies there."""
+    status = os.fstat(descriptor)
+    return status.st_uid == os.geteuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def _load_kept(folder: int, identity: str) -> Any:
+    """Return the library of that identity in the folder, or None if it has none that is whole."""
+    for name in os.listdir(folder):
+        if not name.startswith(f"fused-{identity}-"):
+            continue
+        try:
+            file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=folder)
+        except OSError:  # a symbolic link, or not to be read
+            continue
+        path = Path(f"/proc/self/fd/{file}")
+        if _is_private(file) and name == _file_name(identity, path.read_bytes()):
+            # The loader knows a library by its name: the descriptor stays open, so that no other
+            # library ever has this one.
+            return ctypes.CDLL(str(path))
+        os.close(file)
+    return None
+
+
+def _compile(compiler: Sequence[str], identity: str, folder: int | None) -> Any:
+    """Return the library, compiled in a folder of its own and put into the cache folder, if any."""
+    with tempfile.TemporaryDirectory() as scratch:
+        compiled, linked = Path(scratch, "fused.o"), Path(scratch, "fused.so")
+        _output([*compiler, *FLAGS, "-c", str(SOURCE), "-o", str(compiled)])
+        # Without -fopenmp: its functions are those of torch's runtime, with one pool of threads
+        # for both.
+        _output([*compiler, "-shared", str(compiled), "-o", str(linked)])
+        kept = None
+        if folder is not None:
+            _keep(folder, identity, linked.read_bytes())
+            kept = _load_kept(folder, identity)
+        return ctypes.CDLL(str(linked)) if kept is None else kept
+
+
+def _keep(folder: int, identity: str, library: bytes) -> None:
+    """Write the library into the folder, whole or not at all."""
+    new = f".new-{secrets.token_hex(8)}"
+    exclusive = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    try:
+        with os.fdopen(os.open(new, exclusive, 0o700, dir_fd=folder), "wb") as file:
+            file.write(library)
+        name = _file_name(identity, library)
+        os.rename(new, name, src_dir_fd=folder, dst_dir_fd=folder)
+    except OSError as error:
+        with suppress(OSError):
+            os.unlink(new, dir_fd=folder)
+        _log.warning(
+            "the compiled kernel cannot be kept (%s); it is compiled anew in every process: make "
+            "the cache folder writable, or let XDG_CACHE_HOME name another",
+            error,
+        )
+
+
+def _file_name(identity: str, library: bytes) -> str:
+    """Return the name of a library, which a damaged one does not have."""
+    return f"fused-{identity}-{hashlib.sha256(library).hexdigest()[:16]}.so"
+
+
+def _identity(compiler: Sequence[str]) -> str:
+    """Return a digest of all that the library is made of.
+
+    The macros of the compiler say its version and which instructions this CPU has.
+    """
+    macros = _output([*compiler, *FLAGS, "-dM", "-E", "-x", "c++", os.devnull])
+    command = shlex.join([*compiler, *FLAGS])
+    parts = (SOURCE.read_bytes(), HEADER.read_bytes(), macros.encode(), command.encode())
+    digests = b"".join(hashlib.sha256(part).digest() for part in parts)
+    return hashlib.sha256(digests).hexdigest()[:16]
+
+
+def _output(command: Sequence[str]) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout

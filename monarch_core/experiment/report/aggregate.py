@@ -138,12 +138,20 @@ def group_runs(runs: Iterable[Run]) -> list[Group]:
     members: dict[tuple[object, ...], list[Run]] = {}
     for run in runs:
         if run.status == "finished":
-            key = (run.task, run.dataset, run.model, run.transform)
-            settings = (tuple(sorted(run.settings.items())),)
-            transform = (tuple(sorted(run.transform_settings.items())),)
-            members.setdefault(key + settings + transform, []).append(run)
+            members.setdefault(run.identity, []).append(run)
     groups = sorted((_group(same) for same in members.values()), key=_order)
     return describe(groups)
+
+
+def beside_the_table(runs: Sequence[Run]) -> list[str]:
+    """Return what a reader of a table has to know and it does not show: what is left out or odd."""
+    notes = [
+        f"{run.name} is {run.status}: {run.reason}" for run in runs if run.status != "finished"
+    ]
+    for group in group_runs(runs):
+        where = ", ".join(filter(None, (group.dataset, group.data_details, group.model)))
+        notes += [f"{where}, {group.name}: {note}" for note in group.notes]
+    return notes
 
 
 def describe(groups: Sequence[Group]) -> list[Group]:

@@ -6,7 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from monarch_core.experiment.checkpoint import write_text
-from monarch_core.experiment.report.aggregate import group_runs, metric_names
+from monarch_core.experiment.report.aggregate import (
+    beside_the_table,
+    group_runs,
+    metric_names,
+)
 from monarch_core.experiment.report.collect import Run, collect_runs
 from monarch_core.experiment.report.ladder import ladder_table
 from monarch_core.experiment.report.page import write_report
@@ -66,17 +70,6 @@ def markdown_table(
     if ladder:
         return ladder_table(groups, (metrics or known)[0]).markdown()
     return main_table(groups, metrics or known).markdown()
-
-
-def beside_the_table(runs: Sequence[Run]) -> list[str]:
-    """Return what a reader of a table has to know and it does not show: what is left out or odd."""
-    notes = [
-        f"{run.name} is {run.status}: {run.reason}" for run in runs if run.status != "finished"
-    ]
-    for group in group_runs(runs):
-        where = ", ".join(filter(None, (group.dataset, group.data_details, group.model)))
-        notes += [f"{where}, {group.name}: {note}" for note in group.notes]
-    return notes
 
 
 def update_between_markers(path: Path, name: str, text: str) -> None:

@@ -92,6 +92,12 @@ class Run:
         """The folder, as it can be printed."""
         return printable(str(self.folder))
 
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """What the run is, apart from its seed: equal for runs that are averaged."""
+        settings = (tuple(sorted(s.items())) for s in (self.settings, self.transform_settings))
+        return self.task, self.dataset, self.model, self.transform, *settings
+
 
 def collect_runs(paths: Sequence[Path | str]) -> list[Run]:
     """Read every run in or below the given folders, in the order of their paths.

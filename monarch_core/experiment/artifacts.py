@@ -7,6 +7,7 @@ Nothing is pickled, so a file from a stranger can be opened safely. The classes 
 
 import io
 import json
+import struct
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,13 @@ from monarch_core.experiment.checkpoint import atomic_write
 ARTIFACTS_FILE = "artifacts.npz"
 _METADATA = "metadata"
 _FORMAT = 1
+
+_MOST_BYTES = 1 << 30
+# What numpy, zipfile and json raise where a file is not what it says it is.
+_DAMAGE = (
+    *(OSError, ValueError, TypeError, LookupError, AttributeError, EOFError, ArithmeticError),
+    *(MemoryError, RuntimeError, SyntaxError, struct.error, zipfile.BadZipFile, zlib.error),
+)
 
 Scale = Literal["linear", "log"]
 FieldStyle = Literal["diverging", "gray"]
@@ -240,14 +248,16 @@ def load_artifacts(run_dir: Path) -> list[Artifact]:
     path = Path(run_dir) / ARTIFACTS_FILE
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist; evaluate the run again to write it")
-    damage = (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            n_bytes = sum(member.file_size for member in arrays.zip.infolist())
+            if n_bytes > _MOST_BYTES:
+                raise ValueError(f"{n_bytes} bytes unpacked, more than {_MOST_BYTES}")
             metadata = json.loads(arrays[_METADATA].tobytes())
             if metadata["format"] != _FORMAT:
                 raise ValueError(f"format {metadata['format']}, this version reads {_FORMAT}")
             return [_restore(i, entry, arrays) for i, entry in enumerate(metadata["artifacts"])]
-    except damage as error:
+    except _DAMAGE as error:
         raise ValueError(
             f"{path} cannot be read ({error}); evaluate the run again to write it anew"
         ) from error
@@ -264,6 +274,12 @@ def _restore(index: int, entry: dict[str, Any], arrays: Mapping[str, np.ndarray]
     for item in fields(kind):
         if f"{index}.{item.name}" in arrays:
             values[item.name] = arrays[f"{index}.{item.name}"]
+        if item.type in (str, bool) and not isinstance(
+            values.get(item.name, item.default), item.type
+        ):
+            raise TypeError(f"{item.name} is {values[item.name]!r}")
+    if not all(isinstance(word, str) for word in (*(names or ()), *values.get("columns", ()))):
+        raise TypeError("a name is no text")
     return kind(**values)
 
 
@@ -298,4 +314,5 @@ def _as_floats(artifact: Artifact, name: str, value: object, *, n_axes: int) -> 
 
 def _plain(cell: Any) -> str | float:
     value = cell.item() if hasattr(cell, "item") else cell
-    return value if isinstance(value, int | float) else str(value)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return value if is_number else str(value)

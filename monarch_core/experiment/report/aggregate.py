@@ -2,34 +2,44 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import groupby
 
 from monarch_core.experiment.report.collect import Run
+from monarch_core.experiment.report.identity import (
+    DATASET,
+    EVALUATION,
+    PLACES,
+    differing_keys,
+    in_words,
+    is_measured,
+)
+from monarch_core.experiment.report.oddities import oddities, one_per_seed
 from monarch_core.experiment.report.spread import Spread, spread
+from monarch_core.experiment.report.untrusted import finite
 
+# A run is a control when its transform has this name; what it computes is taken at its word.
 CONTROL = "fft"
 TRANSFORM_ORDER = (CONTROL, "monarch_frozen", "monarch", "dense")
 
-# Config keys that decide which numbers a model is tested on: never compared across.
-_DATASET = "dataset."
-_SPLIT_SIZES = "split_sizes."
-_EVALUATION = "evaluation."
-UNSET = "unset"  # what a config says of a key that it does not have
+# What metrics are compared on: task, dataset, settings of data and measurement.
+Data = tuple[str, str, tuple[tuple[str, str], ...]]
 
 
 @dataclass(frozen=True)
 class Group:
-    """Finished runs whose config is equal but for the seed.
+    """Finished runs whose identity is equal but for the seed.
 
     Attributes:
         task: name of the task.
         dataset: name of the dataset.
         model: name of the model.
         transform: name of the transform.
-        settings: config as {dotted key: value}, without the transform.
-        transform_settings: config below `transform`, likewise.
+        settings: what the runs are, as in `Identity`, without the transform.
+        transform_settings: the part of it below `transform`, likewise.
         runs: one run per seed, in the order of the seeds.
-        data_details: what sets its data apart from other data of the same name, in words.
+        data_details: what sets its data and their measurement apart from others of the same name,
+            in words.
         details: what sets it apart from the groups of the same data and model, in words; empty if
             nothing does.
         short_details: what sets it apart from those of them that have the same transform as well.
@@ -59,9 +69,9 @@ class Group:
         measured = [
             key
             for key, value in self.settings.items()
-            if key.startswith(_EVALUATION) and value != "[]"
+            if key.startswith(EVALUATION) and value != "[]"
         ]
-        return _in_words(self.settings, measured)
+        return in_words(self.settings, measured)
 
     @property
     def seeds(self) -> list[int | None]:
@@ -73,19 +83,24 @@ class Group:
         """The devices of the runs, each once."""
         return ", ".join(sorted({run.device or "unknown" for run in self.runs}))
 
-    @property
-    def data(self) -> tuple[str, str, tuple[tuple[str, str], ...]]:
-        """What the group was tested on: task, dataset and its settings."""
-        kept = (_DATASET, _SPLIT_SIZES)
-        items = (item for item in self.settings.items() if item[0].startswith(kept))
+    @cached_property
+    def data(self) -> Data:
+        """What the group was tested on and how: task, dataset, settings of data and measurement."""
+        items = (item for item in self.settings.items() if is_measured(item[0]))
         return self.task, self.dataset, tuple(sorted(items))
+
+    @property
+    def places(self) -> dict[str, str]:
+        """Where the data lay, as far as all runs agree."""
+        shared = set.intersection(*(set(run.places.items()) for run in self.runs))
+        return dict(sorted(shared))
 
     def metric(self, name: str) -> Spread:
         """Return a metric over the seeds."""
         return spread(self.values(name))
 
     def values(self, name: str) -> list[float | None]:
-        """Return a metric of each run, in the order of the seeds."""
+        """Return a metric of each run, in the order of the seeds; None where it has none."""
         return [run.metrics.get(name) for run in self.runs]
 
     def cost(self, name: str) -> float | None:
@@ -95,7 +110,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Block:
-    """Groups tested on the same data.
+    """Groups tested on the same data in the same way.
 
     Attributes:
         task: name of the task.
@@ -118,22 +133,35 @@ class Block:
 def group_runs(runs: Iterable[Run]) -> list[Group]:
     """Group finished runs by everything but the seed, in the order of the tables.
 
-    A seed that occurs twice in a group counts once: the run whose path sorts last is kept.
+    A seed that occurs twice in a group counts once, and the notes of the group say so.
     """
     members: dict[tuple[object, ...], list[Run]] = {}
     for run in runs:
         if run.status == "finished":
-            key = (run.task, run.dataset, run.model, run.transform)
-            settings = (tuple(sorted(run.settings.items())),)
-            transform = (tuple(sorted(run.transform_settings.items())),)
-            members.setdefault(key + settings + transform, []).append(run)
+            members.setdefault(run.identity, []).append(run)
     groups = sorted((_group(same) for same in members.values()), key=_order)
     return describe(groups)
 
 
+def beside_the_table(runs: Sequence[Run]) -> list[str]:
+    """Return what a reader of a table has to know and it does not show: what is left out or odd."""
+    notes = [
+        f"{run.name} is {run.status}: {run.reason}" for run in runs if run.status != "finished"
+    ]
+    for group in group_runs(runs):
+        where = ", ".join(filter(None, (group.dataset, group.data_details, group.model)))
+        notes += [f"{where}, {group.name}: {note}" for note in group.notes]
+    return notes
+
+
 def describe(groups: Sequence[Group]) -> list[Group]:
     """Return the groups with words for what sets each apart from the others."""
-    return [_with_details(group, groups) for group in groups]
+    places: dict[Data, set[tuple[str, str]]] = {}
+    for group in groups:
+        own = set(group.places.items())
+        places[group.data] = places.get(group.data, own) & own
+    labels = {data: {**dict(data[2]), **dict(sorted(where))} for data, where in places.items()}
+    return [_with_details(group, groups, labels) for group in groups]
 
 
 def blocks_of(groups: Sequence[Group]) -> list[Block]:
@@ -150,64 +178,18 @@ def metric_names(groups: Iterable[Group]) -> list[str]:
     return list(dict.fromkeys(name for g in groups for run in g.runs for name in run.metrics))
 
 
-def differing_keys(configs: Sequence[Mapping[str, str]]) -> list[str]:
-    """Return the keys whose values are not the same in all configs; a missing key counts.
-
-    Of keys that end alike and have the same values everywhere, as when one part of a config refers
-    to another, only the first is returned.
-    """
-    found: dict[tuple[str, tuple[str | None, ...]], str] = {}
-    for key in dict.fromkeys(key for config in configs for key in config):
-        values = tuple(config.get(key) for config in configs)
-        if len(set(values)) > 1:
-            found.setdefault((_last(key), values), key)
-    return list(found.values())
-
-
-def same_choice(key: str, configs: Sequence[Mapping[str, str]]) -> set[str]:
-    """Return the keys that end as a key does and have its values in all configs, with the key."""
-    values = [config.get(key) for config in configs]
-    keys = {other for config in configs for other in config if _last(other) == _last(key)}
-    return {other for other in keys if [config.get(other) for config in configs] == values}
-
-
-def words(key: str, keys: Iterable[str]) -> str:
-    """Return the end of a dotted key that tells it from the other keys, in words.
-
-    `fit.learning_rate` is "learning rate", unless another key ends with `.learning_rate` as well.
-    """
-    parts = key.split(".")
-    others = [other.split(".") for other in keys if other != key]
-    length = 1
-    while length < len(parts) and any(o[-length:] == parts[-length:] for o in others):
-        length += 1
-    return " ".join(parts[-length:]).replace("_", " ").strip()
-
-
 def number_or_text(text: str) -> tuple[int, float, str]:
-    """Return a sort key under which 2 comes before 10, and numbers before words."""
+    """Return a sort key under which 2 comes before 10, and finite numbers before words."""
     try:
-        return 0, float(text), ""
+        value = finite(float(text))
     except ValueError:
-        return 1, 0.0, text
+        value = None
+    return (1, 0.0, text) if value is None else (0, value, "")
 
 
 def _group(same: Sequence[Run]) -> Group:
-    by_seed: dict[object, Run] = {}
-    notes = []
-    for run in sorted(same, key=lambda run: str(run.folder)):
-        seed: object = run.folder if run.seed is None else run.seed
-        if seed in by_seed:
-            notes.append(
-                f"seed {run.seed} occurs twice: {run.folder} is used, {by_seed[seed].folder} is not"
-            )
-        by_seed[seed] = run
-    runs = sorted(by_seed.values(), key=lambda run: (run.seed is None, run.seed or 0))
+    runs, doubled = one_per_seed(same)
     first = runs[0]
-    commits = {run.git_commit for run in runs if run.git_commit}
-    if len(commits) > 1:
-        notes.append(f"the seeds ran at {len(commits)} different commits")
-    notes.extend(f"{run.folder.name}: {note}" for run in runs for note in run.notes)
     return Group(
         task=first.task,
         dataset=first.dataset,
@@ -216,7 +198,7 @@ def _group(same: Sequence[Run]) -> Group:
         settings=first.settings,
         transform_settings=first.transform_settings,
         runs=tuple(runs),
-        notes=tuple(notes),
+        notes=(*doubled, *oddities(runs)),
     )
 
 
@@ -235,15 +217,10 @@ def _order(group: Group) -> tuple[object, ...]:
     )
 
 
-def _with_details(group: Group, groups: Sequence[Group]) -> Group:
-    task, dataset, data = group.data
-    namesakes = [dict(g.data[2]) for g in groups if (g.task, g.dataset) == (task, dataset)]
-    keys = differing_keys(namesakes)
-    named = [key for key in keys if key.startswith(_DATASET)]
-    if len({tuple(s.get(k) for k in named) for s in namesakes}) == len(
-        {tuple(sorted(s.items())) for s in namesakes}
-    ):
-        keys = named  # the sizes of the splits say nothing that the dataset's own keys do not
+def _with_details(
+    group: Group, groups: Sequence[Group], labels: Mapping[Data, Mapping[str, str]]
+) -> Group:
+    namesakes = [label for data, label in labels.items() if data[:2] == group.data[:2]]
     peers = [g for g in groups if (g.data, g.model) == (group.data, group.model)]
     twins = [g for g in peers if g.transform == group.transform]
     among_peers = differing_keys([peer.settings for peer in peers])
@@ -252,15 +229,20 @@ def _with_details(group: Group, groups: Sequence[Group]) -> Group:
     values = {**group.settings, **group.transform_settings}
     return replace(
         group,
-        data_details=_in_words(dict(data), keys),
-        details=_in_words(values, among_peers + own),
-        short_details=_in_words(values, among_twins + own),
+        data_details=in_words(labels[group.data], _telling_keys(namesakes)),
+        details=in_words(values, among_peers + own),
+        short_details=in_words(values, among_twins + own),
     )
 
 
-def _in_words(values: Mapping[str, str], keys: Sequence[str]) -> str:
-    return ", ".join(f"{words(key, keys)} {values.get(key, UNSET)}" for key in keys)
+def _telling_keys(data: Sequence[Mapping[str, str]]) -> list[str]:
+    """Return the keys that tell data apart: those of the dataset's own config if they suffice.
 
-
-def _last(key: str) -> str:
-    return key.rpartition(".")[2]
+    A path says where data lie, not what they are, so it is named where nothing else tells.
+    """
+    keys = differing_keys(data)
+    own = [key for key in keys if key.startswith(DATASET)]
+    for named in ([key for key in own if key not in PLACES], own):
+        if len({tuple(one.get(key) for key in named) for one in data}) == len(data):
+            return named
+    return keys

@@ -1,34 +1,33 @@
 """Everything the report shows about groups that were tested on the same data."""
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
-from monarch_core.experiment.artifacts import (
-    Artifact,
-    Comparison,
-    Curve,
-    Picture,
-    Table,
-    load_artifacts,
-)
+from monarch_core.experiment.artifacts import Comparison, Curve, Picture, Table
 from monarch_core.experiment.report.aggregate import Block, Group
 from monarch_core.experiment.report.fields import comparison_figure, picture_figure
+from monarch_core.experiment.report.left import Kind, Left, figure_keys, read_left
 from monarch_core.experiment.report.lines import (
     cost_figure,
     curve_figure,
     learning_curves,
     metric_figure,
 )
+from monarch_core.experiment.report.names import Names, slug
 from monarch_core.experiment.report.style import Drawing, looks
-from monarch_core.experiment.report.tables import TextTable, joined_table
-from monarch_core.experiment.report.wording import plural
+from monarch_core.experiment.report.tables import joined_table
+from monarch_core.experiment.report.text_table import TextTable
+from monarch_core.experiment.report.untrusted import printable
+from monarch_core.experiment.report.wording import metric_label
 
 _MOST_LINES = 8  # groups on one pair of axes, before there is one figure per model
 _MOST_FIELDS = 12
 
-Kind = TypeVar("Kind", Curve, Comparison, Picture, Table)
+# What numbers that are sound one by one can still do to a figure; defects of ours pass through.
+_UNDRAWABLE = (ValueError, ArithmeticError, RuntimeError, MemoryError)
+
+Drawn = tuple[list[Drawing], list[str]]
+Draw = Callable[[Sequence[Left]], Drawn]
 
 
 @dataclass(frozen=True)
@@ -50,130 +49,130 @@ class BlockView:
     notes: list[str]
 
 
-@dataclass(frozen=True)
-class _Left:
-    """A group with the artifacts of each of its seeds."""
-
-    group: Group
-    artifacts: list[list[Artifact]]
-
-    def of(self, kind: type[Kind], figure: str) -> list[list[Kind]]:
-        """Return the artifacts of one kind and key, per seed that has any."""
-        found = [
-            [a for a in seed if isinstance(a, kind) and a.figure == figure]
-            for seed in self.artifacts
-        ]
-        return [seed for seed in found if seed]
-
-
-def block_view(block: Block, metric: str, colours: Mapping[str, str]) -> BlockView:
+def block_view(
+    block: Block, metric: str, colours: Mapping[str, str], names: Names | None = None
+) -> BlockView:
     """Draw the figures and join the tables of one block.
 
     Args:
         block: groups that were tested on the same data.
         metric: the main metric of the task.
         colours: colour of every transform.
+        names: the names of files that are taken, by other blocks of the page.
     """
+    names = names or Names()
     notes = [f"{group.name}: {note}" for group in block.groups for note in group.notes]
     left = []
     for group in block.groups:
-        found, missing = _load(group)
-        left.append(_Left(group, found))
+        found, missing = read_left(group)
+        left.append(found)
         notes.extend(missing)
-    drawings = []
-    if len(block.groups) > 1:
-        drawings.append(metric_figure(block.groups, metric, colours))
-    cost = cost_figure(block.groups, metric, colours)
-    drawings.extend([cost] if cost else [])
-    for part in _overlays(left):
-        drawings.extend(learning_curves([item.group for item in part], colours))
-    if not any(run.log for group in block.groups for run in group.runs):
-        notes.append("no run has a readable log.jsonl: no learning curves")
-    for draw in (_curves, _comparisons, _pictures):
-        drawn, odd = draw(left, colours)
+
+    def metrics(items: Sequence[Left]) -> Drawn:
+        return [metric_figure([item.group for item in items], metric, colours)], []
+
+    def costs(items: Sequence[Left]) -> Drawn:
+        cost = cost_figure([item.group for item in items], metric, colours)
+        return [cost] if cost else [], []
+
+    def learning(items: Sequence[Left]) -> Drawn:
+        return learning_curves([item.group for item in items], colours)
+
+    parts = _overlays(left)
+    wanted: list[tuple[str, Draw, Sequence[Left]]] = []
+    if len(left) > 1:
+        wanted.append((metric_label(metric), metrics, left))
+    wanted.append(("the cost", costs, left))
+    wanted += [("the learning curves", learning, part) for part in parts]
+    for figure in figure_keys(left, Curve):
+        wanted += [(figure, _curves(figure, colours), part) for part in parts]
+    for figure in figure_keys(left, Comparison):
+        wanted.append((figure, _comparison(figure, colours), left))
+    for figure in figure_keys(left, Picture):
+        wanted.append((figure, _picture(figure, colours), left))
+    drawings: list[Drawing] = []
+    for what, draw, items in wanted:
+        drawn, odd = _each_sound(what, draw, items)
         drawings.extend(drawn)
         notes.extend(odd)
-    key = slug(block.task, block.name)
-    tables, odd = _tables(left, key, colours)
-    named = _unique([replace(d, key=slug(key, d.key)) for d in drawings])
+    if not any(run.log for group in block.groups for run in group.runs):
+        notes.append("no run has a readable log.jsonl: no learning curves")
+    key = names.free(slug(block.task, block.name))
+    tables, odd = _tables(left, key, colours, names)
+    named = [replace(d, key=names.free(slug(key, d.key))) for d in drawings]
     return BlockView(block.name, key, named, tables, [*notes, *odd])
 
 
-def slug(*parts: str) -> str:
-    """Return a file name made of the words of the parts."""
-    words = re.findall(r"[a-z0-9.+]+", " ".join(parts).lower())
-    return "-".join(word.strip(".") for word in words if word.strip(".")) or "figure"
+def _each_sound(what: str, draw: Draw, items: Sequence[Left]) -> Drawn:
+    """Draw a figure of all groups, or of those that can be drawn, and name the others."""
+    try:
+        return draw(items)
+    except _UNDRAWABLE as error:
+        if len(items) == 1:
+            return [], [f"{what} of {_folders(items)} cannot be drawn: {printable(str(error))}"]
+    sound, notes = [], []
+    for item in items:
+        found, odd = _each_sound(what, draw, [item])
+        if found or not odd:
+            sound.append(item)
+        else:
+            notes += odd
+    if len(sound) == len(items):
+        return [], [f"{what} of {_folders(items)} cannot be drawn together"]
+    drawn, odd = _each_sound(what, draw, sound) if sound else ([], [])
+    return drawn, [*notes, *odd]
 
 
-def _load(group: Group) -> tuple[list[list[Artifact]], list[str]]:
-    found, notes, absent = [], [], 0
-    for run in group.runs:
-        try:
-            found.append(load_artifacts(run.folder))
-        except FileNotFoundError:
-            absent += 1
-        except ValueError as error:
-            notes.append(str(error))
-    if absent:
-        notes.append(
-            f"{group.model}, {group.name}: {plural(absent, 'run')} without artifacts.npz, so no "
-            "fields or curves of it"
-        )
-    return found, notes
+def _folders(items: Sequence[Left]) -> str:
+    return ", ".join(run.name for item in items for run in item.group.runs)
 
 
-def _overlays(left: Sequence[_Left]) -> list[list[_Left]]:
+def _overlays(left: Sequence[Left]) -> list[list[Left]]:
     models = list(dict.fromkeys(item.group.model for item in left))
     if len(left) <= _MOST_LINES or len(models) == 1:
         return [list(left)]
     return [[item for item in left if item.group.model == model] for model in models]
 
 
-def _figures(left: Sequence[_Left], kind: type[Kind]) -> list[str]:
-    everything = (a for item in left for seed in item.artifacts for a in seed)
-    return list(dict.fromkeys(a.figure for a in everything if isinstance(a, kind)))
+def _curves(figure: str, colours: Mapping[str, str]) -> Draw:
+    def draw(items: Sequence[Left]) -> Drawn:
+        shown = [item for item in items if item.of(Curve, figure)]
+        if not shown:
+            return [], []
+        curves = [item.of(Curve, figure) for item in shown]
+        drawing, notes = curve_figure([item.group for item in shown], curves, colours)
+        return [drawing], notes
+
+    return draw
 
 
-def _curves(left: Sequence[_Left], colours: Mapping[str, str]) -> tuple[list[Drawing], list[str]]:
-    drawings, notes = [], []
-    for figure in _figures(left, Curve):
-        for part in _overlays(left):
-            shown = [item for item in part if item.of(Curve, figure)]
-            if shown:
-                curves = [item.of(Curve, figure) for item in shown]
-                drawing, odd = curve_figure([item.group for item in shown], curves, colours)
-                drawings.append(drawing)
-                notes.extend(odd)
-    return drawings, notes
+def _picture(figure: str, colours: Mapping[str, str]) -> Draw:
+    def draw(items: Sequence[Left]) -> Drawn:
+        shown, pictures = _first_seeds(items, Picture, figure)
+        return [picture_figure(shown, pictures, colours)] if shown else [], []
+
+    return draw
 
 
-def _pictures(left: Sequence[_Left], colours: Mapping[str, str]) -> tuple[list[Drawing], list[str]]:
-    drawings = []
-    for figure in _figures(left, Picture):
-        shown, pictures = _first_seeds(left, Picture, figure)
-        drawings.append(picture_figure(shown, pictures, colours))
-    return drawings, []
-
-
-def _comparisons(
-    left: Sequence[_Left], colours: Mapping[str, str]
-) -> tuple[list[Drawing], list[str]]:
-    drawings, notes = [], []
-    for figure in _figures(left, Comparison):
-        shown, fields = _first_seeds(left, Comparison, figure)
+def _comparison(figure: str, colours: Mapping[str, str]) -> Draw:
+    def draw(items: Sequence[Left]) -> Drawn:
+        shown, images = _first_seeds(items, Comparison, figure)
+        if not shown:
+            return [], []
+        notes = []
         if len(shown) > _MOST_FIELDS:
             first = {(g.model, g.transform): i for i, g in reversed(list(enumerate(shown)))}
             kept = sorted(first.values())[:_MOST_FIELDS]
-            notes.append(f"{fields[0].title}: {len(kept)} of {len(shown)} groups are drawn")
-            shown, fields = [shown[i] for i in kept], [fields[i] for i in kept]
-        drawing, odd = comparison_figure(shown, fields, colours)
-        drawings.append(drawing)
-        notes.extend(odd)
-    return drawings, notes
+            notes.append(f"{images[0].title}: {len(kept)} of {len(shown)} groups are drawn")
+            shown, images = [shown[i] for i in kept], [images[i] for i in kept]
+        drawing, odd = comparison_figure(shown, images, colours)
+        return [drawing], [*notes, *odd]
+
+    return draw
 
 
 def _first_seeds(
-    left: Sequence[_Left], kind: type[Kind], figure: str
+    left: Sequence[Left], kind: type[Kind], figure: str
 ) -> tuple[list[Group], list[Kind]]:
     found = [
         (item.group, seeds[0][0]) for item in left for seeds in [item.of(kind, figure)] if seeds
@@ -182,26 +181,18 @@ def _first_seeds(
 
 
 def _tables(
-    left: Sequence[_Left], key: str, colours: Mapping[str, str]
+    left: Sequence[Left], key: str, colours: Mapping[str, str], names: Names
 ) -> tuple[list[TextTable], list[str]]:
     tables, notes = [], []
     labels = [look.label for look in looks([item.group for item in left], colours)]
-    for figure in _figures(left, Table):
+    for figure in figure_keys(left, Table):
         found = [
             (label, [seed[0] for seed in item.of(Table, figure)])
             for label, item in zip(labels, left, strict=True)
         ]
-        joined, odd = joined_table(slug(key, figure), [pair for pair in found if pair[1]])
+        joined, odd = joined_table(
+            names.free(slug(key, figure)), [pair for pair in found if pair[1]]
+        )
         tables.append(joined)
         notes.extend(odd)
     return tables, notes
-
-
-def _unique(drawings: Sequence[Drawing]) -> list[Drawing]:
-    seen: dict[str, int] = {}
-    result = []
-    for drawing in drawings:
-        seen[drawing.key] = seen.get(drawing.key, 0) + 1
-        times = seen[drawing.key]
-        result.append(replace(drawing, key=f"{drawing.key}-{times}") if times > 1 else drawing)
-    return result

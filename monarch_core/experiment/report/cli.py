@@ -5,16 +5,23 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from monarch_core.experiment.report.aggregate import group_runs, metric_names
-from monarch_core.experiment.report.collect import collect_runs
+from monarch_core.experiment.checkpoint import write_text
+from monarch_core.experiment.report.aggregate import (
+    beside_the_table,
+    group_runs,
+    metric_names,
+)
+from monarch_core.experiment.report.collect import Run, collect_runs
 from monarch_core.experiment.report.ladder import ladder_table
 from monarch_core.experiment.report.page import write_report
 from monarch_core.experiment.report.tables import main_table
 
 _DESCRIPTION = """\
 Compare runs: one HTML page, its tables as CSV and Markdown, its figures as PNG. Groups the runs
-whose config is equal but for the seed and compares each group with the FFT group that has the same
-config otherwise. With --table, --ladder or --update only one table is written, as Markdown.
+whose config is equal but for the seed and compares each group with the group of the same data,
+measurement and model whose transform is named "fft" and whose config is most like its own. What
+sets the two apart is said beside the change. With --table, --ladder or --update only one table is
+written, as Markdown.
 """
 
 
@@ -32,31 +39,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         _run(options)
     except (ValueError, OSError) as error:
-        sys.stderr.write(f"{parser.prog}: {error}\n")
+        sys.stderr.write(f"{parser.prog}: {' '.join(str(error).split())}\n")
         return 2
     return 0
 
 
 def markdown_table(
-    paths: Sequence[Path | str], metrics: Sequence[str] | None = None, *, ladder: bool = False
+    runs: Sequence[Run], metrics: Sequence[str] | None = None, *, ladder: bool = False
 ) -> str:
-    """Return the main table of the runs below some folders as Markdown.
+    """Return the main table of runs as Markdown.
 
     Args:
-        paths: as for `collect_runs`.
+        runs: from `collect_runs`.
         metrics: the metrics to show, in this order; by default all of them.
         ladder: return the `ladder_table` of the first metric instead.
 
     Raises:
         ValueError: there is no finished run, or no run has one of the metrics.
     """
-    groups = group_runs(collect_runs(paths))
+    groups = group_runs(runs)
     if not groups:
-        raise ValueError(f"no finished run in {', '.join(map(str, paths))}; a table needs one")
+        folders = ", ".join(run.name for run in runs)
+        raise ValueError(f"no finished run in {folders}; a table needs one")
     known = metric_names(groups)
     unknown = [name for name in metrics or [] if name not in known]
     if unknown:
         raise ValueError(f"no run has the metric {unknown[0]!r}; use some of {', '.join(known)}")
+    if not known:
+        raise ValueError(f"no run has a metric, among them {runs[0].name}; evaluate one again")
     if ladder:
         return ladder_table(groups, (metrics or known)[0]).markdown()
     return main_table(groups, metrics or known).markdown()
@@ -65,10 +75,17 @@ def markdown_table(
 def update_between_markers(path: Path, name: str, text: str) -> None:
     """Replace what stands between `<!-- name -->` and `<!-- /name -->` in a file.
 
+    The file is replaced as a whole, so that it is never half written; its line ends stay.
+
     Raises:
-        ValueError: a marker is missing, occurs twice, or the closing one comes first.
+        OSError: the file cannot be read or written.
+        ValueError: it is not UTF-8; a marker is missing, occurs twice, or the closing one comes
+            first.
     """
-    document = path.read_text(encoding="utf-8")
+    try:
+        document = path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8 ({error}); save it as UTF-8") from error
     opening, closing = f"<!-- {name} -->", f"<!-- /{name} -->"
     for marker in (opening, closing):
         if document.count(marker) != 1:
@@ -80,19 +97,24 @@ def update_between_markers(path: Path, name: str, text: str) -> None:
     if closing not in rest:
         raise ValueError(f"{path} has {closing!r} before {opening!r}; swap them")
     _, after = rest.split(closing)
-    path.write_text(f"{before}{opening}\n{text.strip()}\n{closing}{after}", encoding="utf-8")
+    end = "\r\n" if "\r\n" in document else "\n"
+    lines = [f"{before}{opening}", *text.strip().split("\n"), f"{closing}{after}"]
+    write_text(path, end.join(lines))
 
 
 def _run(options: argparse.Namespace) -> None:
     if (options.update is None) != (options.marker is None):
         raise ValueError("--update FILE and --marker NAME go together; give both or neither")
+    runs = collect_runs(options.runs)
     if options.table is None and options.ladder is None and options.update is None:
-        page = write_report(collect_runs(options.runs), options.out, metric=options.metric)
+        page = write_report(runs, options.out, metric=options.metric)
         sys.stdout.write(f"{page}\n")
         return
     wanted = options.ladder or options.table or ""
     metrics = [name.strip() for name in wanted.split(",") if name.strip()]
-    table = markdown_table(options.runs, metrics, ladder=options.ladder is not None)
+    table = markdown_table(runs, metrics, ladder=options.ladder is not None)
+    for note in beside_the_table(runs):
+        sys.stderr.write(f"{note}\n")
     if options.update is None:
         sys.stdout.write(table)
     else:

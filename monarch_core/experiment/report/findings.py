@@ -9,6 +9,7 @@ from monarch_core.experiment.report.control import (
     compare,
     control_of,
     strongest_control_of,
+    why_no_control,
 )
 from monarch_core.experiment.report.spread import Change, Spread
 from monarch_core.experiment.report.wording import difference, mean_and_error, metric_label
@@ -42,14 +43,18 @@ class Finding:
 def findings(groups: Sequence[Group], metric_of: Mapping[str, str]) -> list[Finding]:
     """Say of every group how it does against the FFT, whatever the outcome.
 
-    Without any other transform the FFT groups speak for themselves.
+    Where no other transform was tested on the same data, the FFT groups speak for themselves.
 
     Args:
         groups: the groups, in the order of the tables.
         metric_of: the metric to speak of, per task.
     """
-    others = [group for group in groups if group.transform != CONTROL]
-    return [_finding(group, groups, metric_of[group.task]) for group in others or groups]
+    compared = {group.data for group in groups if group.transform != CONTROL}
+    return [
+        _finding(group, groups, metric_of[group.task])
+        for group in groups
+        if group.transform != CONTROL or group.data not in compared
+    ]
 
 
 def _finding(group: Group, groups: Sequence[Group], metric: str) -> Finding:
@@ -59,14 +64,14 @@ def _finding(group: Group, groups: Sequence[Group], metric: str) -> Finding:
     control = control_of(group, groups)
     if control is None:
         alone = f"{group.name} {mean_and_error(mine)} in {metric_label(metric)} ({_seeds(mine)})"
-        missing = "" if group.transform == CONTROL else f"; no {CONTROL} run to compare with"
+        missing = "" if group.transform == CONTROL else f"; {why_no_control(group, groups)}"
         return Finding(where, alone, remarks=missing)
     theirs, found = control.group.metric(metric), compare(group, control.group, metric)
     values = (
         f"{group.name} {mean_and_error(mine)} against {control.group.name} "
         f"{mean_and_error(theirs)} in {metric_label(metric)} ({_seeds(mine, theirs)})"
     )
-    outcome = f"{difference(found, metric)}{_verdict(group.transform, found)}" if found else ""
+    outcome = _outcome(group, found, metric)
     remarks = _remarks(group, control)
     strongest = strongest_control_of(group, groups)
     if strongest is not None and strongest.group is not control.group:
@@ -86,22 +91,38 @@ def _remarks(group: Group, control: Control) -> str:
     text = f"; {', '.join(ratios)}" if ratios else ""
     if group.devices != control.group.devices:
         text += f" (on different devices: {group.devices} against {control.group.devices})"
-    return text + (f"; also differs: {control.words}" if control.differs else "")
+    if control.differs:
+        text += f"; also differs: {control.words}"
+    ours, theirs = _code(group), _code(control.group)
+    if ours != theirs:
+        text += f"; at other commits: {' and '.join(ours)} against {' and '.join(theirs)}"
+    return text + (f"; against {control.choice}" if control.choice else "")
 
 
 def _against_strongest(group: Group, strongest: Control, metric: str) -> str:
     found = compare(group, strongest.group, metric)
-    outcome = f": {difference(found, metric)}{_verdict(group.transform, found)}" if found else ""
+    among = f" {strongest.choice}" if strongest.choice else ""
     return (
-        f"; against the {CONTROL} with the lowest validation error, {strongest.group.name} "
-        f"{mean_and_error(strongest.group.metric(metric))}{outcome}"
+        f"; against the {CONTROL}{among} with the lowest validation error, {strongest.group.name} "
+        f"{mean_and_error(strongest.group.metric(metric))}: {_outcome(group, found, metric)}"
     )
 
 
+def _code(group: Group) -> list[str]:
+    return sorted({run.git_commit or "none recorded" for run in group.runs})
+
+
+def _outcome(group: Group, found: Change | None, metric: str) -> str:
+    """Return the change and who is ahead; that there is none where a side has no mean."""
+    if found is None:
+        return "no change to be given"
+    return f"{difference(found, metric)}{_verdict(group.transform, found)}"
+
+
 def _seeds(*spreads: Spread) -> str:
-    counts = list(dict.fromkeys(spread.n for spread in spreads))
+    counts = list(dict.fromkeys(spread.n + spread.n_not_finite for spread in spreads))
     if counts == [0]:
-        return "no seed with a number"
+        return "not measured"
     if counts == [1]:
         return "one seed: no spread"
     return f"mean ± standard error over {' against '.join(map(str, counts))} seeds"

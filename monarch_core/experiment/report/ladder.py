@@ -3,16 +3,22 @@
 import math
 from collections.abc import Sequence
 
-from monarch_core.experiment.report.aggregate import CONTROL, Group, differing_keys, words
-from monarch_core.experiment.report.control import compare, validation_error
-from monarch_core.experiment.report.tables import Cell, TextTable
+from monarch_core.experiment.report.aggregate import CONTROL, Data, Group
+from monarch_core.experiment.report.control import LOSS, compare, validation_error
+from monarch_core.experiment.report.identity import (
+    DATASET,
+    EVALUATION,
+    UNSET,
+    differing_keys,
+    is_measured,
+    words,
+)
+from monarch_core.experiment.report.spread import higher_is_better
+from monarch_core.experiment.report.text_table import Cell, TextTable
 from monarch_core.experiment.report.wording import count, difference, mean_and_error, seconds
 
-# Keys that say what is measured or how large a model is, not how it is trained.
-_TOLD_ELSEWHERE = ("dataset.", "split_sizes.", "evaluation.", "model.")
+_MODEL = "model."
 _RATE = "fit.transform_learning_rate"
-
-Data = tuple[str, str, tuple[tuple[str, str], ...]]
 
 
 def ladder_table(groups: Sequence[Group], metric: str) -> TextTable:
@@ -23,22 +29,19 @@ def ladder_table(groups: Sequence[Group], metric: str) -> TextTable:
     rows without a value there come last.
 
     Raises:
-        ValueError: there is no FFT group on some data, or two groups differ in nothing that a
-            ladder shows.
+        ValueError: there is no FFT group on some data, or no telling which of several is the best;
+            or two groups differ in nothing that a ladder shows.
     """
     data = list(dict.fromkeys(group.data for group in groups))
     controls = {one: _control(groups, one, metric) for one in data}
     titles = _titles(groups)
-    training = [_training(group) for group in groups]
-    rates = {settings[_RATE] for settings in training if _RATE in settings}
-    keys = [key for key in differing_keys(training) if key != _RATE or len(rates) > 1]
+    told = _told(groups)
     rungs: dict[tuple[str, str, str], dict[Data, Group]] = {}
-    for group, settings in zip(groups, training, strict=True):
-        told = ", ".join(f"{words(key, keys)} {settings[key]}" for key in keys if key in settings)
-        rung = rungs.setdefault((group.model, group.transform, told), {})
+    for group, training in zip(groups, told, strict=True):
+        rung = rungs.setdefault((group.model, group.transform, training), {})
         if group.data in rung:
             raise ValueError(
-                f"{group.runs[0].folder} and {rung[group.data].runs[0].folder} differ only in what "
+                f"{group.runs[0].name} and {rung[group.data].runs[0].name} differ only in what "
                 "a ladder does not show; leave one of them out"
             )
         rung[group.data] = group
@@ -51,7 +54,7 @@ def ladder_table(groups: Sequence[Group], metric: str) -> TextTable:
     numbers = ["seeds", "parameters", "time per epoch"]
     rows = []
     for name, rung in sorted(rungs.items(), key=lambda item: height(item[1])):
-        shown = next(iter(rung.values()))
+        shown = next(rung[one] for one in data if one in rung)
         seeds = sorted({len(group.runs) for group in rung.values()})
         rows.append(
             [
@@ -63,6 +66,9 @@ def ladder_table(groups: Sequence[Group], metric: str) -> TextTable:
             ]
         )
     devices = ", ".join(sorted({group.devices for group in groups}))
+    column = "first column"
+    if any(data[0] not in rung for rung in rungs.values()):
+        column += " with a value"
     return TextTable(
         key="ladder",
         title="Ladder",
@@ -70,7 +76,7 @@ def ladder_table(groups: Sequence[Group], metric: str) -> TextTable:
         rows=rows,
         caption=f"Mean ± standard error of {metric.replace('_', ' ')} over seeds; changes are "
         f"against the best {CONTROL} run of the same data. Time and parameters are those of the "
-        f"first column. Device: {devices}.",
+        f"{column}. Device: {devices}.",
         numeric=frozenset((*titles.values(), *numbers)),
     )
 
@@ -78,33 +84,82 @@ def ladder_table(groups: Sequence[Group], metric: str) -> TextTable:
 def _titles(groups: Sequence[Group]) -> dict[Data, str]:
     """Return a name for each data set: the one setting that tells all apart, if there is one."""
     settings = {
-        g.data: {k: v for k, v in g.settings.items() if k.startswith("dataset.")} for g in groups
+        g.data: {k: v for k, v in g.settings.items() if k.startswith(DATASET)} for g in groups
     }
     keys = differing_keys(list(settings.values()))
     telling = [key for key in keys if len({s.get(key) for s in settings.values()}) == len(settings)]
-    if not telling:
-        return {group.data: group.data_details or group.dataset for group in groups}
-    key = telling[0]
-    return {data: f"{words(key, keys)} {own.get(key)}" for data, own in settings.items()}
+    if telling:
+        key = telling[0]
+        return {data: f"{words(key, keys)} {own.get(key)}" for data, own in settings.items()}
+    several = len({group.dataset for group in groups}) > 1
+    names = {}
+    for group in groups:
+        dataset = [group.dataset] if several or not group.data_details else []
+        names[group.data] = ", ".join([*dataset, *filter(None, [group.data_details])])
+    return names
+
+
+def _told(groups: Sequence[Group]) -> list[str]:
+    """Return how each group was trained as far as that differs between groups, in words.
+
+    Options of model and transform are told where groups with the same names differ in them.
+    """
+    training = [_training(group) for group in groups]
+    rates = {settings[_RATE] for settings in training if _RATE in settings}
+    keys = [key for key in differing_keys(training) if key != _RATE or len(rates) > 1]
+    namesakes: dict[tuple[str, str], list[dict[str, str]]] = {}
+    for group in groups:
+        namesakes.setdefault((group.model, group.transform), []).append(_options(group))
+    result = []
+    for group, trained in zip(groups, training, strict=True):
+        own = differing_keys(namesakes[group.model, group.transform])
+        values = {key: value for key, value in trained.items() if key in keys}
+        values |= {key: _options(group).get(key, UNSET) for key in own}
+        shown = [key for key in (*keys, *own) if key in values]
+        result.append(", ".join(f"{words(key, (*keys, *own))} {values[key]}" for key in shown))
+    return result
+
+
+def _options(group: Group) -> dict[str, str]:
+    model = {key: value for key, value in group.settings.items() if key.startswith(_MODEL)}
+    return model | dict(group.transform_settings)
 
 
 def _training(group: Group) -> dict[str, str]:
-    told = {k: v for k, v in group.settings.items() if not k.startswith(_TOLD_ELSEWHERE)}
+    told = {
+        key: value
+        for key, value in group.settings.items()
+        if not is_measured(key) and not key.startswith((_MODEL, EVALUATION))
+    }
     if group.transform == CONTROL:  # nothing of it learns at that rate
         told.pop(_RATE, None)
     return told
 
 
 def _control(groups: Sequence[Group], data: Data, metric: str) -> Group:
+    """Return the FFT group with the best validation error, of any model, on some data.
+
+    Errors are those of the logs, or, where a log is missing or losses differ, the metric on the
+    validation split.
+    """
     rivals = [group for group in groups if group.data == data and group.transform == CONTROL]
     if not rivals:
         raise ValueError(f"a ladder needs runs with transform={CONTROL} on every data set")
-
-    def error(group: Group) -> tuple[float, float]:  # without a log, what the results say of it
-        valid = group.metric(f"{metric}_valid").mean
-        return validation_error(group), math.inf if valid is None else valid
-
-    return min(rivals, key=error)
+    if len(rivals) == 1:
+        return rivals[0]
+    errors = [validation_error(group) for group in rivals]
+    if math.inf in errors or len({group.settings.get(LOSS) for group in rivals}) > 1:
+        sign = -1 if higher_is_better(metric) else 1
+        means = [group.metric(f"{metric}_valid").mean for group in rivals]
+        errors = [math.inf if mean is None else sign * mean for mean in means]
+    if math.inf in errors:
+        lacking = rivals[errors.index(math.inf)].runs[0].name
+        raise ValueError(
+            f"which of {len(rivals)} {CONTROL} groups is the best on the validation split cannot "
+            f"be told: {lacking} has no log.jsonl with the loss of the others, nor a finite metric "
+            f"{metric}_valid; leave all but one of them out"
+        )
+    return rivals[errors.index(min(errors))]
 
 
 def _cell(group: Group | None, control: Group, metric: str) -> Cell:

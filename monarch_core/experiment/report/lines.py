@@ -9,11 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from monarch_core.experiment.artifacts import Curve
-from monarch_core.experiment.report.aggregate import (
-    Group,
-    describe,
+from monarch_core.experiment.report.aggregate import Group, describe, number_or_text
+from monarch_core.experiment.report.identity import (
+    DATASET,
+    FINGERPRINT,
+    SPLIT_SIZES,
     differing_keys,
-    number_or_text,
     same_choice,
     words,
 )
@@ -31,22 +32,34 @@ from monarch_core.experiment.report.style import (
     styled,
     wrapped,
 )
-from monarch_core.experiment.report.wording import common_title, metric_label
+from monarch_core.experiment.report.untrusted import finite
+from monarch_core.experiment.report.wording import common_title, mean_and_error, metric_label
 
 _BAND = "Line: mean over seeds; band: smallest to largest"
 _MOST_TICKS = 7
+# What follows from the config of a dataset and is no choice of its own.
+_MADE_OF_DATASET = (SPLIT_SIZES, FINGERPRINT)
 
 
-def learning_curves(groups: Sequence[Group], colours: Mapping[str, str]) -> list[Drawing]:
-    """Draw training loss and validation error against the epoch, as far as they were logged."""
-    drawings = []
+def learning_curves(
+    groups: Sequence[Group], colours: Mapping[str, str]
+) -> tuple[list[Drawing], list[str]]:
+    """Draw training loss and validation error against the epoch, as far as they were logged.
+
+    Returns:
+        the figures, and notes on seeds and epochs that they do not show.
+    """
+    drawings, notes = [], []
     for key, title in (("train_loss", "Training loss"), ("valid_error", "Validation error")):
         with styled():
             figure = new_figure(NARROW, AXES_HEIGHT)
             axes = figure.subplots()
+            n_seeds = set()
             for group, look in zip(groups, looks(groups, colours), strict=True):
-                epochs, values = _logged(group, key)
+                epochs, values, odd = _logged(group, key)
+                notes += [f"{title}, {look.label}: {note}" for note in odd]
                 if epochs.size:
+                    n_seeds.add(len(values))
                     _line(axes, epochs, values, look, look.label, look.dash)
             if not axes.get_lines():
                 continue
@@ -55,9 +68,9 @@ def learning_curves(groups: Sequence[Group], colours: Mapping[str, str]) -> list
             axes.set(title=title, xlabel="epoch", ylabel=title.lower())
             legend_below(figure, axes)
             drawings.append(
-                Drawing(key, f"{title} by epoch", _seed_caption(groups), png_of(figure))
+                Drawing(key, f"{title} by epoch", _seed_caption(n_seeds), png_of(figure))
             )
-    return drawings
+    return drawings, notes if drawings else []
 
 
 def curve_figure(
@@ -73,39 +86,48 @@ def curve_figure(
         colours: colour of every transform.
 
     Returns:
-        the figure, and notes on seeds that show something else and were left out.
+        the figure, and notes on curves that show something else and were left out.
     """
     first = next(curve for group in curves for run in group for curve in run)
     title, beyond = common_title([runs[0][0].title for runs in curves])
+    heading = title or first.title
     notes: list[str] = []
+    n_seeds = set()
     with styled():
         figure = new_figure(NARROW, AXES_HEIGHT)
         axes = figure.subplots()
         truths: dict[str, Curve] = {}
         for look, runs, more in zip(looks(groups, colours), curves, beyond, strict=True):
+            everything = [curve for run in runs for curve in run]
+            fitting = [curve for curve in everything if _axes_of(curve) == _axes_of(first)]
+            if len(fitting) < len(everything):
+                notes.append(f"{heading}: curves of {look.label} on other axes are left out")
             lines: dict[str, list[Curve]] = {}
-            for curve in (curve for run in runs for curve in run):
-                if curve.shared:
-                    truths.setdefault(curve.line, curve)
-                else:
+            for curve in fitting:
+                if not curve.shared:
                     lines.setdefault(curve.line, []).append(curve)
+                elif not _same_values(truths.setdefault(curve.line, curve), curve):
+                    notes.append(
+                        f"{heading}: {curve.line or 'the truth'} of {look.label} is another one "
+                        "than what is drawn"
+                    )
             for place, (name, seeds) in enumerate(lines.items()):
                 alike = [curve for curve in seeds if _comparable(curve, seeds[0])]
                 if len(alike) < len(seeds):
                     notes.append(
-                        f"{title or first.title}: seeds of {look.label} that show something else "
+                        f"{heading}: seeds of {look.label} that show something else "
                         "than its first are left out"
                     )
                 label = ", ".join(part for part in (f"{look.label} {more}".strip(), name) if part)
                 values = np.stack([curve.y for curve in alike])
+                n_seeds.add(len(values))
                 _line(axes, alike[0].x, values, look, label, look.dash_of(place))
         for name, curve in truths.items():
             axes.plot(curve.x, curve.y, "--", color=TRUTH_COLOUR, label=name or "truth", zorder=5)
         set_scale(axes, x=first.x_scale, y=first.y_scale)
         axes.set(title=wrapped(title), xlabel=first.x_label, ylabel=first.y_label)
         legend_below(figure, axes)
-        caption = _seed_caption(groups)
-        return Drawing(first.figure, title or first.title, caption, png_of(figure)), notes
+        return Drawing(first.figure, heading, _seed_caption(n_seeds), png_of(figure)), notes
 
 
 def metric_figure(groups: Sequence[Group], metric: str, colours: Mapping[str, str]) -> Drawing:
@@ -115,10 +137,11 @@ def metric_figure(groups: Sequence[Group], metric: str, colours: Mapping[str, st
         axes = figure.subplots()
         names = []
         for place, (group, look) in enumerate(zip(groups, looks(groups, colours), strict=True)):
-            names.append(wrapped(look.label, 34))
-            seeds = [value for value in group.values(metric) if value is not None]
-            axes.plot(seeds, [place] * len(seeds), "o", color=look.colour, alpha=0.35, mew=0)
             over = group.metric(metric)
+            label = look.label if over.mean is not None else f"{look.label}: {mean_and_error(over)}"
+            names.append(wrapped(label, 34))
+            seeds = [value for value in map(finite, group.values(metric)) if value is not None]
+            axes.plot(seeds, [place] * len(seeds), "o", color=look.colour, alpha=0.35, mew=0)
             if over.mean is not None:
                 _point(axes, over.mean, place, look, "D", horizontal=over.standard_error)
         axes.set_yticks(range(len(groups)), names)
@@ -155,6 +178,8 @@ def cost_figure(groups: Sequence[Group], metric: str, colours: Mapping[str, str]
         axes.set_xlim(left=0)
         legend_below(figure, axes)
         caption = "Mean ± standard error over seeds."
+        if len(shown) < len(groups):
+            caption += f" Without a time or a finite mean, not shown: {len(groups) - len(shown)}."
         title = f"{metric_label(metric)} against time per epoch"
         return Drawing("cost", title, caption, png_of(figure))
 
@@ -165,7 +190,7 @@ def sweep_figures(
     """Draw a metric against every number in the config that was varied with all else equal."""
     drawings = []
     configs = [{**group.settings, **group.transform_settings} for group in groups]
-    keys = [key for key in differing_keys(configs) if not key.startswith("split_sizes.")]
+    keys = [key for key in differing_keys(configs) if not key.startswith(_MADE_OF_DATASET)]
     for key in keys:
         series = _series(groups, configs, key)
         if not any(len(points) > 1 for _, points in series):
@@ -174,12 +199,14 @@ def sweep_figures(
         with styled():
             figure = new_figure(NARROW, AXES_HEIGHT)
             axes = figure.subplots()
+            n_left_out = 0
             datasets = len({(group.dataset, group.data_details) for group, _ in series}) > 1
             faces = looks([group for group, _ in series], colours)
             for (group, points), look in zip(series, faces, strict=True):
                 label = f"{group.dataset} {group.data_details}, {look.label}"
                 over = [(x, member.metric(metric)) for x, member in points]
                 kept = [(x, s.mean, s.standard_error or 0) for x, s in over if s.mean is not None]
+                n_left_out += len(over) - len(kept)
                 x, y, error = np.array(kept, dtype=np.float64).reshape(-1, 3).T
                 axes.errorbar(
                     x, y, error, color=look.colour, linestyle=look.dash, marker=look.marker,
@@ -201,12 +228,26 @@ def sweep_figures(
             legend_below(figure, axes)
             title = f"{metric_label(metric)} against {name}"
             caption = "Mean ± standard error over seeds; nothing else in the config differs."
+            if n_left_out:
+                caption += f" Without a finite mean, not shown: {n_left_out}."
             drawings.append(Drawing(f"sweep-{name}", title, caption, png_of(figure)))
     return drawings
 
 
 def _comparable(curve: Curve, first: Curve) -> bool:
     return curve.title == first.title and np.array_equal(curve.x, first.x)
+
+
+def _axes_of(curve: Curve) -> tuple[str, ...]:
+    return curve.x_label, curve.y_label, curve.x_scale, curve.y_scale
+
+
+def _same_values(one: Curve, other: Curve) -> bool:
+    if one.y.shape != other.y.shape:
+        return False
+    smallest = 1e-6 * float(np.nanmax(np.abs(one.y)))
+    same_x = np.allclose(one.x, other.x, rtol=1e-4, atol=0, equal_nan=True)
+    return same_x and np.allclose(one.y, other.y, rtol=1e-4, atol=smallest, equal_nan=True)
 
 
 def _series(
@@ -219,9 +260,10 @@ def _series(
         is_word, value, _ = number_or_text(config.get(key, ""))
         if is_word:
             continue
-        rest = {
-            k: v for k, v in group.settings.items() if k not in swept and "split_sizes." not in k
-        }
+        rest = {key: value for key, value in group.settings.items() if key not in swept}
+        if key.startswith(DATASET):  # then sizes and content follow from it, but no other place
+            rest = {k: v for k, v in rest.items() if not k.startswith(_MADE_OF_DATASET)}
+            rest |= {k: v for k, v in group.places.items() if k not in swept}
         own = {k: v for k, v in group.transform_settings.items() if k not in swept}
         identity = (group.task, group.dataset, group.model, group.transform)
         same = (*identity, tuple(sorted(rest.items())), tuple(sorted(own.items())))
@@ -234,23 +276,26 @@ def _series(
 
 def _logged(
     group: Group, key: str
-) -> tuple[Float[np.ndarray, "n_epochs"], Float[np.ndarray, "n_seeds n_epochs"]]:
-    """Return the epochs that every seed logged, and the values there; the last entry counts."""
-    logs = [
-        {line["epoch"]: float(line[key]) for line in run.log if _has_number(line, key)}
-        for run in group.runs
+) -> tuple[Float[np.ndarray, "n_epochs"], Float[np.ndarray, "n_seeds n_epochs"], list[str]]:
+    """Return the epochs that every seed logged, the values there, and notes on what is not shown.
+
+    Of an epoch that was logged twice the last entry counts; what is not finite is a gap.
+    """
+    everything = [
+        {line["epoch"]: line[key] for line in run.log if key in line} for run in group.runs
     ]
-    logs = [log for log in logs if log]
-    if not logs:
-        return np.empty(0), np.empty((0, 0))
+    logs = [log for log in everything if log]
+    if not any(np.isfinite(value) for log in logs for value in log.values()):
+        return np.empty(0), np.empty((0, 0)), ["nothing finite in a log"]
     epochs = sorted(set.intersection(*(set(log) for log in logs)))
+    notes = []
+    if len(logs) < len(everything):
+        notes.append(f"logged by {len(logs)} of {len(everything)} seeds")
+    n_epochs = len(set.union(*(set(log) for log in logs)))
+    if len(epochs) < n_epochs:
+        notes.append(f"{len(epochs)} of {n_epochs} epochs are shown, those that all seeds logged")
     values = [[log[epoch] for epoch in epochs] for log in logs]
-    return np.array(epochs, dtype=np.float64), np.array(values, dtype=np.float64)
-
-
-def _has_number(line: Mapping[str, object], key: str) -> bool:
-    value, epoch = line.get(key), line.get("epoch")
-    return isinstance(value, int | float) and np.isfinite(value) and isinstance(epoch, int)
+    return np.array(epochs, dtype=np.float64), np.array(values, dtype=np.float64), notes
 
 
 def _line(
@@ -285,8 +330,8 @@ def _point(
     )  # fmt: skip
 
 
-def _seed_caption(groups: Sequence[Group]) -> str:
-    counts = sorted({len(group.runs) for group in groups})
-    if counts == [1]:
+def _seed_caption(n_seeds: set[int]) -> str:
+    """Say how many seeds the lines of a figure are means of."""
+    if n_seeds <= {1}:
         return "One seed: no spread."
-    return f"{_BAND}; {' or '.join(map(str, counts))} seeds."
+    return f"{_BAND}; {' or '.join(map(str, sorted(n_seeds)))} seeds."

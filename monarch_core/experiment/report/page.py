@@ -15,18 +15,19 @@ from monarch_core.experiment.report.aggregate import (
     group_runs,
     metric_names,
 )
-from monarch_core.experiment.report.block import BlockView, block_view, slug
+from monarch_core.experiment.report.block import BlockView, block_view
 from monarch_core.experiment.report.collect import Run
 from monarch_core.experiment.report.findings import Finding, findings
 from monarch_core.experiment.report.lines import sweep_figures
+from monarch_core.experiment.report.names import Names, slug
 from monarch_core.experiment.report.style import Drawing, palette
 from monarch_core.experiment.report.tables import (
-    TextTable,
     groups_csv,
     main_table,
     other_runs_table,
     runs_csv,
 )
+from monarch_core.experiment.report.text_table import TextTable
 from monarch_core.experiment.report.wording import plural
 
 _TEMPLATE = "page.html.jinja"
@@ -46,6 +47,7 @@ class Section:
 
     Attributes:
         task: name of the task.
+        key: anchor, and name of the files of its tables.
         findings: how every group does against the FFT.
         tables: the main table, in pieces that fit the page.
         full_table: the main table in one piece, for Markdown and CSV.
@@ -54,6 +56,7 @@ class Section:
     """
 
     task: str
+    key: str
     findings: list[Finding]
     tables: list[TextTable]
     full_table: TextTable
@@ -79,22 +82,31 @@ def write_report(runs: Sequence[Run], out: Path, *, metric: str | None = None) -
     groups = group_runs(runs)
     colours = palette(groups)
     main = main_metrics(groups, metric)
-    tasks = list(dict.fromkeys(group.task for group in groups))
-    sections = [
-        _section(task, [g for g in groups if g.task == task], main[task], colours) for task in tasks
+    names = Names({"groups", "runs"})
+    others = [
+        replace(table, key=names.free(table.key))
+        for status, title in _OTHER_STATUS.items()
+        for table in [other_runs_table(runs, status, title)]
+        if table is not None
     ]
-    others = [other_runs_table(runs, status, title) for status, title in _OTHER_STATUS.items()]
-    shown = [table for table in others if table is not None]
-    _clear(out)
-    _write_tables(out / "tables", groups, sections, shown)
+    sections = [
+        _section(task, [g for g in groups if g.task == task], main[task], colours, names)
+        for task in dict.fromkeys(group.task for group in groups)
+    ]
     drawings = [
         d for s in sections for d in (*s.sweeps, *(d for b in s.blocks for d in b.drawings))
     ]
-    (out / "figures").mkdir(parents=True, exist_ok=True)
+    written = _tables(groups, sections, others)
+    html = _render(runs, groups, sections, others, colours)
+    _clear(out)
+    for folder in ("figures", "tables"):
+        (out / folder).mkdir(parents=True, exist_ok=True)
+    for name, text in written.items():
+        (out / "tables" / name).write_text(text, encoding="utf-8")
     for drawing in drawings:
         (out / "figures" / f"{drawing.key}.png").write_bytes(drawing.png)
     page = out / "index.html"
-    page.write_text(_render(runs, groups, sections, shown, colours), encoding="utf-8")
+    page.write_text(html, encoding="utf-8")
     return page
 
 
@@ -115,21 +127,24 @@ def main_metrics(groups: Sequence[Group], metric: str | None = None) -> dict[str
 
 
 def _section(
-    task: str, groups: Sequence[Group], metric: str, colours: Mapping[str, str]
+    task: str, groups: Sequence[Group], metric: str, colours: Mapping[str, str], names: Names
 ) -> Section:
-    names = metric_names(groups)
-    names = [metric, *(name for name in names if name != metric)] if names else []
-    pieces = [main_table(groups, names[:_METRICS_BESIDE_COSTS])]
-    for start in range(_METRICS_BESIDE_COSTS, len(names), _METRICS_PER_TABLE):
-        piece = main_table(groups, names[start : start + _METRICS_PER_TABLE], costs=False)
+    metrics = metric_names(groups)
+    metrics = [metric, *(name for name in metrics if name != metric)] if metrics else []
+    pieces = [main_table(groups, metrics[:_METRICS_BESIDE_COSTS])]
+    for start in range(_METRICS_BESIDE_COSTS, len(metrics), _METRICS_PER_TABLE):
+        piece = main_table(groups, metrics[start : start + _METRICS_PER_TABLE], costs=False)
         pieces.append(replace(piece, title="Further metrics"))
+    key = names.free(slug(task))
+    sweeps = sweep_figures(groups, metric, colours)
     return Section(
         task=task,
+        key=key,
         findings=findings(groups, {task: metric}),
         tables=pieces,
-        full_table=main_table(groups, names),
-        sweeps=[replace(d, key=slug(task, d.key)) for d in sweep_figures(groups, metric, colours)],
-        blocks=[block_view(block, metric, colours) for block in blocks_of(groups)],
+        full_table=replace(main_table(groups, metrics), key=key),
+        sweeps=[replace(d, key=names.free(slug(task, d.key))) for d in sweeps],
+        blocks=[block_view(block, metric, colours, names) for block in blocks_of(groups)],
     )
 
 
@@ -160,7 +175,6 @@ def _render(
         devices=sorted({run.device for run in finished if run.device}),
         commands=list(dict.fromkeys(run.command for run in finished if run.command)),
         data_uri=_data_uri,
-        slug=slug,
     )
 
 
@@ -176,21 +190,17 @@ def _versions(runs: Sequence[Run]) -> dict[str, str]:
     }
 
 
-def _write_tables(
-    folder: Path,
-    groups: Sequence[Group],
-    sections: Sequence[Section],
-    others: Sequence[TextTable],
-) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+def _tables(
+    groups: Sequence[Group], sections: Sequence[Section], others: Sequence[TextTable]
+) -> dict[str, str]:
+    """Return the content of every file below `tables`, by its name."""
     metrics = metric_names(groups)
-    (folder / "groups.csv").write_text(groups_csv(groups, metrics), encoding="utf-8")
-    (folder / "runs.csv").write_text(runs_csv(groups, metrics), encoding="utf-8")
-    main = [replace(section.full_table, key=slug(section.task)) for section in sections]
+    found = {"groups.csv": groups_csv(groups, metrics), "runs.csv": runs_csv(groups, metrics)}
     left = [table for section in sections for block in section.blocks for table in block.tables]
-    for table in [*main, *left, *others]:
-        (folder / f"{table.key}.md").write_text(table.markdown(), encoding="utf-8")
-        (folder / f"{table.key}.csv").write_text(table.csv(), encoding="utf-8")
+    for table in [*(section.full_table for section in sections), *left, *others]:
+        found[f"{table.key}.md"] = table.markdown()
+        found[f"{table.key}.csv"] = table.csv()
+    return found
 
 
 def _clear(out: Path) -> None:

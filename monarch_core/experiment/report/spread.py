@@ -7,6 +7,8 @@ from typing import Literal
 
 from scipy.special import stdtrit
 
+from monarch_core.experiment.report.untrusted import finite
+
 # What the names of metrics say about their direction; the first list wins ("snr" before "error").
 _HIGHER = ("psnr", "ssim", "snr", "accuracy", "correlation")
 _LOWER = (
@@ -28,18 +30,22 @@ _LOWER = (
 class Spread:
     """A quantity over seeds.
 
+    A run that diverged is not left out of a mean: where one value is not finite there is none.
+
     Attributes:
-        mean: mean of the values that are numbers, None without any.
+        mean: mean of the values, None without any, or where one of them is not finite.
         standard_error: s / sqrt(n) with s the sample standard deviation (n - 1 in the
-            denominator), None for fewer than two numbers.
-        n: how many values are numbers.
-        n_missing: how many are not.
+            denominator), None for fewer than two values, or without a mean.
+        n: how many values are finite numbers.
+        n_missing: how many were not measured.
+        n_not_finite: how many are NaN, infinite, or too large to be squared.
     """
 
     mean: float | None
     standard_error: float | None
     n: int
     n_missing: int = 0
+    n_not_finite: int = 0
 
 
 @dataclass(frozen=True)
@@ -65,15 +71,17 @@ class Change:
 
 
 def spread(values: Sequence[float | None]) -> Spread:
-    """Return mean and standard error of the values that are finite numbers.
+    """Return mean and standard error of values, None standing for one that was not measured.
 
     mean = sum(x_i) / n                                            (1)
     standard_error = sqrt(sum((x_i - mean)^2) / (n - 1)) / sqrt(n)  (2)
     """
-    numbers = [float(v) for v in values if v is not None and math.isfinite(v)]
-    n, n_missing = len(numbers), len(values) - len(numbers)
-    if n == 0:
-        return Spread(None, None, 0, n_missing)
+    measured = [value for value in values if value is not None]
+    numbers = [float(value) for value in measured if finite(value) is not None]
+    n, n_missing = len(numbers), len(values) - len(measured)
+    n_not_finite = len(measured) - n
+    if n == 0 or n_not_finite:
+        return Spread(None, None, n, n_missing, n_not_finite)
     mean = math.fsum(numbers) / n  # (1)
     if n == 1:
         return Spread(mean, None, 1, n_missing)
@@ -109,7 +117,7 @@ def change(
         same_seeds: the i-th run of both has the same seed, for all i.
 
     Returns:
-        None if either side has no number, or the control's mean is zero and a ratio is asked for.
+        None if either side has no mean, or the control's mean is zero and a ratio is asked for.
     """
     x, c = spread(values), spread(control)
     if x.mean is None or c.mean is None:

@@ -3,6 +3,7 @@
 import io
 import math
 import textwrap
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -47,6 +48,7 @@ _SETTINGS: dict[Any, Any] = {
     "xtick.color": "#444444",
     "ytick.color": "#444444",
     "figure.facecolor": "white",
+    "text.parse_math": False,  # names come from others; a dollar sign is a dollar sign
 }
 
 
@@ -130,7 +132,9 @@ def styled() -> AbstractContextManager[None]:
 def png_of(figure: Figure) -> bytes:
     """Return a figure as PNG; the same figure gives the same bytes."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=_DOTS_PER_INCH, metadata={"Software": None})
+    with warnings.catch_warnings():  # a letter that the font lacks is drawn as a box
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
+        figure.savefig(buffer, format="png", dpi=_DOTS_PER_INCH, metadata={"Software": None})
     return buffer.getvalue()
 
 

@@ -1,88 +1,27 @@
-"""The tables of the report, as Markdown, CSV and cells for the page."""
+"""The tables of the report: what stands in their rows and columns."""
 
-import csv
-import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from monarch_core.experiment.artifacts import Table
 from monarch_core.experiment.report.aggregate import CONTROL, Group
 from monarch_core.experiment.report.collect import COSTS, Run
 from monarch_core.experiment.report.control import change_of, control_of
 from monarch_core.experiment.report.spread import spread
+from monarch_core.experiment.report.text_table import Cell, TextTable, write_csv
 from monarch_core.experiment.report.wording import (
     count,
     difference,
     mean_and_error,
     metric_label,
-    number,
     seconds,
     size,
 )
 
-
-@dataclass(frozen=True)
-class Cell:
-    """One cell: what it says, and the change against the FFT below it.
-
-    Attributes:
-        text: the value.
-        change: the change in words, empty if there is none.
-        verdict: as in `Change.verdict`, empty without a change.
-    """
-
-    text: str
-    change: str = ""
-    verdict: str = ""
-
-
-@dataclass(frozen=True)
-class TextTable:
-    """A table ready to be written.
-
-    Attributes:
-        key: name of its files.
-        title: its heading.
-        columns: column names.
-        rows: one list of cells per row.
-        caption: what holds for the whole table.
-        numeric: columns to align on the right.
-    """
-
-    key: str
-    title: str
-    columns: list[str]
-    rows: list[list[Cell]]
-    caption: str = ""
-    numeric: frozenset[str] = frozenset()
-
-    def markdown(self) -> str:
-        """Return the table as GitHub Markdown, its caption below it."""
-        aligned = ["---:" if name in self.numeric else "---" for name in self.columns]
-        lines = [_row(self.columns), _row(aligned)]
-        lines += [
-            _row([f"{cell.text} ({cell.change})" if cell.change else cell.text for cell in row])
-            for row in self.rows
-        ]
-        return "\n".join([*lines, "", self.caption] if self.caption else lines) + "\n"
-
-    def csv(self) -> str:
-        """Return the table as CSV, with a column of changes where there are any."""
-        changing = [any(row[i].change for row in self.rows) for i in range(len(self.columns))]
-        header = [
-            name
-            for column, changes in zip(self.columns, changing, strict=True)
-            for name in ([column, f"{column}: change"] if changes else [column])
-        ]
-        rows = [
-            [
-                text
-                for cell, changes in zip(row, changing, strict=True)
-                for text in ([cell.text, cell.change] if changes else [cell.text])
-            ]
-            for row in self.rows
-        ]
-        return write_csv(header, rows)
+# Headings that are no metrics.
+_COLUMNS = (
+    *("task", "dataset", "model", "transform", "settings", "seeds", "parameters"),
+    *("time per epoch", "training time", "peak memory", "device", f"differs from {CONTROL} in"),
+)
 
 
 def main_table(groups: Sequence[Group], metrics: Sequence[str], *, costs: bool = True) -> TextTable:
@@ -103,11 +42,11 @@ def main_table(groups: Sequence[Group], metrics: Sequence[str], *, costs: bool =
         if name != "transform" and len(set(values)) == 1
     }
     columns = {n: [Cell(v) for v in values] for n, values in facts.items() if n not in constant}
-    for metric in metrics:
-        columns[metric_label(metric)] = [metric_cell(group, groups, metric) for group in groups]
-    numeric = set(columns) - set(facts)
+    labels = _labels(metrics)
+    for metric, label in labels.items():
+        columns[label] = [metric_cell(group, groups, metric) for group in groups]
+    numeric = {*labels.values(), "seeds"}
     columns["seeds"] = [Cell(str(len(group.runs))) for group in groups]
-    numeric.add("seeds")
     if costs:
         for name, write, key in (
             ("parameters", count, "n_parameters"),
@@ -146,7 +85,7 @@ def metric_cell(group: Group, groups: Sequence[Group], metric: str) -> Cell:
 def groups_csv(groups: Sequence[Group], metrics: Sequence[str]) -> str:
     """Return the main table in full precision: one row per group and metric."""
     header = ["task", "dataset", "data_settings", "model", "transform", "settings", "metric"]
-    header += ["mean", "standard_error", "n_seeds", "n_missing"]
+    header += ["mean", "standard_error", "n_seeds", "n_missing", "n_not_finite"]
     header += ["change", "change_kind", "change_standard_error", "verdict", "control", "differs"]
     header += [*COSTS, "device"]
     rows = []
@@ -158,6 +97,7 @@ def groups_csv(groups: Sequence[Group], metrics: Sequence[str]) -> str:
         for metric in metrics:
             over, found = group.metric(metric), change_of(group, groups, metric)
             row = [*about, metric, over.mean, over.standard_error, over.n, over.n_missing]
+            row.append(over.n_not_finite)
             row += (
                 [found.value, found.kind, found.standard_error, found.verdict]
                 if found
@@ -169,12 +109,12 @@ def groups_csv(groups: Sequence[Group], metrics: Sequence[str]) -> str:
 
 
 def runs_csv(groups: Sequence[Group], metrics: Sequence[str]) -> str:
-    """Return every run in full precision: one row per run."""
+    """Return every run that counts in full precision: one row per run; nan is not finite."""
     header = ["folder", "task", "dataset", "data_settings", "model", "transform", "settings"]
     header += ["seed", *metrics, *COSTS, "device", "git_commit"]
     rows = [
         [
-            *(run.folder, run.task, run.dataset, group.data_details, run.model, run.transform),
+            *(run.name, run.task, run.dataset, group.data_details, run.model, run.transform),
             *(group.details, run.seed),
             *(run.metrics.get(metric) for metric in metrics),
             *(run.costs.get(cost) for cost in COSTS),
@@ -188,7 +128,7 @@ def runs_csv(groups: Sequence[Group], metrics: Sequence[str]) -> str:
 
 def other_runs_table(runs: Sequence[Run], status: str, title: str) -> TextTable | None:
     """Return the runs of one status with what is known about them, None if there are none."""
-    rows = [[Cell(str(run.folder)), Cell(run.reason)] for run in runs if run.status == status]
+    rows = [[Cell(run.name), Cell(run.reason)] for run in runs if run.status == status]
     return TextTable(status, title, ["run", "reason"], rows) if rows else None
 
 
@@ -234,17 +174,21 @@ def joined_table(
     return TextTable(key, first.title, columns, rows, caption, numeric), notes
 
 
-def write_csv(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Return rows as CSV text; None becomes an empty cell."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return buffer.getvalue()
+def _labels(metrics: Sequence[str]) -> dict[str, str]:
+    """Return the heading of each metric: its name in words, bare where another column has them."""
+    words = [metric_label(metric) for metric in metrics]
+    taken = {*words, *_COLUMNS}
+    return {
+        metric: label if words.count(label) == 1 and label not in _COLUMNS else _free(metric, taken)
+        for metric, label in zip(metrics, words, strict=True)
+    }
 
 
-def _row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+def _free(name: str, taken: set[str]) -> str:
+    while name in taken:
+        name += "'"
+    taken.add(name)
+    return name
 
 
 def _dataset(group: Group) -> str:
@@ -256,7 +200,9 @@ def _caption(groups: Sequence[Group], constant: dict[str, str], compared: bool) 
     parts = [f"The same in all rows: {same}."] if same else []
     prefix = "" if "task" in constant else "{task}: "
     measured = {
-        prefix.format(task=group.task) + group.evaluation for group in groups if group.evaluation
+        prefix.replace("{task}", group.task) + group.evaluation
+        for group in groups
+        if group.evaluation
     }
     if measured:
         parts.append(f"Measured with {'; '.join(sorted(measured))}.")
@@ -279,4 +225,4 @@ def _average(cells: Sequence[str | float]) -> str:
         return str(cells[0])
     if all(isinstance(cell, int) for cell in cells) and len(set(cells)) == 1:
         return str(cells[0])
-    return mean_and_error(spread(numbers)) if len(cells) > 1 else number(numbers[0])
+    return mean_and_error(spread(numbers))

@@ -4,13 +4,15 @@ import math
 from collections.abc import Sequence
 
 from monarch_core.experiment.report.spread import Change, Spread
+from monarch_core.experiment.report.untrusted import finite
 
 NOT_AVAILABLE = "n/a"
+NOT_FINITE = "not finite"
 
 
 def number(value: float | None, n_digits: int = 4) -> str:
     """Write a number with the given count of significant digits; `n/a` if it is none."""
-    if value is None or not math.isfinite(value):
+    if finite(value) is None or value is None:
         return NOT_AVAILABLE
     if value == 0:
         return "0"
@@ -22,9 +24,15 @@ def number(value: float | None, n_digits: int = 4) -> str:
 def mean_and_error(spread: Spread) -> str:
     """Write `mean ± standard error`, the mean alone for a single value, `n/a` for none.
 
+    Where a value is not finite there is no mean, and that is what is written.
+
     The error has one digit, or two if it starts with a one; the mean ends where the error ends,
     though not before its third digit.
     """
+    n_measured = spread.n + spread.n_not_finite
+    if spread.n_not_finite:
+        share = f" in {spread.n_not_finite} of {n_measured} seeds" if n_measured > 1 else ""
+        return f"{NOT_FINITE}{share}"
     missing = f" ({spread.n} of {spread.n + spread.n_missing} seeds)" if spread.n_missing else ""
     mean, error = spread.mean, spread.standard_error
     if mean is None:

@@ -5,8 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
-from monarch_core.experiment.report.aggregate import blocks_of, group_runs, words
+from monarch_core.experiment.report.aggregate import blocks_of, group_runs
 from monarch_core.experiment.report.collect import collect_runs
+from monarch_core.experiment.report.identity import words
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def test_seeds_are_merged_and_nothing_else(make_run, groups):
         make_run("fft", seed=seed)
     make_run("fft", config={"fit.learning_rate": 2e-3})
     make_run("fft", split_sizes={"train": 80, "valid": 20, "test": 20})
-    make_run("fft", model="uno")
+    make_run("fft", config={"model.name": "uno"})
     make_run("monarch", config={"transform.axis.heads": 4})
     make_run("monarch")
     assert sorted(len(group.runs) for group in groups()) == [1, 1, 1, 1, 1, 3]
@@ -124,7 +125,7 @@ def test_a_seed_counts_once(make_run, groups):
 def test_different_commits_are_told(make_run, groups):
     make_run(seed=0)
     make_run(seed=1, git_commit="fedcba")
-    assert groups()[0].notes == ("the seeds ran at 2 different commits",)
+    assert groups()[0].notes == ("the seeds ran at 2 different commits: 0123abc; fedcba",)
 
 
 def test_blocks_hold_what_was_tested_on_the_same_data(make_run, groups):

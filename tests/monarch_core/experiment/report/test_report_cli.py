@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from monarch_core.experiment.report.cli import main, markdown_table
+from monarch_core.experiment.report.collect import collect_runs
 
 MODULE = "monarch_core.experiment.report"
 DOCUMENT = "# Title\n\n<!-- results -->\nold text\n<!-- /results -->\n\nThe end <!-- other -->\n"
@@ -57,7 +58,7 @@ def test_update_replaces_what_is_between_the_markers_and_nothing_else(two, docum
     arguments = [two, "--table", "relative_l2", "--update", str(document), "--marker", "results"]
     assert main(arguments) == 0
     text = document.read_text()
-    table = markdown_table([two], ["relative_l2"]).strip()
+    table = markdown_table(collect_runs([two]), ["relative_l2"]).strip()
     assert text == DOCUMENT.replace("old text", table)
     assert main(arguments) == 0
     assert document.read_text() == text

@@ -149,5 +149,5 @@ def test_without_a_control_it_says_so(make_run, groups):
 def test_a_lone_fft_speaks_for_itself(make_run, groups):
     make_run("fft", error=float("nan"))
     assert sentences(groups()) == [
-        "navier_stokes, fno: fft n/a in relative l2 (no seed with a number)"
+        "navier_stokes, fno: fft not finite in relative l2 (one seed: no spread)"
     ]

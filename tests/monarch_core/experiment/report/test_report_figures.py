@@ -70,7 +70,7 @@ def test_groups_of_one_transform_share_the_colour_and_differ_in_the_line(make_ru
 def test_learning_curves_show_mean_and_range_of_the_seeds(make_run, groups, drawn):
     for seed, error in enumerate((0.02, 0.05, 0.03)):
         make_run(seed=seed, error=error, n_epochs=9)
-    assert len(lines.learning_curves(*look_of(groups()))) == 2
+    assert len(lines.learning_curves(*look_of(groups()))[0]) == 2
     axes = drawn[1].axes[0]
     line = labelled(axes)["monarch"]
     epochs = np.arange(1, 10)
@@ -92,7 +92,7 @@ def test_only_epochs_that_all_seeds_reached_are_averaged(make_run, groups, drawn
 def test_a_log_without_numbers_draws_nothing(make_run, groups, drawn):
     folder = make_run()
     (folder / "log.jsonl").write_text('{"epoch": 1, "train_loss": null, "valid_error": "x"}\n')
-    assert lines.learning_curves(*look_of(groups())) == []
+    assert lines.learning_curves(*look_of(groups())) == ([], [])
 
 
 def curve(y, *, shared=False, line="", scale="linear", x=None, title="C"):

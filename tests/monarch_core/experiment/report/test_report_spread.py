@@ -30,11 +30,20 @@ def test_mean_and_standard_error_of_an_arithmetic_sequence(n):
 def test_one_value_has_no_spread_and_none_has_no_mean():
     assert spread([2.5]) == Spread(2.5, None, 1)
     assert spread([]) == Spread(None, None, 0)
-    assert spread([None, math.nan, math.inf]) == Spread(None, None, 0, 3)
+    assert spread([None, math.nan, math.inf]) == Spread(None, None, 0, 1, 2)
 
 
-def test_what_is_no_number_is_counted_and_left_out():
-    assert spread([1.0, None, 3.0, math.nan]) == Spread(2.0, 1.0, 2, 2)
+def test_what_was_not_measured_is_counted_and_left_out():
+    assert spread([1.0, None, 3.0]) == Spread(2.0, 1.0, 2, 1)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1e200, 10**400])
+def test_a_seed_that_diverged_takes_the_mean_with_it(value):
+    assert spread([1.0, None, 3.0, value]) == Spread(None, None, 2, 1, 1)
+    assert mean_and_error(spread([1.0, value, 2.0])) == "not finite in 1 of 3 seeds"
+    assert mean_and_error(spread([value])) == "not finite"
+    assert change([1.0, value], [1.0, 1.0], metric="error", same_seeds=True) is None
+    assert change([1.0, 1.0], [1.0, value], metric="psnr", same_seeds=True) is None
 
 
 def test_change_of_an_error_is_relative():

@@ -63,12 +63,12 @@ def fill_folder(
     if config.path is not None:
         raise ValueError(f"path={config.path} is a file to read, not to generate; leave path away")
     folder, work = config.folder, config.unfinished_folder
-    if not is_complete(folder):
+    if not config.is_generated:
         _require_room(config, work, bytes_per_split)
     with friendly_disk_errors(folder.parent):
         folder.parent.mkdir(parents=True, exist_ok=True)
     with _only_process(folder, console):
-        if is_complete(folder):
+        if config.is_generated:
             shutil.rmtree(work, ignore_errors=True)  # what a kill in the last clean-up left
             console.print(f"{folder} is there already")
             return folder
@@ -135,11 +135,6 @@ def _only_process(folder: Path, console: Console) -> Iterator[None]:
         lock.release()
 
 
-def is_complete(folder: Path) -> bool:
-    """Return whether a folder holds a finished data set."""
-    return (folder / "metadata.yaml").is_file()
-
-
 def _require_room(config: DatasetConfig, work: Path, bytes_per_split: dict[str, int]) -> None:
     """Ask, before anything is written, for room for the missing parts and the set made of all.
 
@@ -147,7 +142,8 @@ def _require_room(config: DatasetConfig, work: Path, bytes_per_split: dict[str, 
         OSError: the disk is too small.
         ValueError: the folder to be made holds files of another origin.
     """
-    if config.folder.is_dir() and any(config.folder.iterdir()):
+    # in this order: a data set that another process finishes meanwhile comes with its metadata
+    if config.folder.is_dir() and any(config.folder.iterdir()) and not config.is_generated:
         raise ValueError(
             f"{config.folder} holds files but no metadata.yaml, so it is no finished data set; "
             "delete it, or choose another data_dir"

@@ -227,7 +227,7 @@ def _source(config: DatasetConfig) -> Path:
     if config.path is not None:
         return Path(config.path)
     config.check_frames()
-    if (config.folder / "metadata.yaml").is_file():
+    if config.is_generated:
         # what is left where making them was killed in its last clean-up
         shutil.rmtree(config.unfinished_folder, ignore_errors=True)
     else:

@@ -178,6 +178,11 @@ class DatasetConfig(ABC):
         return Path(self.data_dir) / f"{self.folder_name}_{digest[:8]}"
 
     @property
+    def is_generated(self) -> bool:
+        """Whether they are there, complete: what generates them writes `metadata.yaml` last."""
+        return (self.folder / "metadata.yaml").is_file()
+
+    @property
     def unfinished_folder(self) -> Path:
         """Where they are while they are being generated."""
         return self.folder.with_name(f"{self.folder.name}.partial")

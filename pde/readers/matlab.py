@@ -180,7 +180,8 @@ def _some(n_axes: int) -> tuple[slice, ...]:
 
 def _transposed(a: np.ndarray) -> tuple[str, ...]:
     """Return a doubt where points of a field differ more than fields of one point."""
-    across, along = (np.median(np.abs(np.diff(a, axis=axis))) for axis in (0, 1))
+    with np.errstate(all="ignore"):
+        across, along = (np.median(np.abs(np.diff(a, axis=axis))) for axis in (0, 1))
     if len(a) > 1 and across < along / 2:
         return (
             f"its a, which should have axes (sample, x), changes less from row to row ({across:.2g}"
@@ -216,6 +217,7 @@ def _time_second(shape: tuple[int, ...], read: Callable[[], np.ndarray]) -> tupl
 def _gap(u: np.ndarray, axis: int) -> float:
     """Return the step from the last point of an axis to the first over the largest other one."""
     others = tuple(i for i in range(1, u.ndim) if i != axis)
-    steps = np.square(np.diff(u, axis=axis)).sum(others).max(1)
-    closing = np.square(u.take(0, axis) - u.take(-1, axis)).reshape(len(u), -1).sum(1)
-    return float(np.sqrt(np.median(closing / np.maximum(steps, np.finfo(float).tiny))))
+    with np.errstate(all="ignore"):
+        steps = np.square(np.abs(np.diff(u, axis=axis))).sum(others).max(1)
+        closing = np.square(np.abs(u.take(0, axis) - u.take(-1, axis))).reshape(len(u), -1).sum(1)
+        return float(np.sqrt(np.median(closing / np.maximum(steps, np.finfo(float).tiny))))

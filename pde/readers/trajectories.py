@@ -1,6 +1,7 @@
 """Trajectories in a file, whatever its layout."""
 
 import contextlib
+import logging
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -12,6 +13,8 @@ import scipy.io
 from jaxtyping import Float
 
 from pde.memory import require_memory
+
+log = logging.getLogger(__name__)
 
 LAYOUTS = (
     "The Well (t0_fields), PDEBench (tensor, or 0000/data) and MATLAB (u, a and u, or coeff and "
@@ -110,6 +113,8 @@ class Trajectories:
         with reading(self.path), np.errstate(over="ignore"):
             loaded = self.load(trajectories, frames)
             require_real(self.path, "the field", loaded.dtype)
+            if loaded.dtype.kind == "f" and loaded.dtype.itemsize < 4:
+                log.warning("%s holds half precision: 3 digits, of the errors too", self.path)
             values = np.ascontiguousarray(loaded, dtype=np.float32)
         finite = np.isfinite(values).all(axis=tuple(range(2, values.ndim)))
         if not finite.all():

@@ -1,5 +1,6 @@
 """The layout of The Well (Ohana et al. 2024, arXiv:2412.00568)."""
 
+import math
 from pathlib import Path
 
 import h5py
@@ -90,30 +91,27 @@ def _read_statement(path: Path, file: h5py.File, name: str, grid: tuple[int, ...
 
 
 def _parameters(path: Path, file: h5py.File) -> dict[str, float]:
-    """Return the parameters of the equation: all scalars, and the attributes that are ours.
+    """Return the parameters of the equation by their names; those that are not ours as NaN.
 
     Raises:
-        UnusableFileError: one differs between trajectories, or between both places.
+        UnusableFileError: one differs between trajectories, or between attribute and scalar.
     """
     scalars = hdf5.find(file, "scalars")
-    found: dict[str, float] = {}
-    for name in scalars if isinstance(scalars, h5py.Group) else ():
-        stored = hdf5.numbers(scalars, name)
-        values = np.unique([] if stored is None else stored)
-        if len(values) != 1:
-            raise UnusableFileError(
-                f"{path}: {name} must be one number for all trajectories, got "
-                f"{f'{values[0]:g} to {values[-1]:g}' if len(values) else 'none'}; make a file for "
-                "each"
-            )
-        found[name] = float(values[0])
+    names = list(scalars) if isinstance(scalars, h5py.Group) else []
+    found = dict.fromkeys(names, math.nan)
     for name in (_VISCOSITY, _FORCING):
-        value = hdf5.number(file, name)
-        if value is not None and not np.isclose(found.setdefault(name, value), value, rtol=1e-5):
+        stored = hdf5.numbers(scalars, name) if name in names else None
+        stated = hdf5.number(file, name)
+        values = [*(() if stored is None else stored.flat), *(() if stated is None else (stated,))]
+        if not values:
+            continue
+        low, high = min(values), max(values)
+        if not np.isclose(low, high, rtol=1e-5, atol=0):
             raise UnusableFileError(
-                f"{path}: attribute {name} is {value:g}, but scalars/{name} is {found[name]:g}; "
-                "correct the file"
+                f"{path}: {name} must be one number for all trajectories, as an attribute and in "
+                f"scalars, got {low:g} to {high:g}; make a file for each"
             )
+        found[name] = float(values[-1])
     return found
 
 

@@ -364,7 +364,7 @@ PROBLEMS = (
                 p, lambda f: f.create_dataset("scalars/viscosity", data=1e-5), viscosity=1e-3
             )
         ),
-        ("attribute viscosity is 0.001", "scalars/viscosity is 1e-05"),
+        ("viscosity must be one number", "1e-05 to 0.001", "make a file for each"),
     ),
     BadInput(
         "shallow water",

@@ -202,6 +202,13 @@ def test_a_viscosity_that_no_file_states_is_said_to_be_taken_from_the_config(tmp
     assert caplog.text == ""
 
 
+def test_half_precision_is_told(tmp_path, caplog):
+    path = write_well(tmp_path / "a.h5", flow().astype(np.float16), viscosity=1e-3)
+    with caplog.at_level(logging.WARNING):
+        load_splits(navier_stokes(path))
+    assert "holds half precision: 3 digits" in caplog.text
+
+
 def test_a_name_can_be_wrong_but_not_an_attribute(tmp_path):
     named = write_matlab(tmp_path / "ns_V1e-5_N8.mat", flow())
     with pytest.raises(ValueError, match=r"1e-05 by its name.* dataset\.convention=own"):

@@ -8,30 +8,27 @@ is its gradient. Every loss raises ValueError for images that cannot be compared
 
 from collections.abc import Callable
 
-from jaxtyping import Complex, Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
+# Complex, of any one shape; both are left to the ValueError below, which names the remedy.
+Images = Shaped[Tensor, "..."]
 
-def mean_absolute(
-    prediction: Complex[Tensor, "*batch"], target: Complex[Tensor, "*batch"]
-) -> Float[Tensor, ""]:
+
+def mean_absolute(prediction: Images, target: Images) -> Float[Tensor, ""]:
     """Return mean |p - t|, in the unit of the images."""
     _check(prediction, target)
     return (prediction - target).abs().mean()
 
 
-def mean_squared(
-    prediction: Complex[Tensor, "*batch"], target: Complex[Tensor, "*batch"]
-) -> Float[Tensor, ""]:
+def mean_squared(prediction: Images, target: Images) -> Float[Tensor, ""]:
     """Return mean |p - t|^2, in the squared unit of the images."""
     _check(prediction, target)
     difference = prediction - target
     return (difference.real.square() + difference.imag.square()).mean()
 
 
-def mean_absolute_of_magnitudes(
-    prediction: Complex[Tensor, "*batch"], target: Complex[Tensor, "*batch"]
-) -> Float[Tensor, ""]:
+def mean_absolute_of_magnitudes(prediction: Images, target: Images) -> Float[Tensor, ""]:
     """Return mean | |p| - |t| |, in the unit of the images; for targets without a phase."""
     _check(prediction, target)
     return (prediction.abs() - target.abs()).abs().mean()

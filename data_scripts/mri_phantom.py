@@ -4,6 +4,7 @@ import dataclasses
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
@@ -21,6 +22,7 @@ from data_scripts.mri_acquisition import (
 )
 from data_scripts.mri_anatomy import ANATOMIES, Anatomy, random_anatomy
 from data_scripts.mri_output import finish_dataset, is_done, progress_bar, start_dataset
+from data_scripts.mri_simulation import check_acquisition, check_range
 from mri.centred_fft import fft_centred, ifft_centred, resize_centred
 from mri.schema import SPLITS, ScanInfo, ScanShape, ScanWriter
 
@@ -69,20 +71,19 @@ class PhantomConfig:
     n_workers: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("n_train", "n_valid", "n_test", "n_slices", "n_coils"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("height", "width"):
-            if getattr(self, name) < 8:
-                raise ValueError(f"{name} must be at least 8 pixels, got {getattr(self, name)}")
+        for name in ("n_train", "n_valid", "n_test"):
+            check_range(name, getattr(self, name), 1, 100_000, "scans")
+        check_range("n_slices", self.n_slices, 1, 100_000, "slices")
+        check_range("n_workers", self.n_workers, 0, 1024, "processes")
+        check_acquisition(self)
         if self.anatomy not in (*ANATOMIES, "mixed"):
             raise ValueError(
                 f"anatomy must be one of {(*ANATOMIES, 'mixed')}, got {self.anatomy!r}"
             )
-        if self.noise < 0 or self.seed < 0 or self.n_workers < 0:
-            raise ValueError("noise, seed and n_workers must not be negative")
-        if not self.echo_times_ms or min(self.echo_times_ms) < 0:
-            raise ValueError(f"echo_times_ms must be times in ms, got {self.echo_times_ms}")
+        if not self.echo_times_ms:
+            raise ValueError("echo_times_ms must hold one time in ms for each echo, got none")
+        for time in self.echo_times_ms:
+            check_range("each of echo_times_ms", time, 0, 10_000, "ms")
 
 
 def main(config: PhantomConfig) -> None:
@@ -107,10 +108,16 @@ def _make_all(config: PhantomConfig, jobs: list[tuple[str, int]], n_workers: int
             make_scan(config, split, index)
             yield
         return
-    with ProcessPoolExecutor(n_workers, mp_context=get_context("spawn")) as pool:
-        running = [pool.submit(make_scan, config, split, index) for split, index in jobs]
-        for finished in as_completed(running):
-            yield finished.result()
+    try:
+        with ProcessPoolExecutor(n_workers, mp_context=get_context("spawn")) as pool:
+            running = [pool.submit(make_scan, config, split, index) for split, index in jobs]
+            for finished in as_completed(running):
+                yield finished.result()
+    except BrokenProcessPool as error:
+        raise ValueError(
+            f"one of {n_workers} processes was ended from outside, as when memory runs out; what "
+            "is finished is kept: start again with n_workers=1"
+        ) from error
 
 
 def make_scan(config: PhantomConfig, split: str, index: int) -> None:

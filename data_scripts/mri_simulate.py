@@ -21,6 +21,7 @@ from data_scripts.mri_acquisition import (
 )
 from data_scripts.mri_download import fetch, known_sources
 from data_scripts.mri_output import finish_dataset, is_done, progress_bar, start_dataset
+from data_scripts.mri_simulation import check_acquisition, check_range
 from data_scripts.mri_volumes import Volume, find_volumes, to_grid
 from mri.coil_maps import compression_matrix
 from mri.schema import ScanInfo, ScanShape, ScanWriter
@@ -97,8 +98,14 @@ class SimulateConfig:
                 raise ValueError(f"{name} must be one of {allowed}, got {value!r}")
         if self.source == "volumes" and not self.source_dir:
             raise ValueError("source=volumes needs source_dir=FOLDER with your volumes")
-        if self.noise < 0 or self.seed < 0:
-            raise ValueError("noise and seed must not be negative")
+        check_acquisition(self)
+        check_range("move_coils", self.move_coils, 0, 0.5, "fields of view")
+        for name in ("train", "valid", "test", "contrasts"):
+            if "" in getattr(self, name):
+                raise ValueError(
+                    f"{name} holds an empty name, which fits every volume; leave it out, or write "
+                    "how the names of the volumes begin (contrasts: end)"
+                )
         if self.source == "open_ms_data":
             for split, patients in _PATIENTS.items():
                 setattr(self, split, getattr(self, split) or list(patients))
@@ -112,8 +119,12 @@ def main(config: SimulateConfig) -> None:
         volumes = find_volumes(paths, config.slice_axis)
         source, licence = _LESJAK, sources[0].licence
     else:
-        volumes = find_volumes(sorted(Path(config.source_dir).iterdir()), config.slice_axis)
-        source, licence = f"own volumes in {config.source_dir}", config.licence
+        folder = Path(config.source_dir)
+        if not folder.is_dir():
+            raise ValueError(f"source_dir={folder} is no folder; give the one with your volumes")
+        volumes = find_volumes(sorted(folder.iterdir()), config.slice_axis)
+        # its name alone: the same volumes elsewhere make the same scans
+        source, licence = f"own volumes in {folder.resolve().name}", config.licence
     jobs = assign_splits(config, volumes)
     out = Path(config.out)
     start_dataset(out, [volume.name for volume, _ in jobs])
@@ -134,6 +145,10 @@ def assign_splits(config: SimulateConfig, volumes: Sequence[Volume]) -> list[tup
     """
     used = [v for v in volumes if not config.contrasts or v.name.endswith(tuple(config.contrasts))]
     names = ", ".join(v.name for v in volumes)
+    if not used:
+        raise ValueError(
+            f"no volume's name ends with one of {config.contrasts}; there are: {names}"
+        )
     jobs = []
     for prefix in (*config.train, *config.valid, *config.test):
         if not any(v.name.startswith(prefix) for v in used):
@@ -175,7 +190,12 @@ def make_scan(
     rng = np.random.default_rng([config.seed, *name_seed])
     grid = (config.height, config.width)
     images = volume.read()
-    brightest = float(np.percentile(np.abs(images), _SCALE_PERCENTILE)) or 1.0
+    brightest = float(np.percentile(np.abs(images), _SCALE_PERCENTILE))
+    if brightest == 0:
+        raise ValueError(
+            f"{volume.path}: {_SCALE_PERCENTILE:g} % of the volume is zero, so that there is no "
+            "brightness for the noise to be relative to; crop it, or leave it out"
+        )
     coil_seed = int(rng.integers(2**31))
     moved = None if measured is None else _move(measured, config.move_coils, rng)
     imperfections = Imperfections(config.trajectory, config.epi_ghost, config.b0_hz)

@@ -1,10 +1,16 @@
 """Conjugate gradients for the normal equations, differentiable by running through its steps."""
 
+import math
 from collections.abc import Callable
 
 import torch
 from jaxtyping import Complex
 from torch import Tensor
+
+from mri.physics import power_of_two
+
+# a mistyped number would run for days; single precision is reached long before
+MOST_ITERATIONS = 10_000
 
 
 def conjugate_gradient(
@@ -32,13 +38,17 @@ def conjugate_gradient(
         start: first guess; zero when not given.
 
     Raises:
-        ValueError: if `n_iterations` is below one, or a number `lamda` is negative.
+        ValueError: if `n_iterations` is not from 1 to `MOST_ITERATIONS`, or a number `lamda` is
+            negative or not finite.
     """
-    if n_iterations < 1:
-        raise ValueError(f"n_iterations must be at least 1, got {n_iterations}")
-    if not isinstance(lamda, Tensor) and lamda < 0:
-        raise ValueError(f"lamda must not be negative, got {lamda}; 1e-3 to 1e-1 is usual")
-    x = torch.zeros_like(b) if start is None else start
+    check_iterations(n_iterations)
+    if not isinstance(lamda, Tensor) and not 0 <= lamda < math.inf:
+        raise ValueError(
+            f"lamda must be a number and not negative, got {lamda}; 1e-3 to 1e-1 is usual"
+        )
+    unit = power_of_two(b, (-2, -1))  # energies of any unit then have digits
+    b = b / unit
+    x = torch.zeros_like(b) if start is None else start / unit
     r = b if start is None else b - (normal(x) + lamda * x)  # (1)
     p = r
     rr = _energy(r)
@@ -51,7 +61,20 @@ def conjugate_gradient(
         rr_new = _energy(r)
         p = r + _ratio(rr_new, rr, rr > floor) * p  # (4)
         rr = rr_new
-    return x
+    return unit * x
+
+
+def check_iterations(n_iterations: int) -> None:
+    """Check a number of iterations, before any is made.
+
+    Raises:
+        ValueError: if it is not from 1 to `MOST_ITERATIONS`.
+    """
+    if not 1 <= n_iterations <= MOST_ITERATIONS:
+        raise ValueError(
+            f"n_iterations must be from 1 to {MOST_ITERATIONS}, got {n_iterations}; 10 to 100 are "
+            "usual"
+        )
 
 
 def _inner(a: Tensor, b: Tensor) -> Tensor:

@@ -55,7 +55,7 @@ def make_masks(
     """
     if kind not in KINDS:
         raise ValueError(f"mask kind must be one of {KINDS}, got {kind!r}")
-    if len(shape) != 2 or min(shape) < 1:
+    if min(shape) < 1:
         raise ValueError(f"a mask needs a positive number of samples along ky and kz, got {shape}")
     if any(seed < 0 for seed in seeds):
         raise ValueError(f"seeds of masks must not be negative, got {min(seeds)}; count from 0")

@@ -7,7 +7,7 @@ from torch import nn
 from mri.config import ModelConfig
 from mri.physics import AxisFactory, axis_transforms
 from mri.sense import CgSense, SenseReconstruction
-from mri.unet import UNet, UNetReconstruction
+from mri.unet import UNet, UNetReconstruction, check_depth
 from mri.unrolled import Unrolled
 from mri.wavelet import L1Wavelet
 
@@ -53,6 +53,7 @@ def _l1_wavelet(config: ModelConfig, transform: AxisFactory, grid: Grid) -> nn.M
 
 
 def _unet(config: ModelConfig, transform: AxisFactory, grid: Grid) -> nn.Module:
+    check_depth(config.n_pools, grid)
     unet = UNet(n_channels=config.n_channels, n_pools=config.n_pools)
     return UNetReconstruction(axis_transforms(transform, grid, inverse=True), unet, config.residual)
 

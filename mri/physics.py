@@ -225,9 +225,23 @@ def zero_filled_scale(
     without signal has scale 1.
     """
     n_pixels = kspace.shape[-2] * kspace.shape[-1]
-    energy = (kspace.real.square() + kspace.imag.square()).sum((-3, -2, -1))
-    scale = (energy / n_pixels).sqrt()
-    return torch.where(scale > 0, scale, 1.0)[..., None, None]
+    unit = power_of_two(kspace, (-3, -2, -1))
+    scaled = kspace / unit
+    energy = (scaled.real.square() + scaled.imag.square()).sum((-3, -2, -1), keepdim=True)
+    scale = unit * (energy / n_pixels).sqrt()
+    return torch.where(scale > 0, scale, 1.0).squeeze(-3)
+
+
+def power_of_two(x: Complex[Tensor, "..."], axes: tuple[int, ...]) -> Float[Tensor, "..."]:
+    """Return a power of two of about the size of `x`, with `axes` kept at length one.
+
+    Dividing by it is exact and keeps the squares of any unit within the range of single precision.
+    1 where `x` is zero.
+    """
+    x = x.detach()
+    size = torch.maximum(*(part.abs().amax(axes, keepdim=True) for part in (x.real, x.imag)))
+    mantissa, _ = torch.frexp(size)
+    return torch.where(size > 0, size / mantissa, 1.0)
 
 
 def check_measurement(
@@ -247,7 +261,7 @@ def check_measurement(
         image_grid: height and width of the image that the transform was built for.
 
     Raises:
-        ValueError: naming the shapes that disagree and what to do.
+        ValueError: naming the shapes or kinds of numbers that disagree and what to do.
     """
     _check_grid("k-space", kspace.shape[-2:], kspace_grid)
     _check_grid("the mask", mask.shape[-2:], kspace_grid)
@@ -262,6 +276,11 @@ def check_measurement(
         raise ValueError(
             f"batch axes disagree: {shapes}; expected k-space (*batch, echoes, coils, height, "
             "width), maps (*batch, coils, height, width) and mask (*batch, height, width)"
+        )
+    if not (kspace.is_complex() and maps.is_complex()) or mask.is_complex():
+        raise ValueError(
+            f"k-space and maps must be complex and the mask real, got {kspace.dtype}, {maps.dtype} "
+            f"and {mask.dtype}; a real part alone is another measurement"
         )
 
 

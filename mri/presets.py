@@ -7,7 +7,6 @@ which window SSIM uses, and a `Preset` collects the choices of a published toolb
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 WINDOW_SIZES = {"gauss11": 11, "uniform7": 7}
 
@@ -29,10 +28,10 @@ class Choice:
             have the peak of a slice.
     """
 
-    domain: Literal["complex", "magnitude"] = "magnitude"
-    unit: Literal["slice", "volume"] = "volume"
-    peak: Literal["slice", "volume"] | float = "volume"
-    window: Literal["gauss11", "uniform7"] = "gauss11"
+    domain: str = "magnitude"
+    unit: str = "volume"
+    peak: str | float = "volume"
+    window: str = "gauss11"
 
     def __post_init__(self) -> None:
         for name, allowed in (

@@ -7,7 +7,7 @@ from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
 from monarch_core.transforms import matrices_computed_once
-from mri.conjugate_gradient import conjugate_gradient
+from mri.conjugate_gradient import check_iterations, conjugate_gradient
 from mri.physics import AxisTransforms, Sense, check_measurement, zero_filled
 from mri.tuning import Regularised
 
@@ -85,12 +85,16 @@ class CgSense(Regularised):
         candidates: values of lambda to choose from, relative to an operator whose largest
             singular value is 1 for maps of unit root-sum-of-squares.
         n_iterations: conjugate-gradient steps.
+
+    Raises:
+        ValueError: if a candidate or the number of steps makes no sense.
     """
 
     def __init__(
         self, transform: AxisTransforms, candidates: Sequence[float], n_iterations: int
     ) -> None:
         super().__init__(candidates)
+        check_iterations(n_iterations)
         self.transform = transform
         self.n_iterations = n_iterations
 

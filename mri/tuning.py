@@ -47,7 +47,7 @@ def choose_lamda(model: nn.Module, valid: Dataset, n_slices: int = 16) -> dict[f
         n_slices: how many slices to use.
 
     Raises:
-        ValueError: if the validation split is empty.
+        ValueError: if the validation split is empty, or an error is not finite.
     """
     if not isinstance(model, Regularised) or len(model.candidates) == 1:
         return {}
@@ -61,5 +61,11 @@ def choose_lamda(model: nn.Module, valid: Dataset, n_slices: int = 16) -> dict[f
         model.lamda.fill_(lamda)
         losses = [float(mean_squared(model(*inputs), target)) for inputs, target in samples]
         errors[lamda] = float(np.mean(losses))
+    undefined = [lamda for lamda, error in errors.items() if not math.isfinite(error)]
+    if undefined:
+        raise ValueError(
+            f"model.candidates: the weight {undefined[0]:g} has an error of {errors[undefined[0]]} "
+            "on the validation slices, which cannot be compared; leave it out, or repair the data"
+        )
     model.lamda.fill_(min(errors, key=errors.__getitem__))
     return errors

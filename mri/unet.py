@@ -26,6 +26,21 @@ def _double_convolution(n_in: int, n_out: int) -> nn.Sequential:
     )
 
 
+def check_depth(n_pools: int, grid: tuple[int, int]) -> None:
+    """Check that something is left of an image at the deepest level, before a network is made.
+
+    Raises:
+        ValueError: if there is no pooling, or the deepest level is a single pixel.
+    """
+    if n_pools < 1:
+        raise ValueError(f"a U-Net needs at least one pooling, got n_pools={n_pools}; 4 are usual")
+    if max(grid) <= 2**n_pools:
+        raise ValueError(
+            f"an image of {grid[0]} x {grid[1]} is one pixel after {n_pools} poolings; use fewer "
+            "poolings (n_pools) or larger images"
+        )
+
+
 class UNet(nn.Module):
     """Encoder and decoder with skip connections, for images of any size.
 
@@ -71,12 +86,8 @@ class UNet(nn.Module):
             ValueError: if the image is so small that the deepest level is a single pixel.
         """
         height, width = x.shape[-2:]
+        check_depth(self.n_pools, (height, width))
         step = 2**self.n_pools
-        if height <= step and width <= step:
-            raise ValueError(
-                f"an image of {height} x {width} is one pixel after {self.n_pools} poolings; use "
-                "fewer poolings (n_pools) or larger images"
-            )
         x = pad(x, (0, -width % step, 0, -height % step))
         skipped = []
         for level in self.down[:-1]:
@@ -120,7 +131,8 @@ class UNetReconstruction(nn.Module):
         Raises:
             ValueError: if the shapes do not belong together or do not fit the transform.
         """
+        image = zero_filled(kspace, maps, mask, self.inverse)
         scale = zero_filled_scale(kspace)
-        z = zero_filled(kspace, maps, mask, self.inverse) / scale
+        z = image / scale
         x = from_channels(self.unet(to_channels(z)), z)
         return scale * (x + z if self.residual else x)

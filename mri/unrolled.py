@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from monarch_core.transforms import matrices_computed_once
 from mri.channels import from_channels, to_channels
-from mri.conjugate_gradient import conjugate_gradient
+from mri.conjugate_gradient import check_iterations, conjugate_gradient
 from mri.physics import (
     AxisFactory,
     Sense,
@@ -114,8 +114,8 @@ class Unrolled(nn.Module):
         regulariser_per_cascade: each cascade learns its own regulariser.
 
     Raises:
-        ValueError: if a word is unknown, there is no cascade, or "cg" is asked for without a tied
-            transform (its operator would not be Hermitian).
+        ValueError: if a word is unknown, there is no cascade, the number of steps makes no sense,
+            or "cg" is asked for without a tied transform (its operator would not be Hermitian).
     """
 
     steps: nn.Parameter | None
@@ -147,6 +147,8 @@ class Unrolled(nn.Module):
                 "data_consistency=cg solves with A^H A and needs the adjoint of the transform, got "
                 "tied=false; set tied=true, or data_consistency=gradient"
             )
+        if data_consistency == "cg":
+            check_iterations(n_iterations)
         self.n_iterations = n_iterations
         self.n_cascades = n_cascades
         self.encodings = nn.ModuleList(

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
+from mri.conjugate_gradient import check_iterations
 from mri.physics import check_measurement, zero_filled_scale
 from mri.tuning import Regularised
 
@@ -25,6 +26,9 @@ class L1Wavelet(Regularised):
         candidates: values of lambda to choose from.
         n_iterations: proximal gradient steps.
         wavelet: name of the wavelet, as in PyWavelets.
+
+    Raises:
+        ValueError: if a candidate or the number of steps makes no sense.
     """
 
     def __init__(
@@ -35,6 +39,7 @@ class L1Wavelet(Regularised):
         wavelet: str = "db4",
     ) -> None:
         super().__init__(candidates)
+        check_iterations(n_iterations)
         self.grid = grid
         self.n_iterations = n_iterations
         self.wavelet = wavelet

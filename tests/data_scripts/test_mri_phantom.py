@@ -1,3 +1,5 @@
+import json
+
 import h5py
 import numpy as np
 import pytest
@@ -5,7 +7,7 @@ from omegaconf import OmegaConf
 
 from data_scripts.command_line import run_script
 from data_scripts.mri_anatomy import ANATOMIES, TISSUES, random_anatomy
-from data_scripts.mri_phantom import PhantomConfig, main
+from data_scripts.mri_phantom import PhantomConfig, main, make_scan
 from mri.schema import read_info
 from mri.schema_check import check_scan
 
@@ -74,6 +76,42 @@ def test_the_scans_are_sound_and_described(made):
     metadata = OmegaConf.load(made / "metadata.yaml")
     assert metadata.config.n_slices == 2
     assert metadata.licence == "CC0-1.0"
+
+
+def test_what_is_written_is_what_the_metadata_say(tmp_path):
+    options = {"n_train": 2, "n_slices": 1, "echo_times_ms": [5.0, 20.0, 80.0], "seed": 4}
+    options |= {"anatomy": "knee", "height": 13, "width": 11, "n_coils": 1}
+    main(tiny(tmp_path, **options))
+    metadata = OmegaConf.to_container(OmegaConf.load(tmp_path / "metadata.yaml"))
+    assert {key: metadata["config"][key] for key in options} == options
+    assert metadata["grid"] == [13, 11]
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert len(manifest) == 4
+    for name, entry in manifest.items():
+        info, shape = read_info(tmp_path / name)
+        assert entry["coils"] == shape.n_coils == 1
+        assert entry["slices"] == shape.n_slices == 1
+        assert entry["echoes"] == list(info.echo_names) == ["echo1", "echo2", "echo3"]
+        assert tuple(entry["grid"]) == shape.grid == (13, 11)
+        assert info.details["anatomy"] == "knee"
+        assert info.details["echo_times_ms"] == options["echo_times_ms"]
+        assert entry["split"] == info.split
+        with h5py.File(tmp_path / name) as file:
+            assert np.abs(file["target"][()]).std() == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize("noise", [0.02, 0.5])
+def test_the_noise_of_a_scan_has_the_deviation_asked_for(tmp_path, noise):
+    acquired = []
+    for level in (0.0, noise):
+        make_scan(tiny(tmp_path / str(level), noise=level), "valid", 0)
+        path = tmp_path / str(level) / "valid_000.h5"
+        with h5py.File(path) as file:
+            acquired.append(file["kspace"][()] * read_info(path)[0].scale)
+    added = acquired[1] - acquired[0]
+    for part in (added.real, added.imag):
+        assert part.std() == pytest.approx(noise, rel=0.02)
+        assert abs(part.mean()) < 0.02 * noise
 
 
 def test_the_second_echo_has_decayed(made):

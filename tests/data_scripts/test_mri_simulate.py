@@ -82,6 +82,16 @@ def test_the_target_is_the_volume(volumes, tmp_path):
     np.testing.assert_allclose(target / target.max(), expected / expected.max(), atol=1e-3)
 
 
+def test_the_place_of_the_volumes_does_not_change_the_scans(volumes, tmp_path):
+    elsewhere = tmp_path / "elsewhere" / "volumes"
+    elsewhere.parent.mkdir()
+    main(config(volumes, tmp_path / "one"))
+    volumes.rename(elsewhere)
+    main(config(elsewhere, tmp_path / "two"))
+    for path in sorted((tmp_path / "one" / "out").glob("*.h5")):
+        assert path.read_bytes() == (tmp_path / "two" / "out" / path.name).read_bytes()
+
+
 def test_contrasts_can_be_chosen(volumes, tmp_path):
     main(config(volumes, tmp_path, contrasts=["FLAIR"]))
     assert not (tmp_path / "out" / "p1_T2W.h5").exists()
@@ -130,11 +140,21 @@ def test_the_public_patients_are_those_of_the_public_source_alone(tmp_path):
         ({"train": ["p2"]}, r"p2_FLAIR is in \['train', 'valid'\]"),
         ({"test": []}, r"split test is empty; .* begin with test=\[\.\.\], of: p1_FLAIR"),
         ({"slice_axis": 3}, "slice_axis must be 0, 1 or 2"),
+        ({"contrasts": ["PD"]}, r"no volume's name ends with one of \['PD'\]; there are: p1_FLAIR"),
+        ({"source_dir": "/nowhere"}, "source_dir=/nowhere is no folder"),
     ],
 )
 def test_splits_that_cannot_be_are_named(volumes, tmp_path, options, message):
     with pytest.raises(ValueError, match=message):
         main(config(volumes, tmp_path, **options))
+
+
+def test_a_volume_without_brightness_is_named_and_leaves_no_scan(volumes, tmp_path):
+    np.save(volumes / "p4_FLAIR.npy", np.zeros((6, 6, 2), np.float32))
+    (volumes / "p4_FLAIR.npz").unlink()
+    with pytest.raises(ValueError, match=r"p4_FLAIR\.npy: 99\.5 % of the volume is zero.*crop it"):
+        main(config(volumes, tmp_path))
+    assert not (tmp_path / "out" / "p4_FLAIR.h5").exists()
 
 
 def test_volumes_that_cannot_be_used_are_named(tmp_path):

@@ -231,7 +231,7 @@ def test_a_script_that_fails_is_named(tmp_path, capfd):
     options = config(tmp_path / "none", script="mri_phantom", prepare={"n_train": 0})
     with pytest.raises(ValueError, match=r"preparing .* failed"):
         load_splits(options)
-    assert "n_train must be at least 1, got 0" in capfd.readouterr().err
+    assert "n_train must be from 1 to 100000 scans, got 0" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(

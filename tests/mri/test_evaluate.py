@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -287,6 +288,24 @@ def test_a_scan_without_signal_is_named(tmp_path, data):
     make_run(tmp_path, replace(data, root=str(empty)), ModelConfig("sense"), "Fourier")
     with pytest.raises(ValueError, match="scan test_9, t1, model: the target volume has no signal"):
         evaluate(tmp_path)
+
+
+def test_an_evaluation_that_is_refused_keeps_the_run_and_its_results(tmp_path, data):
+    root = tmp_path / "scans"
+    root.mkdir()
+    for path in Path(data.root).iterdir():
+        (root / path.name).write_bytes(path.read_bytes())
+    run_dir = tmp_path / "run"
+    make_run(run_dir, replace(data, root=str(root)), ModelConfig("sense"), "Monarch")
+    results = evaluate(run_dir)
+    assert results["data_fingerprints"] == load_splits(data).fingerprints
+    before = {path.name: path.read_bytes() for path in run_dir.iterdir()}
+    assert {"weights.pt", "results.json", "scans.csv", "artifacts.npz"} <= set(before)
+    with h5py.File(root / "test_3.h5", "r+") as file:
+        file["target"][0, 1, 3, 4] = math.nan
+    with pytest.raises(ValueError, match="scan test_3, slice 0: target holds 1 values"):
+        evaluate(run_dir)
+    assert {path.name: path.read_bytes() for path in run_dir.iterdir()} == before
 
 
 # What a learned transform does

@@ -76,7 +76,7 @@ def test_output_is_one_finite_image_per_echo_for_any_number_of_coils(config, n_c
     assert image.isfinite().all()
 
 
-@pytest.mark.parametrize("unit", [1e-6, 4e3])
+@pytest.mark.parametrize("unit", [1e-6, 4e3, 2.0**-80, 2.0**80])  # squares of two are no float32
 def test_the_unit_of_the_data_comes_out(config, unit):
     model = build_model(config, Fourier, GRID)
     perturb(model)
@@ -298,6 +298,26 @@ def test_models_without_a_choice_are_left_alone():
         choose_lamda(model, TensorDataset(torch.zeros(0)))
 
 
+def test_a_candidate_without_an_error_is_not_chosen_but_named():
+    kspace, maps, mask = measure(phantoms(2), 3)
+    target = phantoms(2)
+    target[1, 0, 3, 3] = torch.nan
+    valid = StackDataset(TensorDataset(kspace, maps, mask), target)
+    model = build_model(ModelConfig("cg_sense", candidates=[0.1, 0.2]), Fourier, GRID)
+    with pytest.raises(ValueError, match=r"the weight 0\.1 has an error of nan .*repair the data"):
+        choose_lamda(model, valid)
+
+
+@pytest.mark.parametrize("name", ["l1", "l2", "l1_magnitude"])
+def test_losses_are_zero_with_finite_gradients_where_images_are_equal(name):
+    for value in (0.0, 1.0 + 2.0j):
+        target = torch.full((2, 1, 3, 5), value, dtype=torch.complex64)
+        prediction = target.clone().requires_grad_()
+        loss = find_loss(name)(prediction, target)
+        assert loss == 0
+        assert torch.autograd.grad(loss, prediction)[0].isfinite().all()
+
+
 def test_losses():
     target = torch.tensor([[3 + 4j, 0], [1, 1]], dtype=torch.complex64)
     prediction = torch.tensor([[0, 0], [1j, 1]], dtype=torch.complex64, requires_grad=True)
@@ -317,7 +337,15 @@ def test_losses():
         ({"name": "l1_wavelet"}, "l1_wavelet runs sigpy's own FFT.*set transform=fft"),
         ({"name": "cg_sense", "candidates": []}, "candidates must hold at least one"),
         ({"name": "cg_sense", "candidates": [0.1, -1.0]}, "candidates must hold at least one"),
-        ({"name": "unet", "n_pools": 0}, "got n_channels=32 and n_pools=0"),
+        ({"name": "unet", "n_pools": 0}, "at least one pooling, got n_pools=0"),
+        ({"name": "unet", "n_pools": 40}, "12 x 9 is one pixel after 40 poolings"),
+        ({"name": "unet", "n_channels": 0, "n_pools": 1}, "got n_channels=0 and n_pools=1"),
+        ({"name": "cg_sense", "n_iterations": 0}, "from 1 to 10000, got 0; 10 to 100 are usual"),
+        (
+            {"name": "unrolled", "data_consistency": "cg", "n_iterations": 10**9},
+            "from 1 to 10000, got 1000000000",
+        ),
+        ({"name": "cg_sense", "candidates": [float("nan")]}, "candidates must hold at least one"),
         ({"name": "unrolled", "data_consistency": "newton"}, "data_consistency must be one of"),
         ({"name": "unrolled", "n_cascades": 0}, "n_cascades must be at least 1, got 0"),
         (

@@ -71,6 +71,13 @@ def test_zero_padded_volumes_are_converted(tmp_path):
     assert stored_masks(out / "a.h5")["acquired"].sum() == GRID[0] * GRID[1]
 
 
+def test_zeros_among_integers_count_as_acquired(tmp_path):
+    kspace = heads(1, n_slices=1)[0]
+    kspace[0, 0, 5, 6] = kspace[0, 0, 40, 30] = 0
+    out = convert(tmp_path, [kspace] * 3)
+    assert stored_masks(out / "a.h5") == {}
+
+
 UNSOUND = {
     "gaps": lambda k: k * (np.arange(GRID[1]) % 3 != 0),
     "half": lambda k: k * (np.arange(GRID[1]) <= GRID[1] // 2),

@@ -163,7 +163,7 @@ def convert(config: BartConfig, path: Path, split: str, details: dict[str, Any])
         details=details,
     )
     shape = ScanShape(n_slices, n_echoes, n_coils, (grid[0], grid[1]))
-    write_converted(config, path, info, shape, slices, maps=maps, findings=findings)
+    write_converted(config, path, info, shape, slices.__getitem__, maps=maps, findings=findings)
 
 
 def _ordered(path: Path, data: np.ndarray) -> Complex[np.ndarray, "slices echoes coils x y z"]:

@@ -1,7 +1,6 @@
 """Convert fastMRI knee and brain volumes that you have (fastmri.md)."""
 
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -145,7 +144,7 @@ def convert(
             path,
             info,
             ScanShape(len(kspace), 1, n_coils, grid),
-            _slices(path, kspace),
+            lambda index: _slice(path, kspace, index),
             findings=[*_coil_findings(file, kspace), *_size_findings(header, kspace, grid)],
             of_header=lambda sampled: _column_findings(header, np.any(sampled, 0)),
         )
@@ -158,10 +157,9 @@ def _header(path: Path, file: h5py.File) -> Header | None:
     return parse_header(np.asarray(text).ravel()[0] if np.size(text) == 1 else text, path)
 
 
-def _slices(path: Path, kspace: h5py.Dataset) -> Iterator[Complex[np.ndarray, "1 coils kx ky"]]:
-    for index in range(len(kspace)):
-        measured = read_plain(path, kspace, (index,), _REMEDY).astype(np.complex64)
-        yield measured.reshape(1, -1, *measured.shape[-2:])
+def _slice(path: Path, kspace: h5py.Dataset, index: int) -> Complex[np.ndarray, "1 coils kx ky"]:
+    measured = read_plain(path, kspace, (index,), _REMEDY).astype(np.complex64)
+    return measured.reshape(1, -1, *measured.shape[-2:])
 
 
 def _coil_findings(file: h5py.File, kspace: h5py.Dataset) -> list[Finding]:

@@ -131,7 +131,7 @@ def convert(config: IsmrmrdConfig, path: Path, split: str, details: dict[str, An
         details={**details, "whitened": whitened},
     )
     shape = ScanShape(n_slices, n_echoes, n_coils, (grid[0], grid[1]))
-    write_converted(config, path, info, shape, slices, findings=findings)
+    write_converted(config, path, info, shape, slices.__getitem__, findings=findings)
 
 
 def read_measurement(path: Path, group: str = "dataset") -> Measurement:

@@ -34,6 +34,11 @@ class Imperfections:
     b0_hz: float = 0.0
     line_ms: float = 0.5
 
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not np.isfinite(value):
+                raise ValueError(f"{name} must be a finite number, got {value}; 0 leaves it out")
+
     @property
     def none(self) -> bool:
         """Whether the scanner is ideal."""

@@ -42,7 +42,7 @@ def main(config: BrainSliceConfig) -> None:
     shape = ScanShape(1, 1, n_coils, (grid[0], grid[1]))
     start_dataset(Path(config.out), ["brain_slice"])
     options = ConvertConfig(out=config.out, maps=config.maps)
-    write_converted(options, Path("brain_slice"), info, shape, [kspace[None]])
+    write_converted(options, Path("brain_slice"), info, shape, lambda _: kspace[None])
     description = {
         "name": Path(config.out).name,
         "equation": "y_c = F S_c x + n_c, measured",

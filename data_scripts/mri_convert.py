@@ -1,6 +1,6 @@
 """What all converters share: which file is in which split, coil maps, targets, writing."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -130,7 +130,7 @@ def write_converted(
     source: Path,
     info: ScanInfo,
     shape: ScanShape,
-    slices: Iterable[Complex[np.ndarray, "echoes coils kx ky"]],
+    measured: Callable[[int], Complex[np.ndarray, "echoes coils kx ky"]],
     *,
     maps: Complex[np.ndarray, "slices coils ky kz"] | None = None,
     findings: Sequence[Finding] = (),
@@ -144,9 +144,10 @@ def write_converted(
         config: output folder, maps, target, and what is accepted.
         source: the file it comes from, for errors.
         info: attributes of the scan.
-        shape: its sizes; the grid may be smaller than that of `slices`, which are then cropped in
+        shape: its sizes; the grid may be smaller than the measured one, which is then cropped in
             image space.
-        slices: k-space of each slice as measured, centred and orthonormal, in acquired units.
+        measured: gives k-space of a slice, centred and orthonormal, in acquired units; asked twice,
+            so that nothing is estimated before every slice was looked at.
         maps: maps of each slice; estimated when None.
         findings: what is wrong with the scan as a whole, as far as it is known.
         of_header: what is wrong between a header and where slices are not zero.
@@ -158,10 +159,12 @@ def write_converted(
     out = Path(config.out)
     intake = Intake(source, config.accept)
     intake.refuse(findings)
+    for index in range(shape.n_slices):
+        intake.look(measured(index))
+    intake.judge_kspace(of_header)
     with ScanWriter(out / f"{info.scan_id}.h5", info, shape) as writer:
-        for index, measured in enumerate(slices):
-            intake.look(measured)
-            kspace = crop_images(measured, shape.grid).astype(np.complex64)
+        for index in range(shape.n_slices):
+            kspace = crop_images(measured(index), shape.grid).astype(np.complex64)
             slice_maps = (
                 estimate_maps(
                     kspace[0],
@@ -177,7 +180,7 @@ def write_converted(
             combine_all = config.target == "rss"
             target = combine_rss(kspace) if combine_all else combine_sense(kspace, slice_maps)
             writer.write(index, kspace, slice_maps, target)
-        intake.finish(of_header)
+        intake.judge_maps()
         acquired = intake.acquired(shape.grid)
         if not acquired.all():
             writer.write_mask("acquired", acquired)

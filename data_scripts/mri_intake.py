@@ -12,6 +12,7 @@ from mri.kspace_findings import (
     Finding,
     axis_findings,
     gap_findings,
+    gaps_between,
     map_findings,
     missing_images,
     not_finite,
@@ -74,14 +75,14 @@ class Intake:
         energy = float(np.linalg.norm(kspace)) ** 2
         self._of_maps.append((energy, index, map_findings(kspace, maps)))
 
-    def finish(self, of_header: HeaderFindings = lambda _: ()) -> None:
-        """Look at the scan as a whole: the strongest slice, and the maps where there is signal.
+    def judge_kspace(self, of_header: HeaderFindings = lambda _: ()) -> None:
+        """Judge the slices that were looked at as one scan, most of it from the strongest.
 
         Args:
             of_header: what is wrong between a header and the samples that are not zero.
 
         Raises:
-            ValueError: if something is wrong that was not accepted.
+            ValueError: if something is wrong that was not accepted, or nothing was measured.
         """
         strongest = self._strongest[1]
         if strongest is None:
@@ -89,6 +90,13 @@ class Intake:
         self.refuse(of_header(self._sampled))
         self.refuse(missing_images(np.stack(self._signal)))
         self.refuse(slice_findings(strongest))
+
+    def judge_maps(self) -> None:
+        """Judge the maps that were looked at, where there is half the energy of the strongest.
+
+        Raises:
+            ValueError: if they lose part of an image, and that was not accepted.
+        """
         most = max(energy for energy, _, _ in self._of_maps)
         for energy, index, findings in self._of_maps:
             if energy >= most / 2:
@@ -97,9 +105,12 @@ class Intake:
     def acquired(self, grid: tuple[int, int]) -> Bool[np.ndarray, "ky kz"]:
         """Return where a slice, echo or coil was not zero, on a grid that may be cropped.
 
-        Cropping an axis mixes its samples: along such an axis all count as acquired.
+        Cropping an axis mixes its samples: along such an axis all count as acquired. So do single
+        zeros between measured samples, as integers have them, unless gaps were accepted.
         """
         sampled = self._sampled
+        if "gaps" not in self.accept:
+            sampled = sampled | gaps_between(sampled.astype(np.float64))
         for axis, n in enumerate(grid):
             if sampled.shape[axis] != n:
                 sampled = np.any(sampled, axis, keepdims=True)

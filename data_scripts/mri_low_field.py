@@ -22,6 +22,7 @@ _SOURCE = (
 )
 # a grid per sequence family; the transposed grid occurs too and is turned
 GRIDS = {"spin_echo": (128, 126), "gradient_echo": (128, 196)}
+PANELS = ("4A", "4B", "6A", "6B", "7A", "7B")
 
 
 @dataclass
@@ -49,6 +50,13 @@ class LowFieldConfig:
     def __post_init__(self) -> None:
         if self.sequence not in GRIDS:
             raise ValueError(f"sequence must be one of {tuple(GRIDS)}, got {self.sequence!r}")
+        panels = [panel for split in SPLITS for panel in getattr(self, split)]
+        wrong = [p for p in panels if p not in PANELS or panels.count(p) > 1]
+        if wrong:
+            raise ValueError(
+                f"{wrong[0]!r} is none of the panels {', '.join(PANELS)}, or given twice; a panel "
+                "is one subject, who belongs to one split"
+            )
 
 
 def main(config: LowFieldConfig) -> None:
@@ -146,7 +154,7 @@ def _prepare(
         details={"recipe": recipe, "simulated": False, "field_tesla": 0.055},
     )
     shape = ScanShape(len(kspace), 1, 1, grid)
-    write_converted(ConvertConfig(out=str(out)), path, info, shape, kspace)
+    write_converted(ConvertConfig(out=str(out)), path, info, shape, kspace.__getitem__)
 
 
 if __name__ == "__main__":

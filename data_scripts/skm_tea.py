@@ -156,7 +156,8 @@ def convert(config: SkmTeaConfig, path: Path, split: str, details: dict[str, Any
                 intake.look(measured)
                 intake.look_at_maps(measured, slice_maps)
                 writer.write(index, measured, slice_maps, image)
-            intake.finish()
+            intake.judge_kspace()
+            intake.judge_maps()
             acquired = intake.acquired((n_y, n_z))
             if not acquired.all():
                 writer.write_mask("acquired", acquired)

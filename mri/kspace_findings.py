@@ -94,7 +94,7 @@ def gap_findings(kspace: Complex[np.ndarray, "echoes coils ky kz"]) -> list[Find
     """
     for echo, coils in enumerate(kspace):
         size = np.sqrt(_energy(coils, (0,)))
-        gaps = _gaps(size)
+        gaps = gaps_between(size)
         if not gaps.any():
             continue
         measured = (size > 0) & ~gaps
@@ -132,8 +132,8 @@ def missing_images(signal: Bool[np.ndarray, "slices echoes"]) -> list[Finding]:
     return []
 
 
-def _gaps(size: Float[np.ndarray, "ky kz"]) -> Bool[np.ndarray, "ky kz"]:
-    """Return where samples lie between others that are a million times stronger."""
+def gaps_between(size: Float[np.ndarray, "ky kz"]) -> Bool[np.ndarray, "ky kz"]:
+    """Return where samples lie, along an axis, between others that are a million times stronger."""
     between = np.zeros_like(size)
     for axis in range(size.ndim):
         before = np.maximum.accumulate(size, axis)

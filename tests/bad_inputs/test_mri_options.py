@@ -3,7 +3,8 @@
 from bad_inputs import BadInput, assert_refused, table
 from mri_conversions import convert_fastmri, fastmri_volume
 
-from data_scripts import bart_cfl, m4raw, skm_tea
+from data_scripts import bart_cfl, m4raw, mri_low_field, skm_tea
+from data_scripts.mri_acquisition import Imperfections
 
 
 def fastmri_with(**more):
@@ -64,6 +65,21 @@ OPTIONS = (
         "slice step 0",
         lambda _: skm_tea.SkmTeaConfig(slice_step=0),
         ("slice_step must be at least 1", "slice_step=0"),
+    ),
+    BadInput(
+        "a subject in two splits",
+        lambda _: mri_low_field.LowFieldConfig(test=["7A"]),
+        ("'7A'", "4A, 4B, 6A", "one split"),
+    ),
+    BadInput(
+        "a subject that is not there",
+        lambda _: mri_low_field.LowFieldConfig(train=["4A", "9Z"]),
+        ("'9Z' is none of the panels",),
+    ),
+    BadInput(
+        "a displacement that is no number",
+        lambda _: Imperfections(trajectory=float("nan")),
+        ("trajectory", "nan", "0 leaves it out"),
     ),
     BadInput("record 0", lambda _: m4raw.M4RawConfig(record=0), ("record", "got 0")),
     BadInput(

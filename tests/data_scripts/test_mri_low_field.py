@@ -81,8 +81,9 @@ def test_scans_are_sound_and_split_by_panel(sources, tmp_path, sequence, contras
 
 
 def test_a_split_without_scans_is_named(sources, tmp_path):
-    options = LowFieldConfig(out=str(tmp_path / "out"), source_dir=str(sources), test=["4B"])
-    with pytest.raises(ValueError, match=r"no spin_echo scan of the panels \['4B'\]"):
+    panels = {"train": ["6A", "7B"], "test": ["4A"]}
+    options = LowFieldConfig(out=str(tmp_path / "out"), source_dir=str(sources), **panels)
+    with pytest.raises(ValueError, match=r"no spin_echo scan of the panels \['4A'\]"):
         main(options)
 
 

@@ -20,7 +20,7 @@ def refuse_unoffered(
     complex_data: bool, separable: bool, factorization: str | None, fno_block_precision: str
 ) -> None:
     """Raise ValueError for the options of neuralop's layer that `MonarchSpectralConv` lacks."""
-    dense = factorization is None or factorization.lower() in ("dense", "complexdense")
+    dense = str(factorization).lower() in ("none", "dense", "complexdense")
     refused = {
         f"complex_data={complex_data}": complex_data,
         f"separable={separable}": separable,
@@ -86,12 +86,8 @@ def check_grid(grid: Sequence[int] | None, needed: list[int]) -> tuple[int, ...]
     """Return the grid of the transforms; raise ValueError if it cannot hold the kept modes."""
     if grid is None:
         return tuple(2 ** math.ceil(math.log2(max(2 * m, 2))) for m in needed)
-    if len(grid) != len(needed):
-        raise ValueError(
-            f"grid must have {len(needed)} axes as n_modes has, got grid={tuple(grid)}; give the "
-            "points of every axis"
-        )
-    points = check_counts("grid", grid, len(needed), "give the points of every axis")
+    remedy = "give the points of every axis that n_modes has"
+    points = check_counts("grid", grid, len(needed), remedy)
     for axis, (n, m) in enumerate(zip(points, needed, strict=True)):
         if m > n:
             raise ValueError(
@@ -114,12 +110,13 @@ def check_fields(
             f"the fields must be (batch, {channels} channels, {order} axes of at least one point), "
             f"got shape {shape}; bring the axes into this order"
         )
-    if output_shape is not None and (
-        len(output_shape) != order or any(n < 1 for n in output_shape)
-    ):
+    if output_shape is None:
+        return
+    points = output_shape if isinstance(output_shape, Sequence) else ()
+    if len(points) != order or any(isinstance(n, float) or n < 1 for n in points):
         raise ValueError(
-            f"output_shape must be {order} numbers of points, got {tuple(output_shape)}; give "
-            "those of every axis of the grid"
+            f"output_shape must be {order} numbers of points, got {output_shape}; give those of "
+            "every axis of the grid"
         )
 
 
@@ -168,6 +165,11 @@ def check_transform(
         channels: number that its heads share.
         place: which transform it is, in words.
     """
+    if not isinstance(transform, LinearTransform):
+        raise ValueError(
+            f"the {place} must be a LinearTransform, got one of {type(transform).__name__}; give a "
+            "class such as Monarch, or functools.partial of one"
+        )
     inverse = place.startswith("inverse")
     sizes = (len(frequencies), n) if inverse else (n, len(frequencies))
     if (transform.n_in, transform.n_out) != sizes:

@@ -189,6 +189,11 @@ class MonarchSpectralConv(BaseSpectralConv):
 
     def _transforms(self, make: Callable[..., LinearTransform], inverse: bool) -> nn.ModuleList:
         """Return the transform of every axis, checked to be what it is called for."""
+        if not callable(make) or isinstance(make, nn.Module):
+            raise ValueError(
+                f"transform must make the transform of one axis, got {make!r}; give the class, "
+                "such as Monarch, or functools.partial of it"
+            )
         made = nn.ModuleList()
         channels = self.out_channels if inverse else self.in_channels
         for axis, (n, modes) in enumerate(zip(self.grid, self.frequencies, strict=True)):
@@ -228,10 +233,11 @@ class MonarchSpectralConv(BaseSpectralConv):
             ValueError: for a weight of another shape.
         """
         wanted = (self.in_channels, self.out_channels, *self.max_n_modes)
-        if tuple(weight.shape) != wanted:
+        if tuple(weight.shape) != wanted or not weight.is_complex():
             raise ValueError(
-                f"the weight must have the shape {wanted} (in_channels, out_channels, *modes), got "
-                f"{tuple(weight.shape)}; take it from a layer of the same channels and modes"
+                f"the weight must be complex (in_channels, out_channels, *modes) of shape {wanted},"
+                f" got {weight.dtype} of {tuple(weight.shape)}; take it from a layer of the same "
+                "channels and modes"
             )
         with torch.no_grad():
             parts = torch.stack((weight.real, weight.imag))[: len(self.mode_weight)]

@@ -150,6 +150,11 @@ def _monarch_conv(
         separable=conv.separable,
         fno_block_precision=conv.fno_block_precision,
     )
+    if not isinstance(layer, MonarchSpectralConv):
+        raise ValueError(
+            f"conv_module must make a MonarchSpectralConv, got one of {type(layer).__name__}; bind "
+            "options with MonarchSpectralConv.configured"
+        )
     for option, kept, new in (
         ("basis", "fourier", layer.basis),
         ("bias", conv.bias is not None, layer.bias is not None),

@@ -29,13 +29,10 @@ def check_counts(name: str, values: Any, length: int | None, remedy: str) -> tup
     Raises:
         ValueError: for anything else; it ends in the remedy.
     """
-    try:
-        numbers = [_whole(value) for value in values]
-    except TypeError:
-        numbers = []
+    numbers = _all_whole(values)
     fits = len(numbers) == length if length else bool(numbers)
     if not fits or any(number is None or number < 1 for number in numbers):
-        shown = tuple(values) if isinstance(values, Sequence | range) else values
+        shown = tuple(values) if numbers else values
         raise ValueError(
             f"{name} must be {length or 'some'} whole numbers of at least 1, got {shown!r}; "
             f"{remedy}"
@@ -83,15 +80,16 @@ def kept_indices(
     """
     if modes is None:
         return None
-    numbers = [_whole(f) for f in modes]
+    numbers = _all_whole(modes)
     first, last = (-(n // 2), n // 2) if signed else (0, n - 1)
     offset = n // 2 if centered else 0
     indices = [(f + offset) % n for f in numbers if f is not None and first <= f <= last]
     if not numbers or len(set(indices)) != len(numbers):
+        shown = list(modes) if numbers else modes
         kind = "frequencies" if signed else "indices"
         aliased = f", of which {last} is {first} again" if signed and n % 2 == 0 else ""
         raise ValueError(
-            f"modes must be distinct {kind} on a grid of n={n}, got {list(modes)}; keep some of "
+            f"modes must be distinct {kind} on a grid of n={n}, got {shown}; keep some of "
             f"{first} to {last}{aliased}, or take a finer grid"
         )
     return indices
@@ -108,14 +106,33 @@ def check_block_sizes(n: int, block_sizes: Sequence[int] | None) -> tuple[int, i
     if block_sizes is None:
         p = max(d for d in divisors if d * d <= n)
         return p, n // p
-    sizes = tuple(block_sizes)
-    p, q = (_whole(size) or 0 for size in sizes) if len(sizes) == 2 else (0, 0)
+    numbers = _all_whole(block_sizes)
+    p, q = (size or 0 for size in numbers) if len(numbers) == 2 else (0, 0)
     if p * q != n or p < 1:
         pairs = ", ".join(f"({d}, {n // d})" for d in divisors)
+        shown = tuple(block_sizes) if numbers else block_sizes
         raise ValueError(
-            f"block_sizes must multiply to n, got n={n} and block_sizes={sizes}; use one of {pairs}"
+            f"block_sizes must multiply to n, got n={n} and block_sizes={shown}; use one of {pairs}"
         )
     return p, q
+
+
+def check_vector(name: str, x: Tensor) -> None:
+    """Raise ValueError unless x is a vector of finite numbers."""
+    if x.ndim != 1 or x.numel() == 0:
+        raise ValueError(
+            f"{name} must be a vector with entries, got shape {tuple(x.shape)}; give one axis"
+        )
+    if not x.isfinite().all():
+        raise ValueError(f"{name} contains NaN or infinite entries; clean {name}")
+
+
+def _all_whole(values: Any) -> list[int | None]:
+    """Return these values as `_whole` does, none of what is no series of values."""
+    try:
+        return [_whole(value) for value in values]
+    except TypeError:
+        return []
 
 
 def _whole(value: Any) -> int | None:

@@ -123,7 +123,7 @@ def split_heads(x: Tensor, heads: int) -> Tensor:
     if x.ndim < 2 or x.shape[-2] % heads:
         raise ValueError(
             f"with heads={heads} the axis before the last must be a channel axis that {heads} "
-            f"divides, got shape {tuple(x.shape)}"
+            f"divides, got shape {tuple(x.shape)}; add channels, or use heads=1"
         )
     return x.unflatten(-2, (heads, -1))
 

@@ -28,7 +28,7 @@ import torch
 from jaxtyping import Complex, Int, Num
 from torch import Tensor
 
-from monarch_core.transforms.arguments import check_block_sizes
+from monarch_core.transforms.arguments import check_block_sizes, check_vector
 from monarch_core.transforms.mm_star import MMStar
 from monarch_core.transforms.starts import Factors, fourier_factors, hadamard_factors
 
@@ -76,6 +76,7 @@ def circulant_mm_star(
     Raises:
         ValueError: if p q is not n.
     """
+    check_vector("column", column)
     p, q = check_block_sizes(len(column), block_sizes)
     L, R = (factor.conj() for factor in fourier_monarch(p * q, (p, q)))
     d = torch.fft.fft(column.to(torch.complex128))
@@ -96,12 +97,14 @@ def toeplitz_mm_star(
     Raises:
         ValueError: if p q is not n, or column[0] is not row[0].
     """
+    for name, x in (("column", column), ("row", row)):
+        check_vector(name, x)
     n = len(column)
     p, q = check_block_sizes(n, block_sizes)
     if len(row) != n or row[0] != column[0]:
         raise ValueError(
             f"column and row must have one length and first entry, got lengths {n} and {len(row)} "
-            f"and entries {column[0].item()} and {row[0].item()}"
+            f"and entries {column[0].item()} and {row[0].item()}; the first entries are one number"
         )
     wrapped = torch.cat((column, column[:1], row[1:].flip(0)))
     star = circulant_mm_star(wrapped, (p, 2 * q))
@@ -132,12 +135,13 @@ def permutation_mm_star(
     Raises:
         ValueError: if the inputs 0 .. n - 1 are not all used equally often, or p q is not n.
     """
-    counts = torch.bincount(order.clamp(min=0)) if len(order) else torch.zeros(1)
+    whole = order.ndim == 1 and order.numel() > 0 and not order.is_floating_point()
+    counts = torch.bincount(order.clamp(min=0)) if whole else torch.zeros(1)
     e = int(counts[0])
-    if len(order) == 0 or order.min() < 0 or (counts != e).any():
+    if not whole or order.min() < 0 or (counts != e).any():
         raise ValueError(
             "order must use each of the inputs 0 .. n - 1 equally often, got indices from "
-            f"{order.tolist()[:8]}... of length {len(order)}"
+            f"{order.tolist()[:8]}... of length {len(order)}; give whole numbers, each e times"
         )
     p, q = check_block_sizes(len(counts), block_sizes)
     target = torch.arange(len(order))
@@ -229,7 +233,7 @@ def _cosine_factors(n: int, block_sizes: tuple[int, int] | None) -> tuple[Tensor
 def _real_part(L: Tensor, R: Tensor, expansion: int) -> tuple[MMStar, MMStar]:
     """Return Re(M) after Makhoul's order as a sum over twice the points, or M after it."""
     if expansion not in (1, 2):
-        raise ValueError(f"expansion must be 1 or 2, got {expansion}")
+        raise ValueError(f"expansion must be 1 or 2, got {expansion}; 2 is exact")
     order = _makhoul_order(len(L) * len(R))
     if expansion == 2:
         L = torch.stack((L, L.conj()), dim=-1).flatten(-2) / 2

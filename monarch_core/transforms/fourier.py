@@ -22,7 +22,7 @@ class Fourier(IndexedTransform):
 
     with c = 0, or c = n // 2 when `centered` (ifftshift, DFT, fftshift). The scale s is that of
     `torch.fft`: 1/sqrt(n) for "ortho"; 1 forward and 1/n inverse for "backward"; the reverse for
-    "forward". Complex input and output; no parameters.
+    "forward". Complex input and output, in half precision brought to single; no parameters.
 
     Args:
         n: length of the grid.
@@ -80,6 +80,8 @@ class Fourier(IndexedTransform):
     def _transform(self, x: Tensor, fft: Callable[..., Tensor], norm: str) -> Tensor:
         if x.numel() == 0:  # an error of MKL
             return x
+        if x.dtype in (torch.float16, torch.bfloat16, torch.complex32):
+            x = x.to(torch.complex64)
         if not self.centered:
             return fft(x, norm=norm)
         x = torch.fft.ifftshift(x, dim=-1)

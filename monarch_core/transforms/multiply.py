@@ -116,13 +116,19 @@ def check_factors(L: Tensor, R: Tensor) -> None:
     """Check that L and R are the factors of one Monarch matrix.
 
     Raises:
-        ValueError: if a factor has not three axes, or if L has not as many columns as R rows.
+        ValueError: if a factor has not three axes or no entries, or if L has not as many columns as
+            R rows.
     """
     for name, factor in (("L", L), ("R", R)):
         if factor.ndim != 3:
             raise ValueError(
                 f"{name} must have three axes (blocks, rows, columns), got shape "
                 f"{tuple(factor.shape)}; use {name}[None] for a single block"
+            )
+        if factor.numel() == 0:
+            raise ValueError(
+                f"{name} has no entries, got shape {tuple(factor.shape)}; give it at least one "
+                "block, row and column"
             )
     (p, _, t), (q, h, _) = L.shape, R.shape
     if p * t != q * h:

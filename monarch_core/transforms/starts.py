@@ -104,7 +104,10 @@ def hadamard_factors(p: int, q: int) -> Factors:
     """
     n = p * q
     if n & (n - 1):
-        raise ValueError(f"a Hadamard transform needs n to be a power of two, got n={n}")
+        near = " or ".join(str(2 ** (n.bit_length() + step)) for step in (-1, 0))
+        raise ValueError(
+            f"a Hadamard transform needs n to be a power of two, got n={n}; use n={near}"
+        )
     i = torch.arange(n)
     return Factors(
         L=_parity_sign(i % q, torch.arange(q))[..., None] / math.sqrt(q),

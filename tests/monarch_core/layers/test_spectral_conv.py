@@ -232,7 +232,7 @@ def test_bfloat16_autocast_runs_and_is_near():
         ({"separable": True}, "does not offer separable=True"),
         ({"fno_block_precision": "half"}, "use torch.autocast"),
         ({"learn": "some"}, "learn must be one of both"),
-        ({"grid": (16,)}, "grid must have 2 axes"),
+        ({"grid": (16,)}, "grid must be 2 whole numbers"),
         ({"grid": (16, 6)}, "a grid of 6 points cannot hold 8 modes on axis 1"),
         ({"transform": partial(Monarch, block_sizes=(3, 5))}, "block_sizes must multiply to n"),
     ],
@@ -240,6 +240,19 @@ def test_bfloat16_autocast_runs_and_is_near():
 def test_errors(options, message):
     with pytest.raises(ValueError, match=message):
         MonarchSpectralConv(4, 4, (8, 8), **options)
+
+
+def test_a_refusal_leaves_the_layer_as_it_was():
+    layer = MonarchSpectralConv(2, 3, (4, 4), grid=(8, 8))
+    x, weight = torch.randn(1, 2, 8, 8), layer.weight.clone()
+    before = layer(x)
+    with pytest.raises(ValueError, match="keep fewer"):
+        layer.n_modes = (2, 8)
+    with pytest.raises(ValueError, match="the weight must be complex"):
+        layer.copy_weight(torch.zeros(1, 1, 1, 1, dtype=torch.cfloat))
+    assert layer.n_modes == [4, 3]
+    torch.testing.assert_close(layer.weight, weight, rtol=0, atol=0)
+    torch.testing.assert_close(layer(x), before, rtol=0, atol=0)
 
 
 def test_heads_must_divide_the_channels():

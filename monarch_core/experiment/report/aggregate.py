@@ -238,11 +238,14 @@ def _with_details(
 def _telling_keys(data: Sequence[Mapping[str, str]]) -> list[str]:
     """Return the keys that tell data apart: those of the dataset's own config if they suffice.
 
-    A path says where data lie, not what they are, so it is named where nothing else tells.
+    A path says where data lie, not what they are, so it is named where nothing else tells, and all
+    of them have one.
     """
     keys = differing_keys(data)
-    own = [key for key in keys if key.startswith(DATASET)]
-    for named in ([key for key in own if key not in PLACES], own):
+    partly = [key for key in PLACES if not all(key in one for one in data)]
+    known = [key for key in keys if key not in partly]
+    own = [key for key in known if key.startswith(DATASET)]
+    for named in ([key for key in own if key not in PLACES], own, known):
         if len({tuple(one.get(key) for key in named) for one in data}) == len(data):
             return named
     return keys

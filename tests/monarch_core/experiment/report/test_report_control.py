@@ -151,3 +151,47 @@ def test_a_lone_fft_speaks_for_itself(make_run, groups):
     assert sentences(groups()) == [
         "navier_stokes, fno: fft not finite in relative l2 (one seed: no spread)"
     ]
+
+
+def test_an_arbitrary_choice_among_controls_is_said(make_run, groups):
+    for rate in (1e-3, 2e-3):
+        make_run("fft", config={"fit.learning_rate": rate})
+    make_run("monarch", config={"fit.learning_rate": 4e-3})
+    said = sentences(groups())[0]
+    assert "; against the first by name of 2 fft groups that are as alike" in said
+
+
+def test_validation_errors_of_two_losses_are_not_ranked(make_run, groups):
+    make_run("fft", error=0.05, config={"loss": "l1", "fit.epochs": 30}, n_epochs=2)
+    make_run("fft", error=0.01, config={"loss": "l2", "fit.epochs": 30}, n_epochs=2)
+    make_run("fft", error=0.03, config={"loss": "l1", "fit.epochs": 60}, n_epochs=2)
+    make_run("monarch", config={"loss": "l1", "fit.epochs": 30}, n_epochs=2)
+    strongest = strongest_control_of(only(groups(), "monarch"), groups())
+    assert strongest.group.metric("relative_l2").mean == 0.03
+    assert "against the fft of loss l1 with the lowest validation error" in sentences(groups())[0]
+
+
+def test_other_code_is_told(make_run, groups):
+    make_run("fft", git_commit="0123abc")
+    make_run("monarch", git_commit="fedcba-dirty")
+    assert "; at other commits: fedcba-dirty against 0123abc" in sentences(groups())[0]
+
+
+def test_a_seed_that_diverged_is_not_left_out_of_a_comparison(make_run, groups):
+    for seed, error in enumerate((0.01, float("nan"), 0.01)):
+        make_run("fft", seed=seed, error=0.02)
+        make_run("monarch", seed=seed, error=error)
+    assert sentences(groups())[0].startswith(
+        "navier_stokes, fno: monarch not finite in 1 of 3 seeds against fft 0.02000 ± 0 in "
+        "relative l2 (mean ± standard error over 3 seeds): no change to be given; "
+    )
+
+
+def test_data_with_an_fft_alone_are_not_passed_over(make_run, groups):
+    make_run("fft", error=0.5, config={"dataset.viscosity": 1e-4})
+    make_run("fft")
+    make_run("monarch")
+    assert [said.partition(":")[0] for said in sentences(groups())] == [
+        "navier_stokes (viscosity 0.0001), fno",
+        "navier_stokes (viscosity 0.001), fno",
+    ]

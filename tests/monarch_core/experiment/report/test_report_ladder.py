@@ -59,3 +59,49 @@ def test_the_rate_of_transforms_is_not_told_of_those_that_do_not_learn(make_run,
     rows = capsys.readouterr().out.splitlines()[2:5]
     assert sum("| fft |  |" in row for row in rows) == 1
     assert sum("| monarch | transform learning rate" in row for row in rows) == 2
+
+
+def test_options_of_a_model_are_rungs_of_their_own(make_run, runs, capsys):
+    """Also where the two never meet on the same data, and a row would mix them."""
+    for viscosity, width, heads in ((1e-3, 20, 1), (1e-4, 40, 4)):
+        data = {"dataset.viscosity": viscosity}
+        make_run("fft", config={**data, "model.width": 20})
+        make_run("monarch", config={**data, "model.width": width, "transform.axis.heads": heads})
+    assert main([str(runs), "--ladder", "relative_l2"]) == 0
+    rows = capsys.readouterr().out.splitlines()[2:5]
+    assert [row.split(" | ")[2] for row in rows if "| monarch |" in row] == [
+        "width 40, heads 4",
+        "width 20, heads 1",
+    ]
+    assert sum("| fft |  |" in row for row in rows) == 1
+
+
+def test_the_best_control_of_a_metric_where_higher_is_better_has_the_highest(
+    make_run, runs, capsys
+):
+    for epochs, psnr in ((10, 31.0), (20, 33.0)):
+        make_run("fft", config={"fit.epochs": epochs}, metrics={"psnr": 30, "psnr_valid": psnr})
+    make_run("monarch", config={"fit.epochs": 20}, metrics={"psnr": 32, "psnr_valid": 30})
+    assert main([str(runs), "--ladder", "psnr"]) == 0
+    rows = {tuple(row.split(" | ")[1:3]): row for row in capsys.readouterr().out.splitlines()[2:5]}
+    assert "dB" not in rows["fft", "epochs 20"]
+    assert "(0 dB)" in rows["fft", "epochs 10"]
+
+
+def test_costs_of_another_column_than_the_first_are_said_to_be(make_run, runs, capsys):
+    write_runs(make_run)
+    assert main([str(runs), "--ladder", "relative_l2"]) == 0
+    assert "those of the first column." in capsys.readouterr().out
+    late = {"dataset.viscosity": 1e-4, "dataset.final_time": 1e4, "model.name": "late"}
+    make_run("monarch", error=0.9, config=late)
+    assert main([str(runs), "--ladder", "relative_l2"]) == 0
+    assert "those of the first column with a value." in capsys.readouterr().out
+
+
+def test_data_of_two_names_are_columns_of_two_names(make_run, runs, capsys):
+    for name in ("burgers", "darcy"):
+        for grid in (32, 64):
+            make_run("fft", config={"dataset.name": name, "dataset.grid": grid})
+    assert main([str(runs), "--ladder", "relative_l2"]) == 0
+    header = capsys.readouterr().out.splitlines()[0]
+    assert "| burgers, grid 32 | burgers, grid 64 | darcy, grid 32 | darcy, grid 64 |" in header

@@ -55,8 +55,21 @@ def start_dataset(out: Path, names: Collection[str]) -> None:
             f"{out} holds {len(others)} scans that these options do not make ({others[0]}, ..): "
             "delete the folder, or write elsewhere with out=FOLDER"
         )
+    _remove_leftovers(out)
     # the mark of a complete dataset; it comes back when everything is there
     (out / "metadata.yaml").unlink(missing_ok=True)
+
+
+def _remove_leftovers(out: Path) -> None:
+    """Delete the unfinished files of processes that were killed: `.<name>.<process>.part`."""
+    for path in out.glob(".*.part"):
+        process = path.name.split(".")[-2]
+        try:
+            os.kill(int(process), 0)
+        except ProcessLookupError:
+            path.unlink(missing_ok=True)
+        except (ValueError, PermissionError):
+            continue  # not ours, or still at work
 
 
 def is_done(path: Path, recipe: Mapping[str, Any], accept: Collection[str] = ()) -> bool:

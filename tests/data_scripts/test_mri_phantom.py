@@ -1,4 +1,6 @@
 import json
+import os
+import subprocess
 
 import h5py
 import numpy as np
@@ -7,6 +9,7 @@ from omegaconf import OmegaConf
 
 from data_scripts.command_line import run_script
 from data_scripts.mri_anatomy import ANATOMIES, TISSUES, random_anatomy
+from data_scripts.mri_output import start_dataset
 from data_scripts.mri_phantom import PhantomConfig, main, make_scan
 from mri.schema import read_info
 from mri.schema_check import check_scan
@@ -144,6 +147,16 @@ def test_a_broken_run_goes_on_where_it_stopped(tmp_path):
     assert (tmp_path / "train_000.h5").stat().st_mtime_ns == kept
     assert check_scan(tmp_path / "test_000.h5") == []
     assert (tmp_path / "metadata.yaml").is_file()
+
+
+def test_what_a_killed_process_left_goes_and_what_a_running_one_writes_stays(tmp_path):
+    killed = subprocess.Popen(["true"])
+    killed.wait()
+    names = [f".train_000.h5.{killed.pid}.part", f".train_001.h5.{os.getpid()}.part", ".x.part"]
+    for name in names:
+        (tmp_path / name).touch()
+    start_dataset(tmp_path, [])
+    assert {path.name for path in tmp_path.iterdir()} == set(names[1:])
 
 
 def test_scans_of_other_options_are_not_mixed_in(tmp_path):

@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -38,15 +39,19 @@ NOTHING = (None,) * 4  # in the place of what gradients of the rows need
 _log = logging.getLogger(__name__)
 
 
-_switched_off = False
+class _Thread(threading.local):
+    switched_off = False
+
+
+_thread = _Thread()
 
 
 def available(*tensors: Tensor | None) -> bool:
     """Return whether these functions take such tensors here, the fields being the first of them.
 
-    They read memory: of what has none yet, is traced or compiled, torch's products are taken.
+    They read memory: of what has none yet, torch's products are taken.
     """
-    if _switched_off or torch.compiler.is_compiling() or torch.jit.is_tracing():
+    if _thread.switched_off:
         return False
     given = [t for t in tensors if t is not None]
     plain = all(
@@ -62,16 +67,15 @@ def available(*tensors: Tensor | None) -> bool:
 
 @contextmanager
 def switched_off() -> Iterator[None]:
-    """Compute with the products of torch what is called within this block, to compare.
+    """Compute with the products of torch what this thread calls within this block, to compare.
 
     A backward pass follows the forward pass that it belongs to.
     """
-    global _switched_off
-    before, _switched_off = _switched_off, True
+    before, _thread.switched_off = _thread.switched_off, True
     try:
         yield
     finally:
-        _switched_off = before
+        _thread.switched_off = before
 
 
 def analyse(

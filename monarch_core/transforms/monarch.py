@@ -11,11 +11,11 @@ from monarch_core.transforms.base import (
     LinearTransform,
     apply_matrices,
     check_length,
-    computed_once,
     split_heads,
 )
 from monarch_core.transforms.fourier import frequency_indices
 from monarch_core.transforms.multiply import monarch_multiply
+from monarch_core.transforms.once import computed_once
 from monarch_core.transforms.starts import STARTS, Factors, fourier_factors, spectrum_scale
 
 APPLICATIONS = ("auto", "factored", "multiplied")
@@ -152,7 +152,7 @@ class Monarch(LinearTransform):
         check_length(x, self.n_in, "x")
         if not self.factored:
             return apply_matrices(torch.complex(*self.matrix()), x)
-        factors = computed_once((self, "factors"), self.factors)
+        factors = computed_once(self, "factors", self.factors)
         return self._multiply(x, factors, self.inputs, self.outputs_order)
 
     def adjoint(self, y: Complex[Tensor, "*batch n_out"]) -> Complex[Tensor, "*batch n_in"]:
@@ -160,7 +160,7 @@ class Monarch(LinearTransform):
         check_length(y, self.n_out, "y")
         if not self.factored:
             return apply_matrices(torch.complex(*self.matrix()).mH, y)
-        factors = computed_once((self, "adjoint factors"), self._adjoint_factors)
+        factors = computed_once(self, "adjoint factors", self._adjoint_factors)
         return self._multiply(y, factors, self.outputs, self.inputs_order)
 
     def factors(self) -> list[tuple[Complex[Tensor, "p s t"], Complex[Tensor, "q j a"]]]:

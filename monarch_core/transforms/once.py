@@ -49,9 +49,7 @@ def computed_once(module: nn.Module, what: Hashable, compute: Callable[[], Compu
         compute: makes it of the parameters, and of nothing else that changes.
     """
     block = _thread.block
-    if block is None or torch.compiler.is_dynamo_compiling():
-        return compute()
-    if block.surroundings != _surroundings():
+    if block is None or block.surroundings != _surroundings():
         return compute()
     parameters = list(module.parameters())
     state = [_state(parameter) for parameter in parameters]
@@ -70,9 +68,6 @@ def matrices_computed_once() -> Iterator[None]:
     need to be multiplied out, and differentiated, once. The block belongs to its thread. Within it,
     one backward pass may go through the matrices, unless its graph is retained.
     """
-    if torch.compiler.is_dynamo_compiling():  # a compiler finds by itself what is repeated
-        yield
-        return
     outer, surroundings = _thread.block, _surroundings()
     if outer is None or outer.surroundings != surroundings:
         _thread.block = _Block(surroundings)
@@ -85,8 +80,11 @@ def matrices_computed_once() -> Iterator[None]:
 def _surroundings() -> tuple[Any, ...]:
     """Return which backward pass, region of checkpointing and transform of torch.func this is in.
 
-    A region of checkpointing, when it runs and when it is run again, has hooks of its own.
+    A region of checkpointing, when it runs and when it is run again, has hooks of its own. A
+    compiler, which cannot see them, has one program and differentiates it once.
     """
+    if torch.compiler.is_dynamo_compiling():
+        return ()
     return (
         torch._C._current_graph_task_id(),
         torch._C._autograd._top_saved_tensors_default_hooks(True),
@@ -96,6 +94,8 @@ def _surroundings() -> tuple[Any, ...]:
 
 def _state(parameter: Tensor) -> tuple[int, int, bool]:
     """Return which tensor this is, how often it has been changed, and whether it learns."""
+    if torch.compiler.is_dynamo_compiling():  # in one program these stay what they are
+        return 0, 0, parameter.requires_grad
     version = -1 if parameter.is_inference() else parameter._version
     return id(parameter), version, parameter.requires_grad
 
@@ -103,4 +103,6 @@ def _state(parameter: Tensor) -> tuple[int, int, bool]:
 def _mode(parameters: Sequence[Tensor]) -> tuple[Any, ...]:
     device = parameters[0].device.type if parameters else "cpu"
     low_precision = torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device)
-    return torch.is_grad_enabled(), torch.is_inference_mode_enabled(), low_precision
+    # What is made in inference mode is itself marked, so that no other mode may take it.
+    inference = not torch.compiler.is_dynamo_compiling() and torch.is_inference_mode_enabled()
+    return torch.is_grad_enabled(), inference, low_precision

@@ -120,9 +120,12 @@ class CoilMaps:
     def __init__(self, maps: Complex[Tensor, "*batch coils h w"]) -> None:
         self.maps = maps
 
-    @cached_property
     def _conjugate(self) -> Complex[Tensor, "*batch 1 coils h w"]:
         return self.maps.conj().resolve_conj().unsqueeze(-4)
+
+    @cached_property
+    def _fixed_conjugate(self) -> Complex[Tensor, "*batch 1 coils h w"]:
+        return self._conjugate()
 
     def forward(
         self, image: Complex[Tensor, "*batch echoes h w"]
@@ -134,7 +137,9 @@ class CoilMaps:
         self, coil_images: Complex[Tensor, "*batch echoes coils h w"]
     ) -> Complex[Tensor, "*batch echoes h w"]:
         """Return the coil-combined image (2)."""
-        return (self._conjugate * coil_images).sum(-3)
+        # Of maps that learn, a conjugate made without gradients would serve no gradients.
+        learned = self.maps.requires_grad
+        return ((self._conjugate() if learned else self._fixed_conjugate) * coil_images).sum(-3)
 
 
 class Sense:

@@ -47,12 +47,9 @@ _ONEDNN = torch.backends.mkldnn.is_available() and _onednn_multiplies()
 def matrix_product(
     a: Float[Tensor, "rows inner"], b: Float[Tensor, "inner columns"]
 ) -> Float[Tensor, "rows columns"]:
-    """Return a b, by oneDNN in float32 on a CPU: faster than MKL for few rows and many columns.
-
-    The compiler, which chooses by itself, gets the plain product.
-    """
+    """Return a b, by oneDNN in float32 on a CPU: faster than MKL for few rows and many columns."""
     on_cpu = a.device.type == "cpu" and a.dtype == torch.float32
-    if not (on_cpu and _ONEDNN) or torch.compiler.is_compiling():
+    if not (on_cpu and _ONEDNN):
         return a @ b
     return torch.ops.mkldnn._linear_pointwise(a, b.mT, None, "none", [], "")
 
@@ -117,7 +114,7 @@ def mix(a: Tensor, b: Tensor, adjoint: str = "none") -> Tensor:
     (real, imaginary) come first, then any modes, then the two axes of the matrices.
     """
     modes = a.shape[1:-2]
-    a_re, a_im = contiguous_view(a, (2, modes.numel(), *a.shape[-2:])).unbind()
+    a_re, a_im = a.view(2, modes.numel(), *a.shape[-2:]).unbind()
     b_re, b_im = b.flatten(1, -3).unbind()
     sign_a = sign_b = 1.0
     if adjoint == "first":
@@ -148,7 +145,7 @@ def _groups(between: Levels, heads: Levels) -> list[Levels]:
     return [between[h * count : (h + 1) * count] for h in range(len(heads))]
 
 
-def _matrices(rows: Rows) -> list[Float[Tensor, "heads parts two_m n"]]:
+def step_matrices(rows: Rows) -> list[Float[Tensor, "heads parts two_m n"]]:
     """Return M of every axis."""
     pairs = []
     for R in rows[:-1]:
@@ -159,13 +156,13 @@ def _matrices(rows: Rows) -> list[Float[Tensor, "heads parts two_m n"]]:
 
 def _analyse_heads(x: Tensor, rows: Rows) -> list[Levels]:
     """Return the levels 0 to D of a field for every head."""
-    groups, matrices = _split(x.unsqueeze(0), 2, len(rows[0])), _matrices(rows)
+    groups, matrices = _split(x.unsqueeze(0), 2, len(rows[0])), step_matrices(rows)
     return [_analyse(group, [M[h] for M in matrices]) for h, group in enumerate(groups)]
 
 
 def _synthesise_heads(X: Tensor, rows: Rows) -> list[Levels]:
     """Return the levels 0 to D of a spectrum for every head."""
-    groups, matrices = _split(X, -1, len(rows[0])), _matrices(rows)
+    groups, matrices = _split(X, -1, len(rows[0])), step_matrices(rows)
     return [_synthesise(group, [M[h] for M in matrices]) for h, group in enumerate(groups)]
 
 
@@ -185,23 +182,10 @@ def _synthesise(X: Tensor, matrices: Levels) -> Levels:
     levels = [X]
     for M in matrices:
         X = levels[-1]
-        flat = contiguous_view(X, (M.shape[1], X.numel() // M.shape[1])).mT
+        flat = X.view(M.shape[1], X.numel() // M.shape[1]).mT
         Z = flat @ M[0] if len(M) == 1 else torch.bmm(flat.expand(2, -1, -1), M)
         levels.append(Z.view(len(M), *X.shape[2:], -1))
     return levels
-
-
-def contiguous_view(x: Tensor, shape: Sequence[int | torch.SymInt]) -> Tensor:
-    """Return a contiguous tensor in another shape.
-
-    As `view` does, which in torch 2.11 compares strides that hold the size of the batch, so that no
-    program for every size can be exported.
-    """
-    assert torch.compiler.is_compiling() or x.is_contiguous()
-    strides: list[int | torch.SymInt] = [1]
-    for n in reversed(shape[1:]):
-        strides.insert(0, strides[0] * n)
-    return x.as_strided(shape, strides)
 
 
 def _gradients(coefficients: list[Levels], fields: list[Levels]) -> Levels:

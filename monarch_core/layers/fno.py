@@ -1,13 +1,16 @@
 """A Fourier neural operator as plain matrix products: neuralop's, with the same weights, faster."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from jaxtyping import Float
 from neuralop.layers.spectral_convolution import SpectralConv
 from torch import Tensor, nn
 from torch.nn.functional import gelu
+from torch.nn.modules.module import _global_forward_hooks
 
+from monarch_core.layers.derivatives import formula_is_needed
 from monarch_core.layers.pointwise import PointwiseMLP
 from monarch_core.layers.spectral_conv import MonarchSpectralConv
 
@@ -34,6 +37,9 @@ class FNO(nn.Module):
         projection_channels: hidden channels of Q; 0 makes it one linear map.
         conv_module: class of K, called with (in_channels, out_channels, n_modes), such as
             `MonarchSpectralConv.configured(grid=...)` or neuralop's `SpectralConv`.
+
+    Raises:
+        ValueError: for a number of channels, layers or axes that no network has.
     """
 
     def __init__(
@@ -49,6 +55,25 @@ class FNO(nn.Module):
         conv_module: type[nn.Module],
     ) -> None:
         super().__init__()
+        if isinstance(n_modes, int) or not n_modes:
+            raise ValueError(
+                f"n_modes must have one number per axis of the grid, got {n_modes}; "
+                "use (16,) for one axis, (16, 16) for two"
+            )
+        for name, value, least in (
+            ("in_channels", in_channels, 1),
+            ("out_channels", out_channels, 1),
+            ("hidden_channels", hidden_channels, 1),
+            ("n_layers", n_layers, 1),
+            ("lifting_channels", lifting_channels, 0),
+            ("projection_channels", projection_channels, 0),
+        ):
+            if value < least:
+                raise ValueError(
+                    f"{name} of the FNO must be at least {least}, got {value}; the defaults are "
+                    "4 layers, no hidden layer in the lifting and 128 channels in the projection"
+                )
+        self.in_channels, self.order = in_channels, len(n_modes)
         width = hidden_channels
         self.lifting = PointwiseMLP(in_channels + len(n_modes), lifting_channels, width)
         self.convs = nn.ModuleList(conv_module(width, width, n_modes) for _ in range(n_layers))
@@ -58,15 +83,25 @@ class FNO(nn.Module):
     def forward(
         self, x: Float[Tensor, "batch in_channels *grid"]
     ) -> Float[Tensor, "batch out_channels *grid"]:
-        """Return y on the grid of x."""
+        """Return y on the grid of x.
+
+        Raises:
+            ValueError: if x has other channels or axes than the network was built for.
+        """
+        if x.dim() != self.order + 2 or x.shape[1] != self.in_channels:
+            raise ValueError(
+                f"x must be (batch, {self.in_channels} channels, {self.order} axes of the grid), "
+                f"got {tuple(x.shape)}; reshape it, or build the FNO with other in_channels and "
+                "n_modes"
+            )
         grid = x.shape[2:]
         coordinates = unit_grid(grid, x).expand(x.shape[0], *[-1] * (len(grid) + 1))
         v = self.lifting(torch.cat((x, coordinates), dim=1).flatten(2))
         for layer, (conv, skip) in enumerate(zip(self.convs, self.skips, strict=True)):
             Kv = conv(v.unflatten(2, grid))
             # Autocast does not see products in place.
-            W = skip.get_parameter("weight").to(v.dtype).expand(v.shape[0], -1, -1)
-            if isinstance(conv, OUTPUT_IS_FREE):
+            W = cast(Tensor, skip.weight).to(v.dtype).expand(v.shape[0], -1, -1)
+            if _output_is_free(conv) and not formula_is_needed(Kv, W, v):
                 # Flat, but no view in the eyes of autograd, which would copy the gradient.
                 Kv = torch.ops.aten._unsafe_view(Kv, v.shape).to(v.dtype)
                 v = Kv.baddbmm_(W, v)
@@ -74,6 +109,11 @@ class FNO(nn.Module):
                 v = torch.baddbmm(Kv.flatten(2).to(v.dtype), W, v)
             v = gelu(v) if layer < len(self.convs) - 1 else v
         return self.projection(v).unflatten(2, grid)
+
+
+def _output_is_free(conv: nn.Module) -> bool:
+    """Return whether nobody else wants the output of this layer: its backward pass, or a hook."""
+    return isinstance(conv, OUTPUT_IS_FREE) and not (conv._forward_hooks or _global_forward_hooks)
 
 
 def unit_grid(grid: Sequence[int], like: Tensor) -> Float[Tensor, "1 axes *grid"]:
@@ -88,17 +128,30 @@ def copy_neuralop_weights(model: FNO, host: nn.Module) -> None:
     It has linear skip connections and neither channel MLP nor norm, as published.
 
     Raises:
-        RuntimeError: a parameter of one is missing in the other, or differs in shape.
+        ValueError: a parameter of one is missing in the other, or differs in shape. Nothing has
+            been copied then.
     """
-    state = {}
+    own, state = dict(model.named_parameters()), {}
     for name, value in host.named_parameters():
-        for theirs, ours in (
+        for old, new in (
             ("fno_blocks.fno_skips.", "skips."),
             ("fno_blocks.convs.", "convs."),
             (".fcs.", ".maps."),
             (".conv.weight", ".weight"),
         ):
-            name = name.replace(theirs, ours)
+            name = name.replace(old, new)
         is_pointwise = not name.startswith("convs.") and name.endswith("weight")
         state[name] = value.squeeze(-1) if is_pointwise else value
+    shapes, theirs = ({n: tuple(p.shape) for n, p in s.items()} for s in (own, state))
+    differing = [
+        f"{name} is {shapes.get(name, 'not there')} here and {theirs.get(name, 'not there')} there"
+        for name in sorted({*shapes, *theirs})
+        if shapes.get(name) != theirs.get(name)
+    ]
+    if differing:
+        raise ValueError(
+            f"the two networks differ in {len(differing)} parameters: {'; '.join(differing[:3])}; "
+            "build both with the same sizes, spectral layers and linear skip connections, and the "
+            "host without channel MLP and norm"
+        )
     model.load_state_dict(state)

@@ -6,6 +6,7 @@ and loaded by `kernel_library`; where it has none, the products of torch take ov
 """
 
 import ctypes
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -20,15 +21,20 @@ from monarch_core.layers.kernel_library import kernel_library as _library
 
 NOTHING = (None,) * 4  # in the place of what gradients of the rows need
 
-_switched_off = False
+
+class _Thread(threading.local):
+    switched_off = False
+
+
+_thread = _Thread()
 
 
 def available(*tensors: Tensor | None) -> bool:
     """Return whether these functions take such tensors here, the fields being the first of them.
 
-    They read memory: of what has none yet, is traced or compiled, torch's products are taken.
+    They read memory: of what has none yet, torch's products are taken.
     """
-    if _switched_off or torch.compiler.is_compiling() or torch.jit.is_tracing():
+    if _thread.switched_off:
         return False
     given = [t for t in tensors if t is not None]
     plain = all(
@@ -44,16 +50,15 @@ def available(*tensors: Tensor | None) -> bool:
 
 @contextmanager
 def switched_off() -> Iterator[None]:
-    """Compute with the products of torch what is called within this block, to compare.
+    """Compute with the products of torch what this thread calls within this block, to compare.
 
     A backward pass follows the forward pass that it belongs to.
     """
-    global _switched_off
-    before, _switched_off = _switched_off, True
+    before, _thread.switched_off = _thread.switched_off, True
     try:
         yield
     finally:
-        _switched_off = before
+        _thread.switched_off = before
 
 
 def analyse(

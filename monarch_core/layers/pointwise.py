@@ -6,16 +6,21 @@ a CPU.
 
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd import Function
-from torch.autograd.function import once_differentiable
 from torch.nn.functional import gelu
 
 from monarch_core.layers.chunks import chunk_bytes
+from monarch_core.layers.derivatives import (
+    backward_needs_formula,
+    formula_gradients,
+    formula_is_needed,
+)
+from monarch_core.layers.dtypes import check_dtypes
 
 
 class PointwiseMLP(nn.Module):
@@ -40,13 +45,24 @@ class PointwiseMLP(nn.Module):
     def forward(
         self, x: Float[Tensor, "batch in_channels points"]
     ) -> Float[Tensor, "batch out_channels points"]:
-        """Return y; under autocast in its dtype."""
-        parameters = list(self.parameters())  # W_1, b_1, W_2, b_2
+        """Return y; under autocast in its dtype.
+
+        Raises:
+            ValueError: if x is not (batch, in_channels, points), or has another dtype than the
+                weights, outside of autocast.
+        """
+        parameters = [cast(Tensor, t) for layer in self.maps for t in (layer.weight, layer.bias)]
+        channels = parameters[0].shape[1]
+        if x.dim() != 3 or x.shape[1] != channels:
+            raise ValueError(
+                f"x must be (batch, {channels} channels, points), got {tuple(x.shape)}; flatten "
+                "the axes of the grid into one, or build the network with other in_channels"
+            )
+        check_dtypes(x, weight=parameters[0], bias=parameters[1])
         if len(parameters) == 2:
             return pointwise_linear(x, *parameters)
-        if torch.compiler.is_compiling():  # the compiler sees through the plain formula
-            hidden = gelu(pointwise_linear(x, *parameters[:2]))
-            return pointwise_linear(hidden, *parameters[2:])
+        if formula_is_needed(x, *parameters):
+            return _formula(x, *parameters)
         device = x.device.type
         if not torch.is_autocast_enabled(device):
             return _ChunkedMLP.apply(x, *parameters)
@@ -67,19 +83,25 @@ def pointwise_linear(
     return torch.baddbmm(bias[:, None], W, x)
 
 
+def _formula(x: Tensor, W_1: Tensor, b_1: Tensor, W_2: Tensor, b_2: Tensor) -> Tensor:
+    return pointwise_linear(gelu(pointwise_linear(x, W_1, b_1)), W_2, b_2)
+
+
 class _ChunkedMLP(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, W_1: Tensor, b_1: Tensor, W_2: Tensor, b_2: Tensor) -> Tensor:
-        ctx.save_for_backward(x, W_1, b_1, W_2)
+        ctx.save_for_backward(x, W_1, b_1, W_2, b_2)
         y = x.new_empty(x.shape[0], len(W_2), x.shape[-1])
         for piece in _pieces(x, len(W_1)):
-            y[piece] = pointwise_linear(gelu(pointwise_linear(x[piece], W_1, b_1)), W_2, b_2)
+            y[piece] = _formula(x[piece], W_1, b_1, W_2, b_2)
         return y
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
-        x, W_1, b_1, W_2 = ctx.saved_tensors
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        tensors = ctx.saved_tensors
+        if backward_needs_formula(grad, *tensors):
+            return tuple(formula_gradients(_formula, tensors, ctx.needs_input_grad, grad))
+        x, W_1, b_1, W_2, _ = tensors
         grad_x = torch.empty_like(x)
         # sums over many pieces, which bfloat16 would round away
         grad_W_1, grad_b_1, grad_W_2 = (

@@ -269,7 +269,7 @@ class MonarchSpectralConv(BaseSpectralConv):
         grid = tuple(x.shape[2:])
         out_grid = self._out_grid(grid, output_shape)
         W, A, B = computed_once(
-            (self, grid, out_grid, *self.n_modes), lambda: self._weights(grid, out_grid)
+            self, (grid, out_grid, *self.n_modes), lambda: self._weights(grid, out_grid)
         )
         if x.dtype == torch.float64 and autocast_enabled(x.device.type):
             with torch.autocast(x.device.type, enabled=False):

@@ -1,15 +1,21 @@
 """The arithmetic of a spectral convolution: real matrix products over the kept frequencies."""
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.autograd import Function
-from torch.autograd.function import once_differentiable
 
 from monarch_core.layers import axis_products, fused
+from monarch_core.layers.derivatives import (
+    backward_needs_formula,
+    formula_gradients,
+    formula_is_needed,
+)
+from monarch_core.layers.dtypes import check_dtypes
 
 
 def spectral_product(
@@ -21,9 +27,10 @@ def spectral_product(
 ) -> Float[Tensor, "batch out_channels *out_grid"]:
     """Return the analysis of x, times W at every frequency, synthesised, plus bias.
 
-    Each head serves its own group of channels. The backward pass is written out, and differentiates
-    once. Two axes in float32 on the CPU are done in one pass (`fused`), all else as products of
-    torch (`axis_products`). Under autocast the products run in its dtype, and so does the result.
+    Each head serves its own group of channels. A training step has a backward pass that is written
+    out: two axes in float32 on the CPU in one pass (`fused`), all else as products of torch
+    (`axis_products`). Further derivatives, forward mode, transforms of `torch.func` and compilers
+    see `formula`. Under autocast the products run in its dtype, and so does the result.
 
     Args:
         x: real fields.
@@ -33,34 +40,84 @@ def spectral_product(
         up: B^H of every grid axis, as [Re B^H; Im B^H], for the synthesis.
 
     Raises:
-        ValueError: if the heads do not divide the channels, or shapes do not fit each other.
+        ValueError: if the heads do not divide the channels, or shapes or dtypes do not fit each
+            other.
     """
     check_shapes(x, W, bias, down, up)
-    tensors = [x, W, bias, *down, *up]
+    check_dtypes(x, W=W, bias=bias, down=down, up=up)
     device = x.device.type
     if not torch.is_autocast_enabled(device):
-        return _SpectralProduct.apply(fused.available(*tensors), *tensors)
+        return _product(x, W, bias, *down, *up)
     dtype = torch.get_autocast_dtype(device)
+    low = None if bias is None else bias.to(dtype)
+    rows = (R.to(dtype) for R in (*down, *up))
     with torch.autocast(device, enabled=False):
-        return _SpectralProduct.apply(False, *(t if t is None else t.to(dtype) for t in tensors))
+        return _product(x.to(dtype), W.to(dtype), low, *rows)
+
+
+def _product(x: Tensor, W: Tensor, bias: Tensor | None, *rows: Tensor) -> Tensor:
+    if formula_is_needed(x, W, bias, *rows):
+        return formula(x, W, bias, *rows)
+    in_one_pass = fused.available(x, W, bias, *rows)
+    return _SpectralProduct.apply(in_one_pass, x, W, bias, *rows)
+
+
+def formula(x: Tensor, W: Tensor, bias: Tensor | None, *rows: Tensor) -> Tensor:
+    """Return what `spectral_product` does, in operations that torch differentiates.
+
+    The axes of a field are (parts, modes * batch, heads, channels * grid left, this axis of the
+    grid), those of a spectrum (parts, this axis of the modes, ...) in the same order.
+    """
+    order = len(rows) // 2
+    batch, _, *grid = x.shape
+    _, *modes, channels, out_channels = W.shape
+    down, up = (axis_products.step_matrices(part) for part in (rows[:order], rows[order:]))
+    out_grid = [M.shape[-1] for M in up]
+    X = x
+    for d in reversed(range(order)):
+        M = down[d].unflatten(2, (2, modes[d]))
+        heads, parts, *_, n = M.shape
+        left = (batch * prod(modes[d + 1 :]), heads, channels // heads * prod(grid[:d]))
+        X = torch.einsum("hprmn,pahgn->rmahg", M, X.reshape(parts, *left, n))
+    re, im = X.reshape(2, *modes, batch, channels)
+    Y = torch.stack((re @ W[0] - im @ W[1], re @ W[1] + im @ W[0]))
+    for d in range(order):
+        M = up[d].unflatten(2, (2, modes[d]))
+        heads = len(M)
+        left = (batch * prod(modes[d + 1 :]), heads, out_channels // heads * prod(out_grid[:d]))
+        Y = torch.einsum("hprmn,rmahg->pahgn", M, Y.reshape(2, modes[d], *left))
+    y = Y.reshape(batch, out_channels, *out_grid)
+    return y if bias is None else y + bias
 
 
 def check_shapes(
     x: Tensor, W: Tensor, bias: Tensor | None, down: Sequence[Tensor], up: Sequence[Tensor]
 ) -> None:
     """Raise ValueError where the arguments of `spectral_product` do not fit each other."""
+    order = W.dim() - 3
+    for name, rows in (("down", down), ("up", up)):
+        if len(rows) != order:
+            raise ValueError(
+                f"{name} must have one matrix for each of the {order} axes of the modes of W, got "
+                f"{len(rows)}; W is {tuple(W.shape)}"
+            )
     for channels, rows in ((W.shape[-2], down), (W.shape[-1], up)):
         if channels % len(rows[0]):
             raise ValueError(
                 "heads must divide the number of channels, got "
                 f"heads={len(rows[0])} and {channels} channels; change one of them"
             )
-    if x.shape[1] != W.shape[-2] or x.dim() != len(down) + 2:
+    if x.dim() != order + 2 or x.shape[1] != W.shape[-2]:
         raise ValueError(
-            f"x must be (batch, {W.shape[-2]} channels, {len(down)} axes), got {tuple(x.shape)}"
+            f"x must be (batch, {W.shape[-2]} channels, {order} axes), got {tuple(x.shape)}; "
+            "reshape x, or build the layer with other in_channels and n_modes"
         )
-    if bias is not None and bias.numel() != W.shape[-1]:
-        raise ValueError(f"bias must have {W.shape[-1]} numbers, got {tuple(bias.shape)}")
+    ones = (W.shape[-1], *[1] * order)
+    if bias is not None and bias.shape != ones:
+        raise ValueError(
+            f"bias must have the shape {ones}, one number per channel, got {tuple(bias.shape)}; "
+            f"use bias.view{ones}"
+        )
     modes, out_grid = W.shape[1:-2], [R.shape[-1] for R in up]
     shapes = {
         name: (rows, [(len(rows[0]), 2 * m, n) for m, n in zip(modes, grid, strict=True)])
@@ -86,22 +143,26 @@ class _SpectralProduct(Function):
         X, fields = transform.analyse(x, rows[:order], keep)
         Y = transform.mix(X, W)
         y, coefficients = transform.synthesise(Y, rows[order:], bias, keep)
-        ctx.in_one_pass, ctx.split = in_one_pass, 2 * order + len(fields)
-        ctx.save_for_backward(x, W, X, Y, *rows, *fields, *coefficients)
+        ctx.in_one_pass, ctx.n_fields = in_one_pass, len(fields)
+        ctx.save_for_backward(x, W, bias, *rows, X, Y, *fields, *coefficients)
         # No view in the eyes of autograd, so that what follows may add to y in place.
         return torch.ops.aten._unsafe_view(y, y.shape)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        transform = fused if ctx.in_one_pass else axis_products
         order = grad.dim() - 2
-        x, W, X, Y, *rest = ctx.saved_tensors
-        down, up = rest[:order], rest[order : 2 * order]
-        _, needs_x, needs_W, needs_bias, *needs_rows = ctx.needs_input_grad
+        saved, needed = ctx.saved_tensors, ctx.needs_input_grad[1:]
+        tensors = saved[: len(needed)]
+        if backward_needs_formula(grad, *tensors):
+            return None, *formula_gradients(formula, tensors, needed, grad)
+        transform = fused if ctx.in_one_pass else axis_products
+        x, W, _, *rows = tensors
+        down, up = rows[:order], rows[order:]
+        X, Y, *between = saved[len(needed) :]
+        needs_x, needs_W, needs_bias, *needs_rows = needed
         learned = any(needs_rows)
-        fields = rest[2 * order : ctx.split] if learned else None
-        coefficients = rest[ctx.split :] if learned else None
+        fields = between[: ctx.n_fields] if learned else None
+        coefficients = between[ctx.n_fields :] if learned else None
 
         grad_Y, grad_bias, grad_up = transform.synthesise_backward(
             grad, up, Y, coefficients, needs_bias

@@ -1,6 +1,6 @@
 """Linear transforms: the Fourier transform and what can learn in its place."""
 
-from monarch_core.transforms.base import LinearTransform, computed_once, matrices_computed_once
+from monarch_core.transforms.base import LinearTransform
 from monarch_core.transforms.classes import (
     circulant_mm_star,
     cosine_mm_star_squared,
@@ -16,6 +16,7 @@ from monarch_core.transforms.fourier import Fourier
 from monarch_core.transforms.mm_star import MMStar, factorize_mm_star
 from monarch_core.transforms.monarch import Monarch
 from monarch_core.transforms.multiply import monarch_adjoint, monarch_dense, monarch_multiply
+from monarch_core.transforms.once import computed_once, matrices_computed_once
 from monarch_core.transforms.projection import project_to_monarch
 
 __all__ = [

@@ -1,13 +1,12 @@
 """The one abstraction of the suite: a linear map on the last axis, with its adjoint."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
-from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor, nn
+
+from monarch_core.transforms.once import computed_once
 
 
 class LinearTransform(nn.Module, ABC):
@@ -56,7 +55,7 @@ class LinearTransform(nn.Module, ABC):
 
     def matrix(self) -> Float[Tensor, "2 heads n_out n_in"]:
         """Return `compute_matrix()`, computed once inside `matrices_computed_once()`."""
-        return computed_once((self, "matrix"), self.compute_matrix)
+        return computed_once(self, "matrix", self.compute_matrix)
 
     def dense(self, dtype: torch.dtype = torch.complex64) -> Complex[Tensor, "*heads n_out n_in"]:
         """Return A as a matrix by applying it to the unit vectors, for tests and reports.
@@ -73,40 +72,6 @@ class LinearTransform(nn.Module, ABC):
     def extra_repr(self) -> str:
         """Return the sizes, for `print(model)`."""
         return f"n_in={self.n_in}, n_out={self.n_out}, heads={self.heads}"
-
-
-Computed = TypeVar("Computed")
-_store: dict[Hashable, Any] | None = None
-
-
-def computed_once(key: Hashable, compute: Callable[[], Computed]) -> Computed:
-    """Return `compute()`; inside `matrices_computed_once()` only the first call with a key does."""
-    if _store is None:
-        return compute()
-    # What is made without gradients, or under autocast, serves no other mode.
-    autocast = (torch.is_autocast_enabled(device) for device in ("cpu", "cuda"))
-    key = (key, torch.is_grad_enabled(), *autocast)
-    if key not in _store:
-        _store[key] = compute()
-    return _store[key]
-
-
-@contextmanager
-def matrices_computed_once() -> Iterator[None]:
-    """Compute what is made of the parameters of transforms, as `matrix()`, once inside the block.
-
-    A roll-out applies the same network many times between two optimiser steps, so its matrices
-    need to be multiplied out, and differentiated, once. Do not change parameters inside the block.
-    """
-    global _store
-    if _store is not None:
-        yield
-        return
-    _store = {}
-    try:
-        yield
-    finally:
-        _store = None
 
 
 def check_length(x: Tensor, n: int, name: str) -> None:

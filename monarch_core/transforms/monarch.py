@@ -15,9 +15,10 @@ from monarch_core.transforms.arguments import (
     check_flag,
     kept_indices,
 )
-from monarch_core.transforms.base import apply_matrices, check_length, computed_once, split_heads
+from monarch_core.transforms.base import apply_matrices, check_length, split_heads
 from monarch_core.transforms.indices import IndexedTransform
 from monarch_core.transforms.multiply import monarch_multiply
+from monarch_core.transforms.once import computed_once
 from monarch_core.transforms.starts import Factors, Start
 
 APPLICATIONS = ("auto", "factored", "multiplied")
@@ -161,7 +162,7 @@ class Monarch(IndexedTransform):
         check_length(x, self.n_in, "x")
         if not self.factored:
             return apply_matrices(torch.complex(*self.matrix()), x)
-        factors = computed_once((self, "factors"), self.factors)
+        factors = computed_once(self, "factors", self.factors)
         return self._multiply(x, factors, self.inputs, self.outputs_order)
 
     def adjoint(self, y: Complex[Tensor, "*batch n_out"]) -> Complex[Tensor, "*batch n_in"]:
@@ -169,7 +170,7 @@ class Monarch(IndexedTransform):
         check_length(y, self.n_out, "y")
         if not self.factored:
             return apply_matrices(torch.complex(*self.matrix()).mH, y)
-        factors = computed_once((self, "adjoint factors"), self._adjoint_factors)
+        factors = computed_once(self, "adjoint factors", self._adjoint_factors)
         return self._multiply(y, factors, self.outputs, self.inputs_order)
 
     def factors(self) -> list[tuple[Complex[Tensor, "p s t"], Complex[Tensor, "q j a"]]]:

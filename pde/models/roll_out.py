@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Iterable
-from contextlib import nullcontext
 from functools import partial
 
 import torch
@@ -118,8 +117,7 @@ class RollOut(nn.Module):
         checkpointed = self.checkpoint_steps and torch.is_grad_enabled()
         step = partial(checkpoint, self.step, use_reentrant=False) if checkpointed else self.step
         start = (frames - self.mean) / self.std
-        # A step that is computed again has to compute its own matrices, both times.
-        with nullcontext() if checkpointed else matrices_computed_once():
+        with matrices_computed_once():
             if truth is None:
                 predictions = _roll_out(step, start, n_steps)
             else:

@@ -5,9 +5,10 @@ from functools import partial
 import pytest
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 from torch.utils.data import StackDataset, TensorDataset
 
-from monarch_core.transforms import Dense, Fourier, Monarch
+from monarch_core.transforms import Dense, Fourier, Monarch, matrices_computed_once
 from mri.config import ModelConfig
 from mri.losses import find_loss, mean_squared
 from mri.model import build_model
@@ -225,6 +226,27 @@ def test_each_cascade_uses_its_own_transform_and_regulariser():
     model(*inputs).abs().square().sum().backward()
     gradients = [p.grad for p in model.parameters()]
     assert all(g is not None and g.any() for g in gradients)
+
+
+@pytest.mark.parametrize("config", [c for c in MODELS if c.name != "l1_wavelet"], ids=describe)
+@pytest.mark.parametrize("reentrant", [True, False])
+def test_checkpointed_reconstructions_have_the_same_gradients(config, reentrant):
+    model = build_model(config, Monarch, GRID)
+    perturb(model)
+    kspace, maps, mask = measure(random_complex(1, 1, *GRID), 2)
+    results = []
+    for checkpointed in (False, True):
+        model.zero_grad()
+        arguments = (kspace.clone().requires_grad_(), maps, mask)  # which the reentrant kind needs
+        with matrices_computed_once():
+            image = model(*arguments)
+            if checkpointed:
+                image = image + checkpoint(model, *arguments, use_reentrant=reentrant)
+            else:
+                image = image + model(*arguments)
+        image.abs().square().sum().backward()
+        results.append([image.detach(), *(p.grad for p in model.parameters())])
+    torch.testing.assert_close(*results, rtol=1e-4, atol=1e-5)
 
 
 def test_unet_takes_any_size_and_crops_what_it_padded():

@@ -147,6 +147,19 @@ def test_coil_maps_are_shared_by_echoes_but_not_by_the_batch():
     )
 
 
+def test_maps_learn_through_the_adjoint_whatever_was_done_before():
+    maps, z = random_complex(1, 2, 5, 4).requires_grad_(), random_complex(1, 1, 2, 5, 4)
+    coils = CoilMaps(maps)
+    with torch.no_grad():
+        before = coils.adjoint(z)
+    y = coils.adjoint(z)
+    torch.testing.assert_close(before, y.detach())
+    y.abs().sum().backward()
+    found, maps.grad = maps.grad, None
+    CoilMaps(maps).adjoint(z).abs().sum().backward()
+    torch.testing.assert_close(found, maps.grad)
+
+
 def test_scale_is_the_root_mean_square_of_the_zero_filled_image():
     kspace = random_complex(2, 3, 4, 6, 9)
     kspace[1, 2] = 0

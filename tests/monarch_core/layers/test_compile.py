@@ -10,7 +10,7 @@ import sys
 
 import torch
 
-from monarch_core import MonarchSpectralConv
+from monarch_core import MonarchSpectralConv, matrices_computed_once
 from monarch_core.layers.fno import FNO
 
 
@@ -20,10 +20,22 @@ def test_compiled_equals_eager_in_values_and_gradients():
     assert finished.returncode == 0, finished.stderr
 
 
+class Twice(torch.nn.Module):
+    """A network applied to itself, with its matrices computed once."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, x):
+        with matrices_computed_once():
+            return self.network(self.network(x))
+
+
 def compare(learn):
     torch.manual_seed(0)
     conv = MonarchSpectralConv.configured(grid=(8, 12), learn=learn)
-    eager = FNO((4, 6), 2, 1, 4, n_layers=1, lifting_channels=5, conv_module=conv)
+    eager = Twice(FNO((4, 6), 2, 2, 4, n_layers=1, lifting_channels=5, conv_module=conv))
     model = copy.deepcopy(eager)
     compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
     x = torch.randn(2, 2, 8, 12)

@@ -100,11 +100,15 @@ def test_unit_grid():
     assert grid[0, 1].tolist() == [[0.0, 0.25, 0.5, 0.75]] * 2
 
 
-def test_weights_of_another_size_are_refused():
-    host, _ = pair((8, 8), SpectralConv)
-    other = FNO((8, 8), 2, 3, 8, conv_module=SpectralConv)
-    with pytest.raises(RuntimeError, match="size mismatch"):
-        copy_neuralop_weights(other, host)
+def test_a_hook_sees_the_output_of_the_spectral_layer_itself():
+    _, ours = pair((8,), MonarchSpectralConv.configured(grid=(16,)), n_layers=1)
+    x, seen = torch.randn(3, 2, 16), []
+    expected = ours(x)
+    layer = ours.convs[0]
+    layer.register_forward_hook(lambda module, inputs, output: seen.append((inputs[0], output)))
+    torch.testing.assert_close(ours(x), expected)
+    [(v, Kv)] = seen
+    torch.testing.assert_close(Kv, layer(v))
 
 
 def test_exported_program_takes_any_batch():

@@ -10,8 +10,6 @@ from monarch_core.transforms import (
     Dense,
     Fourier,
     Monarch,
-    computed_once,
-    matrices_computed_once,
     monarch_multiply,
 )
 
@@ -256,19 +254,6 @@ def test_extra_rank_starts_exactly_and_can_learn():
     assert (transform.L.grad[..., 1:, :].abs() > 0).all()
 
 
-def test_matrices_are_computed_once_and_learn_as_before():
-    transform = perturbed(Monarch(12, apply="multiplied", **DOUBLE))
-    x = random_complex(2, 12)
-    (transform(x).abs().sum() + transform(2 * x).abs().sum()).backward()
-    expected, transform.L.grad = transform.L.grad, None
-    with matrices_computed_once():
-        assert transform.matrix() is transform.matrix()
-        loss = transform(x).abs().sum() + transform(2 * x).abs().sum()
-    loss.backward()
-    torch.testing.assert_close(transform.L.grad, expected)
-    assert transform.matrix() is not transform.matrix()
-
-
 @pytest.mark.parametrize(
     ("build", "message"),
     [
@@ -296,12 +281,3 @@ def test_matrices_are_computed_once_and_learn_as_before():
 def test_errors(build, message):
     with pytest.raises(ValueError, match=message):
         build()
-
-
-def test_what_is_computed_once_without_gradients_serves_no_gradients():
-    layer = Monarch.fourier(6)
-    with matrices_computed_once():
-        with torch.no_grad():
-            computed_once("matrix", layer.matrix)
-        computed_once("matrix", layer.matrix).square().sum().backward()
-    assert all(p.grad is not None for p in layer.parameters())

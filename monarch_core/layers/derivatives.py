@@ -1,0 +1,57 @@
+"""Where torch must see a formula, and where a backward pass that is written out may stand for it.
+
+A layer has a fast function with a backward pass of its own, which gives first derivatives and reads
+memory, and a formula in operations of torch, which torch differentiates as often and in whatever
+mode it likes. The fast one serves the plain training step and inference, the formula all else.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+from torch.autograd.forward_ad import unpack_dual
+
+
+def formula_is_needed(*tensors: Tensor | None) -> bool:
+    """Return whether a compiler, a transform of `torch.func` or forward mode has to see inside."""
+    return (
+        torch.compiler.is_compiling()
+        or torch.jit.is_tracing()
+        or torch._C._are_functorch_transforms_active()
+        or any(t is not None and torch._C._functorch.is_legacy_batchedtensor(t) for t in tensors)
+        or any(t is not None and unpack_dual(t).tangent is not None for t in tensors)
+    )
+
+
+def backward_needs_formula(grad: Tensor, *tensors: Tensor | None) -> bool:
+    """Return whether the gradients of a backward pass will be differentiated themselves."""
+    return torch.is_grad_enabled() or formula_is_needed(grad, *tensors)
+
+
+def formula_gradients(
+    formula: Callable[..., Tensor],
+    tensors: Sequence[Tensor | None],
+    needed: Sequence[bool],
+    grad: Tensor,
+) -> list[Tensor | None]:
+    """Return the gradients of formula(*tensors) from that of its value, in a backward pass.
+
+    They can be differentiated again if this pass is (`create_graph`).
+
+    Args:
+        formula: of operations of torch.
+        tensors: its arguments.
+        needed: whether the gradient of each is; the others are None.
+        grad: gradient of the value.
+    """
+    create_graph = torch.is_grad_enabled()
+    with torch.enable_grad():
+        # A node of its own for every argument: one may have been computed from another.
+        arguments = [
+            t.view_as(t) if need and t is not None else t
+            for t, need in zip(tensors, needed, strict=True)
+        ]
+        value = formula(*arguments)
+        wanted = [t for t, need in zip(arguments, needed, strict=True) if need and t is not None]
+        found = iter(torch.autograd.grad(value, wanted, grad, create_graph=create_graph))
+    return [next(found) if need else None for need in needed]

@@ -1,6 +1,7 @@
 """Evaluate a finished run from its folder: `python mri/evaluate.py run=RUN_DIR`."""
 
 import logging
+import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -15,8 +16,9 @@ from monarch_core.experiment.artifacts import Artifact, save_artifacts
 from monarch_core.experiment.checkpoint import load_weights
 from monarch_core.experiment.devices import choose_accelerator
 from monarch_core.experiment.epoch_log import best_epoch, read_log
+from monarch_core.experiment.home import expand_home
 from monarch_core.experiment.results import n_parameters, write_results
-from monarch_core.experiment.run import load_config, save_config, user_errors
+from monarch_core.experiment.run import load_config, run_to_read, save_config, user_errors
 from monarch_core.experiment.transform_config import axis_transform
 from monarch_core.transforms import Fourier
 from mri.config import MriConfig
@@ -175,9 +177,10 @@ def _measure(
 @user_errors
 def main(raw: DictConfig) -> None:
     """Evaluate one run again and print its numbers."""
-    for name, value in evaluate(Path(raw.run), raw.evaluation)["metrics"].items():
+    for name, value in evaluate(run_to_read(raw), raw.evaluation)["metrics"].items():
         log.info("%s: %.4g", name, value)
 
 
 if __name__ == "__main__":
+    sys.argv[1:] = expand_home(sys.argv[1:])
     main()

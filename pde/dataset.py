@@ -281,7 +281,8 @@ def _generate(config: DatasetConfig) -> None:
         for field in fields(config)
         if field.name != "path"
     ]
-    command = [sys.executable, "-m", config.generator, *options]
+    # -P: a data_scripts in the folder where this was called is not ours
+    command = [sys.executable, "-P", "-m", config.generator, *options]
     finished = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
     if finished.returncode != 0:
         lines = finished.stderr.strip().splitlines() or ["it said nothing"]

@@ -1,6 +1,7 @@
 """The numbers of a finished run, from its folder alone: `python pde/evaluate.py run=RUN_DIR`."""
 
 import logging
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ from omegaconf import DictConfig
 from monarch_core.experiment.artifacts import save_artifacts
 from monarch_core.experiment.checkpoint import load_weights
 from monarch_core.experiment.devices import choose_accelerator
+from monarch_core.experiment.home import expand_home
 from monarch_core.experiment.portrait import portray_transforms
 from monarch_core.experiment.results import n_parameters, write_results
-from monarch_core.experiment.run import load_config, save_config, user_errors
+from monarch_core.experiment.run import load_config, run_to_read, save_config, user_errors
 from pde.config import PdeConfig
 from pde.dataset import check_grids, load_splits
 from pde.figures import draw_error_over_grid, draw_predictions
@@ -90,9 +92,10 @@ def _at_start(config: PdeConfig, grid: tuple[int, ...]) -> RollOut:
 @user_errors
 def main(raw: DictConfig) -> None:
     """Evaluate one run again and print its numbers."""
-    for name, value in evaluate(Path(raw.run), raw.evaluation)["metrics"].items():
+    for name, value in evaluate(run_to_read(raw), raw.evaluation)["metrics"].items():
         log.info("%s: %.4g", name, value)
 
 
 if __name__ == "__main__":
+    sys.argv[1:] = expand_home(sys.argv[1:])
     main()

@@ -316,10 +316,13 @@ def test_losses():
         ({"weighting": "phase"}, "weighting must be one of .*got 'phase'"),
         ({"name": "l1_wavelet"}, "l1_wavelet runs sigpy's own FFT.*set transform=fft"),
         ({"name": "cg_sense", "candidates": []}, "candidates must hold at least one"),
-        ({"name": "cg_sense", "candidates": [0.1, -1.0]}, "candidates must hold at least one"),
-        ({"name": "unet", "n_pools": 0}, "got n_channels=32 and n_pools=0"),
+        (
+            {"name": "cg_sense", "candidates": [0.1, -1.0]},
+            "candidates must be from 0 to 1000000, got",
+        ),
+        ({"name": "unet", "n_pools": 0}, "n_pools must be from 1 to 32, got 0"),
         ({"name": "unrolled", "data_consistency": "newton"}, "data_consistency must be one of"),
-        ({"name": "unrolled", "n_cascades": 0}, "n_cascades must be at least 1, got 0"),
+        ({"name": "unrolled", "n_cascades": 0}, "n_cascades must be from 1 to 1024, got 0"),
         (
             {"name": "unrolled", "n_layers": 1},
             "needs at least 2 layers and 1 channel, got n_layers=1",

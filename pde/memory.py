@@ -1,0 +1,37 @@
+"""What a run holds in memory at the least, known before data are made."""
+
+import math
+
+from pde.config import PdeConfig
+from pde.model_config import FOURIER
+
+FLOAT32 = 4  # bytes
+COPIES = 4  # of each weight: itself, its gradient and two moments of the optimiser
+
+
+def least_memory(config: PdeConfig) -> dict[str, float]:
+    """Return bytes that each part of a run needs at the least, by a name with its numbers.
+
+    The frames of all splits are held as float32. Of the network, the spectral weights (of the
+    convolutional ones, one 3 x 3 convolution) and one field per layer of one batch are counted.
+    """
+    data, model = config.dataset, config.model
+    points = data.grid**data.n_axes
+    n_samples = sum(data.split_sizes.values())
+    n_frames = data.n_input_frames + data.n_output_frames
+    per_pair = 3.0**data.n_axes
+    if model.architecture in FOURIER:
+        per_pair = model.n_layers * float(min(2 * model.n_modes, data.grid)) ** data.n_axes
+    batch = min(config.fit.batch_size, data.n_train)
+    sizes = f"hidden_channels={model.hidden_channels}, n_layers={model.n_layers}"
+    return {
+        f"the frames of {n_samples} samples (dataset.n_train, n_valid, n_test; {n_frames} frames "
+        f"of {points} points)": float(FLOAT32 * n_samples * n_frames * points),
+        f"the weights of the model (model.{sizes}, n_modes={model.n_modes})": FLOAT32
+        * COPIES
+        * per_pair
+        * model.hidden_channels**2,
+        f"the fields of one batch (fit.batch_size={batch}, model.{sizes}; {points} points)": float(
+            FLOAT32 * math.prod((batch, model.hidden_channels, points))
+        ),
+    }

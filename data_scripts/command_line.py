@@ -13,6 +13,8 @@ from omegaconf import ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
+from monarch_core.experiment.home import expand_home
+
 Config = TypeVar("Config")
 
 
@@ -32,7 +34,7 @@ def run_script(
     Returns:
         The exit status: 0 for success, 1 for a failure, 2 for a wrong option, 130 when interrupted.
     """
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    arguments = expand_home(sys.argv[1:] if arguments is None else arguments)
     console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     if any(argument in ("-h", "--help") for argument in arguments):
         console.print(_help(schema))

@@ -5,10 +5,32 @@ from dataclasses import dataclass, field
 from hydra.core.config_store import ConfigStore
 
 from monarch_core.experiment.config import FitConfig
+from monarch_core.experiment.ranges import MOST, SEEDS, check_ranges
 from monarch_core.experiment.transform_config import TransformConfig
 from mri.dataset_config import DatasetConfig
 from mri.losses import find_loss
 from mri.presets import find_preset
+
+# The transforms that each model holds: to k-space, from k-space, or both.
+DIRECTIONS = {
+    "sense": "inverse",
+    "cg_sense": "forward",
+    "l1_wavelet": "forward",
+    "unet": "inverse",
+    "unrolled": "forward",
+}
+WORDS = {
+    "weighting": ("none", "scale", "diagonal"),
+    "data_consistency": ("gradient", "cg"),
+}
+RANGES = {
+    "candidates": (0, MOST),
+    "n_iterations": (1, MOST),
+    "n_channels": (1, 2**16),
+    "n_pools": (1, 32),
+    "n_cascades": (1, 1024),
+    "n_layers": (1, 1024),
+}
 
 
 @dataclass
@@ -45,6 +67,25 @@ class ModelConfig:
     tied: bool = True
     transform_per_cascade: bool = False
     regulariser_per_cascade: bool = True
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a word or a number that no model takes."""
+        if self.name not in DIRECTIONS:
+            raise ValueError(f"model must be one of {', '.join(DIRECTIONS)}, got {self.name!r}")
+        for key, known in WORDS.items():
+            if getattr(self, key) not in known:
+                raise ValueError(
+                    f"model.{key} must be one of {', '.join(known)}, got {getattr(self, key)!r}"
+                )
+        check_ranges(self, "model", RANGES)
+        if not self.candidates:
+            raise ValueError("model.candidates must hold at least one number, got []")
+
+    @property
+    def directions(self) -> str:
+        """Which transforms the model holds, in the words of `TransformConfig.learn`."""
+        untied = self.name == "unrolled" and not self.tied
+        return "both" if untied else DIRECTIONS[self.name]
 
 
 @dataclass
@@ -87,7 +128,19 @@ class MriConfig:
 
     def __post_init__(self) -> None:
         """Raise ValueError for words that are none, and for what does not go together."""
+        check_ranges(self, "", SEEDS)
         find_loss(self.loss)
+        if self.transform.heads > 1:
+            raise ValueError(
+                f"images have no channels that heads could share out, got transform.heads="
+                f"{self.transform.heads}; use transform.heads=1"
+            )
+        learn, held = self.transform.learn, self.model.directions
+        if {learn, held} == {"forward", "inverse"}:
+            raise ValueError(
+                f"model={self.model.name} has no transform that transform.learn={learn} would let "
+                f"learn; use transform.learn={held}, or none"
+            )
         find_preset(self.evaluation.preset)
         if self.evaluation.unseen_mask and (
             self.dataset.mask_regime != "fixed" or self.dataset.mask == "stored"

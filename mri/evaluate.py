@@ -1,6 +1,7 @@
 """Evaluate a finished run from its folder: `python mri/evaluate.py run=RUN_DIR`."""
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -15,8 +16,9 @@ from monarch_core.experiment.artifacts import Artifact, save_artifacts
 from monarch_core.experiment.checkpoint import load_weights
 from monarch_core.experiment.devices import choose_accelerator
 from monarch_core.experiment.epoch_log import best_epoch, read_log
+from monarch_core.experiment.home import expand_home
 from monarch_core.experiment.results import n_parameters, report_metrics, write_results
-from monarch_core.experiment.run import load_config, user_errors
+from monarch_core.experiment.run import load_config, run_to_read, user_errors
 from monarch_core.experiment.run_lock import occupied
 from monarch_core.experiment.transform_config import axis_transform
 from monarch_core.transforms import Fourier
@@ -186,8 +188,9 @@ def _measure(
 @user_errors
 def main(raw: DictConfig) -> None:
     """Evaluate one run again and log its numbers."""
-    evaluate(Path(raw.run), raw.evaluation)
+    evaluate(run_to_read(raw), raw.evaluation)
 
 
 if __name__ == "__main__":
+    sys.argv[1:] = expand_home(sys.argv[1:])
     main()

@@ -74,7 +74,8 @@ def _options_of(metadata: Path) -> dict[str, Any]:
 def _run_script(config: DatasetConfig, root: Path) -> None:
     options = [f"{name}={json.dumps(value)}" for name, value in config.prepare.items()]
     command = ["-m", f"data_scripts.{config.script}", *options, f"out={root}"]
-    if subprocess.run([sys.executable, *command], check=False).returncode:
+    # -P: a data_scripts in the folder where this was called is not ours
+    if subprocess.run([sys.executable, "-P", *command], check=False).returncode:
         raise ValueError(
             f"preparing {root} failed, see above; the command was: python {' '.join(command)}"
         )

@@ -1,5 +1,6 @@
 """Train and evaluate one MRI reconstruction: `python mri/train.py key=value ...`."""
 
+import sys
 from functools import partial
 
 import hydra
@@ -7,6 +8,7 @@ from omegaconf import DictConfig
 
 from monarch_core.experiment.devices import is_main_process
 from monarch_core.experiment.fit import fit
+from monarch_core.experiment.home import expand_home
 from monarch_core.experiment.run import start_run, user_errors
 from monarch_core.experiment.transform_config import axis_transform
 from mri.config import MriConfig
@@ -44,4 +46,5 @@ def main(raw: DictConfig) -> None:
 
 
 if __name__ == "__main__":
+    sys.argv[1:] = expand_home(sys.argv[1:])
     main()

@@ -6,6 +6,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, OmegaConf
 
 from monarch_core.experiment.config import FitConfig
+from monarch_core.experiment.ranges import MOST, SEEDS, check_ranges
 from monarch_core.experiment.transform_config import TransformConfig
 from pde.dataset_config import DATASETS, DatasetConfig, NavierStokesConfig
 from pde.model_config import ModelConfig
@@ -23,9 +24,8 @@ class EvaluationConfig:
     grids: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        """Raise ValueError for a grid below four points."""
-        if any(grid < 4 for grid in self.grids):
-            raise ValueError(f"evaluation.grids must be at least 4 points each, got {self.grids}")
+        """Raise ValueError for a grid below four points, or beyond any use."""
+        check_ranges(self, "evaluation", {"grids": (4, MOST)})
 
 
 @dataclass
@@ -60,9 +60,17 @@ class PdeConfig:
     resume: str | None = None
 
     def __post_init__(self) -> None:
-        """Raise ValueError for a fraction that is none."""
-        if not 0 <= self.teacher_forcing <= 1:
-            raise ValueError(f"teacher_forcing must lie in [0, 1], got {self.teacher_forcing}")
+        """Raise ValueError for a seed or a fraction that is none, or heads without channels."""
+        check_ranges(self, "", {"teacher_forcing": (0, 1), **SEEDS})
+        channels = {"model.hidden_channels": self.model.hidden_channels}
+        if self.model.architecture == "monarch_no":
+            channels["twice model.gate_channels"] = 2 * self.model.gate_channels
+        for name, n in channels.items():
+            if n % self.transform.heads:
+                raise ValueError(
+                    f"transform.heads must divide {name}, got transform.heads="
+                    f"{self.transform.heads} and {n} channels; change one of them"
+                )
 
 
 # Hydra checks every override of `configs/pde.yaml` against these names and types; those of a data

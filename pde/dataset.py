@@ -17,6 +17,7 @@ from torch.utils.data import Dataset
 
 from monarch_core.experiment.batches import mix_seed
 from monarch_core.experiment.fingerprint import fingerprint_arrays
+from monarch_core.experiment.machine import require_memory
 from pde.checks import (
     require_distinct,
     require_problem,
@@ -26,8 +27,8 @@ from pde.checks import (
 )
 from pde.conventions import OWN
 from pde.dataset_config import DatasetConfig
-from pde.memory import require_memory
 from pde.readers import Trajectories, UnusableFileError, is_well_folder, open_trajectories
+from pde.readers.trajectories import FEWER
 from pde.thinning import thin
 
 # Tells the random numbers of symmetries from others of the same seed.
@@ -241,9 +242,14 @@ def _require_memory(config: DatasetConfig) -> None:
     sizes = config.split_sizes
     n_frames = config.n_input_frames + config.n_output_frames
     require_memory(
-        4 * sum(sizes.values()) * n_frames * config.grid**config.n_axes,
-        f"{', '.join(f'n_{split}={size}' for split, size in sizes.items())} with {n_frames} frames "
-        f"of {' x '.join([str(config.grid)] * config.n_axes)} points",
+        {
+            f"{', '.join(f'n_{split}={size}' for split, size in sizes.items())} with {n_frames} "
+            f"frames of {' x '.join([str(config.grid)] * config.n_axes)} points": 4.0
+            * sum(sizes.values())
+            * n_frames
+            * config.grid**config.n_axes
+        },
+        FEWER,
     )
 
 
@@ -344,7 +350,8 @@ def _generate(config: DatasetConfig) -> None:
         for field in fields(config)
         if field.name != "path"
     ]
-    command = [sys.executable, "-m", config.generator, *options]
+    # -P: a data_scripts in the folder where this was called is not ours
+    command = [sys.executable, "-P", "-m", config.generator, *options]
     finished = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
     if finished.returncode != 0:
         lines = finished.stderr.strip().splitlines() or ["it said nothing"]

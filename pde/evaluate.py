@@ -1,5 +1,6 @@
 """The numbers of a finished run, from its folder alone: `python pde/evaluate.py run=RUN_DIR`."""
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ from omegaconf import DictConfig
 from monarch_core.experiment.artifacts import save_artifacts
 from monarch_core.experiment.checkpoint import load_weights
 from monarch_core.experiment.devices import choose_accelerator
+from monarch_core.experiment.home import expand_home
 from monarch_core.experiment.portrait import portray_transforms
 from monarch_core.experiment.results import n_parameters, report_metrics, write_results
-from monarch_core.experiment.run import load_config, user_errors
+from monarch_core.experiment.run import load_config, run_to_read, user_errors
 from monarch_core.experiment.run_lock import occupied
 from pde.config import PdeConfig
 from pde.dataset import check_grids, load_splits
@@ -97,8 +99,9 @@ def _at_start(config: PdeConfig, grid: tuple[int, ...]) -> RollOut:
 @user_errors
 def main(raw: DictConfig) -> None:
     """Evaluate one run again and log its numbers."""
-    evaluate(Path(raw.run), raw.evaluation)
+    evaluate(run_to_read(raw), raw.evaluation)
 
 
 if __name__ == "__main__":
+    sys.argv[1:] = expand_home(sys.argv[1:])
     main()

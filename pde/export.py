@@ -1,6 +1,7 @@
 """A finished run as a file for other programs: `python pde/export.py run=DIR out=model.onnx`."""
 
 import logging
+import sys
 from pathlib import Path
 
 import hydra
@@ -9,7 +10,8 @@ from omegaconf import DictConfig
 
 from monarch_core.experiment.checkpoint import load_weights
 from monarch_core.experiment.export import check_format, export, largest_difference
-from monarch_core.experiment.run import load_config, user_errors
+from monarch_core.experiment.home import expand_home
+from monarch_core.experiment.run import load_config, run_to_read, user_errors
 from pde.config import PdeConfig
 from pde.models import build_model
 
@@ -51,9 +53,13 @@ def export_run(run_dir: Path, out: Path, file_format: str, n_steps: int | None) 
 @user_errors
 def main(raw: DictConfig) -> None:
     """Export one run and compare the file with the model."""
-    difference = export_run(Path(raw.run), Path(raw.out), raw.format, raw.n_steps)
+    if not raw.out:
+        raise ValueError("out has no value; give the file to write, as in out=model.onnx")
+    out = Path(raw.out).absolute()
+    difference = export_run(run_to_read(raw), out, raw.format, raw.n_steps)
     log.info("wrote %s; largest relative difference to the model: %.1e", raw.out, difference)
 
 
 if __name__ == "__main__":
+    sys.argv[1:] = expand_home(sys.argv[1:])
     main()

@@ -2,9 +2,22 @@
 
 from dataclasses import dataclass
 
+from monarch_core.experiment.ranges import MOST, check_ranges
+
 FOURIER = ("fno", "fno_fast", "fno_neuralop", "fno_3d", "monarch_no")
 CONVOLUTIONAL = ("unet", "tf_net", "resnet")  # with batch norm
 ARCHITECTURES = (*FOURIER, *CONVOLUTIONAL)
+RANGES = {
+    "hidden_channels": (1, MOST),
+    "n_modes": (1, MOST),
+    "n_layers": (1, 1024),
+    "projection_channels": (1, MOST),
+    "lifting_channels": (0, MOST),
+    "gate_channels": (1, MOST),
+    "n_filter_frames": (1, MOST),
+    "domain_padding": (0, 1),
+    "time_padding": (0, MOST),
+}
 
 
 @dataclass
@@ -54,18 +67,7 @@ class ModelConfig:
                 f"model.architecture must be one of {', '.join(ARCHITECTURES)}, got "
                 f"{self.architecture!r}"
             )
-        counts = ("hidden_channels", "n_modes", "n_layers", "projection_channels")
-        for key in (*counts, "gate_channels", "n_filter_frames"):
-            if getattr(self, key) < 1:
-                raise ValueError(f"model.{key} must be at least 1, got {getattr(self, key)}")
-        if self.lifting_channels < 0:
-            raise ValueError(
-                f"model.lifting_channels must be at least 0, got {self.lifting_channels}"
-            )
-        if not 0 <= self.domain_padding <= 1:
-            raise ValueError(
-                f"model.domain_padding must be a fraction from 0 to 1, got {self.domain_padding}"
-            )
+        check_ranges(self, "model", RANGES)
         if self.domain_padding and self.architecture not in ("fno", "fno_neuralop", "fno_3d"):
             raise ValueError(
                 f"{self.architecture} does not pad the domain, got model.domain_padding="
@@ -76,7 +78,5 @@ class ModelConfig:
                 f"{self.architecture} has batch norm, which would count every batch twice with "
                 "model.checkpoint_steps=true; set it to false"
             )
-        if self.time_padding < 0 or self.time_padding % 2:
-            raise ValueError(
-                f"model.time_padding must be even and not negative, got {self.time_padding}"
-            )
+        if self.time_padding % 2:
+            raise ValueError(f"model.time_padding must be even, got {self.time_padding}")

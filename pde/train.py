@@ -1,10 +1,13 @@
 """Train and evaluate one neural operator: `python pde/train.py dataset=navier_stokes`."""
 
+import sys
+
 import hydra
 from omegaconf import DictConfig
 
 from monarch_core.experiment.devices import is_main_process
 from monarch_core.experiment.fit import fit
+from monarch_core.experiment.home import expand_home
 from monarch_core.experiment.run import start_run, user_errors
 from pde.config import PdeConfig
 from pde.dataset import check_grids, load_splits, training_set
@@ -47,4 +50,5 @@ def main(raw: DictConfig) -> None:
 
 
 if __name__ == "__main__":
+    sys.argv[1:] = expand_home(sys.argv[1:])
     main()

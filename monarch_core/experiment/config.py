@@ -3,10 +3,22 @@
 import math
 from dataclasses import dataclass
 
+from monarch_core.experiment.ranges import MOST, check_ranges
+
 OPTIMIZERS = ("adam", "adamw", "soap")
 SCHEDULES = ("one_cycle", "cosine", "step", "constant")
 PRECISIONS = ("32-true", "tf32", "bf16-mixed")
 ACCELERATORS = ("auto", "cpu", "cuda", "mps")
+MOST_THREADS = 1024  # with far more, torch ends the process
+RANGES = {
+    "epochs": (1, MOST),
+    "batch_size": (1, MOST),
+    "step_epochs": (1, MOST),
+    "checkpoint_every": (1, MOST),
+    "devices": (1, MOST),
+    "num_workers": (0, MOST_THREADS),
+    "n_threads": (1, MOST_THREADS),
+}
 
 
 @dataclass
@@ -68,14 +80,7 @@ class FitConfig:
         Raises:
             ValueError: naming the key, its value and what would be accepted.
         """
-        for key in ("epochs", "batch_size", "step_epochs", "devices", "checkpoint_every"):
-            self._require(key, getattr(self, key) >= 1, "a whole number from 1 up")
-        self._require("num_workers", self.num_workers >= 0, "0 or more")
-        self._require(
-            "n_threads",
-            self.n_threads is None or self.n_threads >= 1,
-            "null or a whole number from 1 up",
-        )
+        check_ranges(self, "fit", RANGES)
         for key in ("learning_rate", "transform_learning_rate", "step_factor"):
             value = getattr(self, key)
             self._require(key, 0 < value < math.inf, "a positive number")

@@ -82,7 +82,7 @@ def run_folder(raw: DictConfig) -> Path | None:
     """Return the folder of a job: `resume`, `run` (to evaluate), that of hydra, or `run_dir`."""
     for key in ("resume", "run"):
         if raw.get(key):
-            return Path(str(raw.get(key)))
+            return Path(str(raw.get(key))).absolute()  # the job may change to another folder
     if HydraConfig.initialized():
         return Path(HydraConfig.get().runtime.output_dir)
     return Path(str(raw.get("run_dir"))) if raw.get("run_dir") else None

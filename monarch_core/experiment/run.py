@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import logging
+import os
 import random
 import shutil
 from pathlib import Path
@@ -16,16 +17,19 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from monarch_core.experiment.checkpoint import write_text
 from monarch_core.experiment.config import FitConfig
 from monarch_core.experiment.devices import (
+    choose_accelerator,
     is_main_process,
     make_fabric,
     processes,
     usable_cores,
 )
 from monarch_core.experiment.failures import run_folder, user_errors
+from monarch_core.experiment.machine import check_threads, warn_of_slow_precision
+from monarch_core.experiment.plain_files import read_yaml
 from monarch_core.experiment.run_lock import FolderInUseError, is_in_use, leave, occupy
 from monarch_core.experiment.schema import CONFIG_FILE, load_config, save_config, to_dataclass
 
-__all__ = ["load_config", "start_run", "user_errors"]
+__all__ = ["load_config", "run_to_read", "start_run", "user_errors"]
 
 log = logging.getLogger(__name__)
 
@@ -61,9 +65,12 @@ def start_run(raw: DictConfig, schema: type[T]) -> tuple[T, Path]:
         _leave_folder_of_hydra(run_dir)
         _refuse_other_overrides()
         config = load_config(run_dir, schema)
+        go_to_start(run_dir)
     else:
         config = to_dataclass(_without_folder_keys(raw, schema), schema)
     fit_config = getattr(config, "fit", None)
+    if fit_config is not None and not raw.get("resume"):  # a resumed run takes what there is
+        check_threads(fit_config)
     seed_everything(config.seed)  # type: ignore[attr-defined]
     torch.set_num_threads(_n_threads(fit_config))
     if is_main_process():
@@ -73,7 +80,34 @@ def start_run(raw: DictConfig, schema: type[T]) -> tuple[T, Path]:
         run_dir = make_fabric(fit_config).broadcast(run_dir)
     _leave_folder_of_hydra(run_dir)
     log.info("run folder: %s", run_dir)
+    if fit_config is not None:
+        warn_of_slow_precision(fit_config, choose_accelerator(fit_config.accelerator))
     return config, run_dir
+
+
+def run_to_read(raw: DictConfig) -> Path:
+    """Return the folder of the finished run that `run=` names, and go to where it was started.
+
+    The relative paths of its config then lead where they led, from whichever folder this is called.
+
+    Raises:
+        ValueError: no folder is given, or there is none of that name.
+    """
+    if not raw.get("run"):
+        raise ValueError("run has no value; give the folder of a run, as in run=runs/pde/NAME")
+    run_dir = Path(raw.run).absolute()
+    go_to_start(run_dir)
+    return run_dir
+
+
+def go_to_start(run_dir: Path) -> None:
+    """Change to the folder that a run was started in, if hydra noted it and it is still there."""
+    record = run_dir / ".hydra" / "hydra.yaml"
+    stored = read_yaml(record) if record.exists() else {}
+    for key in ("hydra", "runtime", "cwd"):
+        stored = stored.get(key) if isinstance(stored, dict) else None
+    if isinstance(stored, str) and Path(stored).is_dir():
+        os.chdir(stored)
 
 
 def _take_folder(run_dir: Path, config: Any, *, is_new: bool) -> Path:
@@ -86,13 +120,18 @@ def _take_folder(run_dir: Path, config: Any, *, is_new: bool) -> Path:
         _refuse_other_run(run_dir)
         save_config(run_dir, config)
         if HydraConfig.initialized():
-            # Hydra would write them before the folder is known to belong to this run.
-            overrides = OmegaConf.create(list(HydraConfig.get().overrides.task))
-            write_text(run_dir / ".hydra" / "overrides.yaml", OmegaConf.to_yaml(overrides))
+            _save_start(run_dir)
     except BaseException:
         leave(run_dir)
         raise
     return run_dir
+
+
+def _save_start(run_dir: Path) -> None:
+    """Write what hydra would, before it is known that the folder belongs to this run."""
+    overrides = OmegaConf.create(list(HydraConfig.get().overrides.task))
+    write_text(run_dir / ".hydra" / "overrides.yaml", OmegaConf.to_yaml(overrides))
+    write_text(run_dir / ".hydra" / "hydra.yaml", OmegaConf.to_yaml(HydraConfig.instance().cfg))
 
 
 def _occupy_new(run_dir: Path) -> Path:

@@ -39,7 +39,9 @@ def to_dataclass(raw: DictConfig, schema: type[T]) -> T:
             names the key, the value and near alternatives.
     """
     try:
-        merged = OmegaConf.merge(_structured(schema, raw), raw)
+        # As plain values: hydra's own nodes may hold keys that were added to them with a plus.
+        values = OmegaConf.create(OmegaConf.to_container(raw))
+        merged = OmegaConf.merge(_structured(schema, raw), values)
         config = OmegaConf.to_object(merged)
     except ConfigKeyError as error:
         raise ValueError(_unknown_key(error, schema)) from error
@@ -64,19 +66,21 @@ def _structured(schema: Any, raw: DictConfig) -> DictConfig:
     """Return the schema as a node, with the types that the names in `raw` ask for."""
     node = OmegaConf.structured(schema)
     for item in dataclasses.fields(schema):
-        by_name: dict[str, type] = item.metadata.get("by_name", {})
-        if not by_name or OmegaConf.is_missing(raw, item.name):
+        if OmegaConf.is_missing(raw, item.name) or OmegaConf.is_interpolation(raw, item.name):
             continue
         given = raw.get(item.name)
-        name = given.get("name") if isinstance(given, DictConfig) else None
-        if name is None:
+        if not isinstance(given, DictConfig):
             continue
-        if name not in by_name:
-            raise ValueError(f"{item.name}.name must be one of {', '.join(by_name)}, got {name!r}.")
-        kind = OmegaConf.get_type(given)  # a dataclass if hydra chose one already
-        node[item.name] = OmegaConf.structured(
-            kind if dataclasses.is_dataclass(kind) else by_name[name]
-        )
+        kind: Any = OmegaConf.get_type(given)  # a dataclass if hydra chose one already
+        by_name: dict[str, type] = item.metadata.get("by_name", {})
+        name = given.get("name")
+        if by_name and name is not None:
+            if name not in by_name:
+                names = ", ".join(by_name)
+                raise ValueError(f"{item.name}.name must be one of {names}, got {name!r}.")
+            kind = kind if dataclasses.is_dataclass(kind) else by_name[name]
+        if dataclasses.is_dataclass(kind):
+            node[item.name] = OmegaConf.structured(kind)
     return node
 
 

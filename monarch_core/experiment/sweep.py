@@ -20,6 +20,7 @@ from hydra.errors import OverrideParseException
 
 from monarch_core.experiment.devices import usable_cores
 from monarch_core.experiment.fit import CHECKPOINT_FILE
+from monarch_core.experiment.home import expand_home
 from monarch_core.experiment.plain_files import read_overrides
 from monarch_core.experiment.results import RESULTS_FILE
 from monarch_core.experiment.signals import stop_signals_raise
@@ -57,8 +58,9 @@ class Job:
     def command(self, script: Path) -> list[str]:
         """Return the command that starts the run, or goes on with it."""
         if not (self.folder / CHECKPOINT_FILE).exists():
-            return [sys.executable, str(script), *self.overrides, f"hydra.run.dir={self.folder}"]
-        return [sys.executable, str(script), f"resume={self.folder}"]
+            folder = f"hydra.run.dir={_quoted(self.folder)}"
+            return [sys.executable, str(script), *self.overrides, folder]
+        return [sys.executable, str(script), f"resume={_quoted(self.folder)}"]
 
     def check(self) -> None:
         """Raise ValueError if the folder holds a run that was started with other overrides."""
@@ -187,6 +189,14 @@ def _outcome(job: Job, code: int) -> str:
     return "finished" if job.finished and code == 0 else f"failed, see {job.folder / 'output.log'}"
 
 
+def _quoted(folder: Path) -> str:
+    """Return a folder as hydra reads it, in quotes where its name holds other than plain words."""
+    if re.fullmatch(r"[\w./+-]+", str(folder), re.ASCII):
+        return str(folder)
+    text = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + "\\'" * len(found[2]), str(folder))
+    return f"'{text}'"
+
+
 def _word(override: str) -> str:
     """Return `dataset.viscosity=1e-3` as `viscosity_1e-3`, for the name of a folder."""
     key, _, value = override.partition("=")
@@ -224,7 +234,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise ValueError(f"--jobs must be at least 1, got {options.jobs}")
         if not options.script.is_file():
             raise ValueError(f"there is no script {options.script}; give that of an application")
-        jobs = expand(options.overrides, options.out)
+        if "${" in str(options.out):
+            raise ValueError(f"the name of a folder cannot hold ${{, got {options.out}; rename it")
+        jobs = expand(expand_home(options.overrides), options.out.expanduser())
         for job in jobs:
             job.check()
     except (ValueError, OSError) as error:

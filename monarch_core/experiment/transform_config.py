@@ -5,6 +5,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
+from monarch_core.experiment.ranges import MOST, check_ranges
 from monarch_core.transforms import Dense, Fourier, LinearTransform, Monarch
 from monarch_core.transforms.monarch import APPLICATIONS
 from monarch_core.transforms.starts import STARTS
@@ -17,7 +18,7 @@ OPTIONS = {
 }
 LEARN = ("both", "forward", "inverse", "none")
 CONTROL = "fft"  # what tables call the Fourier transform, and nothing else
-MOST_HEADS, LARGEST_RANK = 1024, 1024
+RANGES = {"heads": (1, 1024), "rank": (1, 1024), "block_sizes": (1, MOST)}
 
 
 @dataclass
@@ -56,12 +57,9 @@ class TransformConfig:
         self._require("kind", self.kind in OPTIONS, f"one of {', '.join(OPTIONS)}")
         for key, known in (("learn", LEARN), ("start", STARTS), ("apply", APPLICATIONS)):
             self._require(key, getattr(self, key) in known, f"one of {', '.join(known)}")
-        self._require("heads", 1 <= self.heads <= MOST_HEADS, f"from 1 to {MOST_HEADS}")
-        fits = self.rank is None or 1 <= self.rank <= LARGEST_RANK
-        self._require("rank", fits, f"null or from 1 to {LARGEST_RANK}")
-        sizes = self.block_sizes
-        fits = sizes is None or (len(sizes) == 2 and min(sizes) >= 1)
-        self._require("block_sizes", fits, "null or two positive whole numbers")
+        check_ranges(self, "transform", RANGES)
+        two = self.block_sizes is None or len(self.block_sizes) == 2
+        self._require("block_sizes", two, "null or two whole numbers")
         for option in fields(self)[2:]:
             value = getattr(self, option.name)
             if option.name not in OPTIONS[self.kind] and value != option.default:

@@ -6,7 +6,9 @@ import torch
 from torch import nn
 
 from monarch_core.experiment.devices import choose_accelerator
+from monarch_core.experiment.machine import require_memory
 from pde.config import PdeConfig
+from pde.memory import least_memory
 from pde.model_config import FOURIER
 from pde.models.fno import build_fno, build_fno_neuralop, check_fft_grid
 from pde.models.fno_3d import build_fno_3d
@@ -48,10 +50,11 @@ def check_model(config: PdeConfig) -> None:
     """Build the model and forget it: what cannot be trained is said before data are made.
 
     Raises:
-        ValueError: as `build_model`; or the accelerator is missing, the symmetries do not fit the
-            grid, or the model could not be evaluated on one of the grids.
+        ValueError: as `build_model`; or the accelerator is missing, there is too little memory, the
+            symmetries do not fit the grid, or the model could not be evaluated on one of the grids.
     """
     choose_accelerator(config.fit.accelerator)
+    require_memory(least_memory(config), "lower the numbers of the one that is too large")
     if config.dataset.path is not None:  # whose grid is known when it is read
         return
     n_axes, symmetry = config.dataset.n_axes, config.dataset.symmetry

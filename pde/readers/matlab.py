@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 import scipy.io
 
-from pde.memory import require_memory
+from monarch_core.experiment.machine import require_memory
 from pde.readers import hdf5
 from pde.readers.names import other_equation, viscosity_in_name
 from pde.readers.trajectories import (
@@ -101,7 +101,10 @@ def _require_numbers(path: Path, name: str, shape: tuple[int, ...], kind: str) -
             "the file is damaged, download or make it again"
         )
     # a classic file is read as a whole
-    require_memory(8 * n_values, f"the values of {name} in {path}")
+    require_memory(
+        {f"the values of {name} in {path}": 8.0 * n_values},
+        "store them as v7.3, which is read in parts, or in several files",
+    )
 
 
 def _open(

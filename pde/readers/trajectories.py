@@ -12,7 +12,7 @@ import numpy as np
 import scipy.io
 from jaxtyping import Float
 
-from pde.memory import require_memory
+from monarch_core.experiment.machine import require_memory
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +36,8 @@ READ_ERRORS = (
     scipy.io.matlab.MatReadError,
     scipy.io.matlab.MatReadWarning,
 )
+# What to do where there is too little memory.
+FEWER = "lower n_train, n_valid, n_test, the grid or the number of frames"
 # By how much steps of one length may differ.
 _EVEN = 1e-3
 
@@ -109,7 +111,7 @@ class Trajectories:
         """
         numbers, times = range(self.shape[0])[trajectories], range(self.shape[1])[frames]
         n_values = len(numbers) * len(times) * int(np.prod(self.shape[2:], dtype=object))
-        require_memory(4 * n_values, f"{len(numbers)} trajectories of {self.path}")
+        require_memory({f"{len(numbers)} trajectories of {self.path}": 4.0 * n_values}, FEWER)
         with reading(self.path), np.errstate(over="ignore"):
             loaded = self.load(trajectories, frames)
             require_real(self.path, "the field", loaded.dtype)

@@ -172,8 +172,8 @@ def test_computing_the_matrices_once_changes_no_gradient():
     ("overrides", "message"),
     [
         (["model.n_modes=9"], "a grid of 16x16 points holds k < 8 modes per axis, got .*=9"),
-        (["model.n_modes=0"], "model.n_modes must be at least 1, got 0"),
-        (["model.n_layers=0"], "model.n_layers must be at least 1, got 0"),
+        (["model.n_modes=0"], "model.n_modes must be from 1 to 1000000, got 0"),
+        (["model.n_layers=0"], "model.n_layers must be from 1 to 1024, got 0"),
         (["transform.block_sizes=[3,5]"], "block_sizes must multiply to n, got n=16"),
     ],
 )

@@ -105,7 +105,10 @@ def test_they_roll_out(model):
             ["model=tf_net", "dataset=burgers"],
             "cannot average 4 frames of 1 input frames; set model.n",
         ),
-        (["model=tf_net", "model.n_filter_frames=0"], "n_filter_frames must be at least 1, got 0"),
+        (
+            ["model=tf_net", "model.n_filter_frames=0"],
+            "n_filter_frames must be from 1 to 1000000, got 0",
+        ),
     ],
 )
 def test_errors(overrides, message):

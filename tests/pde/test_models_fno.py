@@ -213,9 +213,9 @@ def test_the_projection_has_the_channels_asked_for(width):
     ("overrides", "message"),
     [
         (["model=fno_3d"], "a grid of 16x16x11 points holds k < 5 modes"),
-        (["model=fno_3d", "model.time_padding=5"], "time_padding must be even and not negative"),
-        (["model.domain_padding=-0.1"], "domain_padding must be a fraction from 0 to 1, got -0.1"),
-        (["model.lifting_channels=-1"], "lifting_channels must be at least 0, got -1"),
+        (["model=fno_3d", "model.time_padding=5"], "time_padding must be even, got 5"),
+        (["model.domain_padding=-0.1"], "domain_padding must be from 0 to 1, got -0.1"),
+        (["model.lifting_channels=-1"], "lifting_channels must be from 0 to 1000000, got -1"),
         (["model.architecture=fno2"], "model.architecture must be one of fno, fno_fast"),
         (["model=fno_fast", "model.n_modes=9"], "a grid of 16x16 points holds k < 8 modes"),
         (

@@ -213,7 +213,7 @@ def test_a_grid_that_cannot_be_had_is_refused_before_training(tmp_path, files):
     with pytest.raises(ValueError, match="96 points cannot be thinned out to 40"):
         run(tmp_path, "burgers", files["burgers"], "evaluation.grids=[40]")
     assert not (tmp_path / "log.jsonl").exists()
-    with pytest.raises(ValueError, match=r"evaluation\.grids must be at least 4 points each"):
+    with pytest.raises(ValueError, match=r"evaluation\.grids must be from 4 to"):
         run(tmp_path / "b", "burgers", files["burgers"], "evaluation.grids=[2]")
 
 

@@ -8,8 +8,8 @@ from monarch_core.experiment.config import FitConfig
 @pytest.mark.parametrize(
     ("key", "value", "remedy"),
     [
-        ("epochs", 0, "a whole number from 1 up"),
-        ("batch_size", -3, "a whole number from 1 up"),
+        ("epochs", 0, "from 1 to 1000000"),
+        ("batch_size", -3, "from 1 to 1000000"),
         ("learning_rate", 0.0, "a positive number"),
         ("learning_rate", float("nan"), "a positive number"),
         ("transform_learning_rate", float("inf"), "a positive number"),
@@ -19,9 +19,9 @@ from monarch_core.experiment.config import FitConfig
         ("precision", "16-mixed", "one of 32-true, tf32, bf16-mixed"),
         ("optimizer", "sgd", "one of adam, adamw, soap"),
         ("accelerator", "gpu", "one of auto, cpu, cuda, mps"),
-        ("num_workers", -1, "0 or more"),
-        ("n_threads", 0, "null or a whole number from 1 up"),
-        ("checkpoint_every", 0, "a whole number from 1 up"),
+        ("num_workers", -1, "from 0 to 1024"),
+        ("n_threads", 0, "from 1 to 1024"),
+        ("checkpoint_every", 0, "from 1 to 1000000"),
     ],
 )
 def test_bad_values_are_refused_with_a_remedy(key, value, remedy):

@@ -77,7 +77,7 @@ def test_a_subclass_keeps_its_fields():
         ({"dataset": "???"}, "config key dataset has no value; give one, as in dataset=VALUE"),
         ({"label": "${nowhere}"}, "config key label: Interpolation key 'nowhere' not found"),
         ({"fit": {"learning_rate": 10**400}}, "a number of the config is too large: int too large"),
-        ({"fit": {"epochs": 0}}, r"fit\.epochs must be a whole number from 1 up, got 0"),
+        ({"fit": {"epochs": 0}}, r"fit\.epochs must be from 1 to 1000000, got 0"),
     ],
     ids=lambda value: str(value)[:30],
 )

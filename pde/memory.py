@@ -11,12 +11,15 @@ def physical_memory() -> int | None:
         return None
 
 
-def require_memory(n_bytes: int, what: str) -> None:
+def require_memory(
+    n_bytes: int,
+    what: str,
+    remedy: str = "lower n_train, n_valid, n_test, the grid or the number of frames",
+) -> None:
     """Raise ValueError if something takes more bytes than this machine has."""
     available = physical_memory()
     if available is not None and n_bytes > available:
         raise ValueError(
             f"{what} need {n_bytes / 1e9:.3g} GB of memory, but this machine has "
-            f"{available / 1e9:.3g} GB; lower n_train, n_valid, n_test, the grid or the number of "
-            "frames"
+            f"{available / 1e9:.3g} GB; {remedy}"
         )

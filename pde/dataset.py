@@ -143,7 +143,7 @@ def load_splits(config: DatasetConfig) -> Splits:
     source = _source(config)
     try:
         found = _find_splits(config, source)
-        for trajectories, _ in found.values():
+        for trajectories in {part.path: part for part, _ in found.values()}.values():
             require_axes(config, trajectories)
             require_problem(config, trajectories)
         times = common_times(config, [trajectories for trajectories, _ in found.values()])

@@ -201,6 +201,7 @@ def test_a_viscosity_that_no_file_states_is_said_to_be_taken_from_the_config(tmp
     with caplog.at_level(logging.WARNING):
         load_splits(navier_stokes(path, viscosity=2e-4))
     assert "does not state its viscosity; results will say dataset.viscosity=0.0002" in caplog.text
+    assert len(caplog.records) == 1
     caplog.clear()
     load_splits(navier_stokes(write_matlab(tmp_path / "ns_V1e-3_N8.mat", flow())))
     assert caplog.text == ""

@@ -25,6 +25,7 @@ from data_scripts.generation import (
     choose_device,
     fill_folder,
     gather,
+    require_working_memory,
     sample_keys,
     write_metadata,
 )
@@ -89,15 +90,18 @@ def generate(config: BurgersConfig, console: Console) -> Path:
     Raises:
         OSError: the disk is full or not writable, or a worker process was killed; finished
             batches are kept.
-        ValueError: the configuration names a file to read, or a device that is not there.
+        ValueError: the configuration names a file to read, or a device that is not there, or the
+            solver does not fit into memory.
     """
     on_gpu = choose_device(config.device).type == "cuda"
+    batch_size = 400 if on_gpu else 50
+    require_working_memory(config, batch_size, config.resolved_solver_grid)
     return fill_folder(
         config,
         console,
         simulate=functools.partial(simulate, config),
         assemble=functools.partial(_assemble, config),
-        batch_size=400 if on_gpu else 50,
+        batch_size=batch_size,
         n_workers=1 if on_gpu else None,
         bytes_per_split={
             split: 4 * size * 2 * config.n_stored_points

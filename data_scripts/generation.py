@@ -22,6 +22,7 @@ from data_scripts.resumable import (
     read_batch,
     require_free_space,
 )
+from monarch_core.experiment.machine import require_memory
 from pde.dataset_config import DatasetConfig
 
 # Every split has random numbers of its own: more training data leave the test set as it is.
@@ -88,6 +89,29 @@ def fill_folder(
         shutil.rmtree(work, ignore_errors=True)
     console.print(f"{folder}: {sum(config.split_sizes.values())} samples")
     return folder
+
+
+def require_working_memory(config: DatasetConfig, batch_size: int, n_points: int) -> None:
+    """Refuse a solver whose state does not fit into memory.
+
+    Args:
+        config: of the data set; its own batch size takes the place of `batch_size`.
+        batch_size: samples computed together unless the config says otherwise.
+        n_points: points of the solver's grid, of which a Runge-Kutta step holds eight complex
+            fields at least.
+
+    Raises:
+        ValueError: it does not fit.
+    """
+    n_together = min(config.batch_size or batch_size, max(config.split_sizes.values()))
+    require_memory(
+        {
+            f"{n_together} samples on the {n_points} points of the solver": 128.0
+            * n_together
+            * n_points
+        },
+        "lower solver_grid or batch_size",
+    )
 
 
 def sample_keys(config: DatasetConfig, batch: Batch) -> list[tuple[int, int, int]]:

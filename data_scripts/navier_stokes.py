@@ -19,6 +19,7 @@ from data_scripts.generation import (
     choose_device,
     fill_folder,
     gather,
+    require_working_memory,
     sample_keys,
     write_metadata,
 )
@@ -90,15 +91,18 @@ def generate(config: NavierStokesConfig, console: Console) -> Path:
         OSError: the disk is full or not writable, or a worker process was killed; finished
             batches are kept.
         FloatingPointError: a trajectory became unstable.
-        ValueError: the configuration names a file to read, or a device that is not there.
+        ValueError: the configuration names a file to read, or a device that is not there, or the
+            solver does not fit into memory.
     """
     on_gpu = choose_device(config.device).type == "cuda"
+    batch_size = 128 if on_gpu else _cached_batch(config)
+    require_working_memory(config, batch_size, config.resolved_solver_grid**2)
     return fill_folder(
         config,
         console,
         simulate=functools.partial(simulate, config),
         assemble=functools.partial(_assemble, config),
-        batch_size=128 if on_gpu else _cached_batch(config),
+        batch_size=batch_size,
         n_workers=1 if on_gpu else None,
         bytes_per_split={
             split: 4 * size * config.n_records * _stored_grid(config, split) ** 2

@@ -5,6 +5,7 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
@@ -18,6 +19,16 @@ log = logging.getLogger(__name__)
 _SMALLEST, _LARGEST = 1e-15, 1e15
 # Deviation over magnitude below which float32 sees one value.
 _CONSTANT = 1e-6
+
+
+def require_axes(config: DatasetConfig, source: Trajectories) -> None:
+    """Raise UnusableFileError unless a file has fields of as many axes as the problem."""
+    shape = source.shape[2:]
+    if len(shape) != config.n_axes:
+        raise UnusableFileError(
+            f"{source.path} has fields of shape {shape}, but {config.name} has "
+            f"{config.n_axes} axes; choose the data set that the file belongs to"
+        )
 
 
 def require_problem(config: DatasetConfig, source: Trajectories) -> None:
@@ -61,6 +72,23 @@ def _require_viscosity(config: DatasetConfig, source: Trajectories) -> None:
             f"dataset.viscosity={wanted:g}; set dataset.viscosity={stored:.7g}"
             f"{' or, if the name is wrong, dataset.convention=own' if by_name else ''}"
         )
+
+
+def common_times(config: DatasetConfig, sources: Sequence[Trajectories]) -> tuple[float, ...]:
+    """Return the times of the frames used.
+
+    Raises:
+        UnusableFileError: they differ between the files of the splits.
+    """
+    used = [source.times[config.select_frames(source.times, source.path)] for source in sources]
+    for source, times in zip(sources, used, strict=True):
+        if not np.allclose(times, used[0], rtol=1e-4):
+            raise UnusableFileError(
+                f"all splits must have frames at the same times, got {used[0][0]:g} to "
+                f"{used[0][-1]:g} in {sources[0].path} and {times[0]:g} to {times[-1]:g} in "
+                f"{source.path}; make one of them again"
+            )
+    return tuple(float(t) for t in used[0])
 
 
 def require_steps(config: DatasetConfig, source: Trajectories, frames: slice) -> None:

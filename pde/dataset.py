@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -19,6 +18,8 @@ from monarch_core.experiment.batches import mix_seed
 from monarch_core.experiment.fingerprint import fingerprint_arrays
 from monarch_core.experiment.machine import require_memory
 from pde.checks import (
+    common_times,
+    require_axes,
     require_distinct,
     require_problem,
     require_sound,
@@ -143,10 +144,10 @@ def load_splits(config: DatasetConfig) -> Splits:
     source = _source(config)
     try:
         found = _find_splits(config, source)
-        for trajectories, _ in found.values():
-            _require_axes(config, trajectories)
+        for trajectories in {part.path: part for part, _ in found.values()}.values():
+            require_axes(config, trajectories)
             require_problem(config, trajectories)
-        times = _common_times(config, [trajectories for trajectories, _ in found.values()])
+        times = common_times(config, [trajectories for trajectories, _ in found.values()])
         loaded = {
             split: _load(config, trajectories, part, config.grid)
             for split, (trajectories, part) in found.items()
@@ -280,19 +281,6 @@ def _find_splits(config: DatasetConfig, source: Path) -> dict[str, tuple[Traject
     }
 
 
-def _common_times(config: DatasetConfig, sources: Sequence[Trajectories]) -> tuple[float, ...]:
-    """Return the times of the frames used, which must be those of every split."""
-    used = [source.times[config.select_frames(source.times, source.path)] for source in sources]
-    for source, times in zip(sources, used, strict=True):
-        if not np.allclose(times, used[0], rtol=1e-4):
-            raise UnusableFileError(
-                f"all splits must have frames at the same times, got {used[0][0]:g} to "
-                f"{used[0][-1]:g} in {sources[0].path} and {times[0]:g} to {times[-1]:g} in "
-                f"{source.path}; make one of them again"
-            )
-    return tuple(float(t) for t in used[0])
-
-
 def _require_trajectories(trajectories: Trajectories, wanted: str, n_wanted: int) -> None:
     n = trajectories.shape[0]
     if n < n_wanted:
@@ -312,15 +300,6 @@ def _load(
     tensor = torch.from_numpy(values.copy())
     require_sound(trajectories, part, frames, tensor, config.n_input_frames)
     return TrajectoryDataset(tensor, config.n_input_frames)
-
-
-def _require_axes(config: DatasetConfig, trajectories: Trajectories) -> None:
-    shape = trajectories.shape[2:]
-    if len(shape) != config.n_axes:
-        raise UnusableFileError(
-            f"{trajectories.path} has fields of shape {shape}, but {config.name} has "
-            f"{config.n_axes} axes; choose the data set that the file belongs to"
-        )
 
 
 def _points(config: DatasetConfig, trajectories: Trajectories, grid: int) -> tuple[slice, ...]:

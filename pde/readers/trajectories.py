@@ -30,7 +30,6 @@ READ_ERRORS = (
     AttributeError,
     EOFError,
     RuntimeError,
-    MemoryError,
     struct.error,
     zlib.error,
     scipy.io.matlab.MatReadError,
@@ -143,6 +142,11 @@ def reading(path: Path) -> Iterator[None]:
         yield
     except UnusableFileError:
         raise
+    except MemoryError as error:
+        raise UnusableFileError(
+            f"{path} claims more than fits into memory ({' '.join(str(error).split())}); read "
+            "fewer samples, or download or make it again"
+        ) from error
     except READ_ERRORS as error:
         raise damaged(path, error) from error
 

@@ -740,6 +740,18 @@ GENERATORS = tuple(
             ("holds files but no metadata.yaml", "delete it"),
         ),
     )
+) + tuple(
+    BadInput(
+        f"a solver of too many points for {kind.__name__}",
+        lambda p, s=script, k=kind: s.generate(
+            k(solver_grid=2**30, data_dir=str(p)), Console(file=io.StringIO())
+        ),
+        (str(n_points), "GB of memory", "lower solver_grid or batch_size"),
+    )
+    for script, kind, n_points in (
+        (burgers_script, BurgersConfig, 2**30),
+        (navier_stokes_script, NavierStokesConfig, 2**60),
+    )
 )
 
 

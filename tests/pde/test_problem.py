@@ -112,6 +112,7 @@ def groups_with_soft_links(path):
     return path
 
 
+TIMES = np.arange(6.0)
 ODD = flow(grid=(15, 15))
 SOUND = {
     "Li, classic": lambda p: navier_stokes(write_matlab(p / "ns_V1e-3_N8_T6.mat", flow())),
@@ -144,8 +145,11 @@ SOUND = {
         write_well(p / "a.h5", flow(), name="density"), convention="own"
     ),
     "ours": lambda p: burgers(
+        write_tensor(p / "a.hdf5", flow(grid=(24,)), x=np.arange(24) / 24, t=TIMES, **own_burgers())
+    ),
+    "ours, as older files have it": lambda p: burgers(
         write_tensor(
-            p / "a.hdf5", flow(grid=(24,)), x=np.arange(24) / 24, t=np.arange(6.0), **own_burgers()
+            p / "1D_Burgers_Sols_Nu0.1.hdf5", flow(grid=(24,)), t=TIMES, Nu=0.1, **own_burgers()
         )
     ),
     "ours, both ends": lambda p: burgers(
@@ -153,7 +157,7 @@ SOUND = {
             p / "a.hdf5",
             flow(grid=(25,)),
             x=np.arange(25) / 24,
-            t=np.arange(6.0),
+            t=TIMES,
             **own_burgers("burgers_dirichlet"),
         ),
         name="burgers_dirichlet",
@@ -178,7 +182,7 @@ SOUND = {
             np.concatenate(
                 [np.zeros((N, 1, 24)) + 1e-3 * flow(grid=(24,))[:, :1], flow(grid=(24,))[:, 1:]], 1
             ),
-            t=np.arange(6.0),
+            t=TIMES,
             **own_burgers(),
         )
     ),
@@ -197,6 +201,7 @@ def test_a_viscosity_that_no_file_states_is_said_to_be_taken_from_the_config(tmp
     with caplog.at_level(logging.WARNING):
         load_splits(navier_stokes(path, viscosity=2e-4))
     assert "does not state its viscosity; results will say dataset.viscosity=0.0002" in caplog.text
+    assert len(caplog.records) == 1
     caplog.clear()
     load_splits(navier_stokes(write_matlab(tmp_path / "ns_V1e-3_N8.mat", flow())))
     assert caplog.text == ""

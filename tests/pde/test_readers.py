@@ -4,6 +4,14 @@ import h5py
 import numpy as np
 import pytest
 import scipy.io
+from pde_files import (
+    write_groups,
+    write_matlab,
+    write_matlab_hdf5,
+    write_reversed,
+    write_tensor,
+    write_well,
+)
 
 from pde.readers import open_trajectories, read_trajectories
 
@@ -15,47 +23,8 @@ def u():
     return np.random.default_rng(0).standard_normal((N, T, X, Y)).astype(np.float32)
 
 
-def write_well(path, u, name="vorticity", times=None):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with h5py.File(path, "w") as file:
-        group = file.create_group("t0_fields")
-        field = group.create_dataset(name, data=u, chunks=(1, 1, *u.shape[2:]), fletcher32=True)
-        field.attrs.update({"sample_varying": True, "time_varying": True})
-        file["dimensions/time"] = np.arange(1, u.shape[1] + 1) * 0.5 if times is None else times
-    return path
-
-
-def write_matlab_hdf5(path, u, t=None, header=True):
-    with h5py.File(path, "w", userblock_size=512) as file:
-        file["u"] = u.transpose(1, 3, 2, 0)  # (t, y, x, n)
-        if t is not None:
-            file["t"] = t.reshape(-1, 1)
-    if header:
-        with path.open("r+b") as file:
-            file.write(b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(124) + b"\x00\x02IM")
-    return path
-
-
-def write_matlab(path, u, **more):
-    scipy.io.savemat(path, {"a": u[:, 0], **more, "u": u.transpose(0, 2, 3, 1)})
-    return path
-
-
 def write_pdebench_1d(path, u):
-    with h5py.File(path, "w") as file:
-        file["tensor"] = u[:, :, :, 0]
-        file["x-coordinate"] = np.arange(X) / X
-        file["t-coordinate"] = np.arange(T + 1) * 0.1
-        file.attrs["Nu"] = 0.1
-    return path
-
-
-def write_pdebench_2d(path, u):
-    with h5py.File(path, "w") as file:
-        for i in range(N):
-            file[f"{i:04d}/data"] = u[i, ..., None]
-            file[f"{i:04d}/grid/t"] = np.arange(T) * 2.0
-    return path
+    return write_tensor(path, u[:, :, :, 0], np.arange(X) / X, np.arange(T + 1) * 0.1, Nu=0.1)
 
 
 def test_the_well_file(tmp_path, u):
@@ -124,7 +93,7 @@ def test_pdebench_1d(tmp_path, u):
 
 
 def test_pdebench_2d(tmp_path, u):
-    source = open_trajectories(write_pdebench_2d(tmp_path / "a.h5", u))
+    source = open_trajectories(write_groups(tmp_path / "a.h5", u))
     np.testing.assert_array_equal(source.read(), u)
     np.testing.assert_array_equal(source.read(slice(2, 4), slice(1, 7, 2)), u[2:4, 1::2])
     np.testing.assert_allclose(source.times, np.arange(T) * 2.0)
@@ -141,7 +110,7 @@ WRITERS = {
     "v7.3": write_matlab_hdf5,
     "classic": write_matlab,
     "1-D": write_pdebench_1d,
-    "2-D": write_pdebench_2d,
+    "2-D": write_groups,
 }
 
 
@@ -252,14 +221,9 @@ def test_inconsistent_well_files_are_named(tmp_path, u):
 
 def write_pair(path, first, second, names, kind):
     arrays = dict(zip(names, (first, second), strict=True))
-    if kind == "classic":
-        scipy.io.savemat(path, arrays)
-        return path
-    with h5py.File(path, "w", userblock_size=512) as file:
-        for name, values in arrays.items():
-            file[name] = values.T
-    with path.open("r+b") as file:
-        file.write(b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(124) + b"\x00\x02IM")
+    if kind == "v7.3":
+        return write_reversed(path, **arrays)
+    scipy.io.savemat(path, arrays)
     return path
 
 

@@ -21,11 +21,17 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import t as student
 
-from monarch_core.experiment.report.aggregate import Group, beside_the_table, group_runs
+from monarch_core.experiment.report.aggregate import (
+    Group,
+    beside_the_table,
+    group_runs,
+    number_or_text,
+)
 from monarch_core.experiment.report.cli import update_between_markers
 from monarch_core.experiment.report.collect import Run, collect_runs
 from monarch_core.experiment.report.identity import (
     BOOKKEEPING,
+    FINGERPRINT,
     FURTHER_METRICS,
     PLACES,
     UNKNOWN,
@@ -169,6 +175,12 @@ def mri_runs(paths: Sequence[Path]) -> list[Run]:
                 f"{run.name}: results.json does not say on which data it was made; evaluate it "
                 f"anew with python mri/evaluate.py run={run.name}"
             )
+        acceleration = number_or_text(where.get("dataset.acceleration", "1"))
+        if acceleration[0]:
+            raise ValueError(
+                f"{run.name}: dataset.acceleration is {acceleration[2]!r}, which is no number; "
+                f"evaluate it anew with python mri/evaluate.py run={run.name}"
+            )
         settings = {
             key: value
             for key, value in {**defaults, **run.settings}.items()
@@ -268,10 +280,13 @@ def _refuse(*groups: Group) -> None:
     here, there = ({**g.settings, **g.transform_settings} for g in (one, other))
     keys = differing_keys([here, there])
     keys = [key for key in keys if is_measured(key)] or keys
+    remedy = "compare them apart"
+    if any(key in PLACES or key.startswith(FINGERPRINT) for key in keys):
+        remedy += ", or evaluate both again if the data are the same, which records what they hold"
     raise ValueError(
         f"{one.runs[0].name} and {other.runs[0].name} differ in "
         f"{_pairs(here, there, keys) or f'their dataset {one.dataset} / {other.dataset}'}; "
-        "compare them apart"
+        f"{remedy}"
     )
 
 

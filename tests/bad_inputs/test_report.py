@@ -257,6 +257,11 @@ def bomb(folder):
         says=("/b: results.json does not say on which data", "mri/evaluate.py run="),
     ),
     BadInput(
+        "an acceleration that is no number",
+        lambda folder: fft_and(folder, dataset__acceleration="fast"),
+        says=("/b: dataset.acceleration is 'fast', which is no number", "mri/evaluate.py run="),
+    ),
+    BadInput(
         "a score that is no number",
         lambda folder: rewritten(folder, "scans.csv", "31.5", "good"),
         says=("/b, scans.csv, line 2: could not convert", "'good'", "mri/evaluate.py run="),

@@ -15,6 +15,7 @@ from monarch_core.experiment.artifacts import Comparison, Picture
 from monarch_core.experiment.report.aggregate import Group
 from monarch_core.experiment.report.style import (
     Drawing,
+    clipped,
     looks,
     new_figure,
     png_of,
@@ -127,7 +128,7 @@ def picture_figure(
             label = f"{look.label} {more}".strip()
             image = _panel(axes, picture.image, scale, label, look.colour)
             axes.set_axis_on()
-            axes.set(xlabel=picture.x_label, ylabel=picture.y_label)
+            axes.set(xlabel=clipped(picture.x_label), ylabel=clipped(picture.y_label))
         _colour_bar(figure, image, grid.ravel().tolist(), first.unit)
         figure.suptitle(wrapped(title, 70), fontsize=11)
         caption = "First seed of each group, one colour scale."
@@ -211,7 +212,7 @@ def _panel(
     axes.set_facecolor("#D9D9D9")
     axes.set(xticks=[], yticks=[])
     axes.grid(visible=False)
-    axes.set_title(wrapped(title, _title_length(image)), color=colour, fontsize=9.5)
+    axes.set_title(wrapped(clipped(title), _title_length(image)), color=colour, fontsize=9.5)
     for spine in axes.spines.values():
         spine.set_visible(False)
     if zoom is not None:
@@ -244,6 +245,6 @@ def _inset(
 
 def _colour_bar(figure: Figure, image: AxesImage, axes: list[Axes], label: str) -> None:
     bar = figure.colorbar(image, ax=axes, fraction=0.04, pad=0.01, shrink=0.9)
-    bar.set_label(wrapped(label, _BAR_LABEL), fontsize=8.5)
+    bar.set_label(wrapped(clipped(label), _BAR_LABEL), fontsize=8.5)
     bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=8)

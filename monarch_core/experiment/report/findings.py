@@ -12,7 +12,12 @@ from monarch_core.experiment.report.control import (
     why_no_control,
 )
 from monarch_core.experiment.report.spread import Change, Spread
-from monarch_core.experiment.report.wording import difference, mean_and_error, metric_label
+from monarch_core.experiment.report.wording import (
+    commit,
+    difference,
+    mean_and_error,
+    metric_label,
+)
 
 
 @dataclass(frozen=True)
@@ -109,7 +114,7 @@ def _against_strongest(group: Group, strongest: Control, metric: str) -> str:
 
 
 def _code(group: Group) -> list[str]:
-    return sorted({run.git_commit or "none recorded" for run in group.runs})
+    return sorted({commit(run.git_commit) for run in group.runs})
 
 
 def _outcome(group: Group, found: Change | None, metric: str) -> str:

@@ -24,6 +24,7 @@ from monarch_core.experiment.report.style import (
     TRUTH_COLOUR,
     Drawing,
     Look,
+    clipped,
     legend_below,
     looks,
     new_figure,
@@ -125,7 +126,7 @@ def curve_figure(
         for name, curve in truths.items():
             axes.plot(curve.x, curve.y, "--", color=TRUTH_COLOUR, label=name or "truth", zorder=5)
         set_scale(axes, x=first.x_scale, y=first.y_scale)
-        axes.set(title=wrapped(title), xlabel=first.x_label, ylabel=first.y_label)
+        axes.set(title=wrapped(title), xlabel=clipped(first.x_label), ylabel=clipped(first.y_label))
         legend_below(figure, axes)
         return Drawing(first.figure, heading, _seed_caption(n_seeds), png_of(figure)), notes
 
@@ -139,14 +140,15 @@ def metric_figure(groups: Sequence[Group], metric: str, colours: Mapping[str, st
         for place, (group, look) in enumerate(zip(groups, looks(groups, colours), strict=True)):
             over = group.metric(metric)
             label = look.label if over.mean is not None else f"{look.label}: {mean_and_error(over)}"
-            names.append(wrapped(label, 34))
+            names.append(wrapped(clipped(label), 34))
             seeds = [value for value in map(finite, group.values(metric)) if value is not None]
             axes.plot(seeds, [place] * len(seeds), "o", color=look.colour, alpha=0.35, mew=0)
             if over.mean is not None:
                 _point(axes, over.mean, place, look, "D", horizontal=over.standard_error)
         axes.set_yticks(range(len(groups)), names)
         axes.set_ylim(len(groups) - 0.5, -0.5)
-        axes.set(title=metric_label(metric), xlabel=metric_label(metric))
+        name = clipped(metric_label(metric))
+        axes.set(title=wrapped(name), xlabel=name)
         axes.grid(visible=False, axis="y")
         axes.locator_params(axis="x", nbins=6)
         caption = "Diamond and bar: mean ± standard error over seeds; dots: the seeds."
@@ -171,9 +173,9 @@ def cost_figure(groups: Sequence[Group], metric: str, colours: Mapping[str, str]
             if over.mean is not None and cost is not None:
                 _point(axes, cost, over.mean, look, look.marker, vertical=over.standard_error)
         axes.set(
-            title=f"{metric_label(metric)} against cost",
+            title=wrapped(f"{metric_label(metric)} against cost"),
             xlabel="time per epoch (s)",
-            ylabel=metric_label(metric),
+            ylabel=clipped(metric_label(metric)),
         )
         axes.set_xlim(left=0)
         legend_below(figure, axes)
@@ -222,8 +224,8 @@ def sweep_figures(
             name = words(key, keys)
             axes.set(
                 title=wrapped(f"{metric_label(metric)} against {name}"),
-                xlabel=name,
-                ylabel=metric_label(metric),
+                xlabel=clipped(name),
+                ylabel=clipped(metric_label(metric)),
             )
             legend_below(figure, axes)
             title = f"{metric_label(metric)} against {name}"

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from monarch_core.experiment.report.collect import COSTS, Run
 from monarch_core.experiment.report.untrusted import finite
-from monarch_core.experiment.report.wording import number, plural
+from monarch_core.experiment.report.wording import commit, number, plural
 
 
 def one_per_seed(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
@@ -31,7 +31,7 @@ def oddities(runs: Sequence[Run]) -> list[str]:
     notes = [
         note
         for what, values in (
-            ("at {n} different commits", [run.git_commit or "none recorded" for run in runs]),
+            ("at {n} different commits", [commit(run.git_commit) for run in runs]),
             ("on {n} different devices", [run.device or "none recorded" for run in runs]),
             ("with {n} different sets of versions", [_versions(run) for run in runs]),
         )

@@ -132,10 +132,19 @@ def styled() -> AbstractContextManager[None]:
 def png_of(figure: Figure) -> bytes:
     """Return a figure as PNG; the same figure gives the same bytes."""
     buffer = io.BytesIO()
-    with warnings.catch_warnings():  # a letter that the font lacks is drawn as a box
-        warnings.filterwarnings("ignore", "Glyph .* missing from")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # it is drawn as a box
+        warnings.filterwarnings("ignore", "constrained_layout not applied")  # crowded, but drawn
         figure.savefig(buffer, format="png", dpi=_DOTS_PER_INCH, metadata={"Software": None})
     return buffer.getvalue()
+
+
+def clipped(text: str, n_letters: int = 100) -> str:
+    """Return a text without its middle if it is longer than a figure has room for."""
+    if len(text) <= n_letters:
+        return text
+    half = n_letters // 2 - 2
+    return f"{text[:half]} … {text[-half:]}"
 
 
 def wrapped(text: str, width: int = 58) -> str:
@@ -145,7 +154,8 @@ def wrapped(text: str, width: int = 58) -> str:
 
 def legend_below(figure: Figure, axes: Axes) -> None:
     """Put the legend of the axes below them, where it hides no data, and make room for it."""
-    handles, labels = axes.get_legend_handles_labels()
+    handles, names = axes.get_legend_handles_labels()
+    labels = [clipped(name) for name in names]
     if not labels:
         return
     longest = max(map(len, labels))

@@ -1,6 +1,7 @@
 """How numbers are written, in tables, captions and sentences alike."""
 
 import math
+import re
 from collections.abc import Sequence
 
 from monarch_core.experiment.report.spread import Change, Spread
@@ -110,6 +111,11 @@ def size(value: float | None) -> str:
     if value is None:
         return NOT_AVAILABLE
     return f"{value / 1e9:.2f} GB" if value >= 1e9 else f"{value / 1e6:.0f} MB"
+
+
+def commit(name: str) -> str:
+    """Write a commit with twelve of its forty digits, and whether its code had changes."""
+    return re.sub(r"^([0-9a-f]{12})[0-9a-f]{28}(?=$|-)", r"\1", name) or "none recorded"
 
 
 def plural(n: int, noun: str) -> str:

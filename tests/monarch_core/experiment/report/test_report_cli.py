@@ -105,3 +105,13 @@ def test_an_unknown_metric_is_named(two, capsys):
 def test_a_document_that_does_not_exist_is_named(two, tmp_path, capsys):
     assert main([two, "--update", str(tmp_path / "no.md"), "--marker", "results"]) == 2
     assert "no.md" in capsys.readouterr().err
+
+
+def test_what_a_table_does_not_show_is_said_beside_it(runs, two, make_run, make_failed, capsys):
+    make_failed("broken")
+    make_run("fft", error=0.05, git_commit="fedcba")
+    assert main([two, "--table", "relative_l2"]) == 0
+    out, err = capsys.readouterr()
+    assert "occurs twice" not in out
+    assert "navier_stokes, fno, fft: seed 0 occurs twice: " in err
+    assert f"{runs}/broken is failed: ValueError: loss is nan; lower the rate" in err

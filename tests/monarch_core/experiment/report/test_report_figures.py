@@ -1,5 +1,6 @@
 """What the figures draw is what the runs hold, with one colour per transform and honest scales."""
 
+import json
 import re
 
 import numpy as np
@@ -101,6 +102,29 @@ def curve(y, *, shared=False, line="", scale="linear", x=None, title="C"):
     return Curve("c", title, "x", "y", x, y, line=line, y_scale=scale, shared=shared)
 
 
+def test_seeds_and_epochs_that_a_learning_curve_does_not_show_are_told(make_run, groups, drawn):
+    for seed, n_epochs in enumerate((9, 4, 0)):
+        make_run(seed=seed, n_epochs=n_epochs)
+    drawings, notes = lines.learning_curves(*look_of(groups()))
+    assert all(drawing.caption.endswith("; 2 seeds.") for drawing in drawings)
+    assert "Validation error, monarch: logged by 2 of 3 seeds" in notes
+    assert (
+        "Validation error, monarch: 4 of 9 epochs are shown, those that all seeds logged" in notes
+    )
+
+
+def test_an_epoch_that_is_not_finite_is_a_gap(make_run, groups, drawn):
+    folder = make_run()
+    rows = [(1, 0.5), (2, None), (3, 0.25)]
+    text = [json.dumps({"epoch": epoch, "valid_error": error}) for epoch, error in rows]
+    (folder / "log.jsonl").write_text("\n".join(text))
+    lines.learning_curves(*look_of(groups()))
+    np.testing.assert_array_equal(
+        labelled(drawn[-1].axes[0])["monarch"].get_ydata(), [0.5, np.nan, 0.25]
+    )
+    assert groups()[0].notes[0].endswith("1 values in log.jsonl are not finite")
+
+
 def test_curves_are_means_and_the_truth_is_drawn_once(make_run, groups, drawn):
     for transform in ("fft", "monarch"):
         for seed in (0, 1):
@@ -117,6 +141,27 @@ def test_curves_are_means_and_the_truth_is_drawn_once(make_run, groups, drawn):
     np.testing.assert_array_equal(shown["truth"].get_ydata(), [5, 6, 7])
     assert (shown["truth"].get_linestyle(), shown["truth"].get_color()) == ("--", "#000000")
     assert shown["fft"].get_color() == colours["fft"] != shown["monarch"].get_color()
+
+
+def test_another_truth_than_the_one_drawn_is_told(make_run, groups, drawn):
+    for transform in ("fft", "monarch"):
+        make_run(transform)
+    found, colours = look_of(groups())
+    own = [[[curve([1, 2]), curve([5, y], shared=True)]] for y in (6, 7)]
+    _, notes = lines.curve_figure(found, own, colours)
+    assert notes == ["C: the truth of monarch is another one than what is drawn"]
+    assert lines.curve_figure(found, [own[0], own[0]], colours)[1] == []
+
+
+def test_curves_on_other_axes_are_left_out_and_noted(make_run, groups, drawn):
+    for transform in ("fft", "monarch"):
+        make_run(transform)
+    found, colours = look_of(groups())
+    own = [[[curve([1, 2])]], [[curve([1, 2], scale="log")]]]
+    drawing, notes = lines.curve_figure(found, own, colours)
+    assert notes == ["C: curves of monarch on other axes are left out"]
+    assert list(labelled(drawn[0].axes[0])) == ["fft"]
+    assert drawing.caption == "One seed: no spread."
 
 
 def test_seeds_with_other_abscissae_are_left_out_and_noted(make_run, groups, drawn):
@@ -168,6 +213,19 @@ def test_the_metric_figure_shows_every_seed_and_the_error(make_run, groups, draw
     )
 
 
+def test_a_group_without_a_mean_is_named_in_the_figures(make_run, groups, drawn):
+    for seed, error in enumerate((0.02, float("inf"))):
+        make_run(seed=seed, error=error)
+    for transform in ("fft", "dense", "monarch_frozen"):
+        make_run(transform)
+    colours = style.palette(groups())
+    lines.metric_figure(groups(), "relative_l2", colours)
+    ticks = [" ".join(tick.get_text().split()) for tick in drawn[0].axes[0].get_yticklabels()]
+    assert ticks[2] == "monarch: not finite in 1 of 2 seeds"
+    caption = lines.cost_figure(groups(), "relative_l2", colours).caption
+    assert caption.endswith("Without a time or a finite mean, not shown: 1.")
+
+
 def test_cost_needs_three_groups(make_run, groups, drawn):
     for transform in ("fft", "monarch"):
         make_run(transform)
@@ -193,6 +251,27 @@ def test_a_sweep_is_drawn_for_what_was_varied_alone(make_run, groups, drawn):
     assert list(containers) == ["fft", "monarch"]
     np.testing.assert_array_equal(containers["monarch"].get_xdata(), [1, 2, 5])
     np.testing.assert_allclose(containers["monarch"].get_ydata(), [0.5, 0.25, 0.1])
+
+
+def test_a_sweep_of_training_is_on_the_same_samples(make_run, groups, drawn):
+    for rate, n_train in ((1e-3, 80), (2e-3, 160)):
+        make_run(
+            config={"fit.learning_rate": rate},
+            split_sizes={"train": n_train, "valid": 1, "test": 1},
+        )
+    assert lines.sweep_figures(groups(), "relative_l2", style.palette(groups())) == []
+
+
+def test_a_sweep_of_data_stays_with_its_data(make_run, groups, drawn):
+    """Their content differs, as it must, but they lie in the same place."""
+    for root in ("brain", "knee"):
+        for n_train in (1, 2):
+            prints = {"train": f"{root}{n_train}", "valid": root, "test": root}
+            make_run(
+                config={"dataset.n_train": n_train, "dataset.root": root}, data_fingerprints=prints
+            )
+    lines.sweep_figures(groups(), "relative_l2", style.palette(groups()))
+    assert [len(c.lines[0].get_xdata()) for c in drawn[0].axes[0].containers] == [2, 2]
 
 
 def test_a_choice_that_stands_twice_in_the_config_is_one_sweep(make_run, groups, drawn):
@@ -344,3 +423,52 @@ def test_slugs_are_file_names():
     assert slug("PDE", "navier_stokes (viscosity 0.001)") == "pde-navier-stokes-viscosity-0.001"
     assert slug("../../etc", "a/b\\c") == "etc-a-b-c"
     assert slug("…") == "figure"
+
+
+def test_one_group_that_cannot_be_drawn_is_named_and_the_others_are_drawn(
+    make_run, groups, monkeypatch
+):
+    folders = {t: make_run(t) for t in ("fft", "monarch", "dense")}
+    x = np.arange(3.0)
+    for transform, folder in folders.items():
+        title = "bad" if transform == "monarch" else "good"
+        save_artifacts(folder, [Curve("c", title, "x", "y", x, x), Picture("p", "P", np.eye(3))])
+
+    def fail_on_bad(figure):
+        shown = [axes.get_title() for axes in figure.axes]
+        shown += [text.get_text() for legend in figure.legends for text in legend.texts]
+        if any("bad" in text for text in shown):
+            raise OverflowError("too large to draw")
+        return b""
+
+    monkeypatch.setattr(lines, "png_of", fail_on_bad)
+    monkeypatch.setattr(fields, "png_of", lambda figure: b"")
+    (block,) = blocks_of(groups())
+    view = block_view(block, "relative_l2", style.palette(groups()))
+    assert f"c of {folders['monarch']} cannot be drawn: too large to draw" in view.notes
+    assert [drawing.title for drawing in view.drawings][-2:] == ["good", "P"]
+
+
+def test_artifacts_that_hold_nothing_to_draw_are_named(make_run, groups, drawn):
+    folder = make_run()
+    x, nothing = np.arange(3.0), np.full((3, 3), np.nan)
+    kinds = [
+        Curve("empty", "C", "x", "y", x, x * np.nan),
+        Picture("blank", "P", nothing),
+        Comparison("void", "V", "", nothing, nothing),
+        Picture("twice", "P", np.eye(3)),
+        Picture("twice", "Q", np.eye(3)),
+    ]
+    save_artifacts(folder, kinds)
+    (block,) = blocks_of(groups())
+    view = block_view(block, "relative_l2", style.palette(groups()))
+    for name in ("empty", "blank", "void"):
+        assert f"{folder}: {name} has no finite value and is left out" in view.notes
+    assert f"{folder}: 2 of Picture twice, of which the first is shown" in view.notes
+    assert [drawing.title for drawing in view.drawings] == ["P"]
+
+
+def test_dollars_are_dollars(make_run, groups):
+    """Names come from others; matplotlib would take what is between two of them for a formula."""
+    make_run("$$x_{$")
+    lines.metric_figure(groups(), "relative_l2", style.palette(groups()))

@@ -147,3 +147,43 @@ def test_tables_that_do_not_match_are_noted_not_mixed():
     assert [[cell.text for cell in row] for row in joined.rows] == [["fft", "1", "0.1000", "7"]]
     assert "rows of fft differ between seeds" in notes[0]
     assert "monarch has other columns" in notes[1]
+
+
+def test_a_metric_named_like_another_column_hides_neither(make_run, groups):
+    metrics = {"seeds": 7.0, "a_b": 1.0, "a b": 2.0, "transform": 3.0}
+    make_run("fft", metrics=metrics)
+    (row,) = markdown_rows(main_table(groups(), list(metrics)).markdown())
+    assert row["transform"] == "fft"
+    assert row["seeds"] == "1"
+    assert [row[name] for name in ("seeds'", "a_b", "a b'", "transform'")] == [
+        "7.000",
+        "1.000",
+        "2.000",
+        "3.000",
+    ]
+
+
+def test_csv_tells_what_was_not_measured_from_what_is_not_finite(make_run, groups):
+    make_run("fft", seed=0, error=float("nan"))
+    make_run("fft", seed=1, metrics={"psnr": 30.0})
+    rows = {row["metric"]: row for row in parsed(groups_csv(groups(), ["relative_l2", "psnr"]))}
+    assert [rows["relative_l2"][key] for key in ("mean", "n_missing", "n_not_finite")] == [
+        "",
+        "0",
+        "1",
+    ]
+    assert [rows["psnr"][key] for key in ("mean", "n_missing", "n_not_finite")] == [
+        "30.0",
+        "1",
+        "0",
+    ]
+    first, second = parsed(runs_csv(groups(), ["relative_l2", "psnr"]))
+    assert (first["relative_l2"], first["psnr"]) == ("nan", "")
+    assert second["psnr"] == "30.0"
+
+
+def test_numbers_in_tables_of_seeds_that_are_not_finite_are_said_to_be():
+    seeds = [table(["1", value, 7]) for value in (0.1, float("nan"))]
+    joined, notes = joined_table("d", [("fft", seeds)])
+    assert [cell.text for cell in joined.rows[0]] == ["fft", "1", "not finite in 1 of 2 seeds", "7"]
+    assert notes == []

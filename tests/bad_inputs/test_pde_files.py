@@ -27,7 +27,7 @@ from rich.console import Console
 from data_scripts import burgers as burgers_script
 from data_scripts import darcy as darcy_script
 from data_scripts import navier_stokes as navier_stokes_script
-from pde import memory
+from monarch_core.experiment import machine
 from pde.dataset import load_splits
 from pde.dataset_config import BurgersConfig, DarcyConfig, NavierStokesConfig
 from pde.readers import open_trajectories, read_trajectories
@@ -770,7 +770,7 @@ def test_files_of_another_problem_are_refused(case, tmp_path):
 @table(*CONTENTS)
 def test_fields_that_cannot_be_learned_from_are_refused(case, tmp_path, monkeypatch):
     if "memory" in case.name:
-        monkeypatch.setattr(memory, "physical_memory", lambda: 1000)
+        monkeypatch.setattr(machine, "memory_bytes", lambda: 1000)
     assert_refused(case, tmp_path)
 
 

@@ -187,7 +187,7 @@ def bomb(folder):
         says=(
             "/a and ",
             "/b differ in dataset.root data/brain / other/brain",
-            "compare them apart",
+            "compare them apart, or evaluate both again if the data are the same",
         ),
     ),
     BadInput(

@@ -37,29 +37,31 @@ def interpolation_matrix(n: int, n_new: int, basis: str) -> Float[Tensor, "n_new
     check_choice("basis", basis, BASES)
     for points in (n, n_new):
         check_count("the number of points of a grid", points, "give a grid with points")
-    return torch.tensor(_interpolation(n, n_new, basis), device="cpu")
+    if torch.compiler.is_compiling():
+        return _formula(n, n_new, basis, torch)
+    return torch.tensor(_computed(n, n_new, basis), device="cpu")
 
 
-# Numbers, not tensors: a tensor belongs to the mode that made it, such as inference, and serves no
-# other.
 @lru_cache(maxsize=128)
-def _interpolation(n: int, n_new: int, basis: str) -> "np.ndarray[Any, np.dtype[np.float64]]":
+def _computed(n: int, n_new: int, basis: str) -> Any:
+    """Return numbers, no tensor: one belongs to the mode that made it, such as inference."""
+    return _formula(n, n_new, basis, np)
+
+
+def _formula(n: int, n_new: int, basis: str, xp: Any) -> Any:
+    """Return D of `interpolation_matrix` by numpy, or by torch for a compiler to trace."""
     m = min(n, n_new)
     first, last = {"fourier": (0, m // 2), "cosine": (0, m - 1), "sine": (1, m)}[basis]
-    f = np.arange(first, last + 1, dtype=np.float64)
+    f = xp.arange(first, last + 1, dtype=xp.float64)
     alone = {"fourier": (f == 0) | (2 * f == n), "cosine": f == 0, "sine": f == n}[basis]
-    w = np.where(alone, 1.0, 2.0) / n
+    w = xp.where(alone, 0 * f + 1 / n, 0 * f + 2 / n)
     shift, rate = (0.0, 2 * math.pi) if basis == "fourier" else (0.5, math.pi)
     new, old = (
-        np.outer(rate * (np.arange(points, dtype=np.float64) + shift) / points, f)
+        xp.outer(rate * (xp.arange(points, dtype=xp.float64) + shift) / points, f)
         for points in (n_new, n)
     )
-    D = np.zeros((n_new, n))
-    if basis != "sine":
-        D += (w * np.cos(new)) @ np.cos(old).T
-    if basis != "cosine":
-        D += (w * np.sin(new)) @ np.sin(old).T
-    return D
+    waves = {"fourier": (xp.cos, xp.sin), "cosine": (xp.cos,), "sine": (xp.sin,)}[basis]
+    return sum((w * wave(new)) @ wave(old).T for wave in waves)
 
 
 def basis_rows(n: int, frequencies: Sequence[int], basis: str) -> Float[Tensor, "2 f n"]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from monarch_core.layers.configured import bind_options
 from monarch_core.layers.precision import autocast_enabled, check_dtype
-from monarch_core.layers.resample import BASES, interpolation_matrix
+from monarch_core.layers.resample import BASES, basis_rows, interpolation_matrix
 from monarch_core.layers.spectral_arguments import (
     both_signs,
     check_fields,
@@ -28,7 +28,7 @@ from monarch_core.layers.spectral_arguments import (
     rows_of,
 )
 from monarch_core.layers.spectral_product import spectral_product
-from monarch_core.transforms import Fourier, LinearTransform, Monarch, computed_once
+from monarch_core.transforms import LinearTransform, Monarch, computed_once
 from monarch_core.transforms.arguments import check_choice, check_count, check_flag
 
 LEARN = ("both", "forward", "inverse", "none")
@@ -343,8 +343,7 @@ class MonarchSpectralConv(BaseSpectralConv):
         if self.periodic or self.real_transform:
             rows = rows @ D.mT
         else:
-            dft = Fourier(n, inverse=inverse, norm="ortho", modes=frequencies)
-            start = rows_of(dft, inverse).to(rows)
+            start = basis_rows(n, frequencies, self.basis).unsqueeze(1).to(rows)
             D_cosine = interpolation_matrix(n, n_new, "cosine").to(rows)
             rows = start @ D.mT + (rows - start) @ D_cosine.mT  # (4)
         return rows if inverse else (n / n_new) * rows

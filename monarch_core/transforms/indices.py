@@ -4,7 +4,6 @@ from abc import ABC
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,12 +21,12 @@ class IndexedTransform(LinearTransform, ABC):
 
     def __init__(self, n_in: int, n_out: int, heads: int = 1) -> None:
         super().__init__(n_in, n_out, heads)
-        self._numbers: dict[str, np.ndarray[Any, Any]] = {}
+        self._numbers: dict[str, list[Any]] = {}
 
     def set_index(self, name: str, index: Tensor | None) -> None:
         """Add an index tensor on the default device, from one on the CPU, or None in its place."""
         if index is not None:
-            self._numbers[name] = index.numpy().copy()
+            self._numbers[name] = index.tolist()
             index = self._tensor(name, torch.get_default_device())
         self.register_buffer(name, index, persistent=False)
 

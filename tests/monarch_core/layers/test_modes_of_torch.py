@@ -174,3 +174,16 @@ def test_double_precision_stays_double_under_autocast_as_in_linear():
 def test_empty_batches_are_transformed():
     for transform in (Fourier(12), Monarch(12), Monarch.cosine(12, apply="factored"), Dense(12)):
         assert transform(torch.zeros(0, 12, dtype=torch.cfloat)).shape == (0, 12)
+
+
+def test_gradients_of_functions_on_another_grid_and_then_training():
+    layer = MonarchSpectralConv(2, 3, (4, 4), grid=(8, 8), learn="none")
+    x = torch.randn(1, 2, 17, 13)  # a grid of no other test
+    D = torch.func.grad(lambda s: (s * interpolation_matrix(8, 37, "fourier")).sum())(
+        torch.tensor(1.0)
+    )
+    torch.testing.assert_close(D, interpolation_matrix(8, 37, "fourier").sum().float())
+    assert type(interpolation_matrix(8, 37, "fourier").sum().item()) is float
+    y = layer(x)
+    y.sum().backward()
+    assert layer.mode_weight.grad.isfinite().all()

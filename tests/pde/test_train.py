@@ -10,8 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.io
+import torch
 
 from monarch_core.experiment.artifacts import Curve, Table, load_artifacts
+from monarch_core.experiment.run import load_config
+from pde.config import PdeConfig
 from pde.evaluate import evaluate
 
 ROOT = Path(__file__).parents[2]
@@ -128,6 +131,70 @@ def test_a_run_can_be_measured_on_other_grids_later(runs, tmp_path):
     assert results["config"]["evaluation"]["grids"] == [8]
     configs = [path / "config.yaml" for path in (folder, runs["monarch"][0])]
     assert configs[0].read_bytes() == configs[1].read_bytes()
+
+
+def test_numbers_are_not_lost_where_nothing_can_be_written(runs, tmp_path, monkeypatch, caplog):
+    folder = shutil.copytree(runs["fft"][0], tmp_path / "run")
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+    def read_only(*_):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("os.fsync", read_only)
+    caplog.set_level("INFO")
+    with pytest.raises(OSError, match=r"could not write .*artifacts\.npz: Read-only") as caught:
+        evaluate(folder)
+    assert "\n" not in str(caught.value)
+    error = runs["fft"][1]["metrics"]["relative_l2"]
+    assert f"relative_l2: {error:.4g}" in caplog.text
+    assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
+
+
+def test_weights_of_nan_are_no_result(runs, tmp_path):
+    folder = shutil.copytree(runs["fft"][0], tmp_path / "run")
+    weights = torch.load(folder / "weights.pt", weights_only=True)
+    next(iter(weights.values())).fill_(float("nan"))
+    torch.save(weights, folder / "weights.pt")
+    before = (folder / "results.json").read_bytes()
+    with pytest.raises(ValueError, match=r"weights\.pt holds NaN or infinite weights"):
+        evaluate(folder)
+    assert (folder / "results.json").read_bytes() == before
+
+
+def test_predictions_that_overflow_are_no_result(runs, tmp_path, caplog):
+    folder = shutil.copytree(runs["fft"][0], tmp_path / "run")
+    weights = torch.load(folder / "weights.pt", weights_only=True)
+    for value in weights.values():
+        value.mul_(1e30) if value.is_floating_point() or value.is_complex() else None
+    torch.save(weights, folder / "weights.pt")
+    (folder / "results.json").unlink()
+    with pytest.raises(ValueError, match=r"gives relative_l2=(nan|inf), .*which is no result"):
+        evaluate(folder)
+    assert not (folder / "results.json").exists()
+
+
+def test_a_run_goes_on_with_its_own_data_and_config_only(runs, tmp_path):
+    folder = shutil.copytree(runs["fft"][0], tmp_path / "run")
+    (folder / "results.json").unlink()
+    config = (folder / "config.yaml").read_text()
+    path = load_config(folder, PdeConfig).dataset.path
+    moved, other = tmp_path / "moved.mat", tmp_path / "other.mat"
+    shutil.copy(path, moved)
+    scipy.io.savemat(other, {"u": travelling_waves(12)[::-1], "t": np.arange(8.0)})
+    assert "augment: null" in config
+    edited = config.replace("augment: null", "augment: true").replace(path, str(other))
+    (folder / "config.yaml").write_text(edited)
+    finished = train(f"resume={folder}")
+    assert finished.returncode == 1
+    assert "data fingerprint of train=" in finished.stderr
+    assert "augment=True (the run was started with " in finished.stderr
+    assert not (folder / "results.json").exists()
+    (folder / "config.yaml").write_text(config.replace(path, str(moved)))
+    finished = train(f"resume={folder}")
+    assert finished.returncode == 0, finished.stderr
+    again = json.loads((folder / "results.json").read_text())
+    assert again["data_fingerprints"] == runs["fft"][1]["data_fingerprints"]
+    assert set(again["data_fingerprints"]) == {"train", "valid", "test"}
 
 
 def test_artifacts_for_the_report(runs):

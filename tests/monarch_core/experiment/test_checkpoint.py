@@ -4,6 +4,8 @@ import errno
 import os
 import pickle
 import resource
+import tracemalloc
+import zipfile
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -145,22 +147,86 @@ def test_a_damaged_tensor_is_noticed(tmp_path):
         load_checkpoint(path)
 
 
-class Malicious:
+class RunsCode:
     def __reduce__(self):
         return (os.putenv, ("MALICIOUS", "1"))
 
 
-def test_opening_a_file_runs_no_code(tmp_path):
+@pytest.mark.parametrize("name", ["weights.pt", "checkpoint.pt", "aborted.pt"])
+@pytest.mark.parametrize(
+    "content", [RunsCode(), {"format": 2, "x": [RunsCode()]}], ids=["", "deep"]
+)
+def test_code_in_a_file_is_refused_and_not_run(tmp_path, monkeypatch, name, content):
+    path = tmp_path / name
+    torch.save(content, path)
+    kept, called = path.read_bytes(), []
+    monkeypatch.setattr(os, "putenv", lambda *words: called.append(words))
+    for read in (load_checkpoint, lambda path: load_weights(path, nn.Linear(5, 3))):
+        with pytest.raises(ValueError, match=rf"{name} is damaged .*UnpicklingError") as caught:
+            read(path)
+        assert "\n" not in str(caught.value)
+    assert path.read_bytes() == kept
+    assert not called
+
+
+def test_files_of_other_kinds_are_refused(tmp_path):
     path = tmp_path / "checkpoint.pt"
-    torch.save({"format": 2, "x": Malicious()}, path)
-    with pytest.raises(ValueError, match="UnpicklingError"):
-        load_checkpoint(path)
     path.write_bytes(pickle.dumps([1, 2]))
     with pytest.raises(ValueError, match="BadZipFile"):
         load_checkpoint(path)
     torch.save([1, 2], path)
     with pytest.raises(ValueError, match="holds a list where a dict was expected"):
         load_checkpoint(path)
+
+
+def test_an_archive_that_inflates_is_refused_before_its_memory_is_taken(tmp_path):
+    path, bomb = tmp_path / "whole.pt", tmp_path / "weights.pt"
+    torch.save({"weight": torch.zeros(2**26)}, path)  # 256 MB
+    deflated = zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED)
+    with zipfile.ZipFile(path) as archive, deflated as out:
+        for item in archive.infolist():
+            out.writestr(item.filename, archive.read(item))
+    assert bomb.stat().st_size < 2**20
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="OversizedError while reading it: its members claim"):
+            load_weights(bomb, nn.Linear(5, 3))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2**22
+
+
+def test_a_pickle_that_asks_for_memory_is_refused(tmp_path):
+    class Claim:
+        def __reduce__(self):
+            return (bytearray, (2**50,))
+
+    torch.save({"x": Claim()}, tmp_path / "weights.pt")
+    with pytest.raises(ValueError, match=r"MemoryError while reading it\); restore it from a copy"):
+        load_weights(tmp_path / "weights.pt", nn.Linear(5, 3))
+
+
+def test_nan_is_refused_everywhere_and_infinity_only_among_the_parameters(tmp_path):
+    path = tmp_path / "weights.pt"
+    model = nn.BatchNorm1d(3)  # with parameters and buffers
+    for name, value, is_sound in [
+        ("weight", float("nan"), False),
+        ("weight", float("inf"), False),
+        ("running_var", float("nan"), False),
+        ("running_var", float("inf"), True),
+    ]:
+        state = nn.BatchNorm1d(3).state_dict()
+        state[name][1] = value
+        torch.save(state, path)
+        if is_sound:
+            load_weights(path, model)
+            continue
+        with pytest.raises(
+            ValueError, match=rf"weights\.pt holds NaN or infinite weights .{name}.,"
+        ):
+            load_weights(path, model)
+        assert torch.equal(model.weight, torch.ones(3))
 
 
 def test_missing_files_and_other_formats_are_named(tmp_path):

@@ -287,3 +287,12 @@ def test_without_hydra_errors_pass_through(tmp_path):
     raw.fails = False
     assert job(raw) == 3
     assert list(tmp_path.iterdir()) == []
+
+
+def test_evaluating_a_run_does_not_mend_its_training(tmp_path):
+    job = user_errors(lambda raw: 3)
+    (tmp_path / "failure.txt").write_text("why")
+    job(OmegaConf.create({"run": str(tmp_path)}))
+    assert (tmp_path / "failure.txt").exists()
+    job(OmegaConf.create({"resume": str(tmp_path)}))
+    assert not (tmp_path / "failure.txt").exists()

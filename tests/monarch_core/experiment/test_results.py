@@ -13,7 +13,13 @@ from torch import nn
 from monarch_core.experiment import results
 from monarch_core.experiment.config import FitConfig
 from monarch_core.experiment.epoch_log import append_epoch
-from monarch_core.experiment.results import git_commit, n_parameters, versions, write_results
+from monarch_core.experiment.results import (
+    git_commit,
+    n_parameters,
+    report_metrics,
+    versions,
+    write_results,
+)
 
 REQUIRED = [
     "task",
@@ -119,6 +125,39 @@ def test_numbers_of_any_library_are_written_and_nan_becomes_null(tmp_path):
         "nan": None,
         "whole": 3,
     }
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_a_main_metric_that_is_not_finite_is_an_error_after_all_were_logged(
+    tmp_path, caplog, value
+):
+    metrics = {"relative_l2": value, "error_low": 0.25, "psnr_gain": float("nan")}
+    message = rf"the test split of {tmp_path} gives relative_l2={value}, which is no result: either"
+    caplog.set_level("INFO")
+    with pytest.raises(ValueError, match=message) as caught:
+        report_metrics(tmp_path, metrics, required=["relative_l2", "error_low"])
+    assert "\n" not in str(caught.value)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"relative_l2: {value}",
+        "error_low: 0.25",
+        "psnr_gain: nan",
+    ]
+    report_metrics(tmp_path, metrics, required=["error_low"])
+
+
+def test_an_unfinished_run_is_measured_with_a_warning(tmp_path, caplog):
+    log_epochs(tmp_path, [1.0, 2.0])
+    write(tmp_path)
+    assert "was trained for 2 of its 500 epochs only" in caplog.text
+
+
+@pytest.mark.parametrize("key", ["seconds", "valid_seconds", "peak_memory_bytes"])
+def test_a_log_without_costs_is_named(tmp_path, key):
+    record = {"epoch": 1, "seconds": 1.0, "valid_seconds": 1.0, "peak_memory_bytes": 1}
+    (tmp_path / "log.jsonl").write_text(json.dumps({**record, key: "x"}) + "\n")
+    with pytest.raises(ValueError, match=rf"log\.jsonl has {key}='x' for epoch 1, .*from a copy"):
+        write(tmp_path)
+    assert not (tmp_path / "results.json").exists()
 
 
 def test_what_json_cannot_hold_is_named(tmp_path):

@@ -227,6 +227,7 @@ def test_skm_tea_masks_are_padded_and_say_what_was_acquired(skm_tea_folder, tmp_
     assert sampled.sum() == 10
     options = {"mask": "stored", "acceleration": 6.0, "calibration": 2, "script": ""}
     options |= {"root": str(out), "mask_cache": str(tmp_path / "masks")}
+    options |= {"allow_duplicates": True}  # one image serves all scans of this test
     with pytest.warns(UserWarning, match="exceeds the 2 coil"):
         test = load_splits(DatasetConfig(**options)).test
     assert test.acceleration_of("MTR_003") == pytest.approx(59 / 9)

@@ -12,7 +12,7 @@ from torch.autograd import forward_ad, functional, gradcheck, gradgradcheck
 from torch.func import functional_call, grad, jacfwd, jacrev, jvp, stack_module_state, vjp, vmap
 from torch.utils.checkpoint import checkpoint
 
-from monarch_core import Monarch, MonarchSpectralConv
+from monarch_core import Monarch, MonarchSpectralConv, matrices_computed_once
 from monarch_core.layers import derivatives, fused, pointwise, spectral_product
 from monarch_core.layers.fno import FNO
 from monarch_core.layers.pointwise import PointwiseMLP
@@ -91,6 +91,18 @@ def test_second_derivatives_where_a_layer_is_applied_to_itself():
     layer = MonarchSpectralConv(2, 2, (4,), grid=(7,)).double()
     call, parameters = of_parameters(torch.nn.Sequential(layer, torch.nn.Tanh(), layer))
     assert gradgradcheck(call, (fields((7,)).requires_grad_(), *parameters), fast_mode=True)
+
+
+def test_gradients_to_be_differentiated_are_those_that_are_not(kernel):
+    torch.manual_seed(0)
+    layer, x = MonarchSpectralConv(2, 2, (4, 4), grid=(7, 8)), fields((7, 8), dtype=torch.float32)
+    x.requires_grad_()
+    with matrices_computed_once():  # the second application has the matrices of the first
+        loss = layer(layer(x).tanh()).sin().sum()
+    leaves = [x, *layer.parameters()]
+    first = torch.autograd.grad(loss, leaves, retain_graph=True)
+    differentiable = torch.autograd.grad(loss, leaves, create_graph=True)
+    torch.testing.assert_close(first, differentiable, rtol=1e-4, atol=1e-5)
 
 
 def test_only_what_learns_has_second_derivatives():

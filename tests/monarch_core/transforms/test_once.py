@@ -257,3 +257,20 @@ def test_function_transforms_in_and_around_the_block():
         again = vmap(lambda x: grad(loss)(parameters, x))(xs)
     for found in (per_sample, again):
         torch.testing.assert_close(found["weight"], torch.stack(singly))
+
+
+def test_what_a_function_transform_has_made_is_not_left_in_the_block(transform, x):
+    def loss(x):
+        return transform(x).abs().sum()
+
+    expected = grad(loss)(x)
+    loss(x).backward()
+    learned = gradients(transform)
+    with matrices_computed_once():
+        found = [grad(loss)(x) for _ in range(2)]
+        over_samples = vmap(lambda sample: loss(sample[None]))(x).sum()
+        loss(x).backward()
+    torch.testing.assert_close(found, [expected, expected])
+    torch.testing.assert_close(gradients(transform), learned)
+    over_samples.backward()
+    torch.testing.assert_close(gradients(transform), learned)

@@ -98,10 +98,12 @@ def test_a_matrix_without_a_start_says_so():
         dense.reset_parameters()
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize("periodic", [True, False])
-def test_inference_on_another_grid_and_then_training(periodic):
-    layer = MonarchSpectralConv(2, 3, (4, 4), grid=(8, 8), periodic=periodic)
-    x = torch.randn(2, 2, 19, 11)  # a grid of no other test
+def test_inference_on_another_grid_and_then_training(periodic, dtype):
+    layer = MonarchSpectralConv(2, 3, (4, 4), grid=(8, 8), periodic=periodic).to(dtype)
+    grid = (19 + 2 * periodic, 11 if dtype == torch.float32 else 13)  # of no other test
+    x = torch.randn(2, 2, *grid, dtype=dtype)
     with torch.inference_mode():
         expected = layer(x)
     y = layer(x)

@@ -29,7 +29,7 @@ class FitConfig:
         epochs: passes over the training split.
         batch_size: samples per optimiser step, over all processes together, so that a run over
             several processes is the same run up to the rounding of its gradients. With Adam the
-            weights then agree to seven digits. With SOAP they do not: the first gradients leave
+            weights then agree to five digits. With SOAP they do not: the first gradients leave
             most eigenvectors to rounding, and nudging them by one unit in the last place moves the
             weights as far as a second process does (2.6 % and 2.1 % after 24 steps of a small
             problem, in float64 too; its validation error by 0.01 % and 0.3 %).

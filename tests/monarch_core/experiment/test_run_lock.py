@@ -2,7 +2,10 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -15,59 +18,46 @@ from monarch_core.experiment.run_lock import (
     occupy,
 )
 
+OTHER = """
+import os, sys, time
+from pathlib import Path
+from monarch_core.experiment.run_lock import occupy
+
+occupy(Path(sys.argv[1]))
+if os.fork() > 0:
+    print(os.getpid(), flush=True)
+time.sleep(120)  # both, as a run and its worker that loads data
+"""
+
 
 @pytest.fixture
 def other(tmp_path):
-    """Return a function that starts a process which occupies tmp_path, as its forked worker may."""
-    children = []
-
-    def start(*, with_worker=False):
-        read, write = os.pipe()
-        child = os.fork()
-        if child == 0:
-            occupy(tmp_path)
-            worker = os.fork() if with_worker else None
-            if worker != 0:
-                os.write(write, str(worker or 0).encode())
-            time.sleep(60)
-            os._exit(1)
-        children.append(child)
-        worker = int(os.read(read, 20))
-        os.close(read)
-        os.close(write)
-        if worker:
-            children.append(worker)
-        return child
-
-    yield start
-    for child in children:
-        os.kill(child, signal.SIGKILL)
+    """Return the id of a process that occupies tmp_path and has a forked worker."""
+    command = [sys.executable, "-c", OTHER, str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True
+    ) as process:
+        assert process.stdout is not None
+        yield int(process.stdout.readline())
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def test_a_folder_in_use_names_its_user_until_that_is_killed(tmp_path, other):
-    child = other()
     assert is_in_use(tmp_path)
-    with pytest.raises(FolderInUseError, match=rf"is in use by process {child} on .*; wait until"):
+    with pytest.raises(FolderInUseError, match=rf"is in use by process {other} on .*; wait until"):
         occupy(tmp_path)
     assert occupied_folder() is None
-    os.kill(child, signal.SIGSTOP)  # a process that does nothing still holds it
+    os.kill(other, signal.SIGSTOP)  # a process that does nothing still holds it
     assert is_in_use(tmp_path)
-    os.kill(child, signal.SIGCONT)
-    os.kill(child, signal.SIGKILL)
+    os.kill(other, signal.SIGKILL)  # its worker lives on
+    deadline = time.monotonic() + 20
     while is_in_use(tmp_path):
+        assert time.monotonic() < deadline
         time.sleep(0.01)
     assert occupy(tmp_path)
     leave(tmp_path)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_worker_that_outlives_its_run_does_not_hold_the_folder(tmp_path, other):
-    child = other(with_worker=True)
-    os.kill(child, signal.SIGKILL)
-    deadline = time.monotonic() + 10
-    while is_in_use(tmp_path):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_a_process_may_enter_its_folder_again(tmp_path):

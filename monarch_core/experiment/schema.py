@@ -40,8 +40,9 @@ def to_dataclass(raw: DictConfig, schema: type[T]) -> T:
     """
     try:
         # As plain values: hydra's own nodes may hold keys that were added to them with a plus.
-        values = OmegaConf.create(OmegaConf.to_container(raw))
-        merged = OmegaConf.merge(_structured(schema, raw), values)
+        values = OmegaConf.to_container(raw)
+        _refuse_nested_lists(values)
+        merged = OmegaConf.merge(_structured(schema, raw), OmegaConf.create(values))
         config = OmegaConf.to_object(merged)
     except ConfigKeyError as error:
         raise ValueError(_unknown_key(error, schema)) from error
@@ -131,6 +132,18 @@ def load_config(run_dir: Path, schema: type[T], changes: Mapping[str, Any] | Non
         return to_dataclass(raw, schema)
     except ValueError as error:
         raise ValueError(f"{path}: {' '.join(str(error).split())}") from error
+
+
+def _refuse_nested_lists(value: Any, key: str = "") -> None:
+    """Raise ValueError for a list of more than numbers and words, which OmegaConf lets through."""
+    if isinstance(value, dict):
+        for name, entry in value.items():
+            _refuse_nested_lists(entry, f"{key}.{name}".lstrip("."))
+    elif isinstance(value, list) and any(isinstance(entry, (list, dict)) for entry in value):
+        raise ValueError(
+            f"config key {key} has the wrong type: a list of numbers or words was expected, got "
+            f"{str(value)[:60]}."
+        )
 
 
 def _refuse_references(value: Any, key: str = "") -> None:

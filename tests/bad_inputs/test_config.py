@@ -88,6 +88,7 @@ def fit(name, says, **values):
     of_mri("a key of mri", "+dataset.rot=x", "unknown config key dataset.rot", "dataset.root"),
     pde("grids beyond count", "evaluation.grids=[64,10000000]", "evaluation.grids", "10000000"),
     pde("grids of no use", "evaluation.grids=[2]", "evaluation.grids", "from 4", "[2]"),
+    pde("a list in a list", "evaluation.grids=[[64]]", "evaluation.grids", "[[64]]"),
     pde("a seed beyond its bits", "seed=4294967296", "seed", "4294967295", "got 4294967296"),
     pde("a negative seed", "seed=-1", "seed must be from 0", "got -1"),
     pde("a fraction above one", "teacher_forcing=1.5", "teacher_forcing", "0 to 1", "1.5"),

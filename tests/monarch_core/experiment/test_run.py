@@ -10,7 +10,7 @@ import torch
 from omegaconf import OmegaConf
 
 from monarch_core.experiment.config import FitConfig
-from monarch_core.experiment.run import load_config, start_run
+from monarch_core.experiment.run import load_config, run_to_read, start_run
 
 
 @dataclass
@@ -102,3 +102,39 @@ def test_a_full_disk_is_reported(tmp_path, monkeypatch):
     with pytest.raises(OSError, match=r"could not write .*config\.yaml: No space left"):
         start(tmp_path / "a")
     assert list((tmp_path / "a").iterdir()) == []
+
+
+def started_in(folder, run_dir):
+    """Leave what hydra notes about where it was called."""
+    (run_dir / ".hydra").mkdir(parents=True)
+    record = {"hydra": {"runtime": {"cwd": str(folder)}, "job": {"num": "???"}}}
+    OmegaConf.save(OmegaConf.create(record), run_dir / ".hydra/hydra.yaml")
+    return run_dir
+
+
+def test_a_run_is_read_where_it_was_started(tmp_path, monkeypatch):
+    home, run_dir = tmp_path / "home", started_in(tmp_path / "home", tmp_path / "runs/a")
+    home.mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert run_to_read(OmegaConf.create({"run": "runs/a"})) == run_dir
+    assert Path.cwd() == home
+
+
+def test_resuming_goes_to_where_the_run_was_started(tmp_path, monkeypatch):
+    home = tmp_path / "home"
+    home.mkdir()
+    start(tmp_path / "runs/a", seed=5)
+    started_in(home, tmp_path / "runs/a")
+    monkeypatch.chdir(tmp_path)
+    config, run_dir = start_run(OmegaConf.create({"resume": "runs/a"}), RunConfig)
+    assert (config.seed, run_dir, Path.cwd()) == (5, tmp_path / "runs/a", home)
+
+
+@pytest.mark.parametrize("record", ["hydra: {runtime: {cwd: /none/such}}", "[]", "hydra: 1", None])
+def test_a_run_from_elsewhere_is_read_where_we_are(tmp_path, monkeypatch, record):
+    (tmp_path / ".hydra").mkdir()
+    if record is not None:
+        (tmp_path / ".hydra/hydra.yaml").write_text(record)
+    monkeypatch.chdir(tmp_path)
+    assert run_to_read(OmegaConf.create({"run": str(tmp_path)})) == tmp_path
+    assert Path.cwd() == tmp_path

@@ -2,10 +2,12 @@ import os
 import signal
 import threading
 import time
+from pathlib import Path
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from monarch_core.experiment.sweep import expand, main
+from monarch_core.experiment.sweep import Job, expand, main
 
 # A stand-in for a training script: one checkpoint per epoch, results at the end.
 SCRIPT = """
@@ -147,3 +149,39 @@ def test_a_folder_of_another_sweep_is_refused(tmp_path, script, capsys):
 def test_a_missing_script_is_named(tmp_path, capsys):
     assert main([str(tmp_path), "nothing.py"]) == 2
     assert "there is no script nothing.py" in capsys.readouterr().err
+
+
+NAMES = [
+    "a=b/c,d",
+    "it's",
+    "x\\",
+    "x\\'y",
+    "a b",
+    "[1]",
+    "{x: 1}",
+    "choice(a,b)",
+    "(",
+    "#",
+    "null,",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_hydra_reads_any_name_of_a_folder(tmp_path, name):
+    job = Job(tmp_path / name, ("seed=1",))
+    parser = OverridesParser.create()
+    for started in (False, True):
+        if started:
+            job.folder.mkdir(parents=True)
+            (job.folder / "checkpoint.pt").touch()
+        override = parser.parse_override(job.command(Path("train.py"))[-1])
+        assert override.key_or_group == ("resume" if started else "hydra.run.dir")
+        assert override.value() == str(job.folder)
+
+
+def test_home_and_what_no_folder_can_be_called(tmp_path, monkeypatch, capsys, script):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert main(["~/out", str(script), "seed=0", "wait=0"]) == 0
+    assert (tmp_path / "out/run/results.json").exists()
+    assert main([f"{tmp_path}/${{x}}", str(script), "seed=0"]) == 2
+    assert "cannot hold ${" in capsys.readouterr().err

@@ -153,6 +153,24 @@ def test_no_other_key_is_called_either(tmp_path, key):
     assert not marker.exists()
 
 
+@pytest.mark.parametrize("task", ["pde", "mri"])
+def test_data_are_made_by_our_scripts_from_any_folder(tmp_path, monkeypatch, task):
+    """A `data_scripts` in the folder of the caller, such as one that came with the run."""
+    (tmp_path / "data_scripts").mkdir()
+    planted = f"import pathlib\npathlib.Path({str(tmp_path / 'ran')!r}).touch()\n"
+    for name in ("__init__", "navier_stokes", "mri_phantom"):
+        (tmp_path / "data_scripts" / f"{name}.py").write_text(planted)
+    monkeypatch.chdir(tmp_path)
+    config = stored(task)
+    if task == "pde":
+        config["dataset"]["data_dir"] = "/dev/null/x"
+    else:
+        config["dataset"] |= {"root": str(tmp_path / "none"), "prepare": {"n_train": 0}}
+    with pytest.raises(ValueError, match=r"could not be made|failed, see above"):
+        ENTRIES[f"{task}/evaluate"](write(tmp_path / "run", config))
+    assert not (tmp_path / "ran").exists()
+
+
 @pytest.mark.parametrize("script", ["os", "../evil", "mri_phantom.evil", "mri_check", "burgers"])
 def test_only_known_scripts_make_data(tmp_path, script):
     config = stored("mri")
@@ -284,7 +302,7 @@ def test_any_value_anywhere_is_taken_or_refused(tmp_path, task):
     values += [[], [[]], ["a", 1], {}, {"name": "x"}, {1: 2}, {"_target_": "os.getcwd"}, "a" * 3000]
     sound, refused = stored(task), 0
     for path in leaves(sound):
-        for value in rng.sample(values, 8):
+        for value in rng.sample(values, 2):
             config = copy.deepcopy(sound)
             node = config
             for key in path[:-1]:
@@ -297,4 +315,4 @@ def test_any_value_anywhere_is_taken_or_refused(tmp_path, task):
             else:
                 save_config(tmp_path, loaded)
                 assert repr(load_config(tmp_path, schema)) == repr(loaded)
-    assert refused > 100
+    assert refused > 50

@@ -20,7 +20,7 @@ from monarch_core.layers.derivatives import (
     formula_gradients,
     formula_is_needed,
 )
-from monarch_core.layers.dtypes import check_dtypes
+from monarch_core.layers.precision import autocast_enabled, check_dtypes
 
 
 class PointwiseMLP(nn.Module):
@@ -64,7 +64,7 @@ class PointwiseMLP(nn.Module):
         if formula_is_needed(x, *parameters):
             return _formula(x, *parameters)
         device = x.device.type
-        if not torch.is_autocast_enabled(device):
+        if not autocast_enabled(device):
             return _ChunkedMLP.apply(x, *parameters)
         dtype = torch.get_autocast_dtype(device)
         with torch.autocast(device, enabled=False):

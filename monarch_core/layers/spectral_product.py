@@ -15,7 +15,7 @@ from monarch_core.layers.derivatives import (
     formula_gradients,
     formula_is_needed,
 )
-from monarch_core.layers.dtypes import check_dtypes
+from monarch_core.layers.precision import autocast_enabled, check_dtypes
 
 
 def spectral_product(
@@ -46,7 +46,7 @@ def spectral_product(
     check_shapes(x, W, bias, down, up)
     check_dtypes(x, W=W, bias=bias, down=down, up=up)
     device = x.device.type
-    if not torch.is_autocast_enabled(device):
+    if not autocast_enabled(device):
         return _product(x, W, bias, *down, *up)
     dtype = torch.get_autocast_dtype(device)
     low = None if bias is None else bias.to(dtype)
@@ -56,7 +56,7 @@ def spectral_product(
 
 
 def _product(x: Tensor, W: Tensor, bias: Tensor | None, *rows: Tensor) -> Tensor:
-    if formula_is_needed(x, W, bias, *rows):
+    if formula_is_needed(x, W, bias, *rows) or not len(x):  # an empty batch has gradients too
         return formula(x, W, bias, *rows)
     in_one_pass = fused.available(x, W, bias, *rows)
     return _SpectralProduct.apply(in_one_pass, x, W, bias, *rows)

@@ -189,3 +189,20 @@ def test_gradients_of_functions_on_another_grid_and_then_training():
     y = layer(x)
     y.sum().backward()
     assert layer.mode_weight.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("grid", [(9,), (8, 10), (8, 7, 9)])
+def test_an_empty_batch_is_convolved_and_has_gradients(grid):
+    layer = MonarchSpectralConv(2, 3, (4,) * len(grid), grid=grid)
+    x = torch.zeros(0, 2, *grid, requires_grad=True)
+    y = layer(x)
+    y.sum().backward()
+    assert y.shape == (0, 3, *grid)
+    assert x.grad.shape == x.shape
+    assert not any(parameter.grad.any() for parameter in layer.parameters())
+
+
+def test_fields_on_the_meta_device_have_the_shape_of_the_result():
+    with torch.device("meta"):
+        layer = MonarchSpectralConv(2, 3, (4, 4), grid=(8, 10))
+        assert layer(torch.zeros(5, 2, 8, 10)).shape == (5, 3, 8, 10)

@@ -52,6 +52,23 @@ def bind_options(cls: type[Layer], options: dict[str, Any]) -> type[Layer]:
     return bound
 
 
+def refuse_replaced(make: Callable[..., Any], given: dict[str, Any]) -> None:
+    """Raise ValueError where `functools.partial` binds another value than a call is to give.
+
+    The one of the call would take its place without a word.
+    """
+    if not isinstance(make, functools.partial):
+        return
+    bound = make.keywords
+    for name in bound.keys() & given.keys():
+        if type(bound[name]) is not type(given[name]) or bound[name] != given[name]:
+            raise ValueError(
+                f"{getattr(make.func, '__name__', make.func)} is bound with {name}="
+                f"{bound[name]!r}, and is called with {name}={given[name]!r}; leave {name} out of "
+                "functools.partial"
+            )
+
+
 def _reduce(cls: type) -> str | tuple[Callable[..., type], tuple[type, dict[str, Any]]]:
     made_of = vars(cls).get("made_of")
     # A class derived from a bound one by a class statement has a name of its own.

@@ -12,6 +12,7 @@ from torch.nn.modules.module import _global_forward_hooks
 
 from monarch_core.layers.derivatives import formula_is_needed
 from monarch_core.layers.pointwise import PointwiseMLP
+from monarch_core.layers.precision import check_real
 from monarch_core.layers.spectral_conv import MonarchSpectralConv
 
 # Their backward pass does not need their output: the skip connection is added to it in place.
@@ -86,7 +87,8 @@ class FNO(nn.Module):
         """Return y on the grid of x.
 
         Raises:
-            ValueError: if x has other channels or axes than the network was built for.
+            ValueError: if x has other channels or axes than the network was built for, or is
+                complex.
         """
         if x.dim() != self.order + 2 or x.shape[1] != self.in_channels:
             raise ValueError(
@@ -94,6 +96,7 @@ class FNO(nn.Module):
                 f"got {tuple(x.shape)}; reshape it, or build the FNO with other in_channels and "
                 "n_modes"
             )
+        check_real(x)
         grid = x.shape[2:]
         coordinates = unit_grid(grid, x).expand(x.shape[0], *[-1] * (len(grid) + 1))
         v = self.lifting(torch.cat((x, coordinates), dim=1).flatten(2))

@@ -41,7 +41,8 @@ def kernel_library() -> Any:
     """Return the compiled library, or None where there is none to be had, which is logged once.
 
     Raises:
-        ValueError: for a value of MONARCH_FUSED that is neither 0 nor 1.
+        ValueError: for a value of MONARCH_FUSED that is neither 0 nor 1, or a CXX that no shell
+            could read.
     """
     wanted = os.environ.get("MONARCH_FUSED") or "1"
     if wanted not in ("0", "1"):
@@ -49,7 +50,7 @@ def kernel_library() -> Any:
             f"the environment variable MONARCH_FUSED must be 0 or 1, got {wanted!r}; 0 uses the "
             "products of torch in place of the kernel"
         )
-    compiler = shlex.split(os.environ.get("CXX", "")) or [shutil.which("g++") or ""]
+    compiler = _compiler()
     if wanted == "0" or sys.platform != "linux" or not compiler[0]:
         _log.info("spectral layers use the products of torch, not the kernel")
         return None
@@ -66,6 +67,18 @@ def kernel_library() -> Any:
         return None
     library.between.restype = ctypes.c_int64
     return library
+
+
+def _compiler() -> list[str]:
+    """Return the command of the compiler, an empty word where there is none."""
+    command = os.environ.get("CXX", "")
+    try:
+        return shlex.split(command) or [shutil.which("g++") or ""]
+    except ValueError as error:
+        raise ValueError(
+            f"the environment variable CXX must be a command, got {command!r} ({error}); close its "
+            "quotes, or leave it out for g++"
+        ) from None
 
 
 def _load(compiler: Sequence[str]) -> Any:
@@ -133,11 +146,13 @@ def _load_kept(folder: int, identity: str) -> Any:
         if not name.startswith(f"fused-{identity}-"):
             continue
         try:
-            file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=folder)
+            # a pipe would be waited for
+            file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
         except OSError:  # a symbolic link, or not to be read
             continue
         path = Path(f"/proc/self/fd/{file}")
-        if _is_private(file) and name == _file_name(identity, path.read_bytes()):
+        plain = stat.S_ISREG(os.fstat(file).st_mode) and _is_private(file)
+        if plain and name == _file_name(identity, path.read_bytes()):
             # The loader knows a library by its name: the descriptor stays open, so that no other
             # library ever has this one.
             return ctypes.CDLL(str(path))

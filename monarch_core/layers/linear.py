@@ -157,7 +157,7 @@ class MonarchLinear(nn.Module):
                 f"x must have in_features={self.in_features} entries on its last axis, got shape "
                 f"{tuple(x.shape)}; bring the axis to the end or make the layer for this length"
             )
-        check_dtype("x", x, self.L, self.R, self.bias)
+        check_dtype(x, L=self.L, R=self.R, bias=self.bias)
         q, _, a = self.R.shape
         padded = nn.functional.pad(x, (0, q * a - self.in_features))
         y = monarch_multiply(padded, self.L, self.R)[..., : self.out_features]

@@ -20,7 +20,7 @@ from monarch_core.layers.derivatives import (
     formula_gradients,
     formula_is_needed,
 )
-from monarch_core.layers.precision import autocast_enabled, check_dtypes
+from monarch_core.layers.precision import check_dtype, check_real, in_one_dtype
 
 
 class PointwiseMLP(nn.Module):
@@ -45,11 +45,11 @@ class PointwiseMLP(nn.Module):
     def forward(
         self, x: Float[Tensor, "batch in_channels points"]
     ) -> Float[Tensor, "batch out_channels points"]:
-        """Return y; under autocast in its dtype.
+        """Return y; under autocast in its dtype, double precision apart.
 
         Raises:
             ValueError: if x is not (batch, in_channels, points), or has another dtype than the
-                weights, outside of autocast.
+                weights where autocast does not convert them.
         """
         parameters = [cast(Tensor, t) for layer in self.maps for t in (layer.weight, layer.bias)]
         channels = parameters[0].shape[1]
@@ -58,17 +58,9 @@ class PointwiseMLP(nn.Module):
                 f"x must be (batch, {channels} channels, points), got {tuple(x.shape)}; flatten "
                 "the axes of the grid into one, or build the network with other in_channels"
             )
-        check_dtypes(x, weight=parameters[0], bias=parameters[1])
-        if len(parameters) == 2:
-            return pointwise_linear(x, *parameters)
-        if formula_is_needed(x, *parameters):
-            return _formula(x, *parameters)
-        device = x.device.type
-        if not autocast_enabled(device):
-            return _ChunkedMLP.apply(x, *parameters)
-        dtype = torch.get_autocast_dtype(device)
-        with torch.autocast(device, enabled=False):
-            return _ChunkedMLP.apply(*(t.to(dtype) for t in (x, *parameters)))
+        check_real(x, weight=parameters[0])
+        check_dtype(x, weight=parameters[0], bias=parameters[1])
+        return in_one_dtype(pointwise_linear if len(parameters) == 2 else _mlp, x, *parameters)
 
 
 def pointwise_linear(
@@ -81,6 +73,11 @@ def pointwise_linear(
     if bias is None:
         return torch.bmm(W, x)
     return torch.baddbmm(bias[:, None], W, x)
+
+
+def _mlp(x: Tensor, *parameters: Tensor) -> Tensor:
+    needed = formula_is_needed(x, *parameters)
+    return _formula(x, *parameters) if needed else _ChunkedMLP.apply(x, *parameters)
 
 
 def _formula(x: Tensor, W_1: Tensor, b_1: Tensor, W_2: Tensor, b_2: Tensor) -> Tensor:

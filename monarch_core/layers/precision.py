@@ -1,56 +1,76 @@
-"""Which dtypes a layer takes: those of `torch.nn.Linear`, with and without autocast."""
+"""Which dtypes a layer takes and computes in: those of `torch.nn.Linear`, under autocast too."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
+from monarch_core.transforms.autocast import autocast_dtype
+
 CONVERTED = {torch.float32, torch.float16, torch.bfloat16}  # by autocast; double precision is not
 
 
-def autocast_enabled(device: str) -> bool:
-    """Return whether autocast is on for a type of device, of any name."""
-    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+def check_dtype(x: Tensor, **others: Tensor | Sequence[Tensor] | None) -> None:
+    """Raise ValueError unless these are of one dtype, not whole numbers, or autocast makes them so.
 
-
-def check_dtype(name: str, x: Tensor, *parameters: Tensor | None) -> None:
-    """Raise ValueError unless x has the dtype of the parameters, or autocast converts them all."""
-    dtypes = [t.dtype for t in (x, *parameters) if t is not None]
-    if all(dtype == x.dtype for dtype in dtypes):
+    Args:
+        x: what the layer is given.
+        others: what x is multiplied by, under the names that the message gives them.
+    """
+    dtypes = _dtypes(x, others)
+    found = set(dtypes.values())
+    if len(found) == 1 and (x.is_floating_point() or x.is_complex()):
         return
-    if not autocast_enabled(x.device.type) or not CONVERTED.issuperset(dtypes):
-        own = ", ".join(dict.fromkeys(map(str, dtypes[1:])))
+    if CONVERTED.issuperset(found) and autocast_dtype(x.device.type):
+        return
+    own = list(dtypes.values())[1]
+    # None that drops an imaginary part.
+    remedies = {
+        f"x.to({own})": own.is_complex or not x.is_complex(),
+        f"the layer as layer.to({x.dtype})": x.is_complex()
+        or (x.is_floating_point() and not own.is_complex),
+        "both as they are under torch.autocast": CONVERTED.issuperset(found),
+    }
+    raise ValueError(
+        f"x must be of the dtype of the layer, got {_listed(dtypes)}; give "
+        f"{', or '.join(remedy for remedy, helps in remedies.items() if helps)}"
+    )
+
+
+def check_real(x: Tensor, **others: Tensor | Sequence[Tensor] | None) -> None:
+    """Raise ValueError for complex numbers where only real ones are multiplied."""
+    dtypes = _dtypes(x, others)
+    if any(dtype.is_complex for dtype in dtypes.values()):
         raise ValueError(
-            f"{name} must be of the dtype of the layer, got {x.dtype} and a layer of {own}; use "
-            f"{name}.to(...), or layer.to(...) for all of the layer"
+            f"the layer takes real numbers, got {_listed(dtypes)}; give real and imaginary part "
+            "as two channels"
         )
 
 
-def check_dtypes(x: Tensor, **others: Tensor | Sequence[Tensor] | None) -> None:
-    """Raise ValueError unless these are real numbers of one dtype; autocast brings them to one.
+def in_one_dtype(function: Callable[..., Tensor], x: Tensor, *others: Tensor | None) -> Tensor:
+    """Return function(x, *others): under autocast in its dtype, double precision as it is."""
+    device = x.device.type
+    dtype = autocast_dtype(device)
+    if dtype is None:
+        return function(x, *others)
+    if x.dtype == torch.float64:
+        dtype = x.dtype
+    converted = (None if t is None else t.to(dtype) for t in (x, *others))
+    with torch.autocast(device, enabled=False):
+        return function(*converted)
 
-    Args:
-        x: the fields.
-        others: what they are multiplied by, under the names that the message gives them.
-    """
+
+def _dtypes(
+    x: Tensor, others: dict[str, Tensor | Sequence[Tensor] | None]
+) -> dict[str, torch.dtype]:
     dtypes = {"x": x.dtype}
     for name, value in others.items():
         if isinstance(value, Tensor):
             dtypes[name] = value.dtype
         elif value is not None:
             dtypes |= {f"{name}[{i}]": t.dtype for i, t in enumerate(value)}
-    found = set(dtypes.values())
-    if len(found) == 1 and x.dtype.is_floating_point:
-        return
-    listed = ", ".join(f"{name}: {dtype}" for name, dtype in dtypes.items())
-    if any(dtype.is_complex for dtype in found):
-        raise ValueError(
-            f"the product is one of real numbers, got {listed}; give real and imaginary part as "
-            "two channels"
-        )
-    if not autocast_enabled(x.device.type):
-        own = list(dtypes.values())[1]
-        raise ValueError(
-            f"the product needs one floating-point dtype, got {listed}; give x.to({own}), or the "
-            f"layer as layer.to({x.dtype}), or use torch.autocast"
-        )
+    return dtypes
+
+
+def _listed(dtypes: dict[str, torch.dtype]) -> str:
+    return ", ".join(f"{name}: {dtype}" for name, dtype in dtypes.items())

@@ -11,8 +11,8 @@ from neuralop.layers.base_spectral_conv import BaseSpectralConv
 from neuralop.layers.spectral_convolution import SpectralConv
 from torch import Tensor, nn
 
-from monarch_core.layers.configured import bind_options
-from monarch_core.layers.precision import autocast_enabled, check_dtype
+from monarch_core.layers.configured import bind_options, refuse_replaced
+from monarch_core.layers.precision import check_dtype, check_real
 from monarch_core.layers.resample import BASES, basis_rows, interpolation_matrix
 from monarch_core.layers.spectral_arguments import (
     both_signs,
@@ -198,9 +198,11 @@ class MonarchSpectralConv(BaseSpectralConv):
         channels = self.out_channels if inverse else self.in_channels
         for axis, (n, modes) in enumerate(zip(self.grid, self.frequencies, strict=True)):
             place = f"{'inverse' if inverse else 'forward'} transform of axis {axis}"
+            options = {"inverse": inverse, "norm": "ortho", "modes": modes}
+            refuse_replaced(make, options)
             try:
                 with torch.device("cpu"):  # where there are values to look at
-                    transform = make(n, inverse=inverse, norm="ortho", modes=modes)
+                    transform = make(n, **options)
             except ValueError as error:
                 raise ValueError(
                     f"the {place} cannot be made for basis={self.basis!r}: {error}; the basis must "
@@ -265,15 +267,13 @@ class MonarchSpectralConv(BaseSpectralConv):
                 another grid than its own without a `basis`.
         """
         check_fields(x, self.in_channels, self.order, output_shape)
-        check_dtype("x", x, self.mode_weight)
+        check_real(x, weight=self.mode_weight)
+        check_dtype(x, weight=self.mode_weight)
         grid = tuple(x.shape[2:])
         out_grid = self._out_grid(grid, output_shape)
         W, A, B = computed_once(
             self, (grid, out_grid, *self.n_modes), lambda: self._weights(grid, out_grid)
         )
-        if x.dtype == torch.float64 and autocast_enabled(x.device.type):
-            with torch.autocast(x.device.type, enabled=False):
-                return spectral_product(x, W, self.bias, A, B)
         return spectral_product(x, W, self.bias, A, B)
 
     def _out_grid(self, grid: tuple[int, ...], shape: Sequence[int] | None) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ from monarch_core.layers.derivatives import (
     formula_gradients,
     formula_is_needed,
 )
-from monarch_core.layers.precision import autocast_enabled, check_dtypes
+from monarch_core.layers.precision import check_dtype, check_real, in_one_dtype
 
 
 def spectral_product(
@@ -44,15 +44,9 @@ def spectral_product(
             other.
     """
     check_shapes(x, W, bias, down, up)
-    check_dtypes(x, W=W, bias=bias, down=down, up=up)
-    device = x.device.type
-    if not autocast_enabled(device):
-        return _product(x, W, bias, *down, *up)
-    dtype = torch.get_autocast_dtype(device)
-    low = None if bias is None else bias.to(dtype)
-    rows = (R.to(dtype) for R in (*down, *up))
-    with torch.autocast(device, enabled=False):
-        return _product(x.to(dtype), W.to(dtype), low, *rows)
+    check_real(x, W=W, bias=bias, down=down, up=up)
+    check_dtype(x, W=W, bias=bias, down=down, up=up)
+    return in_one_dtype(_product, x, W, bias, *down, *up)
 
 
 def _product(x: Tensor, W: Tensor, bias: Tensor | None, *rows: Tensor) -> Tensor:

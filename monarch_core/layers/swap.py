@@ -8,6 +8,7 @@ import torch
 from neuralop.layers.spectral_convolution import SpectralConv
 from torch import nn
 
+from monarch_core.layers.configured import refuse_replaced
 from monarch_core.layers.linear import MonarchLinear
 from monarch_core.layers.spectral_conv import MonarchSpectralConv
 from monarch_core.transforms import Dense, Monarch
@@ -140,16 +141,16 @@ def _monarch_conv(
             f"resolution_scaling_factor={conv.resolution_scaling_factor}; leave it out with select"
         )
     weight = conv.weight.to_tensor().detach()
-    layer = conv_module(
-        conv.in_channels,
-        conv.out_channels,
-        [*conv.n_modes[:-1], 2 * (conv.n_modes[-1] - 1)],  # both signs, as the layer takes them
-        complex_data=conv.complex_data,
-        max_n_modes=conv.max_n_modes,
-        bias=conv.bias is not None,
-        separable=conv.separable,
-        fno_block_precision=conv.fno_block_precision,
-    )
+    n_modes = [*conv.n_modes[:-1], 2 * (conv.n_modes[-1] - 1)]  # both signs, as the layer has them
+    options = {
+        "complex_data": conv.complex_data,
+        "max_n_modes": conv.max_n_modes,
+        "bias": conv.bias is not None,
+        "separable": conv.separable,
+        "fno_block_precision": conv.fno_block_precision,
+    }
+    refuse_replaced(conv_module, options)
+    layer = conv_module(conv.in_channels, conv.out_channels, n_modes, **options)
     if not isinstance(layer, MonarchSpectralConv):
         raise ValueError(
             f"conv_module must make a MonarchSpectralConv, got one of {type(layer).__name__}; bind "

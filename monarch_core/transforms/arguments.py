@@ -55,6 +55,10 @@ def check_choice(name: str, value: Any, choices: Sequence[Any]) -> None:
 
 def check_matrix(A: Tensor) -> None:
     """Raise ValueError unless A is a matrix of finite numbers."""
+    if not isinstance(A, Tensor):
+        raise ValueError(
+            f"A must be a torch.Tensor, got {type(A).__name__}; use torch.as_tensor(A)"
+        )
     if A.ndim != 2 or A.numel() == 0:
         raise ValueError(
             f"A must be a matrix with entries, got shape {tuple(A.shape)}; give one of two axes"

@@ -233,6 +233,7 @@ def _take(x: Tensor, index: Tensor) -> Tensor:
 
 def _pick(factor: Tensor, index: Tensor) -> Tensor:
     """Return factor[:, :, index], copying long pieces of memory in either case."""
+    index = index.to(factor.device)
     if len(index) <= factor.shape[1]:
         return factor.index_select(2, index)
     return factor.movedim(2, 0).contiguous().index_select(0, index).movedim(0, 2)

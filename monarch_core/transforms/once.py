@@ -9,14 +9,17 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from torch import Tensor, nn
 
+from monarch_core.transforms.autocast import autocast_dtype
+
 Computed = TypeVar("Computed")
 
 
 class _Entry(NamedTuple):
-    """What was computed, of which parameters, and the state in which they were."""
+    """What was computed, of which parameters, their memory, and the state in which they were."""
 
     value: Any
     parameters: list[nn.Parameter]
+    memory: list[Tensor]
     state: list[tuple[int, int, bool]]
 
 
@@ -39,9 +42,10 @@ def computed_once(module: nn.Module, what: Hashable, compute: Callable[[], Compu
     """Return `compute()`, within `matrices_computed_once()` that of the first call if it still is.
 
     It is computed again after a change of a parameter of the module by an operation of torch, for
-    other tensors in the place of the parameters, and in another mode: with and without gradients,
-    inference, autocast. Where autograd will repeat a part of the block, in activation
-    checkpointing, or sees it through a transform of `torch.func`, nothing is carried in or out.
+    other tensors or other memory in the place of the parameters, and in another mode: with and
+    without gradients, inference, autocast. Where autograd will repeat a part of the block, in
+    activation checkpointing, or sees it through a transform of `torch.func`, nothing is carried in
+    or out.
 
     Args:
         module: whose parameters it is made of.
@@ -55,8 +59,9 @@ def computed_once(module: nn.Module, what: Hashable, compute: Callable[[], Compu
     state = [_state(parameter) for parameter in parameters]
     key = (module, what, *_mode(parameters))
     entry = block.entries.get(key)
-    if entry is None or entry.state != state:
-        entry = block.entries[key] = _Entry(compute(), parameters, state)
+    if entry is None or entry.state != state or _moved(parameters, entry.memory):
+        memory = [parameter.detach() for parameter in parameters]
+        entry = block.entries[key] = _Entry(compute(), parameters, memory, state)
     return entry.value
 
 
@@ -100,9 +105,16 @@ def _state(parameter: Tensor) -> tuple[int, int, bool]:
     return id(parameter), version, parameter.requires_grad
 
 
+def _moved(parameters: Sequence[Tensor], memory: Sequence[Tensor]) -> bool:
+    """Return whether a parameter has got other memory: by `.data`, which counts as no change."""
+    if torch.compiler.is_dynamo_compiling():
+        return False
+    same = torch._C._is_alias_of  # type: ignore[attr-defined]
+    return not all(map(same, parameters, memory))
+
+
 def _mode(parameters: Sequence[Tensor]) -> tuple[Any, ...]:
     device = parameters[0].device.type if parameters else "cpu"
-    low_precision = torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device)
     # What is made in inference mode is itself marked, so that no other mode may take it.
     inference = not torch.compiler.is_dynamo_compiling() and torch.is_inference_mode_enabled()
-    return torch.is_grad_enabled(), inference, low_precision
+    return torch.is_grad_enabled(), inference, autocast_dtype(device)

@@ -100,13 +100,14 @@ def project_to_monarch(
 
 
 def power_of_four(A: Tensor) -> Tensor:
-    """Return the power of four below the largest number in A, or 1 where all are zero.
+    """Return the power of four below the largest number in A, a normal one, or 1 where all are 0.
 
     In A divided by it no square over- or underflows, and neither it nor its root rounds anything.
     """
     numbers = torch.view_as_real(A.resolve_conj()) if A.is_complex() else A
     largest = numbers.abs().amax()
     power = torch.exp2(2 * torch.floor(torch.log2(largest) / 2))
+    power = power.clamp(min=torch.finfo(power.dtype).tiny)  # one below has no finite inverse
     return torch.where(largest > 0, power, torch.ones_like(largest))
 
 

@@ -130,6 +130,7 @@ PRODUCTS = [
         "factors of no square", "factorize_mm_star(zeros(4, 6))", "(4, 6)", "use project_to_monarch"
     ),
     bad("factors of nothing", "factorize_mm_star(zeros(0, 0))", "matrix with entries", "(0, 0)"),
+    bad("factors of a list", "factorize_mm_star([[1, 2], [3, 4]])", "list", "torch.as_tensor"),
     bad("factors in no try", "factorize_mm_star(zeros(4, 4), n_tries=0)", "n_tries", "got 0", "8"),
     bad(
         "factors to no tolerance",
@@ -192,6 +193,21 @@ LAYERS = [
         "transform centred", "layer(transform=partial(Monarch, centered=True))", "141% off", "basis"
     ),
     bad(
+        "norm of a transform",
+        "layer(transform=partial(Monarch, norm='backward'))",
+        "Monarch is bound with norm='backward', and is called with norm='ortho'",
+        "leave norm out",
+    ),
+    bad(
+        "modes of a transform",
+        "layer(transform=partial(Monarch, modes=torch.arange(3)))",
+        "modes=tensor([0, 1, 2])",
+        "leave modes out",
+    ),
+    bad(
+        "inverse of a transform", "layer(transform=partial(Monarch, inverse=True))", "inverse=True"
+    ),
+    bad(
         "sine as cosine",
         "layer(transform=partial(Monarch, start='sine', rank=2), basis='cosine')",
         "forward transform of axis 0 is not that of basis='cosine'",
@@ -215,10 +231,12 @@ LAYERS = [
     bad("axes of the fields", "layer()(zeros(1, 2, 16))", "2 axes", "(1, 2, 16)", "bring the axes"),
     bad("channels of the fields", "layer()(zeros(1, 3, 16, 16))", "2 channels", "(1, 3, 16, 16)"),
     bad("fields without points", "layer()(zeros(1, 2, 16, 0))", "at least one point", "16, 0)"),
-    bad("double fields", "layer()(x.double())", "got torch.float64", "torch.float32", "x.to(...)"),
-    bad("half fields", "layer()(x.half())", "x must be of the dtype", "torch.float16", "x.to(...)"),
-    bad("complex fields", "layer()(x.cfloat())", "x must be of the dtype", "torch.complex64"),
-    bad("integer fields", "layer()(x.long())", "x must be of the dtype", "got torch.int64"),
+    bad("double fields", "layer()(x.double())", "x: torch.float64", "x.to(torch.float32)"),
+    bad(
+        "half fields", "layer()(x.half())", "x must be of the dtype", "x: torch.float16", "autocast"
+    ),
+    bad("complex fields", "layer()(x.cfloat())", "real numbers", "x: torch.complex64", "two"),
+    bad("integer fields", "layer()(x.long())", "x must be of the dtype", "x: torch.int64"),
     bad("output of one axis", "layer()(x, output_shape=(8,))", "output_shape must be 2", "(8,)"),
     bad(
         "output without points", "layer()(x, output_shape=(8, 0))", "output_shape", "(8, 0)", "give"
@@ -250,7 +268,13 @@ LAYERS = [
     bad("blocks a float", "MonarchLinear(8, 8, 2.0)", "n_blocks must be a whole number", "got 2.0"),
     bad("linear of integers", "MonarchLinear(8, 8, dtype=torch.int64)", "torch.int64", "use torch"),
     bad(
-        "linear of double fields", "MonarchLinear(8, 8)(zeros(8).double())", "float64", "x.to(...)"
+        "linear of double fields", "MonarchLinear(8, 8)(zeros(8).double())", "float64", "x.to(torch"
+    ),
+    bad("linear of complex fields", "MonarchLinear(8, 8)(zeros(8).cfloat())", "give the layer as"),
+    bad(
+        "complex linear of real fields",
+        "MonarchLinear(8, 8, dtype=torch.cfloat)(zeros(8))",
+        "give x.to(torch.com",
     ),
     bad("linear of another length", "MonarchLinear(8, 8)(zeros(3, 7))", "in_features=8", "(3, 7)"),
     bad("blocks of a swap", "monarchize(nn.GELU(), n_blocks=0)", "n_blocks", "got 0"),
@@ -260,6 +284,12 @@ LAYERS = [
         "with bias=False",
         "neuralop's does, which has bias=True",
         "leave the option out",
+    ),
+    bad(
+        "bias bound to be left out of a swap",
+        "monarchize(SpectralConv(2, 2, 4), conv_module=partial(MonarchSpectralConv, bias=False))",
+        "MonarchSpectralConv is bound with bias=False, and is called with bias=True",
+        "leave bias out",
     ),
     bad(
         "swap for what it is",

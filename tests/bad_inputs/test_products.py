@@ -126,8 +126,8 @@ def test_autocast_drops_no_imaginary_part(dtype):
             assert_refused(BadInput("complex", act, ("real numbers", f"x: {dtype}")))
 
 
-def test_autocast_takes_any_real_numbers():
-    for dtype in (torch.float64, torch.float16, torch.float32):
+def test_autocast_takes_what_it_converts():
+    for dtype in (torch.bfloat16, torch.float16, torch.float32):
         with torch.autocast("cpu", torch.bfloat16):
             assert product(x=torch.zeros(1, 2, 8, 10, dtype=dtype)).dtype == torch.bfloat16
 
@@ -188,6 +188,11 @@ def test_maps_on_channels(case):
         "double",
         lambda: apply_network(torch.zeros(1, 2, 8, 10).double()),
         ("x: torch.float64", "x.to(torch.float32)", "layer.to(torch.float64)"),
+    ),
+    BadInput(
+        "complex",
+        lambda: apply_network(torch.zeros(1, 2, 8, 10, dtype=torch.cfloat)),
+        ("real numbers", "x: torch.complex64", "two channels"),
     ),
     BadInput("no modes", lambda: network(n_modes=()), ("n_modes must have one", "got ()", "(16,)")),
     BadInput("modes, a number", lambda: network(n_modes=8), ("n_modes", "got 8", "(16,)")),

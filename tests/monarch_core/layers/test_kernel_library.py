@@ -255,6 +255,16 @@ def test_a_damaged_library_is_compiled_again(damage, home):
 
 
 @needs_compiler
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_is_no_library(make, home, planted):
+    file = plant(cache_folder(home), planted)
+    file.unlink()
+    make(file)  # to read a pipe would be to wait for ever
+    assert load_anew() is not None
+    assert len(list(cache_folder(home).iterdir())) == 2
+
+
+@needs_compiler
 def test_what_a_crash_left_is_no_library(home):
     assert load_anew() is not None
     [library] = cache_folder(home).iterdir()
@@ -284,6 +294,12 @@ def test_without_the_kernel_torch_takes_over(variable, value, warns, home, monke
     said = [message for message in caplog.messages if "products of torch" in message]
     assert bool(said) == warns
     assert not any("\n" in message for message in said)
+
+
+def test_a_compiler_with_an_open_quote_is_refused(home, monkeypatch):
+    monkeypatch.setenv("CXX", "g++ '-O2")
+    with pytest.raises(ValueError, match=r"CXX must be a command, got .*; close its quotes"):
+        kernel_library.kernel_library()
 
 
 @pytest.mark.parametrize("value", ["false", "off", "2"])

@@ -1,5 +1,6 @@
 """Layers and transforms on the meta device, under inference and in every precision."""
 
+from contextlib import nullcontext
 from functools import partial
 
 import pytest
@@ -8,7 +9,9 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from monarch_core import Dense, Fourier, Monarch, MonarchLinear, MonarchSpectralConv
 from monarch_core.layers.fno import FNO
+from monarch_core.layers.pointwise import PointwiseMLP
 from monarch_core.layers.resample import interpolation_matrix
+from monarch_core.transforms import matrices_computed_once
 
 COSINE = {"transform": partial(Monarch, start="cosine", heads=2), "basis": "cosine"}
 MAKERS = {
@@ -74,14 +77,17 @@ def test_a_skeleton_is_reset_to_the_start(name):
     torch.testing.assert_close(skeleton(x), model(x))
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in MAKERS if name not in ("conv", "conv-cosine", "fno")]
-)
-def test_shapes_are_known_without_numbers(name):
+@pytest.mark.parametrize("block", [nullcontext, matrices_computed_once])
+@pytest.mark.parametrize("name", MAKERS)
+def test_shapes_are_known_without_numbers(name, block):
     model, skeleton, x = made(name)
-    y = skeleton(x.to("meta"))
+    with block():
+        y = skeleton(x.to("meta"))
     assert y.is_meta
     assert (y.shape, y.dtype) == (model(x).shape, model(x).dtype)
+    if y.requires_grad:
+        y.abs().sum().backward()
+        assert all(p.grad.is_meta for p in skeleton.parameters() if p.requires_grad)
 
 
 def test_moving_leaves_the_indices():
@@ -163,13 +169,17 @@ def test_autocast_takes_fields_of_what_it_converts(dtype):
     assert (y - layer(x)).norm() < 5e-2 * layer(x).norm()
 
 
-def test_double_precision_stays_double_under_autocast_as_in_linear():
-    layer = MonarchSpectralConv(2, 3, (4, 4), grid=(16, 12)).double()
-    x = torch.randn(2, 2, 16, 12, dtype=torch.float64)
-    expected = layer(x)
+@pytest.mark.parametrize("name", ["linear", "conv", "conv-cosine", "fno", "mlp", "map"])
+def test_double_precision_is_as_in_linear_under_autocast(name):
+    made = {**MAKERS, "mlp": partial(PointwiseMLP, 2, 8, 2), "map": partial(PointwiseMLP, 2, 0, 2)}
+    layer = made[name]()
+    x = (torch.randn(2, 2, 12) if name in ("mlp", "map") else inputs(name, layer)).double()
+    with torch.autocast("cpu", dtype=torch.bfloat16), pytest.raises(ValueError, match=r"x\.to\("):
+        layer(x)
+    expected = layer.double()(x)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         y = layer(x)
-        assert torch.nn.Linear(12, 3).double()(x).dtype == y.dtype == torch.float64
+        assert torch.nn.Linear(x.shape[-1], 3).double()(x).dtype == y.dtype == torch.float64
     torch.testing.assert_close(y, expected)
 
 

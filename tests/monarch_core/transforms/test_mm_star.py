@@ -129,6 +129,12 @@ def test_the_scale_of_the_matrix_changes_nothing(scale, dtype):
     assert (found.dense() / scale - A).norm() < 1e-8 * A.norm()
 
 
+def test_numbers_below_the_normal_ones_are_factorised():
+    A = random_star(3, 4, torch.float64).dense()
+    found = factorize_mm_star(2.0**-1040 * A, block_sizes=(3, 4))
+    assert (found.dense() * 2.0**1000 * 2.0**40 - A).norm() < 1e-8 * A.norm()
+
+
 def test_numbers_of_any_kind_are_factorised():
     star = random_star(2, 3)
     integers = MMStar(*((10 * factor.real).round() + 1 for factor in vars(star).values())).dense()

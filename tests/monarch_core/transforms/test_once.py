@@ -112,6 +112,22 @@ def test_other_tensors_in_the_place_of_the_parameters_are_seen(transform, x):
     torch.testing.assert_close(found, expected)
 
 
+@pytest.mark.parametrize("way", ["data", "vector", "dtype"])
+def test_other_memory_of_the_parameters_is_seen(way, transform):
+    with matrices_computed_once(), torch.no_grad():
+        before = transform.matrix()
+        if way == "data":
+            transform.L.data = 2 * transform.L.data
+        elif way == "vector":
+            vector = nn.utils.parameters_to_vector(transform.parameters())
+            nn.utils.vector_to_parameters(2 * vector, transform.parameters())
+        else:
+            transform.float()
+        after = transform.matrix()
+    torch.testing.assert_close(after, transform.matrix(), rtol=0, atol=0)
+    assert after.dtype != before.dtype or not torch.equal(after, before)
+
+
 def test_a_parameter_that_is_released_learns(transform):
     transform.requires_grad_(False)
     with matrices_computed_once():

@@ -14,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
 from monarch_core.experiment.home import expand_home
+from monarch_core.experiment.printable import paragraph
 
 Config = TypeVar("Config")
 
@@ -42,12 +43,12 @@ def run_script(
     try:
         config = config_from_arguments(schema, arguments, inspect.getdoc(schema) or "")
     except ValueError as error:
-        console.print(f"error: {error}")
+        console.print(f"error: {paragraph(error)}")
         return 2
     try:
         main(config)
     except (ValueError, OSError, FloatingPointError) as error:
-        console.print(f"error: {error}")
+        console.print(f"error: {paragraph(error)}")
         return 1
     except KeyboardInterrupt:
         console.print("Interrupted. What is finished is kept; the same command goes on from there.")

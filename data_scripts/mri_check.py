@@ -8,6 +8,7 @@ from pathlib import Path
 import pooch
 from rich.console import Console
 
+from monarch_core.experiment.printable import paragraph
 from mri.schema_check import check_scan
 
 
@@ -45,7 +46,7 @@ def _checksums(manifest: Path) -> dict[str, str]:
     try:
         entries = json.loads(manifest.read_text())
         return {name: str(entry["sha256"]) for name, entry in entries.items()}
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(
             f"{manifest} is damaged ({error!r}): it does not give the SHA-256 of each scan; "
             "prepare the data again, or delete it to check the scans alone"
@@ -61,10 +62,10 @@ def main(arguments: Sequence[str]) -> int:
     try:
         problems = check_paths(arguments)
     except ValueError as error:
-        console.print(f"error: {error}")
+        console.print(f"error: {paragraph(error)}")
         return 2
     for problem in problems:
-        console.print(problem)
+        console.print(paragraph(problem))
     if not problems:
         console.print("no problems")
     return 1 if problems else 0

@@ -70,13 +70,14 @@ class Volume:
             return tuple(self._load().shape)
         with _named(self.path):
             if self.path.suffix == ".npy":
-                return tuple(np.load(self.path, mmap_mode="r").shape)
+                return tuple(np.lib.format.open_memmap(self.path, mode="r").shape)
             return tuple(_nibabel().load(self.path).shape)
 
     def _load(self) -> np.ndarray:
         with _named(self.path):
             if self.path.suffix == ".npy":
-                return np.load(self.path)
+                with self.path.open("rb") as file:
+                    return np.lib.format.read_array(file)  # neither archives nor pickles
             if self.path.suffix == ".npz":
                 with self.path.open("rb") as file:
                     archive = np.load(file)

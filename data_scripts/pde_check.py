@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 from rich.console import Console
 
+from monarch_core.experiment.printable import paragraph
 from pde.readers import Trajectories, open_trajectories
 
 FILE_PATTERNS = ("*.hdf5", "*.h5", "*.mat")
@@ -95,7 +96,7 @@ def find_files(places: Sequence[str]) -> list[Path]:
         ValueError: a place does not exist or holds no such file.
     """
     found: list[Path] = []
-    for place in map(Path, places):
+    for place in (Path(name).expanduser() for name in places):
         files = [place]
         if place.is_dir():
             files = sorted(path for pattern in FILE_PATTERNS for path in place.rglob(pattern))
@@ -114,14 +115,14 @@ def main(arguments: Sequence[str]) -> int:
     try:
         files = find_files(arguments)
     except ValueError as error:
-        console.print(f"error: {error}")
+        console.print(f"error: {paragraph(error)}")
         return 2
     n_problems = 0
     for path in files:
         summary, problems = check_file(path)
-        console.print(summary)
+        console.print(paragraph(summary))
         for problem in problems:
-            console.print(f"  {problem}")
+            console.print(f"  {paragraph(problem)}")
         n_problems += len(problems)
     console.print(f"{n_problems} problems" if n_problems else "no problems")
     return 1 if n_problems else 0

@@ -187,7 +187,7 @@ def read_batch(folder: Path, batch: Batch, name: str) -> np.ndarray:
     """Return the array `name` of a finished batch; raises ValueError if its file is damaged."""
     path = folder / batch.file_name
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             return file[name]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(

@@ -80,7 +80,7 @@ def estimate_maps(
     digest = hashlib.sha256(recipe.encode() + np.ascontiguousarray(kspace).tobytes()).hexdigest()
     cached = cache_dir / f"maps_{digest[:32]}.npy"
     if cached.is_file():
-        return _cached(cached)
+        return _cached(cached, kspace.shape)
     maps = _estimate(kspace, method, calibration, kernel)
     cache_dir.mkdir(parents=True, exist_ok=True)
     temporary = cached.with_suffix(f".{os.getpid()}.part")
@@ -90,11 +90,17 @@ def estimate_maps(
     return maps
 
 
-def _cached(path: Path) -> Complex[np.ndarray, "coils ky kz"]:
+def _cached(path: Path, shape: tuple[int, ...]) -> Complex[np.ndarray, "coils ky kz"]:
     try:
-        return np.load(path)
+        with path.open("rb") as file:
+            maps = np.lib.format.read_array(file)  # neither archives nor pickles
     except (EOFError, OSError, ValueError) as error:
         raise ValueError(f"{path} is damaged ({error}); delete it and run again") from error
+    if (maps.shape, maps.dtype) != (shape, np.complex64) or not np.isfinite(maps).all():
+        raise ValueError(
+            f"{path} holds no finite maps of shape {shape} in complex64; delete it and run again"
+        )
+    return maps
 
 
 def _estimate(

@@ -4,8 +4,9 @@ import csv
 import io
 from collections.abc import Sequence
 
+from monarch_core.experiment.printable import printable
 from monarch_core.experiment.report.collect import Run
-from monarch_core.experiment.report.untrusted import printable, read_text
+from monarch_core.experiment.report.untrusted import read_text
 from mri.measure import SCANS_FILE
 
 METRICS = ("psnr", "psnr_magnitude", "ssim")

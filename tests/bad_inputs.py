@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+LONGEST = 1500  # letters of a paragraph
+
 
 @dataclass(frozen=True)
 class BadInput:
@@ -38,5 +40,7 @@ def assert_refused(case: BadInput, *arguments: Any) -> None:
     message = str(caught.value)
     assert message.strip(), "an empty message"
     assert "\n" not in message.strip(), f"more than one paragraph: {message}"
+    assert message.strip().isprintable(), f"it may act on a terminal: {message!r}"
+    assert len(message) < LONGEST, f"{len(message)} letters: {message[:LONGEST]}"
     missing = [words for words in case.says if words not in message]
     assert not missing, f"{missing} not in: {message}"

@@ -17,6 +17,7 @@ from omegaconf import DictConfig
 
 from monarch_core.experiment.checkpoint import write_text
 from monarch_core.experiment.devices import is_main_process, processes
+from monarch_core.experiment.printable import paragraph
 from monarch_core.experiment.run_lock import is_in_use, leave_all, occupied_folder
 from monarch_core.experiment.signals import StopSignalError, stop_signals_raise
 
@@ -61,7 +62,7 @@ def user_errors(job: Job) -> Job:
                 details = (
                     f"details: {failure}" if failure else "HYDRA_FULL_ERROR=1 shows the details"
                 )
-                message = f"{' '.join(str(error).split()) or type(error).__name__} ({details})"
+                message = f"{paragraph(error)} ({details})"
                 _tell(f"Error: {message}")
                 if HydraConfig.get().mode == RunMode.MULTIRUN:
                     raise JobFailedError(message) from None

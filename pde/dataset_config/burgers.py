@@ -129,8 +129,15 @@ class BurgersConfig(OneShotConfig):
         """Return the first frame and the one at `final_time`.
 
         Raises:
-            ValueError: the file has no frame at that time.
+            ValueError: the file has no frame at that time, or does not begin at t = 0, and no
+                `convention` says that this is meant.
         """
+        if times[0] != 0 and self.convention is None:
+            raise ValueError(
+                f"{path} does not say that its first frame is the initial field: its times begin "
+                f"at t = {times[0]:g}, or there are none and frames count as 1, 2, ...; store the "
+                "times from 0 on, or, if you mean this frame, set dataset.convention"
+            )
         found = np.flatnonzero(np.isclose(times, self.final_time, rtol=1e-4, atol=0))
         if not len(found) or found[0] == 0:
             raise ValueError(

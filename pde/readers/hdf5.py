@@ -11,6 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from monarch_core.experiment.printable import printable
 from pde.readers.trajectories import UnusableFileError, require_real
 
 # Soft links followed for one name; more are a circle.
@@ -34,16 +35,16 @@ def find(
             return None
         if isinstance(link, h5py.ExternalLink):
             raise UnusableFileError(
-                f"{group.file.filename}: {name} is a link into another file ({link.filename}), "
-                "which is not followed; copy the array into this file"
+                f"{group.file.filename}: {printable(name)} is a link into another file "
+                f"({printable(link.filename)}), which is not followed; copy the array here"
             )
         if isinstance(link, h5py.SoftLink):
             start = place.file if link.path.startswith("/") else place
             place = find(start, link.path, n_links + 1) if n_links < _N_LINKS else None
             if place is None:
                 raise UnusableFileError(
-                    f"{group.file.filename}: {name} is a link to {link.path}, where there is "
-                    "nothing; copy the array to its place"
+                    f"{group.file.filename}: {printable(name)} is a link to "
+                    f"{printable(link.path)}, where there is nothing; copy the array to its place"
                 )
         else:
             place = place[part]
@@ -147,18 +148,18 @@ def number(item: h5py.Group | h5py.Dataset, name: str) -> float | None:
         found = math.nan
     if not math.isfinite(found):
         raise UnusableFileError(
-            f"{item.file.filename}: attribute {name} must be one finite number, got {value!r}; "
-            "correct it"
+            f"{item.file.filename}: attribute {name} must be one finite number, got "
+            f"{printable(repr(value))}; correct it"
         )
     return found
 
 
 def text(item: h5py.Group | h5py.Dataset, name: str) -> str | None:
-    """Return an attribute in words, None if there is none."""
+    """Return an attribute in words that can be printed, None if there is none."""
     if name not in item.attrs:
         return None
     value = item.attrs[name]
-    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+    return printable(value.decode(errors="replace") if isinstance(value, bytes) else str(value))
 
 
 def _require_filters(path: Path, name: str, array: h5py.Dataset) -> None:
@@ -166,8 +167,9 @@ def _require_filters(path: Path, name: str, array: h5py.Dataset) -> None:
     for i in range(properties.get_nfilters()):
         code, _, _, label = properties.get_filter(i)
         if not h5py.h5z.filter_avail(code):
+            words = printable(label.decode(errors="replace")) or "?"
             raise UnusableFileError(
-                f"{path}: {name} is compressed by HDF5 filter {code} ({label.decode() or '?'}), "
+                f"{path}: {name} is compressed by HDF5 filter {code} ({words}), "
                 "which is not installed here; write the file anew with gzip, as h5repack does"
             )
 

@@ -16,6 +16,7 @@ import numpy as np
 import scipy.io
 
 from monarch_core.experiment.machine import require_memory
+from monarch_core.experiment.printable import listed
 from pde.readers import hdf5
 from pde.readers.names import other_equation, viscosity_in_name
 from pde.readers.trajectories import (
@@ -159,7 +160,9 @@ def _find_pair(path: Path, shapes: Shapes) -> tuple[str, str] | None:
             f"same axes, got shape {shapes['u']}"
         )
     else:
-        raise UnusableFileError(f"{path} holds {sorted(shapes)}, but no u; {LAYOUTS}")
+        raise UnusableFileError(
+            f"{path} holds {listed(sorted(shapes)) or 'nothing'}, but no u; {LAYOUTS}"
+        )
     if shapes[pair[0]] != shapes[pair[1]] or len(shapes[pair[0]]) != n_axes:
         raise UnusableFileError(
             f"{path}: {pair[0]} and {pair[1]} must both have axes {axes}, got shapes "

@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 from jaxtyping import Float
 
+from monarch_core.experiment.printable import listed
 from pde.readers import hdf5
 from pde.readers.matlab import open_classic_matlab, open_matlab_hdf5
 from pde.readers.pdebench import open_pdebench_groups, open_pdebench_tensor
@@ -47,8 +48,9 @@ def open_trajectories(path: str | Path, convention: str | None = None) -> Trajec
     if path.is_dir():
         return _open_folder(path, convention)
     if not path.is_file():
+        what = "is no regular file" if path.exists() else "does not exist"
         raise UnusableFileError(
-            f"{path} does not exist; check the path (relative ones start at {Path.cwd()})"
+            f"{path} {what}; check the path (relative ones start at {Path.cwd()})"
         )
     with reading(path):
         with path.open("rb") as opened:
@@ -79,7 +81,9 @@ def _open_hdf5(path: Path, file: h5py.File, header: bytes, convention: str | Non
         return open_pdebench_groups(path, file, groups)
     if "u" in file or ("coeff" in file and "sol" in file):
         return open_matlab_hdf5(path, file, header)
-    raise UnusableFileError(f"{path} holds {sorted(file)}, which is no known layout; {LAYOUTS}")
+    raise UnusableFileError(
+        f"{path} holds {listed(sorted(file)) or 'nothing'}, which is no known layout; {LAYOUTS}"
+    )
 
 
 def _has(file: h5py.File, name: str) -> bool:

@@ -76,8 +76,8 @@ def _read_burgers(
         return Statement(name, nu, doubts=off_unit(points)), 1.0
     doubts = [
         f"its attribute {key} tells of {equation}"
-        for key, equation in _OTHERS.items()
-        if key in file.attrs
+        for key in file.attrs
+        if (equation := _OTHERS.get(key.lower()))
     ]
     doubts += other_equation(path)
     doubts += [f"its {key} is {value}" for key, value in said.items() if value is not None]
@@ -188,13 +188,26 @@ def open_pdebench_groups(path: Path, file: h5py.File, groups: list[str]) -> Traj
         (len(groups), *shape[:3]),
         times[0],
         load,
-        _read_group(path, file[groups[0]], shape[1:3]),
+        _read_groups(path, [file[group] for group in groups], shape[1:3]),
     )
 
 
-def _read_group(path: Path, group: h5py.Group, grid: tuple[int, ...]) -> Statement:
-    """Return what is known of fields that have no name: next to nothing."""
-    points = hdf5.coordinates(group, "grid/{}", grid)
+def _read_groups(path: Path, groups: list[h5py.Group], grid: tuple[int, ...]) -> Statement:
+    """Return what is known of fields that have no name: next to nothing.
+
+    Raises:
+        UnusableFileError: the trajectories lie on different points.
+    """
+    points = hdf5.coordinates(groups[0], "grid/{}", grid)
+    for group in groups[1:]:
+        others = hdf5.coordinates(group, "grid/{}", grid)
+        if points.keys() != others.keys() or any(
+            not np.allclose(others[axis], x, rtol=1e-5) for axis, x in points.items()
+        ):
+            raise UnusableFileError(
+                f"{path}: the coordinates of {group.name} differ from those of {groups[0].name}; "
+                "make a file for each"
+            )
     misplaced = off_unit(points)
     return Statement(
         viscosity=viscosity_in_name(path),

@@ -13,6 +13,7 @@ import scipy.io
 from jaxtyping import Float
 
 from monarch_core.experiment.machine import require_memory
+from monarch_core.experiment.printable import paragraph
 
 log = logging.getLogger(__name__)
 
@@ -144,7 +145,7 @@ def reading(path: Path) -> Iterator[None]:
         raise
     except MemoryError as error:
         raise UnusableFileError(
-            f"{path} claims more than fits into memory ({' '.join(str(error).split())}); read "
+            f"{path} claims more than fits into memory ({paragraph(error)}); read "
             "fewer samples, or download or make it again"
         ) from error
     except READ_ERRORS as error:
@@ -153,9 +154,8 @@ def reading(path: Path) -> Iterator[None]:
 
 def damaged(path: Path, error: Exception) -> UnusableFileError:
     """Return the error to raise for a file that cannot be read."""
-    reason = " ".join(str(error).split()) or type(error).__name__
     return UnusableFileError(
-        f"{path} is truncated or damaged ({reason}); download or make it again"
+        f"{path} is truncated or damaged ({paragraph(error)}); download or make it again"
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from monarch_core.experiment.printable import listed, printable
 from pde.conventions import FORCING_AMPLITUDE, VORTICITY
 from pde.readers import hdf5
 from pde.readers.trajectories import (
@@ -32,7 +33,8 @@ def open_well(path: Path, file: h5py.File) -> Trajectories:
         names = [VORTICITY]
     if len(names) != 1:
         raise UnusableFileError(
-            f"{path} must hold one scalar field or one named {VORTICITY}, got {names or 'none'}"
+            f"{path} must hold one scalar field or one named {VORTICITY}, got "
+            f"{listed(names) or 'none'}"
         )
     name = f"t0_fields/{names[0]}"
     field = hdf5.field(file, name)
@@ -66,7 +68,7 @@ def open_well(path: Path, file: h5py.File) -> Trajectories:
 
 
 def _read_statement(path: Path, file: h5py.File, name: str, grid: tuple[int, ...]) -> Statement:
-    doubts = [] if name == VORTICITY else [f"its field is {name}, not {VORTICITY}"]
+    doubts = [] if name == VORTICITY else [f"its field is {printable(name)}, not {VORTICITY}"]
     stated = hdf5.text(file, "dataset_name")
     if stated not in (None, PROBLEM):
         doubts.append(f"its dataset_name is {stated}")
@@ -79,7 +81,7 @@ def _read_statement(path: Path, file: h5py.File, name: str, grid: tuple[int, ...
     if not np.isclose(forcing, FORCING_AMPLITUDE, rtol=1e-5):
         doubts.append(f"its {_FORCING} is {forcing:g}, not {FORCING_AMPLITUDE:g}")
     if parameters:
-        doubts.append(f"it has the parameters {', '.join(sorted(parameters))} of another equation")
+        doubts.append(f"it has the parameters {listed(sorted(parameters))} of another equation")
     points = hdf5.coordinates(file, "dimensions/{}", grid)
     misplaced = off_unit(points)
     return Statement(
@@ -120,10 +122,11 @@ def _walls(file: h5py.File) -> list[str]:
     boundaries = hdf5.find(file, "boundary_conditions")
     if not isinstance(boundaries, h5py.Group):
         return []
-    kinds = {name: hdf5.find(boundaries, name) for name in boundaries}
-    stated = {name: hdf5.text(item, "bc_type") for name, item in kinds.items() if item is not None}
-    return [
-        f"its boundary {name} is {kind}, not PERIODIC"
-        for name, kind in stated.items()
-        if kind is not None and kind.upper() != "PERIODIC"
-    ]
+    kinds = {name: _kind(hdf5.find(boundaries, name)) for name in boundaries}
+    others = [f"{name} ({kind})" for name, kind in kinds.items() if kind.upper() != "PERIODIC"]
+    return [f"not all of its boundaries are PERIODIC: {listed(others)}"] if others else []
+
+
+def _kind(boundary: h5py.Group | h5py.Dataset | h5py.Datatype | None) -> str:
+    stated = None if boundary is None else hdf5.text(boundary, "bc_type")
+    return "without bc_type" if stated is None else stated

@@ -321,7 +321,79 @@ PROBLEMS = (
                 p, lambda f: f.create_group("boundary_conditions/y").attrs.update(bc_type="WALL")
             )
         ),
-        ("its boundary y is WALL, not PERIODIC",),
+        ("not all of its boundaries are PERIODIC: y (WALL)",),
+    ),
+    BadInput(
+        "a boundary that does not say its kind",
+        load_ns(lambda p: well(p, lambda f: f.create_group("boundary_conditions/x_wall"))),
+        ("not all of its boundaries are PERIODIC: x_wall (without bc_type)",),
+    ),
+    BadInput(
+        "a boundary of many parts",
+        load_ns(
+            lambda p: well(
+                p,
+                lambda f: [
+                    f.create_group(f"boundary_conditions/{i}").attrs.update(bc_type="WALL")
+                    for i in range(100)
+                ],
+            )
+        ),
+        ("11 (WALL)", "more", "dataset.convention=own"),
+    ),
+    BadInput(
+        "words that act on a terminal",
+        load_ns(lambda p: well(p, dataset_name="flow\nerror: \x1b[31mnone")),
+        ("its dataset_name is flow\\nerror: \\x1b[31mnone",),
+    ),
+    BadInput(
+        "words without end",
+        load_ns(lambda p: well(p, dataset_name="x" * 10**4)),
+        ("xxx… (10000 letters",),
+    ),
+    BadInput(
+        "parameters whose names act on a terminal",
+        load_ns(lambda p: well(p, lambda f: f.create_dataset("scalars/\x1b[31m", data=1.0))),
+        ("it has the parameters \\x1b[31m of another equation",),
+    ),
+    BadInput(
+        "no field among many, with names that act on a terminal",
+        load_ns(
+            lambda p: well(
+                p,
+                lambda f: [
+                    f["t0_fields"].move("vorticity", "\x1b[31m"),
+                    *(f.create_group(f"t0_fields/f{i}") for i in range(100)),
+                ],
+            )
+        ),
+        ("must hold one scalar field", "\\x1b[31m, f0, f1", "and 89 more"),
+    ),
+    BadInput(
+        "trajectories on different points",
+        load_ns(
+            lambda p: edited(
+                write_groups(p / "a.h5", flow(), x=(np.arange(GRID) + 0.5) / GRID),
+                lambda f: f["0003/grid/x"].write_direct(np.arange(float(GRID))),
+            ),
+            convention="own",
+        ),
+        ("the coordinates of /0003 differ from those of /0000", "make a file for each"),
+    ),
+    BadInput(
+        "reaction and diffusion by an attribute in capitals",
+        load_burgers(LINE, CELLS, TIMES, Nu=0.5, Rho=1.0),
+        ("its attribute Rho tells of reaction and diffusion",),
+    ),
+    BadInput(
+        "burgers without the initial field",
+        load_burgers(LINE, CELLS, TIMES + 0.5, Nu=0.4 * np.pi, changes={"final_time": 1.5}),
+        ("its times begin at t = 0.5", "store the times from 0 on", "dataset.convention"),
+    ),
+    BadInput(
+        "burgers without times",
+        load_burgers(LINE, CELLS, None, Nu=0.4 * np.pi, changes={"final_time": 3.0}),
+        ("or there are none and frames count as 1, 2", "store the times from 0 on"),
     ),
     BadInput(
         "a sphere",
@@ -689,7 +761,7 @@ ODD_FILES = (
         load_ns(mat(u=flow().astype(np.int8).transpose(0, 2, 3, 1))),
         ("u is of class int8",),
     ),
-    BadInput("wrong names in MATLAB", load_ns(mat(w=flow())), ("['w'], but no u",)),
+    BadInput("wrong names in MATLAB", load_ns(mat(w=flow())), ("holds w, but no u",)),
     BadInput("an array there twice", load_ns(mat_twice), ("a.mat", "2 arrays named u")),
     BadInput("more than a file can hold", load_ns(mat_bomb), ("a.mat", "claims shape")),
     BadInput(

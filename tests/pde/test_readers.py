@@ -163,10 +163,10 @@ def test_missing_files_and_empty_folders_are_named(tmp_path):
 def test_unknown_layouts_name_what_they_hold(tmp_path, u):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["velocity"] = u
-    with pytest.raises(ValueError, match=r"holds \['velocity'\], which is no known layout; The W"):
+    with pytest.raises(ValueError, match=r"holds velocity, which is no known layout; The W"):
         read_trajectories(tmp_path / "a.h5")
     scipy.io.savemat(tmp_path / "b.mat", {"v": u})
-    with pytest.raises(ValueError, match=r"holds \['v'\], but no u; The Well"):
+    with pytest.raises(ValueError, match=r"holds v, but no u; The Well"):
         read_trajectories(tmp_path / "b.mat")
     with h5py.File(tmp_path / "c.h5", "w") as file:
         file["u"] = u
@@ -211,7 +211,7 @@ def test_inconsistent_well_files_are_named(tmp_path, u):
     with h5py.File(path, "a") as file:
         file["t0_fields/density"].attrs["time_varying"] = False
         file["t0_fields/pressure"] = u
-    with pytest.raises(ValueError, match=r"got \['density', 'pressure'\]"):
+    with pytest.raises(ValueError, match=r"got density, pressure"):
         read_trajectories(path)
     with h5py.File(path, "a") as file:
         del file["t0_fields/pressure"]

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from monarch_core.experiment.artifacts import Comparison, Curve, Picture, Table
+from monarch_core.experiment.printable import printable
 from monarch_core.experiment.report.aggregate import Block, Group
 from monarch_core.experiment.report.fields import comparison_figure, picture_figure
 from monarch_core.experiment.report.left import Kind, Left, figure_keys, read_left
@@ -17,7 +18,6 @@ from monarch_core.experiment.report.names import Names, slug
 from monarch_core.experiment.report.style import Drawing, looks
 from monarch_core.experiment.report.tables import joined_table
 from monarch_core.experiment.report.text_table import TextTable
-from monarch_core.experiment.report.untrusted import printable
 from monarch_core.experiment.report.wording import metric_label
 
 _MOST_LINES = 8  # groups on one pair of axes, before there is one figure per model

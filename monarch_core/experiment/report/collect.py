@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from monarch_core.experiment.printable import printable
 from monarch_core.experiment.report.identity import identity_of
 from monarch_core.experiment.report.untrusted import (
     as_float,
@@ -20,7 +21,6 @@ from monarch_core.experiment.report.untrusted import (
     last_line,
     not_finite,
     parse_json,
-    printable,
     read_text,
 )
 

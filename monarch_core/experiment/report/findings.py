@@ -1,5 +1,6 @@
 """What the groups say, in sentences that are computed, never written by hand."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -28,7 +29,8 @@ class Finding:
         where: dataset and model.
         values: what was measured, on how many seeds.
         outcome: the change and who is ahead, empty without a control.
-        verdict: as in `Change.verdict`, empty without a control.
+        verdict: as in `Change.verdict`, empty without a control; "level" where no digit of the
+            change that is shown differs from zero.
         remarks: costs, other devices, and what else differs.
     """
 
@@ -81,7 +83,10 @@ def _finding(group: Group, groups: Sequence[Group], metric: str) -> Finding:
     strongest = strongest_control_of(group, groups)
     if strongest is not None and strongest.group is not control.group:
         remarks += _against_strongest(group, strongest, metric)
-    return Finding(where, values, outcome, found.verdict if found else "", remarks)
+    verdict = found.verdict if found else ""
+    if found is not None and _is_hidden(found, metric):
+        verdict = "level"
+    return Finding(where, values, outcome, verdict, remarks)
 
 
 def _remarks(group: Group, control: Control) -> str:
@@ -121,7 +126,16 @@ def _outcome(group: Group, found: Change | None, metric: str) -> str:
     """Return the change and who is ahead; that there is none where a side has no mean."""
     if found is None:
         return "no change to be given"
-    return f"{difference(found, metric)}{_verdict(group.transform, found)}"
+    shown = difference(found, metric)
+    if _is_hidden(found, metric):
+        return f"{shown}, no difference in the digits shown"
+    return f"{shown}{_verdict(group.transform, found)}"
+
+
+def _is_hidden(found: Change, metric: str) -> bool:
+    """Return whether a change by which one side is ahead is written as zero."""
+    written = difference(found, metric).partition("±")[0]
+    return found.verdict in ("ahead", "behind") and re.search("[1-9]", written) is None
 
 
 def _seeds(*spreads: Spread) -> str:

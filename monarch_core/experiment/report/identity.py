@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from monarch_core.experiment.report.untrusted import printable
+from monarch_core.experiment.printable import printable
 
 UNSET = "unset"  # what a config says of a key that it does not have
 

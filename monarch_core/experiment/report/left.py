@@ -17,12 +17,12 @@ from monarch_core.experiment.artifacts import (
     Table,
     load_artifacts,
 )
+from monarch_core.experiment.printable import printable
 from monarch_core.experiment.report.aggregate import Group
 from monarch_core.experiment.report.untrusted import (
     LARGEST,
     check_plain_file,
     finite,
-    printable,
 )
 from monarch_core.experiment.report.wording import plural
 

@@ -4,7 +4,6 @@ A run folder may come from anybody. Its files are read only where they are plain
 size, nothing in them is executed, and every text passes through `printable` once, on its way in.
 """
 
-import hashlib
 import json
 import math
 import stat
@@ -13,24 +12,7 @@ from typing import Any
 
 LARGEST = 1e150  # of a number; the square of a larger one is infinite
 _MOST_BYTES = 1 << 26  # of a text file
-_MOST_LETTERS = 400
 _TAIL = 1 << 16  # bytes at the end of a file in which its last line must begin
-
-
-def printable(text: str) -> str:
-    """Return a text in one line without anything that acts instead of being seen.
-
-    Control characters (line ends, the escapes of terminals), marks of direction and halves of
-    surrogate pairs become their escapes. What is too long for a table ends with its length and a
-    digest, so that two different texts stay different.
-    """
-    shown = text
-    if not text.isprintable():
-        shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-    if len(shown) <= _MOST_LETTERS:
-        return shown
-    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=4).hexdigest()
-    return f"{shown[:_MOST_LETTERS]}… ({len(text)} letters, {digest})"
 
 
 def finite(value: Any) -> int | float | None:

@@ -120,6 +120,17 @@ def test_equal_is_equal(make_run, groups):
     assert ": 0 %, equal;" in sentences(groups())[0]
 
 
+@pytest.mark.parametrize("seeds", [(0,), (0, 1, 2)])
+def test_a_change_that_is_written_as_zero_is_no_victory(make_run, groups, seeds):
+    for seed in seeds:
+        make_run("fft", seed=seed, error=0.03)
+        make_run("monarch", seed=seed, error=0.03 - 1e-6 - 1e-8 * seed)
+    (finding,) = findings(groups(), {"pde": "relative_l2"})
+    assert "-0.0 %" in finding.outcome
+    assert finding.outcome.endswith(", no difference in the digits shown")
+    assert finding.verdict == "level"
+
+
 def test_a_better_tuned_control_is_not_passed_over(make_run, groups):
     make_run("fft", error=0.040, config={"fit.learning_rate": 1e-3}, n_epochs=3)
     make_run("fft", error=0.025, config={"fit.learning_rate": 2e-3}, n_epochs=3)

@@ -136,12 +136,14 @@ def hybrid_slices(
         n_keep: central pixels along the readout that are kept: without the oversampling.
 
     Returns:
-        The slices, and what is wrong with the readout.
+        The slices, and what is wrong with the axes of the whole scan: a single slice may lie before
+        one coil, whose peak then looks like that of an axis of k-space.
 
     Raises:
         ValueError: if values are not finite: the transform would spread them over all slices.
     """
     refuse_not_finite(source, "kspace", kspace, ("echo", "coil", "kx", "ky", "kz"))
-    findings = axis_findings(kspace, -3, "readout")
+    axes = ((-3, "readout"), (-2, "first"), (-1, "second"))
+    findings = [f for axis, name in axes for f in axis_findings(kspace, axis, name)]
     images = resize_centred(ifft_centred(kspace, (-3,)), (n_keep,), (-3,))
     return np.ascontiguousarray(np.moveaxis(images, -3, 0), np.complex64), findings

@@ -251,3 +251,14 @@ def test_the_measured_slice_is_converted_and_refused_once_spoilt(tmp_path):
         file["kspace"][...] = np.roll(file["kspace"][()], 27, -1)
     with pytest.raises(ValueError, match=r"a\.h5: k-space peaks at sample 135 of the second axis"):
         fastmri.main(fastmri.FastMriConfig(**files))
+
+
+@pytest.mark.skipif(not BESIDE.is_dir(), reason="the measured scans are not beside the repository")
+def test_measured_coils_where_partitions_belong_are_no_axis_of_kspace(tmp_path):
+    coils = load_brain_slice()[:, 64:192, 54:162].transpose(1, 2, 0)  # dimension 2 is lacking
+    for _, name in SPLITS:
+        write_cfl(tmp_path / name, coils)
+    with pytest.raises(
+        ValueError, match=r"a\.cfl: .* second axis of length 7 .*accept=\[no_peak\]"
+    ):
+        bart_cfl.main(bart_cfl.BartConfig(**options(tmp_path, ".cfl")))

@@ -56,7 +56,7 @@ class Intake:
         nonzero = kspace != 0
         self._sampled = self._sampled | nonzero.any((0, 1))
         self._signal.append(nonzero.any((1, 2, 3)))
-        energy = float(np.linalg.norm(kspace))
+        energy = _energy(kspace)
         if energy > self._strongest[0]:
             self._strongest = (energy, kspace)
 
@@ -72,8 +72,7 @@ class Intake:
         """
         index = len(self._of_maps)
         refuse_not_finite(self.source, f"slice {index} of the maps", maps, ("coil", "y", "z"))
-        energy = float(np.linalg.norm(kspace)) ** 2
-        self._of_maps.append((energy, index, map_findings(kspace, maps)))
+        self._of_maps.append((_energy(kspace), index, map_findings(kspace, maps)))
 
     def judge_kspace(self, of_header: HeaderFindings = lambda _: ()) -> None:
         """Judge the slices that were looked at as one scan, most of it from the strongest.
@@ -123,6 +122,11 @@ def refuse_not_finite(source: Path, what: str, values: np.ndarray, axes: Sequenc
         raise ValueError(
             f"{source}: {what} holds NaN or infinity at {place}; repair the file or leave it out"
         )
+
+
+def _energy(kspace: Complex[np.ndarray, "..."]) -> float:
+    """Return the sum of squares, in double precision, which holds that of any single ones."""
+    return float(np.square(np.abs(kspace), dtype=np.float64).sum())
 
 
 def hybrid_slices(

@@ -256,7 +256,8 @@ def map_findings(
     sampled = power[power > 0]
     if not sampled.size or np.median(sampled) * sampled.size > 0.25 * sampled.sum():
         return []
-    sense, rss = np.abs(combine_sense(kspace, maps)), combine_rss(kspace).real
+    sense = np.abs(combine_sense(kspace, maps)).astype(np.float64)
+    rss = combine_rss(kspace).real.astype(np.float64)
     bright = rss > 0.3 * np.quantile(rss, 0.99)
     size = float(np.linalg.norm(rss[bright]))
     lost = float(np.linalg.norm((sense - rss)[bright])) / size

@@ -94,6 +94,8 @@ def config_from_arguments(
             config = OmegaConf.merge(config, OmegaConf.from_dotlist([option]))
         except OmegaConfBaseException as error:
             reason = str(error).splitlines()[0]
+            if isinstance(config[key], ListConfig):
+                reason = f"it is a list; write {key}=[A,B]"
             raise ValueError(f"cannot use {option!r}: {reason}") from error
     for key, value in config.items():
         config[key] = _from_home(value)

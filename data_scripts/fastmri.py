@@ -168,8 +168,9 @@ def _coil_findings(file: h5py.File, kspace: h5py.Dataset) -> list[Finding]:
     It cannot be seen in the data: coils of a slice are as alike as neighbouring slices. Published
     single-coil volumes carry the reconstruction of each slice.
     """
-    images = [file[name] for name in ("reconstruction_esc", "reconstruction_rss") if name in file]
-    if kspace.ndim == 4 or any(image.shape[:1] == kspace.shape[:1] for image in images):
+    images = [file.get(name) for name in ("reconstruction_esc", "reconstruction_rss")]
+    lengths = [image.shape[:1] for image in images if isinstance(image, h5py.Dataset)]
+    if kspace.ndim == 4 or kspace.shape[:1] in lengths:
         return []
     text = (
         f"kspace has the shape {kspace.shape}, and no reconstruction_esc of as many slices says "

@@ -9,13 +9,16 @@ import pooch
 from rich.console import Console
 
 from monarch_core.experiment.printable import paragraph
+from mri.dataset_check import check_together, describe_grids
+from mri.schema import Scan, read_info
 from mri.schema_check import check_scan
 
 
 def check_paths(places: Sequence[str]) -> list[str]:
     """Return the problems of all scans in some files and folders, one sentence each.
 
-    In a folder, the scans are also compared with its `manifest.json`, if there is one.
+    In a folder, the scans are also compared with each other, and with its `manifest.json` if there
+    is one.
 
     Raises:
         ValueError: if a place does not exist or holds no scan.
@@ -30,13 +33,37 @@ def check_paths(places: Sequence[str]) -> list[str]:
             )
         missing = sorted(set(sums) - {path.name for path in paths})
         problems += [f"{place / name}: listed in manifest.json, but missing" for name in missing]
+        of_scans: list[str] = []
         for path in paths:
             found = check_scan(path)
             changed = path.name in sums and sums[path.name] != pooch.file_hash(str(path))
             if not found and changed:
                 found = [f"{path}: changed since it was made (its SHA-256 is not in manifest.json)"]
-            problems += found
+            of_scans += found
+        problems += of_scans or _together_problems(paths)
     return problems
+
+
+def grid_notes(places: Sequence[str]) -> list[str]:
+    """Return a sentence for each folder whose scans, all sound, have several grids.
+
+    It is no problem: fastMRI has many, of which a configuration takes the most common one.
+    """
+    folders = [path for path in (Path(name).expanduser() for name in places) if path.is_dir()]
+    found = [(folder, describe_grids(_scans(sorted(folder.glob("*.h5"))))) for folder in folders]
+    return [f"note: {folder}: {text}" for folder, text in found if text]
+
+
+def _scans(paths: Sequence[Path]) -> list[Scan]:
+    return [Scan(path, *read_info(path)) for path in paths]
+
+
+def _together_problems(paths: Sequence[Path]) -> list[str]:
+    try:
+        check_together(_scans(paths), stored_targets=True, allow_duplicates=False)
+    except ValueError as error:
+        return [str(error)]
+    return []
 
 
 def _checksums(manifest: Path) -> dict[str, str]:
@@ -67,6 +94,8 @@ def main(arguments: Sequence[str]) -> int:
     for problem in problems:
         console.print(paragraph(problem))
     if not problems:
+        for note in grid_notes(arguments):
+            console.print(note)
         console.print("no problems")
     return 1 if problems else 0
 

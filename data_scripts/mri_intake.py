@@ -56,7 +56,7 @@ class Intake:
         nonzero = kspace != 0
         self._sampled = self._sampled | nonzero.any((0, 1))
         self._signal.append(nonzero.any((1, 2, 3)))
-        energy = float(np.linalg.norm(kspace))
+        energy = _energy(kspace)
         if energy > self._strongest[0]:
             self._strongest = (energy, kspace)
 
@@ -72,8 +72,7 @@ class Intake:
         """
         index = len(self._of_maps)
         refuse_not_finite(self.source, f"slice {index} of the maps", maps, ("coil", "y", "z"))
-        energy = float(np.linalg.norm(kspace)) ** 2
-        self._of_maps.append((energy, index, map_findings(kspace, maps)))
+        self._of_maps.append((_energy(kspace), index, map_findings(kspace, maps)))
 
     def judge_kspace(self, of_header: HeaderFindings = lambda _: ()) -> None:
         """Judge the slices that were looked at as one scan, most of it from the strongest.
@@ -125,6 +124,11 @@ def refuse_not_finite(source: Path, what: str, values: np.ndarray, axes: Sequenc
         )
 
 
+def _energy(kspace: Complex[np.ndarray, "..."]) -> float:
+    """Return the sum of squares, in double precision, which holds that of any single ones."""
+    return float(np.square(np.abs(kspace), dtype=np.float64).sum())
+
+
 def hybrid_slices(
     source: Path, kspace: Complex[np.ndarray, "echoes coils kx ky kz"], n_keep: int
 ) -> tuple[Complex[np.ndarray, "x echoes coils ky kz"], list[Finding]]:
@@ -136,12 +140,14 @@ def hybrid_slices(
         n_keep: central pixels along the readout that are kept: without the oversampling.
 
     Returns:
-        The slices, and what is wrong with the readout.
+        The slices, and what is wrong with the axes of the whole scan: a single slice may lie before
+        one coil, whose peak then looks like that of an axis of k-space.
 
     Raises:
         ValueError: if values are not finite: the transform would spread them over all slices.
     """
     refuse_not_finite(source, "kspace", kspace, ("echo", "coil", "kx", "ky", "kz"))
-    findings = axis_findings(kspace, -3, "readout")
+    axes = ((-3, "readout"), (-2, "first"), (-1, "second"))
+    findings = [f for axis, name in axes for f in axis_findings(kspace, axis, name)]
     images = resize_centred(ifft_centred(kspace, (-3,)), (n_keep,), (-3,))
     return np.ascontiguousarray(np.moveaxis(images, -3, 0), np.complex64), findings

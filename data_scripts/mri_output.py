@@ -20,8 +20,9 @@ from rich.progress import (
 )
 
 from monarch_core.experiment.fingerprint import fingerprint_files
+from mri.dataset_check import describe_grids
 from mri.file_names import plain_name
-from mri.schema import read_info
+from mri.schema import Scan, read_info
 
 
 def progress_bar() -> Progress:
@@ -162,14 +163,16 @@ def _convert_one(
 def finish_dataset(out: Path, config: object, description: Mapping[str, Any]) -> None:
     """Write the manifest of all scans in `out`, then `metadata.yaml`, which marks it complete.
 
+    Scans of several grids are told on standard error: one model serves one of them.
+
     Args:
         out: folder of prepared scans.
         config: dataclass of the script's options, kept in the metadata.
         description: what was measured or simulated: equation, grid, units, source, licence.
     """
     manifest = {}
-    for path in sorted(out.glob("*.h5")):
-        info, shape = read_info(path)
+    scans = [Scan(path, *read_info(path)) for path in sorted(out.glob("*.h5"))]
+    for path, info, shape in ((scan.path, scan.info, scan.shape) for scan in scans):
         manifest[path.name] = {
             "scan_id": info.scan_id,
             "split": info.split,
@@ -183,6 +186,9 @@ def finish_dataset(out: Path, config: object, description: Mapping[str, Any]) ->
     _write(out / "manifest.json", json.dumps(manifest, indent=1))
     metadata = {**description, "config": dataclasses.asdict(config)}  # type: ignore[call-overload]
     _write(out / "metadata.yaml", OmegaConf.to_yaml(OmegaConf.create(metadata)))
+    if text := describe_grids(scans):
+        console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+        console.print(f"note: {out}: {text}")
 
 
 def _write(path: Path, text: str) -> None:

@@ -5,6 +5,7 @@ has support their root sum of squares over the coils is one.
 """
 
 import hashlib
+import math
 import os
 import warnings
 from pathlib import Path
@@ -28,7 +29,10 @@ def combine_rss(
     kspace: Complex[np.ndarray, "echoes coils ky kz"],
 ) -> Complex[np.ndarray, "echoes ky kz"]:
     """Return the root sum of squares sqrt(sum_c |F^-1 y_c|^2), real values in a complex array."""
-    return np.sqrt((np.abs(ifft_centred(kspace)) ** 2).sum(-3)).astype(kspace.dtype)
+    images = np.abs(ifft_centred(kspace))
+    # a power of two, so exact; in this unit no square leaves the range of single precision
+    unit = images.dtype.type(2.0 ** math.frexp(float(images.max()))[1])
+    return (unit * np.sqrt(((images / unit) ** 2).sum(-3))).astype(kspace.dtype)
 
 
 def estimate_maps(

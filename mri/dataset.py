@@ -189,6 +189,20 @@ class SliceDataset(Dataset[tuple[Measurement, Tensor]]):
                     "the test split"
                 )
 
+    def check_signal(self) -> None:
+        """Check that a scan has a signal; reads slices until one has, usually one or two.
+
+        Raises:
+            ValueError: if every target is zero, of which nothing can be learned or chosen.
+        """
+        if not any(self._read(index)[2].any() for index in range(len(self))):
+            first = next(iter(self._scans.values()))
+            raise ValueError(
+                f"{first.path.parent}: the targets of all {len(self._scans)} {first.info.split} "
+                f"scans are zero ({first.info.scan_id}, ..), so no weights can be learned from or "
+                "chosen by them; prepare scans with a signal, or another dataset.echoes"
+            )
+
     def mask_of(self, scan_id: str) -> Float[Tensor, "ky kz"]:
         """Return the mask of a scan's first item, in the current epoch."""
         return self._mask(self._items_of[scan_id][0])
@@ -235,12 +249,15 @@ class Splits:
     def check_held_out(self) -> None:
         """Read the validation and test splits once, so that no training ends in a bad slice.
 
-        Training slices are checked as they are read. This costs what one validation and the
-        evaluation read, once per training.
+        Training slices are checked as they are read, but a signal is looked for in every split.
+        This costs what one validation and the evaluation read, once per training.
 
         Raises:
-            ValueError: naming the scan with NaN, infinity, or no signal to measure.
+            ValueError: naming the scan with NaN, infinity, or no signal to measure, or a split
+                without any.
         """
+        self.train.check_signal()
+        self.valid.check_signal()
         log.info("checking %d validation and %d test slices", len(self.valid), len(self.test))
         self.valid.check(needs_signal=False)
         self.test.check(needs_signal=True)

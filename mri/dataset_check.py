@@ -1,6 +1,7 @@
 """What scans need to be one dataset, and what a slice needs to be used: told before training."""
 
 import warnings
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -55,6 +56,26 @@ def check_together(scans: Sequence[Scan], *, stored_targets: bool, allow_duplica
             "hold the same images, which makes a test meaningless where they are in two splits; "
             f"delete {b.path}, or set dataset.allow_duplicates=true"
         )
+
+
+def split_by_grid(scans: Sequence[Scan]) -> tuple[list[Scan], list[Scan]]:
+    """Return the scans on the most common grid, and those on others."""
+    common = Counter(scan.shape.grid for scan in scans).most_common(1)[0][0]
+    chosen = [scan for scan in scans if scan.shape.grid == common]
+    return chosen, [scan for scan in scans if scan.shape.grid != common]
+
+
+def describe_grids(scans: Sequence[Scan]) -> str:
+    """Return a sentence on scans that cannot be trained on together; empty when there are none."""
+    common, others = split_by_grid(scans) if scans else ([], [])
+    if not others:
+        return ""
+    named = ", ".join(f"{s.info.scan_id} {s.shape.grid}" for s in others[:5])
+    return (
+        f"most scans have the grid {common[0].shape.grid}, but these have another: {named}"
+        f"{' ..' if len(others) > 5 else ''}; one model serves one grid: set "
+        "dataset.skip_other_grids=true or prepare them at one size"
+    )
 
 
 def check_finite(

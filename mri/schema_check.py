@@ -55,8 +55,10 @@ def _content_problems(path: Path, file: h5py.File, info: ScanInfo) -> list[str]:
             elif name == "kspace":
                 energy[index] = (np.abs(values).astype(np.float64) ** 2).sum((1, 2, 3))
                 findings = findings or gap_findings(values)
-    if problems or not energy.any():
+    if problems:
         return problems
+    if not energy.any():
+        return [f"{path}: kspace is zero everywhere, so that no metric is defined; leave it out"]
     strongest = (int(energy.sum(1).argmax()),)
     kspace, maps, target = (file[name][strongest] for name in ("kspace", "maps", "target"))
     findings = findings or missing_images(energy > 0)

@@ -1,13 +1,12 @@
 """Which of the prepared scans in a folder a configuration uses, and in which split."""
 
 import logging
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from mri.dataset_check import check_together
+from mri.dataset_check import check_together, describe_grids, split_by_grid
 from mri.dataset_config import DatasetConfig
 from mri.schema import SPLITS, Scan, read_info
 
@@ -63,16 +62,10 @@ def echo_groups(scan: Scan, echoes: str) -> list[tuple[int, ...]]:
 
 
 def _one_grid(scans: list[Scan], skip_others: bool) -> list[Scan]:
-    counts = Counter(scan.shape.grid for scan in scans)
-    common = counts.most_common(1)[0][0]
-    others = [f"{s.info.scan_id} {s.shape.grid}" for s in scans if s.shape.grid != common]
+    common, others = split_by_grid(scans)
     if others and not skip_others:
-        raise ValueError(
-            f"most scans have the grid {common}, but these have another: {', '.join(others[:5])}"
-            f"{' ..' if len(others) > 5 else ''}; one model serves one grid: set "
-            "dataset.skip_other_grids=true or prepare them at one size"
-        )
-    return [scan for scan in scans if scan.shape.grid == common]
+        raise ValueError(describe_grids(scans))
+    return common
 
 
 def _report_left_out(found: Sequence[Scan], used: Sequence[Scan]) -> None:

@@ -81,6 +81,11 @@ def external_storage(file, kspace):
     )
 
 
+def groups_for_reconstructions(file, kspace):
+    file["kspace"] = kspace[0]
+    file.create_group("reconstruction_esc")
+
+
 def huge_claim(file, _):
     file.create_dataset("kspace", (10**6, 16, 640, 368), "c8", chunks=(1, 1, 640, 368))
 
@@ -167,6 +172,11 @@ FASTMRI = (
         "a coil volume without the axis of slices",
         with_kspace(lambda k: k[0]),
         ("a.h5: kspace has the shape (3, 48, 40)", "(1, coils, height", "accept=[single_coil]"),
+    ),
+    BadInput(
+        "a group where the reconstruction belongs",
+        with_dataset(groups_for_reconstructions),
+        ("a.h5: kspace has the shape (3, 48, 40)", "accept=[single_coil]"),
     ),
     BadInput(
         "one sample NaN",

@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from mri_scans import write_dataset
+from mri_scans import write_dataset, write_scan
 
 from data_scripts.mri_check import check_paths, main
 from data_scripts.mri_output import finish_dataset
@@ -43,6 +43,26 @@ def test_single_files_can_be_checked(root):
     assert check_paths([str(root / "a.h5"), str(root / "b.h5")]) == []
     (problem,) = check_paths([str(root / "nothing.h5")])
     assert "no such file" in problem
+
+
+def test_scans_of_several_grids_are_told_when_they_are_made_and_checked(root, capsys):
+    write_scan(root / "e.h5", n_slices=1, grid=(16, 12), seed=5)
+    finish_dataset(root, PhantomConfig(out=str(root)), {"name": "test"})
+    told = capsys.readouterr().err.replace("\n", " ")
+    assert "most scans have the grid (17, 12), but these have another: e (16, 12)" in told
+    assert main([str(root)]) == 0
+    note, verdict = capsys.readouterr().out.splitlines()
+    assert note.startswith(f"note: {root}: most scans have the grid (17, 12)")
+    assert "dataset.skip_other_grids=true" in note
+    assert verdict == "no problems"
+
+
+def test_scans_of_a_folder_that_do_not_belong_together_are_listed(root, capsys):
+    write_scan(root / "e.h5", split="test", n_slices=1, seed=1)
+    assert main([str(root)]) == 1
+    said = capsys.readouterr().out
+    assert "the scans b (train) and e (test) hold the same images" in said
+    assert check_paths([str(root / "b.h5"), str(root / "e.h5")]) == []
 
 
 def test_wrong_arguments_are_answered(tmp_path, capsys):

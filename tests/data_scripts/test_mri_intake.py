@@ -71,6 +71,16 @@ def test_zero_padded_volumes_are_converted(tmp_path):
     assert stored_masks(out / "a.h5")["acquired"].sum() == GRID[0] * GRID[1]
 
 
+@pytest.mark.parametrize("target", ["sense", "rss"])
+@pytest.mark.parametrize("unit", [2.0**-66, 2.0**83])
+def test_scans_are_converted_in_any_unit_that_floats_hold(tmp_path, unit, target):
+    kspace = heads(4, n_slices=2)[0]
+    out = convert(tmp_path, [kspace, unit * kspace, unit * kspace], target=target)
+    assert check_scan(out / "b.h5") == []
+    for one, other in zip(read(out / "a.h5"), read(out / "b.h5"), strict=True):
+        np.testing.assert_allclose(other, one, rtol=1e-4, atol=1e-4)
+
+
 def test_zeros_among_integers_count_as_acquired(tmp_path):
     kspace = heads(1, n_slices=1)[0]
     kspace[0, 0, 5, 6] = kspace[0, 0, 40, 30] = 0
@@ -234,6 +244,11 @@ def test_a_readout_shifted_by_half_is_seen_in_a_prepared_volume(tmp_path):
     assert "along the slice axis of length 12" in problem
 
 
+def test_a_word_for_a_list_is_answered_with_how_to_write_one(capsys):
+    assert run_script(fastmri.main, fastmri.FastMriConfig, ["accept=gaps"]) == 2
+    assert "it is a list; write accept=[A,B]" in capsys.readouterr().err
+
+
 @pytest.mark.skipif(not BESIDE.is_dir(), reason="the public files are not beside the repository")
 def test_the_measured_slice_is_converted_and_refused_once_spoilt(tmp_path):
     kspace = load_brain_slice()[None]
@@ -251,3 +266,14 @@ def test_the_measured_slice_is_converted_and_refused_once_spoilt(tmp_path):
         file["kspace"][...] = np.roll(file["kspace"][()], 27, -1)
     with pytest.raises(ValueError, match=r"a\.h5: k-space peaks at sample 135 of the second axis"):
         fastmri.main(fastmri.FastMriConfig(**files))
+
+
+@pytest.mark.skipif(not BESIDE.is_dir(), reason="the measured scans are not beside the repository")
+def test_measured_coils_where_partitions_belong_are_no_axis_of_kspace(tmp_path):
+    coils = load_brain_slice()[:, 64:192, 54:162].transpose(1, 2, 0)  # dimension 2 is lacking
+    for _, name in SPLITS:
+        write_cfl(tmp_path / name, coils)
+    with pytest.raises(
+        ValueError, match=r"a\.cfl: .* second axis of length 7 .*accept=\[no_peak\]"
+    ):
+        bart_cfl.main(bart_cfl.BartConfig(**options(tmp_path, ".cfl")))

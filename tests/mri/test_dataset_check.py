@@ -68,6 +68,16 @@ def test_empty_edge_slices_and_silent_validation_scans_are_sound(root):
     load_splits(config(root)).check_held_out()
 
 
+@pytest.mark.parametrize(("split", "scans"), [("train", "ab"), ("valid", "c")])
+def test_a_split_without_any_signal_is_refused_before_training(root, split, scans):
+    for scan in scans:
+        for name in ("kspace", "target"):
+            change(root / f"{scan}.h5", name, slice(None), 0)
+    splits = load_splits(config(root))
+    with pytest.raises(ValueError, match=rf"targets of all {len(scans)} {split} scans are zero"):
+        splits.check_held_out()
+
+
 def test_scans_may_differ_in_slices_coils_and_names_of_echoes(root):
     write_scan(root / "e.h5", n_slices=1, n_coils=1, echo_names=("T1", "PD"), seed=5)
     splits = load_splits(config(root))

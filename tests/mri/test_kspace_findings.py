@@ -43,6 +43,12 @@ def ellipse(grid):
     return ((y - grid[0] // 2) / (grid[0] / 2)) ** 2 + ((z - grid[1] // 2) / (grid[1] / 2)) ** 2 < 1
 
 
+def ragged_ellipse(grid):
+    y, z = steps(grid)
+    radius = np.hypot((y - grid[0] // 2) / (grid[0] / 2), (z - grid[1] // 2) / (grid[1] / 2))
+    return radius < np.random.default_rng(5).uniform(0.95, 1.05, grid)
+
+
 def columns(grid, acceleration, n_centre, seed=0):
     """Return a fastMRI-like mask: some centre columns, the others by chance."""
     n = grid[1]
@@ -56,6 +62,7 @@ SOUND = {
     "partial Fourier 5/8": lambda k: masked(k, steps(k.shape[1:])[1] >= 3 * k.shape[2] // 8),
     "partial echo 3/4": lambda k: masked(k, steps(k.shape[1:])[0] < 3 * k.shape[1] // 4),
     "corners left out": lambda k: masked(k, ellipse(k.shape[1:])),
+    "a ragged border": lambda k: masked(k, ragged_ellipse(k.shape[1:])),
     "zero-padded": lambda k: np.pad(k, ((0, 0), (k.shape[1] // 2,) * 2, (k.shape[2] // 2,) * 2)),
     "echo off by two samples": lambda k: np.roll(k, (2, -2), (-2, -1)),
     "very noisy": lambda k: k + 0.12 * noise(k.shape),
@@ -68,6 +75,7 @@ FAULTS = {
     "every second line": ("gaps", lambda k: masked(k, steps(k.shape[1:])[0] % 2 == 0)),
     "random columns": ("gaps", lambda k: masked(k, columns(k.shape[1:], 4, 8))),
     "random samples": ("gaps", lambda k: masked(k, noise(k.shape[1:]).real > -0.5)),
+    "a twentieth lost at random": ("gaps", lambda k: masked(k, noise(k.shape[1:]).real > -1.645)),
     "one line lost": ("gaps", lambda k: masked(k, steps(k.shape[1:])[1] != 20)),
     "undersampled, then through single-precision FFTs": (
         "gaps",
@@ -133,6 +141,15 @@ def test_a_coil_axis_is_no_axis_of_kspace():
     assert axis_findings(partitions, 0, "second") == []
 
 
+@pytest.mark.parametrize("n", [4, 5, 7, 12])
+def test_thin_slabs_are_centred_and_coils_beside_the_centre_are_not(n):
+    profile = 1 + 0.05 * np.cos(np.arange(n))  # as neighbouring slices differ
+    partitions = fft_centred(np.stack([p * head((32, 24))[0][0] for p in profile]), (0,))
+    assert axis_findings(partitions, 0, "second") == []
+    beside = np.roll(partitions, 1 + n // 8, 0)
+    assert [finding.kind for finding in axis_findings(beside, 0, "second")] == ["off_centre"]
+
+
 def test_only_images_between_others_may_not_be_missing():
     signal = np.ones((5, 2), bool)
     signal[0] = signal[4] = False
@@ -149,6 +166,12 @@ def test_two_legs_are_not_shifted():
     leg = np.exp(-((np.arange(90) - 22) ** 2) / 80.0)
     assert shift_findings(leg + leg[::-1], "first") == []
     assert shift_findings(np.roll(leg, 20), "first") == []
+
+
+@pytest.mark.parametrize("weakest", [0, 10, 45, 80])
+def test_an_object_that_fills_the_field_of_view_is_not_shifted(weakest):
+    filled = 1 - 0.15 * np.exp(-((np.arange(90) - weakest) ** 2) / 200.0)
+    assert shift_findings(filled, "first") == []
 
 
 def test_a_bright_side_of_an_object_is_not_a_shift():

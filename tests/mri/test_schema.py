@@ -35,10 +35,12 @@ def test_values_are_divided_by_the_spread_of_the_target(scan):
     np.testing.assert_allclose((maps.conj() * ifft_centred(kspace)).sum(1), target[0], atol=1e-5)
 
 
-def test_a_scan_without_signal_is_sound(tmp_path):
+def test_a_scan_without_signal_can_be_written_and_is_named_by_the_check(tmp_path):
     path = write_scan(tmp_path / "empty.h5", n_slices=1, empty_slices=[0])
     assert read_info(path)[0].scale == 1
-    assert check_scan(path) == []
+    (problem,) = check_scan(path)
+    assert problem.startswith(f"{path}: kspace is zero everywhere")
+    assert problem.endswith("leave it out")
 
 
 def test_one_empty_slice_does_not_matter(tmp_path):

@@ -8,6 +8,7 @@ import contextlib
 import errno
 import io
 import os
+import re
 import reprlib
 import shutil
 import zipfile
@@ -19,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 FORMAT = 2  # version of the layout of checkpoint.pt
+_TEMPORARY = re.compile(r"\..+\.\d+\.tmp")  # the names that `atomic_write` gives
 
 
 def atomic_write(path: Path, writer: Callable[[IO[bytes]], object]) -> None:
@@ -50,9 +52,20 @@ def atomic_write(path: Path, writer: Callable[[IO[bytes]], object]) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Delete the temporary files that a killed process left in a folder."""
+    """Delete the temporary files that a killed `atomic_write` left in a folder, and no others."""
     for leftover in folder.glob(".*.tmp"):
-        leftover.unlink()
+        if _TEMPORARY.fullmatch(leftover.name):
+            leftover.unlink()
+
+
+def remove_link(path: Path) -> None:
+    """Delete a symbolic link, so that what is written in its place does not go where it leads.
+
+    A run folder that somebody sends may hold links to files of whoever opens it.
+    """
+    with contextlib.suppress(OSError):
+        if path.is_symlink():
+            path.unlink()
 
 
 def write_text(path: Path, text: str) -> None:

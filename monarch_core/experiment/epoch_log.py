@@ -38,11 +38,13 @@ def read_log(run_dir: Path) -> list[dict[str, Any]]:
     A last line that a kill cut short is left out.
 
     Raises:
-        ValueError: another line is damaged, or holds no epoch.
+        ValueError: it is no file, or another line is damaged, or holds no epoch.
     """
     path = run_dir / LOG_FILE
     if not path.exists():
         return []
+    if not path.is_file():  # a device or a pipe has no end
+        raise ValueError(f"{path} is no file; restore it from a copy, or delete it.")
     records = []
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
     for number, line in enumerate(lines, start=1):

@@ -19,6 +19,7 @@ from monarch_core.experiment.checkpoint import write_text
 from monarch_core.experiment.devices import is_main_process, processes
 from monarch_core.experiment.printable import paragraph
 from monarch_core.experiment.run_lock import is_in_use, leave_all, occupied_folder
+from monarch_core.experiment.schema import CONFIG_FILE
 from monarch_core.experiment.signals import StopSignalError, stop_signals_raise
 
 log = logging.getLogger(__name__)
@@ -100,10 +101,13 @@ def _own_folder(raw: DictConfig) -> Path | None:
 def _record_failure(raw: DictConfig) -> Path | None:
     """Write the traceback of the current exception; never hide that exception by another.
 
-    A finished run is not marked as failed by a later command that goes wrong.
+    A finished run is not marked as failed by a later command that goes wrong, nor is a folder that
+    was taken for a run and is none.
     """
     folder = _own_folder(raw)
     if folder is None or not is_main_process():
+        return None
+    if (raw.get("resume") or raw.get("run")) and not (folder / CONFIG_FILE).is_file():
         return None
     if folder.resolve() == Path.cwd() or (folder / "results.json").exists():
         return None

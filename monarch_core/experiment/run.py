@@ -14,7 +14,7 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from monarch_core.experiment.checkpoint import write_text
+from monarch_core.experiment.checkpoint import remove_link, write_text
 from monarch_core.experiment.config import FitConfig
 from monarch_core.experiment.devices import (
     choose_accelerator,
@@ -231,7 +231,9 @@ def _leave_folder_of_hydra(run_dir: Path) -> None:
             if not is_shared:
                 name.unlink(missing_ok=True)
             suffix = f".{rank}" if rank > 0 else ""
-            handler.baseFilename = str(run_dir.resolve() / f"{name.name}{suffix}")
+            own_log = run_dir.resolve() / f"{name.name}{suffix}"
+            remove_link(own_log)
+            handler.baseFilename = str(own_log)
     if is_shared:
         return
     output_subdir = HydraConfig.get().output_subdir

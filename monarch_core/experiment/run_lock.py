@@ -8,7 +8,7 @@ import platform
 from collections.abc import Iterator
 from pathlib import Path
 
-from monarch_core.experiment.checkpoint import remove_leftovers
+from monarch_core.experiment.checkpoint import remove_leftovers, remove_link
 from monarch_core.experiment.devices import is_main_process
 
 LOCK_FILE = ".lock"
@@ -90,9 +90,10 @@ def occupied(run_dir: Path) -> Iterator[None]:
 def _lock(folder: Path) -> int | None:
     """Return the descriptor of the locked file, or None where there can be no lock."""
     path = folder / LOCK_FILE
+    remove_link(path)
     while True:
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
         except OSError:
             return None
         try:

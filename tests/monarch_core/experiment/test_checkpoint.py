@@ -92,10 +92,11 @@ def test_a_full_disk_at_the_last_moment_leaves_the_old_file(tmp_path, monkeypatc
 
 
 def test_leftovers_of_a_kill_are_removed_and_nothing_else(tmp_path):
-    for name in (".checkpoint.pt.123.tmp", "checkpoint.pt", "mine.tmp"):
+    others = [".mine.tmp", ".notes.v2.tmp", "checkpoint.pt", "mine.tmp"]
+    for name in (".checkpoint.pt.123.tmp", *others):
         (tmp_path / name).touch()
     remove_leftovers(tmp_path)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["checkpoint.pt", "mine.tmp"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == others
 
 
 def test_weights_round_trip_without_the_extras_of_the_state_dict(tmp_path):

@@ -42,6 +42,12 @@ def test_no_log_is_an_empty_one(tmp_path):
     assert read_log(tmp_path) == []
 
 
+def test_a_log_without_an_end_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "log.jsonl")
+    with pytest.raises(ValueError, match=r"log\.jsonl is no file; restore it"):
+        read_log(tmp_path)
+
+
 def test_a_damaged_line_is_named(tmp_path):
     (tmp_path / "log.jsonl").write_text('{"epoch": 1}\n{"epo\n{"epoch": 3}\n')
     with pytest.raises(ValueError, match=r"log\.jsonl, line 2, is not JSON"):

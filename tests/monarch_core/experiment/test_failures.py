@@ -97,6 +97,13 @@ def starts(tmp_path_factory):
     (folder / "conf").mkdir()
     (folder / "conf" / "config.yaml").write_text(CONFIG)
     (folder / "script.py").write_text(SCRIPT)
+    sent = folder / "runs" / "sent"
+    sent.mkdir(parents=True)
+    (sent.parent / "home").mkdir()
+    (sent / "config.yaml").write_text("seed: 3\n")
+    (folder / "victim").write_text("precious")
+    for name in ("script.log", ".lock"):
+        (sent / name).symlink_to(folder / "victim")
     elsewhere = "hydra.run.dir=runs/elsewhere"
     commands = {
         "value": ["fails=value"],
@@ -114,6 +121,8 @@ def starts(tmp_path_factory):
         "resumed": ["resume=runs/single", elsewhere],
         "resumed_with_changes": ["resume=runs/single", elsewhere, "seed=1", "fit.epochs=4"],
         "same_second": ["seed=8"],
+        "sent": ["resume=runs/sent", elsewhere],
+        "no_run": ["resume=runs/home", elsewhere],
         "taken": ["seed=9", "hydra.run.dir=runs/single"],
         "resumed_twice": ["resume=runs/single", elsewhere],
     }
@@ -261,6 +270,23 @@ def test_runs_of_the_same_second_have_folders_of_their_own(starts):
     assert (second / "script.log").read_text().count("at work") == 1
     assert (first / "script.log").read_text().count("at work") == 3
     assert not (second / ".lock").exists()
+
+
+def test_links_in_a_folder_that_was_sent_are_not_written_through(starts):
+    folder, _ = starts
+    code, errors, _ = outcome(starts, "sent")
+    assert (code, errors) == (0, "")
+    assert (folder / "victim").read_text() == "precious"
+    assert "at work" in (folder / "runs/sent/script.log").read_text()
+
+
+def test_nothing_is_left_in_a_folder_that_is_no_run(starts):
+    folder, _ = starts
+    code, errors, _ = outcome(starts, "no_run")
+    assert code == 1
+    assert "so " in errors
+    assert "is not a run folder" in errors
+    assert list((folder / "runs/home").iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["taken", "resumed_twice"])

@@ -77,6 +77,19 @@ def test_leftovers_of_a_killed_process_go_when_the_next_one_comes(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["results.json"]
 
 
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_link_in_the_place_of_the_lock_is_not_followed(tmp_path, exists):
+    folder, victim = tmp_path / "sent", tmp_path / "victim"
+    folder.mkdir()
+    (folder / ".lock").symlink_to(victim)
+    if exists:
+        victim.write_text("precious")
+    with occupied(folder):
+        assert not (folder / ".lock").is_symlink()
+    assert not is_in_use(folder)
+    assert (victim.read_text() if exists else not victim.exists()) in ("precious", True)
+
+
 def test_of_several_processes_of_one_run_only_the_first_locks(tmp_path, monkeypatch):
     monkeypatch.setattr("monarch_core.experiment.run_lock.is_main_process", lambda: False)
     assert not occupy(tmp_path)

@@ -16,6 +16,7 @@ from monarch_core.experiment.schema import load_config, save_config, to_dataclas
 from monarch_core.experiment.transform_config import TransformConfig
 from mri.config import MriConfig
 from pde.config import PdeConfig
+from pde.dataset import load_splits
 from pde.models import check_model
 
 
@@ -51,7 +52,11 @@ def fit(name, says, **values):
     fit("a negative step", ("fit.step_epochs", "from 1", "got -5"), step_epochs=-5),
     fit("a rate that is no number", ("fit.learning_rate", "nan"), learning_rate=float("nan")),
     pde("epochs from the command line", "fit.epochs=1000000000000", "fit.epochs", "1000000"),
-    pde("frames beyond memory", "dataset.n_train=10000000000", "dataset.n_train", "GB", "lower"),
+    BadInput(
+        "frames beyond memory",
+        lambda: load_splits(config_of("dataset.n_train=10000000000").dataset),
+        ("n_train=10000000000", "GB", "lower n_train"),
+    ),
     pde("a grid beyond memory", "dataset.grid=1048576", "1099511627776 points", "GB"),
     pde("channels beyond memory", "model.hidden_channels=1000000", "hidden_channels=1000000", "GB"),
     pde("channels beyond count", "model.hidden_channels=100000000000", "model.hidden_channels"),
@@ -70,7 +75,7 @@ def fit(name, says, **values):
     pde("blocks of another size", "transform.block_sizes=[3,5]", "block_sizes", "(4, 8)"),
     pde("one block size", "transform.block_sizes=[32]", "transform.block_sizes", "two whole"),
     pde("a negative block", "transform.block_sizes=[-4,-8]", "transform.block_sizes", "from 1"),
-    pde("a rank below the start", "transform=monarch_sine transform.rank=1", "rank 2", "rank=1"),
+    pde("a rank below the start", "transform=monarch_sine transform.rank=1", "rank 2", "got 1"),
     pde("an unknown start", "transform.start=wavelet", "transform.start", "cosine", "'wavelet'"),
     pde("an unknown kind", "transform.kind=butterfly", "transform.kind", "dense", "'butterfly'"),
     pde("an unknown part", "transform.learn=all", "transform.learn", "forward", "'all'"),

@@ -26,8 +26,8 @@ from typing import Any
 import torch
 
 from data_scripts.command_line import config_from_arguments
-from monarch_core.experiment.checkpoint import load_checkpoint
-from monarch_core.experiment.fit import CHECKPOINT_FILE, WEIGHTS_FILE
+from monarch_core.experiment.checkpoint import CHECKPOINT_FILE, load_checkpoint
+from monarch_core.experiment.fit import WEIGHTS_FILE
 from monarch_core.experiment.results import RESULTS_FILE
 
 ROOT = Path(__file__).parents[1]

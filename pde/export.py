@@ -40,6 +40,11 @@ def export_run(run_dir: Path, out: Path, file_format: str, n_steps: int | None) 
         raise ValueError(f"n_steps must be at least 1, or null for all, got {n_steps}")
     if not out.parent.is_dir():
         raise ValueError(f"out must be in an existing folder, got {out}; make {out.parent} first")
+    if out.exists() and (out.suffix != f".{file_format}" or not out.is_file()):
+        raise ValueError(
+            f"out={out} is there already and no file that ends in .{file_format}, which alone is "
+            "replaced; choose another name"
+        )
     config = load_config(run_dir, PdeConfig)
     shape = (config.dataset.n_input_frames, *[config.dataset.grid] * config.dataset.n_axes)
     model = build_model(config, shape[1:])

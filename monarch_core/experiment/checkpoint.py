@@ -19,6 +19,7 @@ from typing import IO, Any
 import torch
 from torch import Tensor, nn
 
+CHECKPOINT_FILE = "checkpoint.pt"
 FORMAT = 2  # version of the layout of checkpoint.pt
 _TEMPORARY = re.compile(r"\..+\.\d+\.tmp")  # the names that `atomic_write` gives
 

@@ -32,7 +32,9 @@ class FitConfig:
             weights then agree to five digits. With SOAP they do not: the first gradients leave
             most eigenvectors to rounding, and nudging them by one unit in the last place moves the
             weights as far as a second process does (2.6 % and 2.1 % after 24 steps of a small
-            problem, in float64 too; its validation error by 0.01 % and 0.3 %).
+            problem, in float64 too; its validation error by 0.01 % and 0.3 %). After 12 steps of an
+            FNO on 8 samples, nudged weights and a second process are both 23 % away, and the
+            validation error is 0.289 and 0.364 in the place of 0.311.
         optimizer: "adam" (weight decay added to the gradient), "adamw" (decoupled) or "soap" (Adam
             in the eigenbases of the gradients, decoupled decay; `Soap`).
         learning_rate: peak rate of all parameters outside the transforms.

@@ -15,7 +15,7 @@ from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from monarch_core.experiment.checkpoint import write_text
+from monarch_core.experiment.checkpoint import CHECKPOINT_FILE, write_text
 from monarch_core.experiment.devices import is_main_process, processes
 from monarch_core.experiment.printable import paragraph
 from monarch_core.experiment.run_lock import is_in_use, leave_all, occupied_folder
@@ -129,7 +129,7 @@ def _how_to_go_on(raw: DictConfig) -> str:
     if raw.get("run"):
         return "The run is as it was; start the same command again."
     folder = _own_folder(raw)
-    if folder is not None and (folder / "checkpoint.pt").exists():
+    if folder is not None and (folder / CHECKPOINT_FILE).exists():
         return f"Finished epochs are kept; go on with resume={folder}"
     return "No epoch was finished; start the same command again."
 

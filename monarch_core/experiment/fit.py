@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from monarch_core.experiment.batches import EpochBatches, make_loader, mix_seed
 from monarch_core.experiment.causes import Loss, NonFiniteError
 from monarch_core.experiment.checkpoint import (
+    CHECKPOINT_FILE,
     check_weights,
     load_checkpoint,
     save_checkpoint,
@@ -38,7 +39,6 @@ from monarch_core.experiment.training_state import TrainingState
 
 log = logging.getLogger(__name__)
 
-CHECKPOINT_FILE = "checkpoint.pt"
 WEIGHTS_FILE = "weights.pt"
 ABORTED_FILE = "aborted.pt"
 

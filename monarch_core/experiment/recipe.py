@@ -43,8 +43,30 @@ def make_recipe(
     return {
         **{key: value for key, value in values.items() if key not in free},
         "n_train": n_train,
-        **{f"data fingerprint of {split}": mark for split, mark in (fingerprints or {}).items()},
+        **_marks(fingerprints),
     }
+
+
+def other_than_trained(
+    config: Any, fingerprints: Mapping[str, str] | None, saved: Mapping[str, Any]
+) -> list[str]:
+    """Return in words what a run is measured with and was not trained with.
+
+    Args:
+        config: of the run as it is now, a dataclass; how it is measured does not count.
+        fingerprints: of the data, by split.
+        saved: the recipe in its checkpoint, which anybody may have written.
+    """
+    now = {**_flatten(dataclasses.asdict(config)), **_marks(fingerprints)}
+    return [
+        f"{key}={reprlib.repr(value)} (trained with {reprlib.repr(saved[key])})"
+        for key, value in now.items()
+        if key in saved and not key.startswith("evaluation.") and not _same(value, saved[key])
+    ]
+
+
+def _marks(fingerprints: Mapping[str, str] | None) -> dict[str, str]:
+    return {f"data fingerprint of {split}": mark for split, mark in (fingerprints or {}).items()}
 
 
 def check_recipe(recipe: Mapping[str, Any], saved: Any, source: Path) -> None:

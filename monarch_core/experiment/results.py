@@ -1,5 +1,6 @@
 """`results.json`: what a run found, what it cost, and how to get it again."""
 
+import contextlib
 import dataclasses
 import importlib.metadata
 import json
@@ -16,10 +17,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from monarch_core.experiment.checkpoint import write_text
+from monarch_core.experiment.checkpoint import CHECKPOINT_FILE, load_checkpoint, write_text
 from monarch_core.experiment.devices import choose_accelerator, describe_device, is_main_process
 from monarch_core.experiment.epoch_log import best_epoch, column, read_log
 from monarch_core.experiment.plain_files import read_overrides
+from monarch_core.experiment.recipe import other_than_trained
 
 log = logging.getLogger(__name__)
 
@@ -95,9 +97,28 @@ def write_results(
     trained, wanted = results.get("n_epochs"), results["config"].get("fit", {}).get("epochs")
     if trained and wanted and trained < wanted:
         log.warning("%s was trained for %d of its %d epochs only", run_dir, trained, wanted)
+    _warn_of_changes(run_dir, config, fingerprints)
     if is_main_process():
         write_text(run_dir / RESULTS_FILE, json.dumps(results, indent=2, allow_nan=False) + "\n")
     return results
+
+
+def _warn_of_changes(run_dir: Path, config: Any, fingerprints: Mapping[str, str] | None) -> None:
+    """Log a warning where data or config are no longer what the weights were trained with."""
+    checkpoint = run_dir / CHECKPOINT_FILE
+    if not checkpoint.is_file() or not dataclasses.is_dataclass(config):
+        return
+    with contextlib.suppress(ValueError):  # weights are measured without a checkpoint too
+        recipe = load_checkpoint(checkpoint).get("recipe")
+        recipe = recipe if isinstance(recipe, dict) else {}
+        changed = other_than_trained(config, fingerprints, recipe)
+        if changed:
+            log.warning(
+                "these are not the numbers of the run that %s holds: it was measured with %s; "
+                "bring back data and config.yaml, then evaluate again",
+                run_dir,
+                ", ".join(changed),
+            )
 
 
 def report_metrics(run_dir: Path, metrics: Mapping[str, float], required: Iterable[str]) -> None:

@@ -14,7 +14,7 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from monarch_core.experiment.checkpoint import remove_link, write_text
+from monarch_core.experiment.checkpoint import CHECKPOINT_FILE, remove_link, write_text
 from monarch_core.experiment.config import FitConfig
 from monarch_core.experiment.devices import (
     choose_accelerator,
@@ -203,7 +203,7 @@ def _refuse_other_overrides() -> None:
 
 def _refuse_other_run(run_dir: Path) -> None:
     """Refuse a folder with something finished in it; one that failed at once may be used again."""
-    finished = [name for name in ("checkpoint.pt", "results.json") if (run_dir / name).exists()]
+    finished = [name for name in (CHECKPOINT_FILE, "results.json") if (run_dir / name).exists()]
     if (run_dir / CONFIG_FILE).exists() and finished:
         raise ValueError(
             f"{run_dir} already holds a run ({', '.join(finished)}); go on with it through "

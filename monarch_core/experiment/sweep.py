@@ -18,8 +18,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import OverrideParseException
 
+from monarch_core.experiment.checkpoint import CHECKPOINT_FILE
 from monarch_core.experiment.devices import usable_cores
-from monarch_core.experiment.fit import CHECKPOINT_FILE
 from monarch_core.experiment.home import expand_home
 from monarch_core.experiment.plain_files import read_overrides
 from monarch_core.experiment.results import RESULTS_FILE

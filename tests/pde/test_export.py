@@ -89,9 +89,13 @@ def test_missing_packages(monkeypatch, tmp_path):
         ("model.pt", "pt", 1, "format must be one of onnx, pt2, got 'pt'"),
         ("model.pt2", "pt2", 0, "n_steps must be at least 1, or null for all, got 0"),
         ("no/model.pt2", "pt2", 1, "out must be in an existing folder"),
+        ("weights.pt", "pt2", 1, r"weights\.pt is there already and no file that ends in \.pt2"),
+        ("folder.pt2", "pt2", 1, r"folder\.pt2 is there already"),
         ("model.pt2", "pt2", 1, "config.yaml"),
     ],
 )
 def test_errors(tmp_path, out, format_, n_steps, message):
+    (tmp_path / "weights.pt").touch()
+    (tmp_path / "folder.pt2").mkdir()
     with pytest.raises(ValueError, match=message):
         export_run(tmp_path, tmp_path / out, format_, n_steps)

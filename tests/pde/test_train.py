@@ -197,6 +197,24 @@ def test_a_run_goes_on_with_its_own_data_and_config_only(runs, tmp_path):
     assert set(again["data_fingerprints"]) == {"train", "valid", "test"}
 
 
+def test_numbers_of_other_data_or_another_config_are_said(runs, tmp_path, caplog):
+    folder = shutil.copytree(runs["fft"][0], tmp_path / "run")
+    evaluate(folder, {"grids": [8]})  # how it is measured is free
+    assert "these are not the numbers" not in caplog.text
+    config = (folder / "config.yaml").read_text()
+    other = tmp_path / "other.mat"
+    scipy.io.savemat(other, {"u": travelling_waves(12)[::-1], "t": np.arange(8.0)})
+    edited = config.replace(load_config(folder, PdeConfig).dataset.path, str(other))
+    edited = edited.replace("teacher_forcing: 0.8", "teacher_forcing: 0")
+    (folder / "config.yaml").write_text(edited)
+    evaluate(folder)
+    message = next(m for m in caplog.messages if m.startswith("these are not the numbers"))
+    assert "data fingerprint of test='" in message
+    assert "teacher_forcing=0.0 (trained with 0.8)" in message
+    assert "bring back data and config.yaml" in message
+    assert "dataset.path" not in message
+
+
 def test_artifacts_for_the_report(runs):
     artifacts = load_artifacts(runs["monarch"][0])
     figures = {artifact.figure for artifact in artifacts}

@@ -1,8 +1,10 @@
 """What k-space says about itself: sound scans are let in, each fault is found by its kind."""
 
+import nibabel
 import numpy as np
 import pytest
 import scipy.io
+from mri_scans import smooth_maps
 from mri_sources import head
 
 from data_scripts.mri_brain_slice import load_brain_slice
@@ -184,6 +186,17 @@ def test_maps_of_the_data_combine_them_without_loss(method):
     for n_coils in (8, 16):
         kspace, _ = head((64, 51), n_coils, noise=0.05)
         assert map_findings(kspace[None], estimate_maps(kspace, method=method)) == []
+
+
+@pytest.mark.skipif(not BESIDE.is_dir(), reason="the public files are not beside the repository")
+@pytest.mark.parametrize("index", [38, 42])
+def test_maps_of_few_samples_of_a_real_head_are_sound(index):
+    path = BESIDE / "open_ms_data" / "patient12_study2_T2W.nii.gz"
+    image = np.asarray(nibabel.load(path).dataobj, np.float32)[4 * index, ::4]
+    y, z = (np.linspace(-1, 1, n) for n in image.shape)
+    phase = np.exp(1j * (0.7 * y[:, None] - 0.4 * z**2))
+    kspace = fft_centred(image * phase * smooth_maps(4, image.shape, seed=2)).astype(np.complex64)
+    assert map_findings(kspace[None], estimate_maps(kspace, calibration=16, kernel=4)) == []
 
 
 MAP_FAULTS = {

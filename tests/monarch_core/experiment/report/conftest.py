@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 
 from monarch_core.experiment.artifacts import Comparison, Curve, Picture, Table, save_artifacts
+from monarch_core.experiment.report import fields, lines
+from monarch_core.experiment.report.aggregate import group_runs
+from monarch_core.experiment.report.collect import collect_runs
 
 TRANSFORMS = {
     "fft": {"name": "fft", "axis": {"_target_": "monarch_core.Fourier", "_partial_": True}},
@@ -98,11 +101,11 @@ def make_run(runs):
         }
         (folder / "results.json").write_text(json.dumps(results | changes))
         if n_epochs:
-            lines = [
+            epochs = [
                 {"epoch": e, "train_loss": 20 * error / e, "valid_error": error * (1 + 1 / e)}
                 for e in range(1, n_epochs + 1)
             ]
-            (folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+            (folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in epochs))
         if artifacts:
             save_artifacts(folder, artifacts_of(error, seed))
         return folder
@@ -122,3 +125,22 @@ def make_failed(runs):
         return folder
 
     return make
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """Keep the figures themselves instead of turning them into images."""
+    figures = []
+
+    def keep(figure):
+        figures.append(figure)
+        return b""
+
+    monkeypatch.setattr(lines, "png_of", keep)
+    monkeypatch.setattr(fields, "png_of", keep)
+    return figures
+
+
+@pytest.fixture
+def groups(runs):
+    return lambda: group_runs(collect_runs([runs]))

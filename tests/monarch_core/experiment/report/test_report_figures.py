@@ -1,40 +1,14 @@
-"""What the figures draw is what the runs hold, with one colour per transform and honest scales."""
+"""What the curves, bars and sweeps draw is what the runs hold, with one colour per transform."""
 
 import json
-import re
 
 import numpy as np
 import pytest
 
-from monarch_core.experiment.artifacts import Comparison, Curve, Picture, save_artifacts
-from monarch_core.experiment.report import fields, lines, style
-from monarch_core.experiment.report.aggregate import blocks_of, group_runs
-from monarch_core.experiment.report.block import block_view, slug
-from monarch_core.experiment.report.collect import collect_runs
-
-
-def smooth_field(seed, shape=(11, 14)):
-    y, x = np.meshgrid(*(np.linspace(0, 1, n) for n in shape), indexing="ij")
-    return np.sin(5 * x + seed) * np.cos(3 * y - seed) + 0.3 * np.sin(11 * x * y + seed)
-
-
-@pytest.fixture
-def drawn(monkeypatch):
-    """Keep the figures themselves instead of turning them into images."""
-    figures = []
-
-    def keep(figure):
-        figures.append(figure)
-        return b""
-
-    monkeypatch.setattr(lines, "png_of", keep)
-    monkeypatch.setattr(fields, "png_of", keep)
-    return figures
-
-
-@pytest.fixture
-def groups(runs):
-    return lambda: group_runs(collect_runs([runs]))
+from monarch_core.experiment.artifacts import Curve, save_artifacts
+from monarch_core.experiment.report import lines, style
+from monarch_core.experiment.report.aggregate import blocks_of
+from monarch_core.experiment.report.block import block_view
 
 
 def look_of(groups):
@@ -43,10 +17,6 @@ def look_of(groups):
 
 def labelled(axes):
     return {line.get_label(): line for line in axes.get_lines() if line.get_label()[0] != "_"}
-
-
-def titled(figure):
-    return {axes.get_title(): axes for axes in figure.axes if axes.get_title()}
 
 
 def test_colours_differ_and_stay_with_their_transform(make_run, groups):
@@ -287,109 +257,6 @@ def test_what_varies_together_is_no_sweep(make_run, groups, drawn):
     assert lines.sweep_figures(groups(), "relative_l2", style.palette(groups())) == []
 
 
-def comparison(prediction, truth, **changes):
-    return Comparison("f", "F", "1/s", truth, prediction, **changes)
-
-
-@pytest.mark.parametrize("how", ["diverging", "gray"])
-@pytest.mark.parametrize("shape", [(8, 8), (9, 25), (30, 4)])
-def test_fields_share_one_scale_and_errors_another(make_run, groups, drawn, how, shape):
-    for transform in ("fft", "monarch", "dense"):
-        make_run(transform)
-    truth = smooth_field(0, shape)
-    errors = [s * smooth_field(1, shape) for s in (0.1, 0.2, 0.05)]
-    items = [comparison(truth + e, truth, style=how, extras={"input": 2 * truth}) for e in errors]
-    fields.comparison_figure(groups(), items, style.palette(groups()))
-    axes = titled(drawn[0])
-    assert list(axes) == ["truth", "fft", "monarch", "dense", "input"]
-    assert len({a.get_images()[0].get_clim() for a in axes.values()}) == 1
-    low, high = axes["truth"].get_images()[0].get_clim()
-    if how == "diverging":
-        assert high == -low == pytest.approx(np.abs(truth).max())
-    below = [a for a in drawn[0].axes if a.get_xlabel().startswith("relative L2")]
-    assert len({a.get_images()[0].get_clim() for a in below}) == 1
-    low, high = below[0].get_images()[0].get_clim()
-    assert high == -low <= np.abs(truth).max() * 1.001
-    for panel, item, error in zip(below, items, errors, strict=True):
-        np.testing.assert_allclose(panel.get_images()[0].get_array(), error, atol=1e-12)
-        expected = np.linalg.norm(error) / np.linalg.norm(truth)
-        assert float(panel.get_xlabel().split()[-1]) == pytest.approx(expected, rel=5e-3)
-        assert fields.relative_l2(item) == pytest.approx(expected)
-
-
-def test_a_run_that_blew_up_does_not_hide_the_errors_of_the_others(make_run, groups, drawn):
-    for transform in ("fft", "monarch", "dense"):
-        make_run(transform)
-    truth = smooth_field(0)
-    predictions = [truth + 0.1, truth * 1e6, np.full_like(truth, np.nan)]
-    items = [comparison(prediction, truth) for prediction in predictions]
-    drawing, _ = fields.comparison_figure(groups(), items, style.palette(groups()))
-    below = [a for a in drawn[0].axes if a.get_xlabel().startswith("relative L2")]
-    assert below[0].get_images()[0].get_clim()[1] <= np.abs(truth).max()
-    assert below[2].get_xlabel() == "relative L2 n/a"
-    drawn[0].draw_without_rendering()
-    assert "the scale of the errors ends at that of the fields" in drawing.caption
-
-
-def test_truths_that_differ_are_noted(make_run, groups, drawn):
-    for transform in ("fft", "monarch", "dense"):
-        make_run(transform)
-    truth = smooth_field(0)
-    items = [
-        comparison(truth, truth),
-        comparison(truth, truth + 0.1),
-        comparison(truth.T.copy(), truth.T.copy()),
-    ]
-    _, notes = fields.comparison_figure(groups(), items, style.palette(groups()))
-    assert "truth of monarch is another one" in notes[0]
-    assert "truth of dense has another shape; it is left out" in notes[1]
-    assert "dense" not in titled(drawn[0])
-
-
-@pytest.mark.parametrize("zoom", [(0, 4, 0, 5), (5, 11, 7, 14), (3, 4, 3, 4)])
-def test_the_inset_magnifies_the_window_and_does_not_cover_it(make_run, groups, drawn, zoom):
-    make_run()
-    truth = smooth_field(0)
-    fields.comparison_figure(groups(), [comparison(truth, truth, zoom=zoom)], {"monarch": "red"})
-    drawn[0].draw_without_rendering()
-    panel = titled(drawn[0])["truth"]
-    (inset,) = panel.child_axes
-    top, bottom, left, right = zoom
-    np.testing.assert_array_equal(inset.get_images()[0].get_array(), truth[top:bottom, left:right])
-    assert inset.get_images()[0].get_clim() == panel.get_images()[0].get_clim()
-    window = panel.patches[0].get_window_extent()
-    assert not window.overlaps(inset.get_window_extent())
-
-
-@pytest.mark.parametrize("offset", [0.0, -3.0])
-def test_pictures_share_one_scale(make_run, groups, drawn, offset):
-    for transform in ("fft", "monarch"):
-        make_run(transform)
-    images = [scale * np.abs(smooth_field(1)) + offset for scale in (1, 3)]
-    pictures = [Picture("p", "P", image, "in", "out", "dB") for image in images]
-    fields.picture_figure(groups(), pictures, style.palette(groups()))
-    panels = [axes for axes in drawn[0].axes if axes.get_title()]
-    limits = {axes.get_images()[0].get_clim() for axes in panels}
-    largest = max(np.abs(image).max() for image in images)
-    assert len(limits) == 1
-    assert limits.pop() == pytest.approx((-largest if offset else 0.0, largest))
-
-
-def test_a_block_shows_everything_the_runs_left(make_run, groups):
-    for seed in (0, 1):
-        for transform in ("fft", "monarch", "dense"):
-            make_run(transform, seed=seed, n_epochs=3, artifacts=True)
-    (block,) = blocks_of(groups())
-    view = block_view(block, "relative_l2", style.palette(groups()))
-    keys = [drawing.key.removeprefix("pde-navier-stokes-") for drawing in view.drawings]
-    assert keys == [
-        "metric", "cost", "train-loss", "valid-error", "over-time", "spectrum", "field", "matrix",
-    ]  # fmt: skip
-    assert all(drawing.png.startswith(b"\x89PNG") for drawing in view.drawings)
-    assert [table.title for table in view.tables] == ["Distance"]
-    assert view.notes == []
-
-
 def test_many_groups_of_several_models_get_a_figure_per_model(make_run, groups, drawn):
     for model in ("fno", "uno", "unet"):
         for transform in ("fft", "monarch", "dense"):
@@ -399,73 +266,6 @@ def test_many_groups_of_several_models_get_a_figure_per_model(make_run, groups, 
     view = block_view(block, "relative_l2", style.palette(groups()))
     keys = [drawing.key.removeprefix("pde-navier-stokes-") for drawing in view.drawings]
     assert keys[-3:] == ["c", "c-2", "c-3"]
-
-
-def test_missing_and_damaged_artifacts_are_noted_and_skipped(make_run, groups, drawn):
-    make_run("fft", artifacts=True, n_epochs=2)
-    make_run("monarch")
-    broken = make_run("dense", artifacts=True)
-    (broken / "artifacts.npz").write_bytes(b"PK nonsense")
-    (block,) = blocks_of(groups())
-    view = block_view(block, "relative_l2", style.palette(groups()))
-    assert any("monarch: 1 run without artifacts.npz" in note for note in view.notes)
-    assert any(re.search(r"dense-0.artifacts\.npz cannot be read", note) for note in view.notes)
-    assert "pde-navier-stokes-field" in [drawing.key for drawing in view.drawings]
-
-
-def test_no_log_at_all_is_noted(make_run, groups):
-    make_run("fft")
-    view = block_view(blocks_of(groups())[0], "relative_l2", style.palette(groups()))
-    assert "no run has a readable log.jsonl: no learning curves" in view.notes
-
-
-def test_slugs_are_file_names():
-    assert slug("PDE", "navier_stokes (viscosity 0.001)") == "pde-navier-stokes-viscosity-0.001"
-    assert slug("../../etc", "a/b\\c") == "etc-a-b-c"
-    assert slug("…") == "figure"
-
-
-def test_one_group_that_cannot_be_drawn_is_named_and_the_others_are_drawn(
-    make_run, groups, monkeypatch
-):
-    folders = {t: make_run(t) for t in ("fft", "monarch", "dense")}
-    x = np.arange(3.0)
-    for transform, folder in folders.items():
-        title = "bad" if transform == "monarch" else "good"
-        save_artifacts(folder, [Curve("c", title, "x", "y", x, x), Picture("p", "P", np.eye(3))])
-
-    def fail_on_bad(figure):
-        shown = [axes.get_title() for axes in figure.axes]
-        shown += [text.get_text() for legend in figure.legends for text in legend.texts]
-        if any("bad" in text for text in shown):
-            raise OverflowError("too large to draw")
-        return b""
-
-    monkeypatch.setattr(lines, "png_of", fail_on_bad)
-    monkeypatch.setattr(fields, "png_of", lambda figure: b"")
-    (block,) = blocks_of(groups())
-    view = block_view(block, "relative_l2", style.palette(groups()))
-    assert f"c of {folders['monarch']} cannot be drawn: too large to draw" in view.notes
-    assert [drawing.title for drawing in view.drawings][-2:] == ["good", "P"]
-
-
-def test_artifacts_that_hold_nothing_to_draw_are_named(make_run, groups, drawn):
-    folder = make_run()
-    x, nothing = np.arange(3.0), np.full((3, 3), np.nan)
-    kinds = [
-        Curve("empty", "C", "x", "y", x, x * np.nan),
-        Picture("blank", "P", nothing),
-        Comparison("void", "V", "", nothing, nothing),
-        Picture("twice", "P", np.eye(3)),
-        Picture("twice", "Q", np.eye(3)),
-    ]
-    save_artifacts(folder, kinds)
-    (block,) = blocks_of(groups())
-    view = block_view(block, "relative_l2", style.palette(groups()))
-    for name in ("empty", "blank", "void"):
-        assert f"{folder}: {name} has no finite value and is left out" in view.notes
-    assert f"{folder}: 2 of Picture twice, of which the first is shown" in view.notes
-    assert [drawing.title for drawing in view.drawings] == ["P"]
 
 
 def test_dollars_are_dollars(make_run, groups):

@@ -143,4 +143,5 @@ def drawn(monkeypatch):
 
 @pytest.fixture
 def groups(runs):
+    """Return a function that groups what has been written so far."""
     return lambda: group_runs(collect_runs([runs]))

@@ -5,15 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from monarch_core.experiment.report.aggregate import blocks_of, group_runs
-from monarch_core.experiment.report.collect import collect_runs
+from monarch_core.experiment.report.aggregate import blocks_of
 from monarch_core.experiment.report.identity import words
-
-
-@pytest.fixture
-def groups(runs):
-    """Return a function that groups what has been written so far."""
-    return lambda: group_runs(collect_runs([runs]))
 
 
 def test_seeds_are_merged_and_nothing_else(make_run, groups):

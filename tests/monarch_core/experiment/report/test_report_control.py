@@ -2,16 +2,8 @@
 
 import pytest
 
-from monarch_core.experiment.report.aggregate import group_runs
-from monarch_core.experiment.report.collect import collect_runs
 from monarch_core.experiment.report.control import change_of, control_of, strongest_control_of
 from monarch_core.experiment.report.findings import findings
-
-
-@pytest.fixture
-def groups(runs):
-    """Return a function that groups what has been written so far."""
-    return lambda: group_runs(collect_runs([runs]))
 
 
 def only(groups, transform):

@@ -4,16 +4,10 @@ import json
 
 import pytest
 
-from monarch_core.experiment.report.aggregate import blocks_of, group_runs
-from monarch_core.experiment.report.collect import collect_runs, read_run
+from monarch_core.experiment.report.aggregate import blocks_of
+from monarch_core.experiment.report.collect import read_run
 from monarch_core.experiment.report.control import control_of
 from monarch_core.experiment.report.findings import findings
-
-
-@pytest.fixture
-def groups(runs):
-    """Return a function that groups what has been written so far."""
-    return lambda: group_runs(collect_runs([runs]))
 
 
 def content(test, train="aa"):

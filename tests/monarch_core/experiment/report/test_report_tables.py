@@ -6,7 +6,6 @@ import io
 import pytest
 
 from monarch_core.experiment.artifacts import Table
-from monarch_core.experiment.report.aggregate import group_runs
 from monarch_core.experiment.report.collect import collect_runs
 from monarch_core.experiment.report.tables import (
     groups_csv,
@@ -15,11 +14,6 @@ from monarch_core.experiment.report.tables import (
     other_runs_table,
     runs_csv,
 )
-
-
-@pytest.fixture
-def groups(runs):
-    return lambda: group_runs(collect_runs([runs]))
 
 
 def parsed(text):

@@ -11,6 +11,7 @@ import os
 import re
 import reprlib
 import shutil
+import warnings
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -233,7 +234,9 @@ def _read(path: Path) -> dict[str, Any]:
             damaged = archive.testzip()  # torch itself does not compare the checksums
         if damaged is not None:
             raise zipfile.BadZipFile(f"the checksum of {damaged} is wrong")
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of kinds of tensors that are refused afterwards
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises one of many types, depending on the damaged byte
         reason = " ".join(str(error).split())[:120] if isinstance(error, OversizedError) else ""
         raise ValueError(

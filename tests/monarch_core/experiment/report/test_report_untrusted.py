@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from exploits import Exploit
 
 from monarch_core.experiment.report import fields, lines
 from monarch_core.experiment.report.collect import collect_runs, read_run
@@ -19,16 +20,6 @@ from monarch_core.experiment.report.text_table import Cell, TextTable, write_csv
 from monarch_core.experiment.report.untrusted import as_float, finite, not_finite
 
 SECRET = "password=hunter2"
-
-
-class Exploit:
-    """Leaves a file behind when it is unpickled."""
-
-    def __init__(self, path):
-        self.path = str(path)
-
-    def __reduce__(self):
-        return os.mkdir, (self.path,)
 
 
 @pytest.fixture

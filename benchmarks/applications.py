@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.contenders import training
-from data_scripts.navier_stokes_solver import VorticitySolver, initial_vorticity, record
+from data_scripts.pde.navier_stokes_solver import VorticitySolver, initial_vorticity, record
 from monarch_core.transforms import Fourier, Monarch
-from mri.physics import AxisTransforms, Sense, axis_transforms, zero_filled
+from mri.physics.encoding import AxisTransforms, Sense, axis_transforms, zero_filled
 
 HORIZON = 50.0
 PUBLISHED_STEP, PUBLISHED_GRID, TIMED_STEPS = 1e-4, 256, 20
@@ -70,7 +70,7 @@ class FftNormal(nn.Module):
 
 
 class SenseNormal(nn.Module):
-    """A^H A x of `mri.physics.Sense`."""
+    """A^H A x of `mri.physics.encoding.Sense`."""
 
     def __init__(self, maps: Tensor, mask: Tensor, transform: AxisTransforms) -> None:
         super().__init__()

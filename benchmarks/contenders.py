@@ -10,8 +10,8 @@ from neuralop.models import FNO as NeuralopFNO  # noqa: N811
 from torch import Tensor, nn
 
 from monarch_core import MonarchSpectralConv
-from monarch_core.layers import fused
-from monarch_core.layers.fno import FNO
+from monarch_core.layers.kernel import fused
+from pde.models.channels_last import FNO
 
 
 class FftLayer(nn.Module):

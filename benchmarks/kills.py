@@ -26,13 +26,18 @@ from typing import Any
 import torch
 
 from data_scripts.command_line import config_from_arguments
-from monarch_core.experiment.checkpoint import CHECKPOINT_FILE, load_checkpoint
-from monarch_core.experiment.fit import WEIGHTS_FILE
-from monarch_core.experiment.results import RESULTS_FILE
+from monarch_core.runs.results import RESULTS_FILE
+from monarch_core.training.checkpoint import CHECKPOINT_FILE, load_checkpoint
+from monarch_core.training.fit import WEIGHTS_FILE
 
 ROOT = Path(__file__).parents[1]
 # What the jobs import, before the first fork, so that a start costs no more than its work.
-JOB_MODULES = ("data_scripts.burgers", "data_scripts.mri_phantom", "pde.evaluate", "mri.evaluate")
+JOB_MODULES = (
+    "data_scripts.pde.burgers",
+    "data_scripts.mri.phantom",
+    "pde.evaluate",
+    "mri.evaluate",
+)
 
 BURGERS = [
     "n_train=12",
@@ -168,12 +173,17 @@ JOBS = {
         "fit.batch_size=2",
     ),
     "burgers": Job(
-        lambda folder: ["data_scripts/burgers.py", f"data_dir={folder}", "batch_size=2", *BURGERS],
+        lambda folder: [
+            "data_scripts/pde/burgers.py",
+            f"data_dir={folder}",
+            "batch_size=2",
+            *BURGERS,
+        ],
         _finished_batches,
         _generated,
     ),
     "mri_phantom": Job(
-        lambda folder: ["data_scripts/mri_phantom.py", "out=scans", *PHANTOM],
+        lambda folder: ["data_scripts/mri/phantom.py", "out=scans", *PHANTOM],
         _finished_scans,
         _generated,
     ),

@@ -8,7 +8,7 @@ from functools import partial
 
 import torch
 
-from monarch_core.layers.axis_products import matrix_product
+from monarch_core.layers.kernel.axis_products import matrix_product
 
 SQUARE = 1024  # of the matrix product that stands for the peak
 LARGE = 2**24  # numbers in an array beyond every cache

@@ -20,12 +20,12 @@ import torch
 from benchmarks import applications, contenders, limits
 from benchmarks.timing import Timing, compare
 from data_scripts.command_line import config_from_arguments
-from monarch_core.experiment.devices import (
+from monarch_core.layers.kernel import fused
+from monarch_core.training.devices import (
     describe_device,
     peak_memory_bytes,
     reset_peak_memory,
 )
-from monarch_core.layers import fused
 from monarch_core.transforms import Monarch
 
 LAYERS = [  # grid, modes, channels, batch

@@ -6,7 +6,7 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
-from mri.file_names import plain_name
+from data_scripts.file_names import plain_name
 
 # k-space hardly compresses; what expands more is no data
 _MOST_COMPRESSION = 50

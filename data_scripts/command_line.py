@@ -13,8 +13,8 @@ from omegaconf import ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
-from monarch_core.experiment.home import expand_home
-from monarch_core.experiment.printable import paragraph
+from monarch_core.runs.home import expand_home
+from monarch_core.runs.printable import paragraph
 
 Config = TypeVar("Config")
 

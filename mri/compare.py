@@ -21,15 +21,15 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import t as student
 
-from monarch_core.experiment.report.aggregate import (
+from monarch_core.report.aggregate import (
     Group,
     beside_the_table,
     group_runs,
     number_or_text,
 )
-from monarch_core.experiment.report.cli import update_between_markers
-from monarch_core.experiment.report.collect import Run, collect_runs
-from monarch_core.experiment.report.identity import (
+from monarch_core.report.cli import update_between_markers
+from monarch_core.report.collect import Run, collect_runs
+from monarch_core.report.identity import (
     BOOKKEEPING,
     FINGERPRINT,
     FURTHER_METRICS,
@@ -40,10 +40,10 @@ from monarch_core.experiment.report.identity import (
     flatten,
     is_measured,
 )
-from monarch_core.experiment.report.text_table import Cell, TextTable
-from monarch_core.experiment.report.wording import NOT_FINITE
-from mri.config import MriConfig
-from mri.scan_scores import METRICS, Scores, check_scans, read_scores
+from monarch_core.report.text_table import Cell, TextTable
+from monarch_core.report.wording import NOT_FINITE
+from mri.config.run import MriConfig
+from mri.metrics.scan_scores import METRICS, Scores, check_scans, read_scores
 
 CONTROL = "sense, fft"
 _HEADS = {

@@ -12,27 +12,27 @@ import torch
 from omegaconf import DictConfig
 from torch import nn
 
-from monarch_core.experiment.artifacts import Artifact, save_artifacts
-from monarch_core.experiment.checkpoint import load_weights
-from monarch_core.experiment.devices import choose_accelerator
-from monarch_core.experiment.epoch_log import best_epoch, read_log
-from monarch_core.experiment.home import expand_home
-from monarch_core.experiment.results import n_parameters, report_metrics, write_results
-from monarch_core.experiment.run import load_config, run_to_read, user_errors
-from monarch_core.experiment.run_lock import occupied
-from monarch_core.experiment.transform_config import axis_transform
+from monarch_core.runs.artifacts import Artifact, save_artifacts
+from monarch_core.runs.epoch_log import best_epoch, read_log
+from monarch_core.runs.home import expand_home
+from monarch_core.runs.lock import occupied
+from monarch_core.runs.results import n_parameters, report_metrics, write_results
+from monarch_core.runs.start import load_config, run_to_read, user_errors
+from monarch_core.training.checkpoint import load_weights
+from monarch_core.training.devices import choose_accelerator
+from monarch_core.training.transform_config import axis_transform
 from monarch_core.transforms import Fourier
-from mri.config import MriConfig
-from mri.dataset import SliceDataset, load_splits
+from mri.config.run import MriConfig
+from mri.dataset.splits import SliceDataset, load_splits
 from mri.figures import draw_reconstruction, tabulate_scores
 from mri.learned import describe_transforms
-from mri.measure import METRICS, Score, mean_over_scans, reconstruct, score, write_scans
-from mri.metrics import check_volume_size
-from mri.model import build_model
-from mri.physics import axis_transforms
-from mri.presets import Preset, find_preset
-from mri.sense import SenseReconstruction
-from mri.tuning import Regularised
+from mri.metrics.measure import METRICS, Score, mean_over_scans, reconstruct, score, write_scans
+from mri.metrics.presets import Preset, find_preset
+from mri.metrics.volumes import check_volume_size
+from mri.models import build_model
+from mri.models.sense import SenseReconstruction
+from mri.models.tuning import Regularised
+from mri.physics.encoding import axis_transforms
 
 MODEL, ZERO_FILLED = "model", "zero-filled"
 SEEN, UNSEEN = "seen", "unseen"

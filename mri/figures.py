@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.ndimage import uniform_filter
 
-from monarch_core.experiment.artifacts import Comparison, Table
-from mri.measure import METRICS, Score, Volume, mean_over_scans
-from mri.presets import Preset
+from monarch_core.runs.artifacts import Comparison, Table
+from mri.metrics.measure import METRICS, Score, Volume, mean_over_scans
+from mri.metrics.presets import Preset
 
 
 def draw_reconstruction(volume: Volume, method: str, beside: str, *, unit: str) -> Comparison:

@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
-from monarch_core.experiment.artifacts import Artifact, Curve, Picture, Table
+from monarch_core.runs.artifacts import Artifact, Curve, Picture, Table
 from monarch_core.transforms import Fourier, LinearTransform
-from mri.physics import AxisTransforms, axis_transforms
-from mri.sense import SenseReconstruction
+from mri.models.sense import SenseReconstruction
+from mri.physics.encoding import AxisTransforms, axis_transforms
 
 FLOOR_DB = -60.0
 

@@ -6,17 +6,17 @@ from functools import partial
 import hydra
 from omegaconf import DictConfig
 
-from monarch_core.experiment.devices import is_main_process
-from monarch_core.experiment.fit import fit
-from monarch_core.experiment.home import expand_home
-from monarch_core.experiment.run import start_run, user_errors
-from monarch_core.experiment.transform_config import axis_transform
-from mri.config import MriConfig
-from mri.dataset import load_splits
+from monarch_core.runs.home import expand_home
+from monarch_core.runs.start import start_run, user_errors
+from monarch_core.training.devices import is_main_process
+from monarch_core.training.fit import fit
+from monarch_core.training.transform_config import axis_transform
+from mri.config.run import MriConfig
+from mri.dataset.splits import load_splits
 from mri.evaluate import check_evaluation, evaluate
-from mri.losses import find_loss
-from mri.model import build_model
-from mri.tuning import choose_lamda
+from mri.metrics.losses import find_loss
+from mri.models import build_model
+from mri.models.tuning import choose_lamda
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="mri")

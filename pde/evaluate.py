@@ -9,16 +9,16 @@ import hydra
 import torch
 from omegaconf import DictConfig
 
-from monarch_core.experiment.artifacts import save_artifacts
-from monarch_core.experiment.checkpoint import load_weights
-from monarch_core.experiment.devices import choose_accelerator
-from monarch_core.experiment.home import expand_home
-from monarch_core.experiment.portrait import portray_transforms
-from monarch_core.experiment.results import n_parameters, report_metrics, write_results
-from monarch_core.experiment.run import load_config, run_to_read, user_errors
-from monarch_core.experiment.run_lock import occupied
-from pde.config import PdeConfig
-from pde.dataset import check_grids, load_splits
+from monarch_core.runs.artifacts import save_artifacts
+from monarch_core.runs.home import expand_home
+from monarch_core.runs.lock import occupied
+from monarch_core.runs.results import n_parameters, report_metrics, write_results
+from monarch_core.runs.start import load_config, run_to_read, user_errors
+from monarch_core.training.checkpoint import load_weights
+from monarch_core.training.devices import choose_accelerator
+from monarch_core.training.portrait import portray_transforms
+from pde.config.run import PdeConfig
+from pde.dataset.splits import check_grids, load_splits
 from pde.figures import draw_error_over_grid, draw_predictions
 from pde.measure import error_on, errors_on_grids, predict, roll_out_errors
 from pde.metrics import band_errors, relative_h1, relative_l2

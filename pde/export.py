@@ -8,11 +8,11 @@ import hydra
 import torch
 from omegaconf import DictConfig
 
-from monarch_core.experiment.checkpoint import load_weights
-from monarch_core.experiment.export import check_format, export, largest_difference
-from monarch_core.experiment.home import expand_home
-from monarch_core.experiment.run import load_config, run_to_read, user_errors
-from pde.config import PdeConfig
+from monarch_core.runs.home import expand_home
+from monarch_core.runs.start import load_config, run_to_read, user_errors
+from monarch_core.training.checkpoint import load_weights
+from monarch_core.training.export import check_format, export, largest_difference
+from pde.config.run import PdeConfig
 from pde.models import build_model
 
 log = logging.getLogger(__name__)

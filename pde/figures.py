@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from monarch_core.experiment.artifacts import Artifact, Comparison, Curve
-from pde.dataset import Splits
-from pde.dataset_config import DatasetConfig
+from monarch_core.runs.artifacts import Artifact, Comparison, Curve
+from pde.config.dataset import DatasetConfig
+from pde.dataset.splits import Splits
 from pde.metrics import energy_spectrum, relative_l2_per_step
 
 

@@ -5,8 +5,8 @@ import time
 import torch
 from torch import Tensor
 
-from pde.config import PdeConfig
-from pde.dataset import TrajectoryDataset, load_test_split
+from pde.config.run import PdeConfig
+from pde.dataset.splits import TrajectoryDataset, load_test_split
 from pde.metrics import relative_l2, relative_l2_per_step
 from pde.models import RollOut
 

@@ -1,7 +1,7 @@
 """Errors of predicted fields, all relative to the truth and dimensionless.
 
 Nothing is added to the norm of the truth: where that is zero, an error is infinite or NaN. Data in
-which it is are refused when they are read (`pde.checks`).
+which it is are refused when they are read (`pde.dataset.checks`).
 """
 
 import torch

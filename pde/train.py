@@ -5,12 +5,12 @@ import sys
 import hydra
 from omegaconf import DictConfig
 
-from monarch_core.experiment.devices import is_main_process
-from monarch_core.experiment.fit import fit
-from monarch_core.experiment.home import expand_home
-from monarch_core.experiment.run import start_run, user_errors
-from pde.config import PdeConfig
-from pde.dataset import check_grids, load_splits, training_set
+from monarch_core.runs.home import expand_home
+from monarch_core.runs.start import start_run, user_errors
+from monarch_core.training.devices import is_main_process
+from monarch_core.training.fit import fit
+from pde.config.run import PdeConfig
+from pde.dataset.splits import check_grids, load_splits, training_set
 from pde.evaluate import evaluate
 from pde.metrics import relative_l2, roll_out_loss
 from pde.models import build_model, check_model

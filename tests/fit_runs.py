@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch.nn.functional import mse_loss
 
-from monarch_core.experiment.checkpoint import load_checkpoint
+from monarch_core.training.checkpoint import load_checkpoint
 
 TESTS = Path(__file__).parent
 PREPARED = """
@@ -20,8 +20,8 @@ import torch
 from torch.nn.functional import mse_loss
 sys.path.insert(0, sys.argv[1])
 from tiny_problem import TinyData, TinyModel
-from monarch_core.experiment.config import FitConfig
-from monarch_core.experiment.fit import fit
+from monarch_core.training.config import FitConfig
+from monarch_core.training.fit import fit
 
 torch.set_num_threads(1)
 values = dict(batch_size=4, learning_rate=0.01, accelerator="cpu")

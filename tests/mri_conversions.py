@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 from mri_sources import head, header_xml
 
-from data_scripts import fastmri
+from data_scripts.mri import fastmri
 
 GRID = (48, 40)
 SPLITS = (("train", "a"), ("valid", "b"), ("test", "c"))

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mri.centred_fft import fft_centred
-from mri.coil_maps import combine_sense
-from mri.dataset_config import DatasetConfig
-from mri.schema import ScanInfo, ScanShape, ScanWriter
+from data_scripts.mri.centred_fft import fft_centred
+from data_scripts.mri.coil_maps import combine_sense
+from data_scripts.mri.schema import ScanInfo, ScanShape, ScanWriter
+from mri.config.dataset import DatasetConfig
 
 GRID = (17, 12)
 

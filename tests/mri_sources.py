@@ -7,8 +7,8 @@ import numpy as np
 from mri_scans import blob_image, smooth_maps
 
 from data_scripts.command_line import run_script
-from mri.centred_fft import fft_centred, ifft_centred
-from mri.schema_check import check_scan
+from data_scripts.mri.centred_fft import fft_centred, ifft_centred
+from data_scripts.mri.schema_check import check_scan
 
 GRID = (24, 20)  # readout without oversampling, phase encoding
 

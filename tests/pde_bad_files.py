@@ -5,7 +5,7 @@ import numpy as np
 import scipy.io
 from pde_files import burgers, flow, navier_stokes, write_tensor, write_well
 
-from pde.dataset import load_splits
+from pde.dataset.splits import load_splits
 
 LINE = flow(grid=(24,))
 CELLS = -1 + (np.arange(24) + 0.5) / 12  # PDEBench's, on (-1, 1)

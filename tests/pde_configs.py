@@ -4,8 +4,8 @@ from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 
-from monarch_core.experiment.schema import to_dataclass
-from pde.config import PdeConfig
+from monarch_core.runs.schema import to_dataclass
+from pde.config.run import PdeConfig
 
 CONFIGS = str(Path(__file__).parents[1] / "configs")
 

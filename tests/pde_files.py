@@ -6,8 +6,8 @@ import h5py
 import numpy as np
 import scipy.io
 
-from pde.conventions import BURGERS
-from pde.dataset_config import BurgersConfig, DarcyConfig, NavierStokesConfig
+from data_scripts.pde.conventions import BURGERS
+from pde.config.dataset import BurgersConfig, DarcyConfig, NavierStokesConfig
 
 SIZES = {"n_train": 4, "n_valid": 2, "n_test": 2}
 N, N_FRAMES, GRID = 8, 6, 12

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
-from monarch_core.experiment.schema import to_dataclass
-from mri.config import MriConfig
-from pde.config import PdeConfig
+from monarch_core.runs.schema import to_dataclass
+from mri.config.run import MriConfig
+from pde.config.run import PdeConfig
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 SCHEMAS = {"pde": PdeConfig, "mri": MriConfig}

@@ -10,7 +10,7 @@ import pytest
 
 import benchmarks.report
 import mri.compare
-from monarch_core.experiment.report import cli
+from monarch_core.report import cli
 
 ROOT = Path(__file__).parents[1]
 PROGRAMS = {

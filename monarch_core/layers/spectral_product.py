@@ -9,12 +9,12 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd import Function
 
-from monarch_core.layers import axis_products, fused
 from monarch_core.layers.derivatives import (
     backward_needs_formula,
     formula_gradients,
     formula_is_needed,
 )
+from monarch_core.layers.kernel import axis_products, fused
 from monarch_core.layers.precision import check_dtype, check_real, in_one_dtype
 
 

@@ -5,14 +5,14 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from monarch_core.experiment.devices import choose_accelerator
-from monarch_core.experiment.machine import require_memory
-from pde.config import PdeConfig
-from pde.memory import least_memory
-from pde.model_config import FOURIER
+from monarch_core.training.devices import choose_accelerator
+from monarch_core.training.machine import require_memory
+from pde.config.model import FOURIER
+from pde.config.run import PdeConfig
 from pde.models.fno import build_fno, build_fno_neuralop, check_fft_grid
 from pde.models.fno_3d import build_fno_3d
 from pde.models.fno_fast import build_fno_fast
+from pde.models.memory import least_memory
 from pde.models.monarch_no import build_monarch_no
 from pde.models.resnet import ResNet
 from pde.models.roll_out import RollOut

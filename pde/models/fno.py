@@ -9,10 +9,10 @@ from neuralop.layers.spectral_convolution import SpectralConv
 from neuralop.models import FNO
 from torch import Tensor, nn
 
-from monarch_core.experiment.transform_config import axis_transform
 from monarch_core.layers import MonarchSpectralConv
 from monarch_core.layers.resample import BASES
-from pde.config import PdeConfig
+from monarch_core.training.transform_config import axis_transform
+from pde.config.run import PdeConfig
 
 
 class PublishedBlocks(nn.Module):

@@ -3,7 +3,7 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from pde.config import PdeConfig
+from pde.config.run import PdeConfig
 from pde.models.fno import published_fno
 
 

@@ -2,8 +2,8 @@
 
 from torch import nn
 
-from monarch_core.layers.fno import FNO
-from pde.config import PdeConfig
+from pde.config.run import PdeConfig
+from pde.models.channels_last import FNO
 from pde.models.fno import check_modes, spectral_conv
 
 

@@ -7,9 +7,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import gelu
 
-from monarch_core.layers.fno import unit_grid
 from monarch_core.layers.pointwise import PointwiseMLP, pointwise_linear
-from pde.config import PdeConfig
+from pde.config.run import PdeConfig
+from pde.models.channels_last import unit_grid
 from pde.models.fno import check_modes, spectral_conv
 
 # Spectral weights start smaller than in an FNO, so that each layer starts as a small correction.

@@ -8,15 +8,15 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from pde_configs import CONFIGS, config_of
 
-from monarch_core.experiment.config import FitConfig
-from monarch_core.experiment.machine import check_threads, require_memory
-from monarch_core.experiment.plain_files import read_overrides, read_yaml
-from monarch_core.experiment.run import run_to_read, start_run
-from monarch_core.experiment.schema import load_config, save_config, to_dataclass
-from monarch_core.experiment.transform_config import TransformConfig
-from mri.config import MriConfig
-from pde.config import PdeConfig
-from pde.dataset import load_splits
+from monarch_core.runs.plain_files import read_overrides, read_yaml
+from monarch_core.runs.schema import load_config, save_config, to_dataclass
+from monarch_core.runs.start import run_to_read, start_run
+from monarch_core.training.config import FitConfig
+from monarch_core.training.machine import check_threads, require_memory
+from monarch_core.training.transform_config import TransformConfig
+from mri.config.run import MriConfig
+from pde.config.run import PdeConfig
+from pde.dataset.splits import load_splits
 from pde.models import check_model
 
 

@@ -7,8 +7,8 @@ import zipfile
 
 from bad_inputs import BadInput, assert_refused, table
 
-from data_scripts import m4raw
 from data_scripts.archive import unpack
+from data_scripts.mri import m4raw
 
 
 def zip_of(path, members):

@@ -10,8 +10,8 @@ from mri_sources import (
     write_cfl,
 )
 
-from data_scripts import bart_cfl
-from mri.centred_fft import fft_centred, ifft_centred
+from data_scripts.mri import bart_cfl
+from data_scripts.mri.centred_fft import fft_centred, ifft_centred
 
 
 def bart_scan(folder, kspace, maps=None):

@@ -10,7 +10,7 @@ import pytest
 from bad_inputs import BadInput, assert_refused, table
 from mri_scans import GRID, config, masks_of_an_epoch, write_dataset, write_scan
 
-from mri.dataset import load_splits
+from mri.dataset.splits import load_splits
 
 NAN, INF = math.nan, math.inf
 

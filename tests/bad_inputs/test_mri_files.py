@@ -10,8 +10,8 @@ from mri_sources import (
     header_xml,
 )
 
-from data_scripts import fastmri
-from mri.centred_fft import ifft_centred
+from data_scripts.mri import fastmri
+from data_scripts.mri.centred_fft import ifft_centred
 
 
 def with_kspace(change):

@@ -12,7 +12,7 @@ from mri_sources import (
     write_ismrmrd,
 )
 
-from data_scripts import ismrmrd
+from data_scripts.mri import ismrmrd
 
 
 def with_lines(change=lambda lines: lines, header=None, group="dataset"):

@@ -4,7 +4,7 @@ import math
 
 from bad_inputs import BadInput, assert_refused, table
 
-from mri.masks import make_masks
+from mri.physics.masks import make_masks
 
 NAN, INF = math.nan, math.inf
 

@@ -5,8 +5,8 @@ import math
 import numpy as np
 from bad_inputs import BadInput, assert_refused, table
 
-from mri.metrics import nmse, psnr, ssim, volume_metrics
-from mri.presets import PRESETS, Choice
+from mri.metrics.presets import PRESETS, Choice
+from mri.metrics.volumes import nmse, psnr, ssim, volume_metrics
 
 NAN, INF = math.nan, math.inf
 

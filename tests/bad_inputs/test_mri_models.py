@@ -8,11 +8,11 @@ from bad_inputs import BadInput, assert_refused, table
 from mri_scans import GRID
 
 from monarch_core.transforms import Fourier
-from mri.config import ModelConfig
-from mri.conjugate_gradient import conjugate_gradient
-from mri.losses import find_loss
-from mri.model import build_model
-from mri.physics import check_measurement
+from mri.config.run import ModelConfig
+from mri.metrics.losses import find_loss
+from mri.models import build_model
+from mri.physics.conjugate_gradient import conjugate_gradient
+from mri.physics.encoding import check_measurement
 
 NAN = math.nan
 ones = partial(torch.ones, dtype=torch.complex64)

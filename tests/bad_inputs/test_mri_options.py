@@ -3,8 +3,9 @@
 from bad_inputs import BadInput, assert_refused, table
 from mri_conversions import convert_fastmri, fastmri_volume
 
-from data_scripts import bart_cfl, m4raw, mri_low_field, skm_tea
-from data_scripts.mri_acquisition import Imperfections
+from data_scripts.mri import bart_cfl, m4raw, skm_tea
+from data_scripts.mri import low_field as mri_low_field
+from data_scripts.mri.acquisition import Imperfections
 
 
 def fastmri_with(**more):

@@ -10,9 +10,9 @@ from mri_sources import (
     head,
 )
 
-from data_scripts import mri_check
-from mri.preparation import prepare_if_missing
-from mri.schema import ScanInfo, ScanShape, ScanWriter, read_info, stored_masks
+from data_scripts.mri import check as mri_check
+from data_scripts.mri.schema import ScanInfo, ScanShape, ScanWriter, read_info, stored_masks
+from mri.dataset.preparation import prepare_if_missing
 
 SHAPE = ScanShape(2, 1, 2, GRID)
 

@@ -4,8 +4,8 @@ import math
 
 from bad_inputs import BadInput, assert_refused, table
 
-from data_scripts.mri_phantom import PhantomConfig
-from data_scripts.mri_simulate import SimulateConfig
+from data_scripts.mri.phantom import PhantomConfig
+from data_scripts.mri.simulate import SimulateConfig
 
 NAN, INF = math.nan, math.inf
 

@@ -8,7 +8,7 @@ from mri_sources import (
     write_skm_tea_folder,
 )
 
-from data_scripts import skm_tea
+from data_scripts.mri import skm_tea
 
 
 def with_skm_tea(change=lambda path: None, annotations=None, **more):

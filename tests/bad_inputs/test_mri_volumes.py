@@ -9,8 +9,8 @@ import pytest
 import scipy.io
 from bad_inputs import BadInput, assert_refused, table
 
-from data_scripts import mri_low_field
-from data_scripts.mri_volumes import find_volumes
+from data_scripts.mri import low_field as mri_low_field
+from data_scripts.mri.volumes import find_volumes
 
 
 def volume(name, save):

@@ -16,8 +16,8 @@ from pde_bad_files import (
 )
 from pde_files import flow, own_burgers, write_groups, write_well
 
-from monarch_core.experiment import machine
-from pde.readers import open_trajectories
+from data_scripts.pde.readers import open_trajectories
+from monarch_core.training import machine
 
 
 def with_value(value, trajectory, frame, u=None):

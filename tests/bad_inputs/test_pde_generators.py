@@ -5,11 +5,11 @@ import io
 from bad_inputs import BadInput, assert_refused, table
 from rich.console import Console
 
-from data_scripts import burgers as burgers_script
-from data_scripts import darcy as darcy_script
-from data_scripts import navier_stokes as navier_stokes_script
-from pde.dataset import load_splits
-from pde.dataset_config import BurgersConfig, DarcyConfig, NavierStokesConfig
+from data_scripts.pde import burgers as burgers_script
+from data_scripts.pde import darcy as darcy_script
+from data_scripts.pde import navier_stokes as navier_stokes_script
+from pde.config.dataset import BurgersConfig, DarcyConfig, NavierStokesConfig
+from pde.dataset.splits import load_splits
 
 SCRIPTS = (
     (burgers_script, BurgersConfig),

@@ -5,7 +5,7 @@ from bad_inputs import BadInput, assert_refused, table
 from pde_bad_files import CELLS, LINE, TIMES, edited, in_splits, load_burgers, load_ns, mat
 from pde_files import GRID, burgers, flow, write_groups, write_matlab, write_well
 
-from pde.dataset import load_splits
+from pde.dataset.splits import load_splits
 
 FINE = flow(grid=(64,))
 

@@ -19,7 +19,7 @@ from pde_files import (
     write_tensor,
 )
 
-from pde.readers import read_trajectories
+from data_scripts.pde.readers import read_trajectories
 
 
 def a_type(file, name):

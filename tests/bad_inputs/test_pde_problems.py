@@ -17,8 +17,8 @@ from pde_files import (
     write_well,
 )
 
-from pde.dataset import load_splits
-from pde.dataset_config import BurgersConfig
+from pde.config.dataset import BurgersConfig
+from pde.dataset.splits import load_splits
 
 RIGHT = {"x": CELLS, "t": TIMES, "Nu": 0.1}
 

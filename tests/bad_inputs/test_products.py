@@ -9,9 +9,9 @@ from bad_inputs import BadInput, assert_refused, table
 from neuralop.models import FNO as NeuralopFNO  # noqa: N811
 
 from monarch_core import MonarchSpectralConv
-from monarch_core.layers.fno import FNO, copy_neuralop_weights
 from monarch_core.layers.pointwise import PointwiseMLP
 from monarch_core.layers.spectral_product import spectral_product
+from pde.models.channels_last import FNO, copy_neuralop_weights
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ import torch
 from benchmarks import applications, contenders, speed
 from benchmarks.speed import Options
 from monarch_core.transforms import Monarch
-from mri.physics import axis_transforms
+from mri.physics.encoding import axis_transforms
 
 
 def test_a_tiny_suite_leaves_its_results(tmp_path, monkeypatch, capsys):

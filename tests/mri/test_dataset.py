@@ -12,9 +12,9 @@ from mri_scans import GRID, config, masks_of_an_epoch, write_scan
 from omegaconf import OmegaConf
 from torch.utils.data import DataLoader
 
-from mri.centred_fft import ifft_centred
-from mri.dataset import load_splits
-from mri.dataset_config import DatasetConfig
+from data_scripts.mri.centred_fft import ifft_centred
+from mri.config.dataset import DatasetConfig
+from mri.dataset.splits import load_splits
 
 # Python 3.12 warns of every fork of a process with threads; torch's workers are forked on Linux
 forks = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
@@ -262,9 +262,9 @@ MEMORY_TEST = """
     import resource, sys
     from pathlib import Path
     import numpy as np
-    from mri.dataset import load_splits
-    from mri.dataset_config import DatasetConfig
-    from mri.schema import open_scan
+    from mri.dataset.splits import load_splits
+    from mri.config.dataset import DatasetConfig
+    from data_scripts.mri.schema import open_scan
 
     config = DatasetConfig(root=sys.argv[1], script="", mask="random", mask_regime="random")
     splits = load_splits(config)

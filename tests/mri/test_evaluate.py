@@ -12,24 +12,24 @@ import pytest
 import torch
 import yaml
 
-from monarch_core.experiment.artifacts import Comparison, Curve, Picture, Table, load_artifacts
-from monarch_core.experiment.checkpoint import save_weights
-from monarch_core.experiment.schema import save_config
+from data_scripts.mri.centred_fft import fft_centred
+from data_scripts.mri.coil_maps import combine_sense
+from data_scripts.mri.schema import ScanInfo, ScanShape, ScanWriter
+from monarch_core.runs.artifacts import Comparison, Curve, Picture, Table, load_artifacts
+from monarch_core.runs.schema import save_config
+from monarch_core.training.checkpoint import save_weights
 from monarch_core.transforms import Dense, Fourier, Monarch
-from mri.centred_fft import fft_centred
-from mri.coil_maps import combine_sense
-from mri.config import EvaluationConfig, FitConfig, ModelConfig, MriConfig, TransformConfig
-from mri.dataset import load_splits
-from mri.dataset_config import DatasetConfig
+from mri.config.dataset import DatasetConfig
+from mri.config.run import EvaluationConfig, FitConfig, ModelConfig, MriConfig, TransformConfig
+from mri.dataset.splits import load_splits
 from mri.evaluate import check_evaluation, evaluate, summarise
 from mri.learned import describe_transforms, distances, kspace_weighting, point_spread
-from mri.losses import find_loss
-from mri.measure import METRICS, Score, Volume, mean_over_scans, score
-from mri.metrics import volume_metrics
-from mri.model import build_model
-from mri.physics import axis_transforms
-from mri.presets import PRESETS
-from mri.schema import ScanInfo, ScanShape, ScanWriter
+from mri.metrics.losses import find_loss
+from mri.metrics.measure import METRICS, Score, Volume, mean_over_scans, score
+from mri.metrics.presets import PRESETS
+from mri.metrics.volumes import volume_metrics
+from mri.models import build_model
+from mri.physics.encoding import axis_transforms
 
 GRID = (15, 14)
 N_SLICES = 3

@@ -5,10 +5,10 @@ import sys
 import numpy as np
 import pytest
 
-from mri import poisson
-from mri.acceleration import achieved_acceleration
-from mri.masks import equispaced_lines, make_masks, random_lines, scan_seed
-from mri.poisson import poisson_masks
+from mri.physics import poisson
+from mri.physics.acceleration import achieved_acceleration
+from mri.physics.masks import equispaced_lines, make_masks, random_lines, scan_seed
+from mri.physics.poisson import poisson_masks
 
 SHAPE = (45, 38)
 
@@ -65,7 +65,9 @@ def test_a_generator_that_hangs_is_stopped(tmp_path, monkeypatch):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits the processor time of a process")
 def test_a_child_ends_when_its_processor_time_is_used_up():
-    child = "from mri.poisson import _limit_processor_time as limit; limit(1)\nwhile True: pass"
+    child = (
+        "from mri.physics.poisson import _limit_processor_time as limit; limit(1)\nwhile True: pass"
+    )
     run = subprocess.run([sys.executable, "-c", child], check=False)
     assert run.returncode == -signal.SIGXCPU
 

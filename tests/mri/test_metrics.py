@@ -7,7 +7,8 @@ import pytest
 from scipy.ndimage import correlate1d
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from mri.metrics import (
+from mri.metrics.presets import PRESETS, Choice, find_preset
+from mri.metrics.volumes import (
     check_volume_size,
     nmse,
     nrmse,
@@ -16,7 +17,6 @@ from mri.metrics import (
     ssim,
     volume_metrics,
 )
-from mri.presets import PRESETS, Choice, find_preset
 
 
 @pytest.fixture

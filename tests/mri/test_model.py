@@ -9,13 +9,13 @@ from torch.utils.checkpoint import checkpoint
 from torch.utils.data import StackDataset, TensorDataset
 
 from monarch_core.transforms import Dense, Fourier, Monarch, matrices_computed_once
-from mri.config import ModelConfig
-from mri.losses import find_loss, mean_squared
-from mri.model import build_model
-from mri.physics import Sense, axis_transforms, zero_filled_scale
-from mri.tuning import choose_lamda
-from mri.unet import UNet
-from mri.unrolled import INITIAL_LAMDA
+from mri.config.run import ModelConfig
+from mri.metrics.losses import find_loss, mean_squared
+from mri.models import build_model
+from mri.models.tuning import choose_lamda
+from mri.models.unet import UNet
+from mri.models.unrolled import INITIAL_LAMDA
+from mri.physics.encoding import Sense, axis_transforms, zero_filled_scale
 
 GRID = (12, 9)
 SMALL = {"n_channels": 4, "n_pools": 1, "n_cascades": 2, "n_layers": 2, "n_iterations": 4}

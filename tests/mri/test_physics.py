@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from monarch_core.transforms import Dense, Fourier, Monarch
-from mri import physics
-from mri.conjugate_gradient import conjugate_gradient
-from mri.physics import (
+from mri.physics import encoding as physics
+from mri.physics.conjugate_gradient import conjugate_gradient
+from mri.physics.encoding import (
     AxisTransforms,
     CoilMaps,
     Sense,

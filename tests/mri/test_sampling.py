@@ -9,7 +9,7 @@ import pytest
 import torch
 from mri_scans import GRID, config, masks_of_an_epoch, write_dataset, write_scan
 
-from mri.dataset import load_splits
+from mri.dataset.splits import load_splits
 
 
 def test_one_fixed_mask_serves_all_scans(root):

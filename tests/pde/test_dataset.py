@@ -7,9 +7,9 @@ import scipy.io
 import torch
 from torch.utils.data import DataLoader
 
-from pde import dataset
-from pde.dataset import TrajectoryDataset, check_grids, load_splits, load_test_split
-from pde.dataset_config import NavierStokesConfig
+from pde.config.dataset import NavierStokesConfig
+from pde.dataset import splits as dataset
+from pde.dataset.splits import TrajectoryDataset, check_grids, load_splits, load_test_split
 
 FRAMES = {"n_input_frames": 2, "n_output_frames": 3, "first_frame": 1, "frame_spacing": 2}
 SIZES = {"n_train": 4, "n_valid": 2, "n_test": 3}

@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 from omegaconf import OmegaConf
 
-from pde.dataset_config import NavierStokesConfig
+from pde.config.dataset import NavierStokesConfig
 
 
 @pytest.mark.parametrize(("viscosity", "horizon"), [(1e-3, 50.0), (1e-4, 30.0), (1e-5, 20.0)])

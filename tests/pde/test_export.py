@@ -6,10 +6,10 @@ import pytest
 import torch
 from pde_configs import config_of
 
-from monarch_core.experiment import export as export_module
-from monarch_core.experiment.checkpoint import save_weights
-from monarch_core.experiment.export import export
-from monarch_core.experiment.schema import save_config
+from monarch_core.runs.schema import save_config
+from monarch_core.training import export as export_module
+from monarch_core.training.checkpoint import save_weights
+from monarch_core.training.export import export
 from pde.export import export_run
 from pde.models import build_model
 

@@ -8,8 +8,8 @@ from neuralop.models import FNO
 from pde_configs import config_of
 from torch import nn
 
-from monarch_core.experiment.results import n_parameters
 from monarch_core.layers import MonarchSpectralConv
+from monarch_core.runs.results import n_parameters
 from pde.models import build_model
 from pde.models.fno import PublishedBlocks
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from pde_configs import config_of
 
-from monarch_core.experiment.results import n_parameters
-from monarch_core.layers.fno import copy_neuralop_weights
+from monarch_core.runs.results import n_parameters
 from pde.models import build_model
+from pde.models.channels_last import copy_neuralop_weights
 
 SMALL = ["model.n_modes=3", "model.hidden_channels=6", "model.n_layers=3"]
 

@@ -5,8 +5,8 @@ import torch
 from pde_configs import config_of
 from torch.nn.functional import gelu
 
-from monarch_core.layers.fno import unit_grid
 from pde.models import build_model
+from pde.models.channels_last import unit_grid
 from pde.models.monarch_no import GatedSpectralLayer
 
 SIZES = ["model=monarch_no", "model.n_modes=3", "model.hidden_channels=4", "model.gate_channels=3"]

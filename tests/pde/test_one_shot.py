@@ -11,13 +11,13 @@ import scipy.io
 import torch
 from hydra import compose, initialize_config_dir
 
-from monarch_core.experiment.artifacts import Curve, load_artifacts
-from monarch_core.experiment.schema import to_dataclass, to_dict
+from data_scripts.pde.conventions import BURGERS
+from monarch_core.runs.artifacts import Curve, load_artifacts
+from monarch_core.runs.schema import to_dataclass, to_dict
 from pde import train
-from pde.config import PdeConfig
-from pde.conventions import BURGERS
-from pde.dataset import check_grids, load_splits, load_test_split
-from pde.dataset_config import BurgersConfig, DarcyConfig, NavierStokesConfig
+from pde.config.dataset import BurgersConfig, DarcyConfig, NavierStokesConfig
+from pde.config.run import PdeConfig
+from pde.dataset.splits import check_grids, load_splits, load_test_split
 from pde.evaluate import evaluate
 
 CONFIGS = str(Path(__file__).parents[2] / "configs")

@@ -25,9 +25,9 @@ from pde_files import (
     write_well,
 )
 
-from data_scripts.burgers_solver import BurgersSolver, initial_periodic, to_grid
-from pde.dataset import load_splits
-from pde.readers import open_trajectories
+from data_scripts.pde.burgers_solver import BurgersSolver, initial_periodic, to_grid
+from data_scripts.pde.readers import open_trajectories
+from pde.dataset.splits import load_splits
 
 NU = 0.3  # of PDEBench
 

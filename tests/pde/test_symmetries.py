@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from data_scripts.navier_stokes_solver import VorticitySolver, record
-from pde.symmetries import random_symmetry
+from data_scripts.pde.navier_stokes_solver import VorticitySolver, record
+from pde.dataset.symmetries import random_symmetry
 
 
 def solve(solver, w):

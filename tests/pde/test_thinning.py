@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pde.thinning import thin
+from pde.dataset.thinning import thin
 
 
 @pytest.mark.parametrize(("n", "grid"), [(8192, 1024), (12, 3), (15, 5), (7, 7)])

@@ -12,9 +12,9 @@ import pytest
 import scipy.io
 import torch
 
-from monarch_core.experiment.artifacts import Curve, Table, load_artifacts
-from monarch_core.experiment.run import load_config
-from pde.config import PdeConfig
+from monarch_core.runs.artifacts import Curve, Table, load_artifacts
+from monarch_core.runs.start import load_config
+from pde.config.run import PdeConfig
 from pde.evaluate import evaluate
 
 ROOT = Path(__file__).parents[2]

@@ -4,15 +4,15 @@ import pytest
 import torch
 from neuralop.layers.spectral_convolution import SpectralConv
 
-from monarch_core.experiment.checkpoint import load_weights
-from monarch_core.experiment.config import FitConfig
-from monarch_core.experiment.fit import fit
-from monarch_core.layers.fno import FNO
-from pde.dataset import Splits, TrajectoryDataset, training_set
-from pde.dataset_config import DarcyConfig, NavierStokesConfig
+from monarch_core.training.checkpoint import load_weights
+from monarch_core.training.config import FitConfig
+from monarch_core.training.fit import fit
+from pde.config.dataset import DarcyConfig, NavierStokesConfig
+from pde.dataset.splits import Splits, TrajectoryDataset, training_set
+from pde.dataset.symmetries import random_symmetry
 from pde.metrics import relative_l2, roll_out_loss
 from pde.models import RollOut
-from pde.symmetries import random_symmetry
+from pde.models.channels_last import FNO
 
 FRAMES = torch.randn(3, 5, 8, 8, generator=torch.Generator().manual_seed(0))
 

@@ -11,7 +11,7 @@ import sys
 import torch
 
 from monarch_core import MonarchSpectralConv, matrices_computed_once
-from monarch_core.layers.fno import FNO
+from pde.models.channels_last import FNO
 
 
 def test_compiled_equals_eager_in_values_and_gradients():

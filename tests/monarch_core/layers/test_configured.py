@@ -14,7 +14,7 @@ from neuralop.models import FNO
 from torch.utils.data import DataLoader
 
 from monarch_core import Monarch, MonarchSpectralConv
-from monarch_core.layers import fno
+from pde.models import channels_last as fno
 
 OPTIONS = {"grid": (16, 12), "transform": partial(Monarch, heads=2), "learn": "inverse"}
 BOUND = {

@@ -13,9 +13,10 @@ from torch.func import functional_call, grad, jacfwd, jacrev, jvp, stack_module_
 from torch.utils.checkpoint import checkpoint
 
 from monarch_core import Monarch, MonarchSpectralConv, matrices_computed_once
-from monarch_core.layers import derivatives, fused, pointwise, spectral_product
-from monarch_core.layers.fno import FNO
+from monarch_core.layers import derivatives, pointwise, spectral_product
+from monarch_core.layers.kernel import fused
 from monarch_core.layers.pointwise import PointwiseMLP
+from pde.models.channels_last import FNO
 
 # torch scripts its own formulas of forward mode when they are first needed.
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")

@@ -8,10 +8,10 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from monarch_core import Dense, Fourier, Monarch, MonarchLinear, MonarchSpectralConv
-from monarch_core.layers.fno import FNO
 from monarch_core.layers.pointwise import PointwiseMLP
 from monarch_core.layers.resample import interpolation_matrix
 from monarch_core.transforms import matrices_computed_once
+from pde.models.channels_last import FNO
 
 COSINE = {"transform": partial(Monarch, start="cosine", heads=2), "basis": "cosine"}
 MAKERS = {

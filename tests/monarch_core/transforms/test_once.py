@@ -12,8 +12,8 @@ from torch.func import functional_call, grad, vmap
 from torch.utils.checkpoint import checkpoint
 
 from monarch_core import MonarchSpectralConv
-from monarch_core.layers.fno import FNO
 from monarch_core.transforms import Dense, Monarch, computed_once, matrices_computed_once
+from pde.models.channels_last import FNO
 
 
 def perturbed(module):

@@ -1,0 +1,1 @@
+"""MRI scans: recipes, simulation, converters, the schema of prepared scans."""

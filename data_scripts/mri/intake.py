@@ -1,0 +1,153 @@
+"""What converters let in: every slice of a scan is looked at before it becomes ground truth."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Complex
+
+from data_scripts.mri.centred_fft import ifft_centred, resize_centred
+from data_scripts.mri.kspace_findings import (
+    KSPACE_AXES,
+    Finding,
+    axis_findings,
+    gap_findings,
+    gaps_between,
+    map_findings,
+    missing_images,
+    not_finite,
+    slice_findings,
+    unaccepted,
+)
+
+HeaderFindings = Callable[[Bool[np.ndarray, "kx ky"]], Sequence[Finding]]
+
+
+class Intake:
+    """Look at a scan slice by slice and refuse what is no ground truth and was not accepted.
+
+    Args:
+        source: the file, for errors.
+        accept: kinds of `data_scripts.mri.kspace_findings.KINDS` that are let in.
+    """
+
+    def __init__(self, source: Path, accept: Sequence[str]) -> None:
+        self.source = source
+        self.accept = accept
+        self._signal: list[Bool[np.ndarray, " echoes"]] = []
+        self._strongest: tuple[float, np.ndarray | None] = (0.0, None)
+        self._of_maps: list[tuple[float, int, list[Finding]]] = []
+        self._sampled: Bool[np.ndarray, "kx ky"] = np.zeros((1, 1), bool)
+
+    def refuse(self, findings: Sequence[Finding]) -> None:
+        """Raise ValueError with the first finding that was not accepted."""
+        for text in unaccepted(findings, self.accept)[:1]:
+            raise ValueError(f"{self.source}: {text}")
+
+    def look(self, kspace: Complex[np.ndarray, "echoes coils kx ky"]) -> None:
+        """Look at the next slice as measured, before anything was cropped.
+
+        Raises:
+            ValueError: if it holds NaN or infinity, or is undersampled.
+        """
+        index = len(self._signal)
+        refuse_not_finite(self.source, f"slice {index} of kspace", kspace, KSPACE_AXES)
+        self.refuse(gap_findings(kspace))
+        nonzero = kspace != 0
+        self._sampled = self._sampled | nonzero.any((0, 1))
+        self._signal.append(nonzero.any((1, 2, 3)))
+        energy = _energy(kspace)
+        if energy > self._strongest[0]:
+            self._strongest = (energy, kspace)
+
+    def look_at_maps(
+        self,
+        kspace: Complex[np.ndarray, "echoes coils ky kz"],
+        maps: Complex[np.ndarray, "coils ky kz"],
+    ) -> None:
+        """Look at the maps of the next slice, and at its k-space on the grid of the maps.
+
+        Raises:
+            ValueError: if the maps hold NaN or infinity.
+        """
+        index = len(self._of_maps)
+        refuse_not_finite(self.source, f"slice {index} of the maps", maps, ("coil", "y", "z"))
+        self._of_maps.append((_energy(kspace), index, map_findings(kspace, maps)))
+
+    def judge_kspace(self, of_header: HeaderFindings = lambda _: ()) -> None:
+        """Judge the slices that were looked at as one scan, most of it from the strongest.
+
+        Args:
+            of_header: what is wrong between a header and the samples that are not zero.
+
+        Raises:
+            ValueError: if something is wrong that was not accepted, or nothing was measured.
+        """
+        strongest = self._strongest[1]
+        if strongest is None:
+            raise ValueError(f"{self.source}: k-space is zero everywhere; leave the file out")
+        self.refuse(of_header(self._sampled))
+        self.refuse(missing_images(np.stack(self._signal)))
+        self.refuse(slice_findings(strongest))
+
+    def judge_maps(self) -> None:
+        """Judge the maps that were looked at, where there is half the energy of the strongest.
+
+        Raises:
+            ValueError: if they lose part of an image, and that was not accepted.
+        """
+        most = max(energy for energy, _, _ in self._of_maps)
+        for energy, index, findings in self._of_maps:
+            if energy >= most / 2:
+                self.refuse([Finding(f.kind, f"slice {index}: {f.text}") for f in findings])
+
+    def acquired(self, grid: tuple[int, int]) -> Bool[np.ndarray, "ky kz"]:
+        """Return where a slice, echo or coil was not zero, on a grid that may be cropped.
+
+        Cropping an axis mixes its samples: along such an axis all count as acquired. So do single
+        zeros between measured samples, as integers have them, unless gaps were accepted.
+        """
+        sampled = self._sampled
+        if "gaps" not in self.accept:
+            sampled = sampled | gaps_between(sampled.astype(np.float64))
+        for axis, n in enumerate(grid):
+            if sampled.shape[axis] != n:
+                sampled = np.any(sampled, axis, keepdims=True)
+        return np.broadcast_to(sampled, grid).copy()
+
+
+def refuse_not_finite(source: Path, what: str, values: np.ndarray, axes: Sequence[str]) -> None:
+    """Raise ValueError if values are NaN or infinite, naming the first place."""
+    if place := not_finite(values, axes):
+        raise ValueError(
+            f"{source}: {what} holds NaN or infinity at {place}; repair the file or leave it out"
+        )
+
+
+def _energy(kspace: Complex[np.ndarray, "..."]) -> float:
+    """Return the sum of squares, in double precision, which holds that of any single ones."""
+    return float(np.square(np.abs(kspace), dtype=np.float64).sum())
+
+
+def hybrid_slices(
+    source: Path, kspace: Complex[np.ndarray, "echoes coils kx ky kz"], n_keep: int
+) -> tuple[Complex[np.ndarray, "x echoes coils ky kz"], list[Finding]]:
+    """Transform a 3-D scan along its readout, which then numbers the slices.
+
+    Args:
+        source: the file, for errors.
+        kspace: centred and orthonormal.
+        n_keep: central pixels along the readout that are kept: without the oversampling.
+
+    Returns:
+        The slices, and what is wrong with the axes of the whole scan: a single slice may lie before
+        one coil, whose peak then looks like that of an axis of k-space.
+
+    Raises:
+        ValueError: if values are not finite: the transform would spread them over all slices.
+    """
+    refuse_not_finite(source, "kspace", kspace, ("echo", "coil", "kx", "ky", "kz"))
+    axes = ((-3, "readout"), (-2, "first"), (-1, "second"))
+    findings = [f for axis, name in axes for f in axis_findings(kspace, axis, name)]
+    images = resize_centred(ifft_centred(kspace, (-3,)), (n_keep,), (-3,))
+    return np.ascontiguousarray(np.moveaxis(images, -3, 0), np.complex64), findings

@@ -1,0 +1,161 @@
+"""Prepare measured 0.055 T brain scans, single coil, split by subject (low_field.md)."""
+
+import sys
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import scipy.io
+from jaxtyping import Complex
+from scipy.io.matlab import MatReadError
+
+from data_scripts.command_line import run_script
+from data_scripts.mri.convert import ConvertConfig, write_converted
+from data_scripts.mri.download import Source, fetch, known_sources
+from data_scripts.mri.output import finish_dataset, is_done, progress_bar, start_dataset
+from data_scripts.mri.schema import SPLITS, ScanInfo, ScanShape
+
+_SOURCE = (
+    "github.com/bispmri/Ultra-low-field-MRI-Scanner: measured k-space of a 0.055 T scanner "
+    "(Liu et al., Nature Communications 2021)"
+)
+# a grid per sequence family; the transposed grid occurs too and is turned
+GRIDS = {"spin_echo": (128, 126), "gradient_echo": (128, 196)}
+PANELS = ("4A", "4B", "6A", "6B", "7A", "7B")
+
+
+@dataclass
+class LowFieldConfig:
+    """Measured single-coil k-space at 0.055 T, one scan per panel, contrast and orientation.
+
+    Attributes:
+        out: folder to make.
+        source_dir: folder of the source files; empty: beside the repository, else downloaded.
+        mirror: folder or URL used in place of GitHub.
+        sequence: spin_echo (FSE and FLAIR, 128 x 126) or gradient_echo (GRE, 128 x 196).
+        train: figure panels (subjects) of the training scans.
+        valid: panels of the validation scans.
+        test: panels of the test scans.
+    """
+
+    out: str = "data/mri_low_field"
+    source_dir: str = ""
+    mirror: str = ""
+    sequence: str = "spin_echo"
+    train: list[str] = field(default_factory=lambda: ["4A", "4B", "6A", "6B"])
+    valid: list[str] = field(default_factory=lambda: ["7A"])
+    test: list[str] = field(default_factory=lambda: ["7B"])
+
+    def __post_init__(self) -> None:
+        if self.sequence not in GRIDS:
+            raise ValueError(f"sequence must be one of {tuple(GRIDS)}, got {self.sequence!r}")
+        panels = [panel for split in SPLITS for panel in getattr(self, split)]
+        wrong = [p for p in panels if p not in PANELS or panels.count(p) > 1]
+        if wrong:
+            raise ValueError(
+                f"{wrong[0]!r} is none of the panels {', '.join(PANELS)}, or given twice; a panel "
+                "is one subject, who belongs to one split"
+            )
+
+
+def main(config: LowFieldConfig) -> None:
+    """Find the files of the sequence, write one scan each, then the metadata."""
+    sources = known_sources("bispmri__")
+    paths = fetch(sources, config.source_dir, config.mirror)
+    jobs = []
+    for source, path in zip(sources, paths, strict=True):
+        panel, contrast, name = describe(source)
+        split = next((s for s in SPLITS if panel in getattr(config, s)), None)
+        if split and (contrast == "GRE") == (config.sequence == "gradient_echo"):
+            jobs.append((source, path, contrast, name, split))
+    for split in SPLITS:
+        if split not in {job[-1] for job in jobs}:
+            raise ValueError(
+                f"no {config.sequence} scan of the panels {getattr(config, split)} for the split "
+                f"{split}; the panels are 4A (GRE), 4B (FSE), 6A, 6B, 7A, 7B"
+            )
+    out = Path(config.out)
+    start_dataset(out, [name for _, _, _, name, _ in jobs])
+    with progress_bar() as progress:
+        task = progress.add_task(f"preparing {len(jobs)} scans into {out}", total=len(jobs))
+        for job in jobs:
+            _prepare(config, out, *job)
+            progress.advance(task)
+    description = {
+        "name": out.name,
+        "equation": "y = F x + n, measured",
+        "grid": list(GRIDS[config.sequence]),
+        "units": "scanner units divided by each scan's scale",
+        "source": _SOURCE,
+        "licence": "CC0-1.0",
+    }
+    finish_dataset(out, config, description)
+
+
+def describe(source: Source) -> tuple[str, str, str]:
+    """Return figure panel, contrast and scan name that a source file's name tells."""
+    stem = Path(source.file).name
+    panel = stem.removeprefix("Figure_").split("__")[0]
+    contrast = next(c for c in ("FLAIR", "FSE", "GRE") if c in stem)
+    plane = next((f"_{p}" for p in ("Coronal", "Sagittal") if p in stem), "")
+    return panel, contrast, f"{panel}_{contrast}{plane.lower()}"
+
+
+def read_low_field(path: Path, grid: tuple[int, int]) -> Complex[np.ndarray, "slices 1 1 ky kz"]:
+    """Read the k-space of one file, turned where its axes are the other way round.
+
+    Raises:
+        ValueError: if the file holds no k-space of that grid.
+    """
+    try:
+        arrays = {k: v for k, v in scipy.io.loadmat(path).items() if not k.startswith("__")}
+    except NotImplementedError as error:
+        raise ValueError(
+            f"{path} is a MATLAB 7.3 file; save it again with save(.., '-v7')"
+        ) from error
+    except (OSError, TypeError, ValueError, zlib.error, MatReadError) as error:
+        raise ValueError(
+            f"{path} is damaged or no MATLAB file ({error}); fetch it again"
+        ) from error
+    kspace = next((arrays[name] for name in ("ksp", "kspace") if name in arrays), None)
+    if kspace is None or kspace.ndim != 3 or kspace.dtype.kind not in "ciuf":
+        shapes = {name: f"{v.dtype} {v.shape}" for name, v in arrays.items()}
+        raise ValueError(
+            f"{path} holds {shapes}; expected ksp or kspace (y, z, slices) of complex numbers"
+        )
+    if kspace.shape[:2] == grid[::-1]:
+        kspace = kspace.transpose(1, 0, 2)
+    if kspace.shape[:2] != grid:
+        raise ValueError(f"{path} has the grid {kspace.shape[:2]}, expected {grid}")
+    return np.ascontiguousarray(np.moveaxis(kspace, -1, 0)[:, None, None], np.complex64)
+
+
+def _prepare(
+    config: LowFieldConfig,
+    out: Path,
+    source: Source,
+    path: Path,
+    contrast: str,
+    name: str,
+    split: str,
+) -> None:
+    recipe = {"sequence": config.sequence, "split": split, "checksum": source.checksum}
+    if is_done(out / f"{name}.h5", recipe):
+        return
+    grid = GRIDS[config.sequence]
+    kspace = read_low_field(path, grid)
+    info = ScanInfo(
+        scan_id=name,
+        split=split,
+        source=f"{_SOURCE}; {source.file}",
+        licence=source.licence,
+        echo_names=(contrast,),
+        details={"recipe": recipe, "simulated": False, "field_tesla": 0.055},
+    )
+    shape = ScanShape(len(kspace), 1, 1, grid)
+    write_converted(ConvertConfig(out=str(out)), path, info, shape, kspace.__getitem__)
+
+
+if __name__ == "__main__":
+    sys.exit(run_script(main, LowFieldConfig))

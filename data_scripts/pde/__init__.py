@@ -1,0 +1,1 @@
+"""Data of partial differential equations: recipes, solvers, formats, readers."""

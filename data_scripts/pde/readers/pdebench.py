@@ -1,0 +1,217 @@
+"""The layouts of PDEBench (Takamoto et al. 2022, arXiv:2210.07182).
+
+Our Burgers files have the layout of PDEBench, but another convention. PDEBench's fields obey
+
+    u_t + u u_x = (Nu / pi) u_xx    on an interval of length L, which is (-1, 1)            (1)
+
+With x' = (x - x_0) / L and v = u / L this is the equation of the data set here,
+
+    v_t + v v_x' = nu v_x'x'        on (0, 1), with nu = Nu / (pi L^2)                      (2)
+
+Files that are written here say so by their attributes; any other is read by (1) where it has L = 2
+and the one parameter Nu, and is doubtful otherwise.
+"""
+
+import math
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from data_scripts.pde.conventions import BURGERS, PDEBENCH
+from data_scripts.pde.readers import hdf5
+from data_scripts.pde.readers.names import other_equation, viscosity_in_name
+from data_scripts.pde.readers.trajectories import (
+    Statement,
+    Trajectories,
+    UnusableFileError,
+    off_unit,
+    spans,
+    stored_times,
+)
+
+# Parameters by which PDEBench's other equations are known.
+_OTHERS = {"beta": "advection", "rho": "reaction and diffusion", "eta": "compressible flow"}
+
+
+def open_pdebench_tensor(path: Path, file: h5py.File, convention: str | None) -> Trajectories:
+    """Return a file with `tensor`: trajectories in one dimension, or Darcy flow.
+
+    Args:
+        path: of the file.
+        file: the same, open.
+        convention: "own" reads a Burgers file by (2), "pdebench" by (1), None by what it shows.
+
+    Raises:
+        ValueError: the axes are not those of such a file.
+    """
+    if "nu" in file:
+        return _open_darcy(path, file)
+    shape = hdf5.field(file, "tensor").shape
+    if len(shape) != 3:
+        raise UnusableFileError(
+            f"{path}: tensor must have axes (trajectory, time, x), got shape {shape}; only the "
+            "one-dimensional PDEBench files have such a tensor"
+        )
+    points = hdf5.coordinates(file, "{}-coordinate", shape[2:])
+    times = stored_times(path, hdf5.numbers(file, "t-coordinate"), shape[1], one_more=True)
+    states, length = _read_burgers(path, file, points, convention)
+
+    def load(trajectories: slice, frames: slice) -> np.ndarray:
+        with h5py.File(path) as opened:
+            u = hdf5.field(opened, "tensor")[trajectories, frames]
+        return u if length == 1 else u / length
+
+    return Trajectories(path, "PDEBench 1-D", shape, times, load, states)
+
+
+def _read_burgers(
+    path: Path, file: h5py.File, points: dict[str, np.ndarray], convention: str | None
+) -> tuple[Statement, float]:
+    """Return what a file says in units of (2), and the length by which its fields are divided."""
+    said = {key: hdf5.text(file, key) for key in BURGERS}
+    nu = hdf5.number(file, "viscosity") if said == BURGERS else hdf5.number(file, "Nu")
+    if said == BURGERS and convention != PDEBENCH:
+        name = hdf5.text(file, "name") or "burgers"
+        return Statement(name, nu, doubts=off_unit(points)), 1.0
+    doubts = [
+        f"its attribute {key} tells of {equation}"
+        for key in file.attrs
+        if (equation := _OTHERS.get(key.lower()))
+    ]
+    doubts += other_equation(path)
+    doubts += [f"its {key} is {value}" for key, value in said.items() if value is not None]
+    nu = viscosity_in_name(path) if nu is None else nu
+    x = points.get("x")
+    pdebench = x is not None and spans(x, 2) and abs(x[0] + x[-1]) < 1e-2
+    if convention == PDEBENCH or (convention is None and pdebench and nu is not None):
+        length = _length(path, x)
+        viscosity = None if nu is None else nu / (math.pi * length**2)
+        return Statement("burgers", viscosity, doubts=tuple(doubts)), length
+    doubts.append(
+        f"it does not say whether its equation is u_t + u u_x = {_diffusion(nu)} u_xx on (0, 1) "
+        "(dataset.convention=own) or, as in PDEBench, with that divided by pi on (-1, 1) "
+        "(dataset.convention=pdebench)"
+    )
+    return Statement("burgers", nu, doubts=tuple(doubts)), 1.0
+
+
+def _diffusion(nu: float | None) -> str:
+    return "nu" if nu is None else f"{nu:g}"
+
+
+def _length(path: Path, x: np.ndarray | None) -> float:
+    """Return the length of PDEBench's periodic interval, from the centres of its cells."""
+    if x is None:
+        return 2.0
+    for length in (1.0, 2.0):
+        if spans(x, length):
+            return length
+    raise UnusableFileError(
+        f"{path}: x-coordinate must run over a length of 1 or 2 in even steps, got {len(x)} "
+        f"points from {x[0]:g} to {x[-1]:g}; correct it"
+    )
+
+
+def _open_darcy(path: Path, file: h5py.File) -> Trajectories:
+    """Return coefficient and solution for a force of 1: the equation is linear in beta."""
+    coefficient, solution = hdf5.field(file, "nu", integers=True), hdf5.field(file, "tensor")
+    n, *grid = coefficient.shape
+    if len(grid) != 2 or solution.shape != (n, 1, *grid):
+        raise UnusableFileError(
+            f"{path}: nu must have axes (sample, x, y) and tensor (sample, 1, x, y), got shapes "
+            f"{coefficient.shape} and {solution.shape}"
+        )
+    beta = hdf5.number(file, "beta")
+    force = 1.0 if beta is None else beta
+    if force == 0:
+        raise UnusableFileError(
+            f"{path}: attribute beta is the force on the right-hand side and must not be 0; "
+            "correct it"
+        )
+    points = hdf5.coordinates(file, "{}-coordinate", grid)
+    misplaced = off_unit(points)
+
+    def load(samples: slice, roles: slice) -> np.ndarray:
+        with h5py.File(path) as opened:
+            a = hdf5.field(opened, "nu", integers=True)[samples]
+            u = hdf5.field(opened, "tensor")[samples, 0]
+        return np.stack([a, u if force == 1 else u / force], axis=1)[:, roles]
+
+    states = Statement(
+        "darcy",
+        doubts=(*misplaced, *other_equation(path)),
+        unit_square=len(points) == len(grid) and not misplaced,
+    )
+    return Trajectories(path, "PDEBench Darcy", (n, 2, *grid), np.arange(2.0), load, states)
+
+
+def open_pdebench_groups(path: Path, file: h5py.File, groups: list[str]) -> Trajectories:
+    """Return a file with one group per trajectory in two dimensions.
+
+    Raises:
+        ValueError: the trajectories differ in shape or times, or hold more than one channel.
+    """
+    shapes = {hdf5.field(file, f"{group}/data").shape for group in groups}
+    if len(shapes) != 1:
+        raise UnusableFileError(
+            f"{path}: all trajectories must have one shape, got {sorted(shapes)}"
+        )
+    shape = shapes.pop()
+    if len(shape) != 4 or shape[-1] != 1:
+        raise UnusableFileError(
+            f"{path}: {groups[0]}/data must have axes (time, x, y, channel) with one channel, got "
+            f"shape {shape}"
+        )
+    times = [
+        stored_times(path, hdf5.numbers(file, f"{group}/grid/t"), shape[0]) for group in groups
+    ]
+    for group, other in zip(groups, times, strict=True):
+        if not np.allclose(other, times[0], rtol=1e-5):
+            raise UnusableFileError(
+                f"{path}: the times of {group} differ from those of {groups[0]}; make a file for "
+                "each"
+            )
+
+    def load(trajectories: slice, frames: slice) -> np.ndarray:
+        with h5py.File(path) as opened:
+            return np.stack(
+                [
+                    hdf5.field(opened, f"{group}/data")[frames, ..., 0]
+                    for group in groups[trajectories]
+                ]
+            )
+
+    return Trajectories(
+        path,
+        "PDEBench 2-D",
+        (len(groups), *shape[:3]),
+        times[0],
+        load,
+        _read_groups(path, [file[group] for group in groups], shape[1:3]),
+    )
+
+
+def _read_groups(path: Path, groups: list[h5py.Group], grid: tuple[int, ...]) -> Statement:
+    """Return what is known of fields that have no name: next to nothing.
+
+    Raises:
+        UnusableFileError: the trajectories lie on different points.
+    """
+    points = hdf5.coordinates(groups[0], "grid/{}", grid)
+    for group in groups[1:]:
+        others = hdf5.coordinates(group, "grid/{}", grid)
+        if points.keys() != others.keys() or any(
+            not np.allclose(others[axis], x, rtol=1e-5) for axis, x in points.items()
+        ):
+            raise UnusableFileError(
+                f"{path}: the coordinates of {group.name} differ from those of {groups[0].name}; "
+                "make a file for each"
+            )
+    misplaced = off_unit(points)
+    return Statement(
+        viscosity=viscosity_in_name(path),
+        by_name=True,
+        doubts=(*other_equation(path), *misplaced, "it does not say what its field is"),
+        unit_square=len(points) == len(grid) and not misplaced,
+    )

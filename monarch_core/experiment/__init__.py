@@ -1,1 +1,0 @@
-"""Plumbing that knows no task: run folders, the fit loop, results and reports."""

@@ -1,0 +1,1 @@
+"""The C++ kernel for the CPU, its build, and its reference in torch."""

@@ -1,0 +1,1 @@
+"""Run folders: every name, every read and every write in them."""

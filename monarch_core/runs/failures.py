@@ -1,0 +1,142 @@
+"""How an entry script fails: one paragraph for the user, the whole story in `failure.txt`."""
+
+import contextlib
+import functools
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import CompactHydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from monarch_core.runs.files import write_text
+from monarch_core.runs.lock import is_in_use, leave_all, occupied_folder
+from monarch_core.runs.printable import paragraph
+from monarch_core.runs.schema import CONFIG_FILE
+from monarch_core.runs.signals import StopSignalError, stop_signals_raise
+from monarch_core.training.checkpoint import CHECKPOINT_FILE
+from monarch_core.training.devices import is_main_process, processes
+
+log = logging.getLogger(__name__)
+
+FAILURE_FILE = "failure.txt"
+INTERRUPTED = 130  # what shells report for a program ended by Ctrl-C
+
+Job = Callable[[DictConfig], Any]
+
+
+class JobFailedError(CompactHydraException):
+    """A job of a sweep failed; hydra goes on, prints this at the end and exits with 1."""
+
+
+def user_errors(job: Job) -> Job:
+    """Turn errors that users can mend into one paragraph; to be put under `@hydra.main`.
+
+    A ValueError or OSError inside the job prints its message without a traceback. A single run
+    then exits with 1; a sweep goes on with its next job and exits with 1 in the end. An interrupt
+    says how to go on, ends a sweep too, and exits with 130; so do SIGTERM, with 143, and SIGHUP,
+    with 129. Any other exception is a defect and passes through. Each of them leaves its traceback
+    in `failure.txt` in the run folder (unless the run was finished before, or another process
+    works there), and training that succeeds removes that file. With HYDRA_FULL_ERROR=1, or when
+    hydra is not at work, everything passes through.
+    """
+
+    @functools.wraps(job)
+    def guarded(raw: DictConfig) -> Any:
+        with stop_signals_raise():
+            try:
+                result = job(raw)
+            except KeyboardInterrupt as interrupt:
+                _record_failure(raw)
+                by = f" by {interrupt.name}" if isinstance(interrupt, StopSignalError) else ""
+                _tell(f"Interrupted{by}. {_how_to_go_on(raw)}")
+                sys.exit(getattr(interrupt, "exit_code", INTERRUPTED))
+            except (ValueError, OSError) as error:
+                failure = _record_failure(raw)
+                if os.environ.get("HYDRA_FULL_ERROR") == "1" or not HydraConfig.initialized():
+                    raise
+                details = (
+                    f"details: {failure}" if failure else "HYDRA_FULL_ERROR=1 shows the details"
+                )
+                message = f"{paragraph(error)} ({details})"
+                _tell(f"Error: {message}")
+                if HydraConfig.get().mode == RunMode.MULTIRUN:
+                    raise JobFailedError(message) from None
+                sys.exit(1)
+            except Exception:
+                _record_failure(raw)
+                raise
+            else:
+                _forget_failure(raw)
+                return result
+            finally:
+                leave_all()
+
+    return guarded
+
+
+def run_folder(raw: DictConfig) -> Path | None:
+    """Return the folder of a job: `resume`, `run` (to evaluate), that of hydra, or `run_dir`."""
+    for key in ("resume", "run"):
+        if raw.get(key):
+            return Path(str(raw.get(key))).absolute()  # the job may change to another folder
+    if HydraConfig.initialized():
+        return Path(HydraConfig.get().runtime.output_dir)
+    return Path(str(raw.get("run_dir"))) if raw.get("run_dir") else None
+
+
+def _own_folder(raw: DictConfig) -> Path | None:
+    """Return the folder that this job works in, or would have: never that of another process."""
+    folder = occupied_folder() or run_folder(raw)
+    if folder is None or not folder.is_dir() or is_in_use(folder):
+        return None
+    return folder
+
+
+def _record_failure(raw: DictConfig) -> Path | None:
+    """Write the traceback of the current exception; never hide that exception by another.
+
+    A finished run is not marked as failed by a later command that goes wrong, nor is a folder that
+    was taken for a run and is none.
+    """
+    folder = _own_folder(raw)
+    if folder is None or not is_main_process():
+        return None
+    if (raw.get("resume") or raw.get("run")) and not (folder / CONFIG_FILE).is_file():
+        return None
+    if folder.resolve() == Path.cwd() or (folder / "results.json").exists():
+        return None
+    with contextlib.suppress(OSError):
+        write_text(folder / FAILURE_FILE, traceback.format_exc())
+        return folder / FAILURE_FILE
+    return None
+
+
+def _forget_failure(raw: DictConfig) -> None:
+    """Remove the mark of an earlier failure; evaluating a run does not mend its training."""
+    folder = _own_folder(raw)
+    if folder is not None and is_main_process() and not raw.get("run"):
+        with contextlib.suppress(OSError):
+            (folder / FAILURE_FILE).unlink(missing_ok=True)
+
+
+def _how_to_go_on(raw: DictConfig) -> str:
+    if raw.get("run"):
+        return "The run is as it was; start the same command again."
+    folder = _own_folder(raw)
+    if folder is not None and (folder / CHECKPOINT_FILE).exists():
+        return f"Finished epochs are kept; go on with resume={folder}"
+    return "No epoch was finished; start the same command again."
+
+
+def _tell(paragraph: str) -> None:
+    group = processes()
+    prefix = f"[process {group.rank}] " if group.n > 1 else ""
+    sys.stderr.write(f"{prefix}{paragraph}\n")
+    sys.stderr.flush()

@@ -1,0 +1,229 @@
+"""`results.json`: what a run found, what it cost, and how to get it again."""
+
+import contextlib
+import dataclasses
+import importlib.metadata
+import json
+import logging
+import math
+import platform
+import shlex
+import statistics
+import subprocess
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from monarch_core.runs.epoch_log import best_epoch, column, read_log
+from monarch_core.runs.files import write_text
+from monarch_core.runs.plain_files import read_overrides
+from monarch_core.training.checkpoint import CHECKPOINT_FILE, load_checkpoint
+from monarch_core.training.devices import choose_accelerator, describe_device, is_main_process
+from monarch_core.training.recipe import other_than_trained
+
+log = logging.getLogger(__name__)
+
+RESULTS_FILE = "results.json"
+PACKAGES = ("torch", "neuraloperator", "hydra-core", "monarch-science")
+
+
+def n_parameters(model: nn.Module) -> int:
+    """Return how many real numbers the model learns; a complex weight is two.
+
+    Frozen parameters do not count, nor do buffers; a shared parameter counts once.
+    """
+    trainable = [p for p in model.parameters() if p.requires_grad]
+    return sum(p.numel() * (2 if p.is_complex() else 1) for p in trainable)
+
+
+def write_results(
+    run_dir: Path,
+    *,
+    task: str,
+    dataset: str,
+    model: str,
+    transform: str,
+    seed: int,
+    split_sizes: Mapping[str, int],
+    metrics: Mapping[str, Any],
+    n_parameters: int,
+    config: Any,
+    fingerprints: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Write `results.json` atomically and return what is in it.
+
+    Times come from `log.jsonl`. `train_seconds` is the sum over all epochs of training and
+    validation; `seconds_per_epoch` is the median over the epochs after the first (the warm-up) of
+    the training part alone, read after synchronising the device. `peak_memory_bytes` is
+    the peak of the first process: allocated on a GPU, resident on a CPU. The three are null when
+    the run has no log. `device` is the one it was trained on. Numbers that are not finite are
+    written as null, since JSON has none; a metric of null therefore means NaN or infinity.
+
+    Args:
+        run_dir: the run folder.
+        task: "pde" or "mri".
+        dataset: its name.
+        model: its name.
+        transform: its name.
+        seed: of the run.
+        split_sizes: samples in each split, by name.
+        metrics: numbers, or lists of numbers, by name.
+        n_parameters: from the function `n_parameters`.
+        config: of the run.
+        fingerprints: of the data of each split, by name: what they hold, wherever they lie.
+
+    Raises:
+        OSError: the file cannot be written.
+        ValueError: a value cannot be written as JSON.
+    """
+    results = {
+        "task": task,
+        "dataset": dataset,
+        "model": model,
+        "transform": transform,
+        "seed": seed,
+        "split_sizes": dict(split_sizes),
+        "data_fingerprints": dict(fingerprints or {}),
+        "metrics": _plain(metrics, "metrics"),
+        "n_parameters": n_parameters,
+        **_cost(run_dir),
+        "versions": versions(),
+        "git_commit": git_commit(),
+        "command": _command(run_dir, task),
+        "config": _plain(config, "config"),
+    }
+    trained, wanted = results.get("n_epochs"), results["config"].get("fit", {}).get("epochs")
+    if trained and wanted and trained < wanted:
+        log.warning("%s was trained for %d of its %d epochs only", run_dir, trained, wanted)
+    _warn_of_changes(run_dir, config, fingerprints)
+    if is_main_process():
+        write_text(run_dir / RESULTS_FILE, json.dumps(results, indent=2, allow_nan=False) + "\n")
+    return results
+
+
+def _warn_of_changes(run_dir: Path, config: Any, fingerprints: Mapping[str, str] | None) -> None:
+    """Log a warning where data or config are no longer what the weights were trained with."""
+    checkpoint = run_dir / CHECKPOINT_FILE
+    if not checkpoint.is_file() or not dataclasses.is_dataclass(config):
+        return
+    with contextlib.suppress(ValueError):  # weights are measured without a checkpoint too
+        recipe = load_checkpoint(checkpoint).get("recipe")
+        recipe = recipe if isinstance(recipe, dict) else {}
+        changed = other_than_trained(config, fingerprints, recipe)
+        if changed:
+            log.warning(
+                "these are not the numbers of the run that %s holds: it was measured with %s; "
+                "bring back data and config.yaml, then evaluate again",
+                run_dir,
+                ", ".join(changed),
+            )
+
+
+def report_metrics(run_dir: Path, metrics: Mapping[str, float], required: Iterable[str]) -> None:
+    """Log every metric, so that the numbers are there whatever happens to the files after it.
+
+    Args:
+        run_dir: the run folder, for the message.
+        metrics: numbers by name.
+        required: names of those that a result must have.
+
+    Raises:
+        ValueError: a required metric is NaN or infinite.
+    """
+    for name, value in metrics.items():
+        log.info("%s: %.4g", name, value)
+    undefined = [f"{name}={metrics[name]}" for name in required if not math.isfinite(metrics[name])]
+    if undefined:
+        raise ValueError(
+            f"the test split of {run_dir} gives {', '.join(undefined)}, which is no result: either "
+            "the model predicts NaN or infinity (train it again with a lower fit.learning_rate) or "
+            "a test sample is zero, where relative errors are undefined (leave it out)"
+        )
+
+
+def versions() -> dict[str, str | None]:
+    """Return the versions of Python, the libraries that matter and this project; null if absent."""
+    found: dict[str, str | None] = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = None
+    return found
+
+
+def git_commit(source: Path = Path(__file__)) -> str | None:
+    """Return the commit a source file belongs to, "-dirty" added when the tree has changes.
+
+    None stands for a file that git does not track, such as an installed copy: its folder may lie
+    inside somebody else's repository.
+    """
+    if _git(source.parent, "ls-files", "--error-unmatch", source.name) is None:
+        return None
+    commit = _git(source.parent, "rev-parse", "HEAD")
+    changes = _git(source.parent, "status", "--porcelain", "--untracked-files=no")
+    return f"{commit}-dirty" if commit and changes else commit
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    command = ["git", "-C", str(folder), *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _command(run_dir: Path, task: str) -> str | None:
+    """Return the command that makes the run again; None when hydra did not start it."""
+    given = read_overrides(run_dir)
+    return None if given is None else shlex.join(["python", f"{task}/train.py", *given])
+
+
+def _cost(run_dir: Path) -> dict[str, Any]:
+    epochs = read_log(run_dir)
+    if not epochs:
+        device = torch.device(choose_accelerator("auto"))
+        return {
+            "train_seconds": None,
+            "seconds_per_epoch": None,
+            "peak_memory_bytes": None,
+            "device": describe_device(device),
+        }
+    seconds, valid_seconds, memory = (
+        column(run_dir, epochs, key) for key in ("seconds", "valid_seconds", "peak_memory_bytes")
+    )
+    best = best_epoch(epochs) or epochs[0]
+    return {
+        "train_seconds": math.fsum(seconds) + math.fsum(valid_seconds),
+        "seconds_per_epoch": statistics.median(seconds[1:] or seconds),
+        "peak_memory_bytes": max(memory),
+        "device": epochs[-1].get("device"),
+        "n_epochs": epochs[-1]["epoch"],
+        "best_epoch": best["epoch"],
+    }
+
+
+def _plain(value: Any, name: str) -> Any:
+    """Return nested dicts, lists, numbers and strings."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = dataclasses.asdict(value)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry, f"{name}.{key}") for key, entry in value.items()}
+    if hasattr(value, "tolist"):  # numbers and arrays of numpy and torch
+        value = value.tolist()
+    if isinstance(value, (list, tuple)):
+        return [_plain(entry, name) for entry in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, Path):
+        return str(value)
+    raise ValueError(
+        f"{name} is a {type(value).__name__}, which results.json cannot hold; give a number, a "
+        "string, or lists and dicts of them"
+    )

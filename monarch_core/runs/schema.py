@@ -1,0 +1,199 @@
+"""From a hydra object to a plain dataclass, from a dataclass to `config.yaml`, and back."""
+
+import dataclasses
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import (
+    ConfigKeyError,
+    InterpolationResolutionError,
+    MissingMandatoryValue,
+    OmegaConfBaseException,
+)
+
+from monarch_core.runs.files import write_text
+from monarch_core.runs.former_layout import to_current
+from monarch_core.runs.plain_files import parse_yaml, read_yaml
+
+T = TypeVar("T")
+
+CONFIG_FILE = "config.yaml"
+
+
+def to_dataclass(raw: DictConfig, schema: type[T]) -> T:
+    """Turn a composed config into an instance of `schema`, checking every name and type.
+
+    Fields annotated `dict[str, Any]` arrive as plain dicts. A field with the metadata `by_name`, a
+    dict of dataclasses, becomes an instance of the one that the value of its key `name` says;
+    without a name, of its default. Nothing that a value names is ever imported or called.
+
+    Args:
+        raw: the composed config; values it lacks take the defaults of the schema.
+        schema: a dataclass of dataclasses.
+
+    Raises:
+        ValueError: a key is unknown, a value has the wrong type or is missing; one paragraph that
+            names the key, the value and near alternatives.
+    """
+    try:
+        # As plain values: hydra's own nodes may hold keys that were added to them with a plus.
+        values = OmegaConf.to_container(raw)
+        _refuse_nested_lists(values)
+        merged = OmegaConf.merge(_structured(schema, raw), OmegaConf.create(values))
+        config = OmegaConf.to_object(merged)
+    except ConfigKeyError as error:
+        raise ValueError(_unknown_key(error, schema)) from error
+    except MissingMandatoryValue as error:
+        key = error.full_key
+        raise ValueError(f"config key {key} has no value; give one, as in {key}=VALUE.") from error
+    except InterpolationResolutionError as error:
+        raise ValueError(f"config key {error.full_key}: {_reason(error)}.") from error
+    except OverflowError as error:
+        raise ValueError(f"a number of the config is too large: {_reason(error)}.") from error
+    except OmegaConfBaseException as error:
+        key = error.full_key or "at the top level"
+        raise ValueError(
+            f"config key {key} has the wrong type: {_reason(error)}; see the fields of "
+            f"{_owner(error, schema)} for what is expected."
+        ) from error
+    assert isinstance(config, schema)
+    return config
+
+
+def _structured(schema: Any, raw: DictConfig) -> DictConfig:
+    """Return the schema as a node, with the types that the names in `raw` ask for."""
+    node = OmegaConf.structured(schema)
+    for item in dataclasses.fields(schema):
+        if OmegaConf.is_missing(raw, item.name) or OmegaConf.is_interpolation(raw, item.name):
+            continue
+        given = raw.get(item.name)
+        if not isinstance(given, DictConfig):
+            continue
+        kind: Any = OmegaConf.get_type(given)  # a dataclass if hydra chose one already
+        by_name: dict[str, type] = item.metadata.get("by_name", {})
+        name = given.get("name")
+        if by_name and name is not None:
+            if name not in by_name:
+                names = ", ".join(by_name)
+                raise ValueError(f"{item.name}.name must be one of {names}, got {name!r}.")
+            kind = kind if dataclasses.is_dataclass(kind) else by_name[name]
+        if dataclasses.is_dataclass(kind):
+            node[item.name] = OmegaConf.structured(kind)
+    return node
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """Return a dataclass instance as nested plain dicts, lists, numbers and strings."""
+    return dataclasses.asdict(config)
+
+
+def save_config(run_dir: Path, config: Any) -> None:
+    """Write `config.yaml`, every value resolved, so that the folder alone tells how it was made.
+
+    Raises:
+        ValueError: the config could not be read again.
+    """
+    _refuse_references(to_dict(config))
+    text = OmegaConf.to_yaml(OmegaConf.create(to_dict(config)))
+    try:
+        parse_yaml(text.encode())
+    except ValueError as error:
+        raise ValueError(f"the config {error}; give another value") from error
+    write_text(run_dir / CONFIG_FILE, text)
+
+
+def load_config(run_dir: Path, schema: type[T], changes: Mapping[str, Any] | None = None) -> T:
+    """Read the config of a run.
+
+    Args:
+        run_dir: a run folder.
+        schema: the dataclass it was made from.
+        changes: values that take the place of the run's, as {"evaluation": {"grids": [64]}}.
+
+    Raises:
+        ValueError: there is no config, it cannot be read, or it does not fit the schema.
+    """
+    path = run_dir / CONFIG_FILE
+    if not path.is_file():
+        raise ValueError(
+            f"{path} does not exist, so {run_dir} is not a run folder; give the folder that "
+            "train.py printed, usually runs/TASK/NAME."
+        )
+    stored = read_yaml(path)
+    if not isinstance(stored, dict) or not stored:
+        raise ValueError(f"{path} holds no config; restore it from a copy.")
+    try:
+        _refuse_references(stored)
+        raw = OmegaConf.merge(OmegaConf.create(to_current(stored)), dict(changes or {}))
+        assert isinstance(raw, DictConfig)
+        return to_dataclass(raw, schema)
+    except ValueError as error:
+        raise ValueError(f"{path}: {' '.join(str(error).split())}") from error
+
+
+def _refuse_nested_lists(value: Any, key: str = "") -> None:
+    """Raise ValueError for a list of more than numbers and words, which OmegaConf lets through."""
+    if isinstance(value, dict):
+        for name, entry in value.items():
+            _refuse_nested_lists(entry, f"{key}.{name}".lstrip("."))
+    elif isinstance(value, list) and any(isinstance(entry, (list, dict)) for entry in value):
+        raise ValueError(
+            f"config key {key} has the wrong type: a list of numbers or words was expected, got "
+            f"{str(value)[:60]}."
+        )
+
+
+def _refuse_references(value: Any, key: str = "") -> None:
+    """Raise ValueError for values of a stored config that stand for others, or for none.
+
+    Nothing is looked up for a file that somebody may have sent: `${oc.env:NAME}` would copy what
+    the reader's environment holds into the results.
+    """
+    if isinstance(value, Mapping):
+        for name, entry in value.items():
+            _refuse_references(name, key)
+            _refuse_references(entry, f"{key}.{name}".lstrip("."))
+    elif isinstance(value, (list, tuple)):
+        for number, entry in enumerate(value):
+            _refuse_references(entry, f"{key}[{number}]")
+    elif isinstance(value, str) and ("${" in value or value == "???"):
+        raise ValueError(
+            f"config key {key} holds {value[:60]!r}, which stands for another value; a stored "
+            "config holds plain values: write the value itself"
+        )
+
+
+def _unknown_key(error: ConfigKeyError, schema: type) -> str:
+    key = str(error.full_key)
+    parent = key.rpartition(".")[0]
+    keys = _dotted_keys(OmegaConf.structured(schema))
+    siblings = [k for k in keys if k.rpartition(".")[0] == parent]
+    elsewhere = [k for k in keys if k.rpartition(".")[2] == key.rpartition(".")[2]]
+    near = difflib.get_close_matches(key, siblings, n=3) + elsewhere
+    if near:
+        remedy = f"did you mean {' or '.join(dict.fromkeys(near))}?"
+    else:
+        remedy = f"known here: {', '.join(siblings)}" if siblings else "nothing is known there"
+    return f"unknown config key {key}; {remedy}"
+
+
+def _dotted_keys(node: DictConfig, prefix: str = "") -> list[str]:
+    keys = []
+    for name in map(str, node):
+        keys.append(f"{prefix}{name}")
+        if OmegaConf.is_missing(node, name) or OmegaConf.is_interpolation(node, name):
+            continue
+        if isinstance(node[name], DictConfig):
+            keys += _dotted_keys(node[name], f"{prefix}{name}.")
+    return keys
+
+
+def _reason(error: Exception) -> str:
+    return str(error).partition("\n")[0].rstrip(".")
+
+
+def _owner(error: OmegaConfBaseException, schema: type) -> str:
+    return error.object_type_str or schema.__name__

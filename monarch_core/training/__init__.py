@@ -1,0 +1,1 @@
+"""The fit loop, optimisers, checkpoints and devices; knows no task."""

@@ -1,0 +1,250 @@
+"""The fit loop: one function that leaves a trained model in its run folder."""
+
+import contextlib
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from rich.console import Console
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
+from monarch_core.runs.epoch_log import append_epoch, check_log, truncate_log
+from monarch_core.runs.lock import occupied
+from monarch_core.training.batches import EpochBatches, make_loader, mix_seed
+from monarch_core.training.causes import Loss, NonFiniteError
+from monarch_core.training.checkpoint import (
+    CHECKPOINT_FILE,
+    check_weights,
+    load_checkpoint,
+    save_checkpoint,
+    save_weights,
+)
+from monarch_core.training.config import FitConfig
+from monarch_core.training.devices import (
+    describe_device,
+    make_fabric,
+    peak_memory_bytes,
+    reset_peak_memory,
+    tf32_products,
+)
+from monarch_core.training.epoch import EpochRunner
+from monarch_core.training.optimization import make_optimizer, make_schedule, parameter_groups
+from monarch_core.training.progress import show_progress
+from monarch_core.training.recipe import make_recipe
+from monarch_core.training.training_state import TrainingState
+
+log = logging.getLogger(__name__)
+
+WEIGHTS_FILE = "weights.pt"
+ABORTED_FILE = "aborted.pt"
+
+
+def fit(
+    model: nn.Module,
+    loss: Loss,
+    train: Dataset[Any],
+    valid: Dataset[Any],
+    config: FitConfig,
+    run_dir: Path,
+    *,
+    seed: int = 0,
+    metric: Loss | None = None,
+    whole_config: Any = None,
+    fingerprints: Mapping[str, str] | None = None,
+) -> None:
+    """Train a model and leave the best epoch of it in the run folder.
+
+    Leaves `weights.pt` (the epoch with the lowest error on the validation split),
+    `checkpoint.pt` (everything needed to continue) and `log.jsonl` (one line per epoch). Each is
+    replaced as a whole, so a kill at any moment loses at most the epochs since the last
+    checkpoint. When the folder holds a checkpoint, the run goes on from there; on the CPU it ends
+    with the same weights, bit for bit, as an uninterrupted one. Over several processes each batch
+    is shared, and only the first process writes.
+
+    Args:
+        model: called as `model(*inputs)`. It is moved to the device and holds the last epoch
+            afterwards.
+        loss: `loss(prediction, target)`, a real scalar, the mean over the samples of the batch.
+        train: map-style dataset of pairs `(inputs, target)`; `inputs` is a tuple of tensors. Its
+            `set_epoch(epoch)`, if there is one, is called before every epoch, counted from 0.
+        valid: the same for the validation split; nothing else chooses the epoch.
+        config: the values of the loop.
+        run_dir: the run folder.
+        seed: with the epoch it determines the order of the data.
+        metric: the error that chooses the epoch, lower is better; `loss` when it is None.
+        whole_config: of the run, a dataclass; all of it belongs to the run, and a checkpoint is
+            not continued with another one, but for what only says where it runs.
+        fingerprints: of the data, by split; neither is it continued with other data.
+
+    Raises:
+        ValueError: a split is empty, another process works in the folder, what lies there is
+            damaged or belongs to another model, config or other data (nothing is changed), or the
+            loss, its gradient or the validation error is not finite; in that case `aborted.pt`
+            holds the state at that moment, and the epochs before are kept.
+        OSError: the disk is full; what was finished before is kept.
+    """
+    fabric = make_fabric(config)
+    reset_peak_memory(fabric.device)
+    train_loader = _make_loader("training", train, config, fabric, seed=seed)
+    valid_loader = _make_loader("validation", valid, config, fabric, seed=None)
+    model.to(fabric.device)
+    if fabric.is_global_zero:
+        run_dir.mkdir(parents=True, exist_ok=True)
+    with occupied(run_dir):
+        if not any(parameter_groups(model)):
+            _keep_untrained(model, metric or loss, valid_loader, config, fabric, run_dir)
+            return
+        optimizer = make_optimizer(model, config)
+        schedule = make_schedule(optimizer, config, len(train_loader))
+        recipe = make_recipe(
+            config,
+            seed=seed,
+            n_train=len(train),  # type: ignore[arg-type]
+            whole_config=whole_config,
+            fingerprints=fingerprints,
+        )
+        state = TrainingState(model, optimizer, schedule, recipe, config.epochs, len(train_loader))
+        _continue_run(state, fabric, run_dir)
+        if state.epoch == config.epochs:
+            log.info("%s is trained already (%d epochs)", run_dir, state.epoch)
+            _remove_aborted(fabric, run_dir)
+            return
+        if fabric.global_rank > 0:  # random layers draw differently in each process
+            torch.manual_seed(mix_seed(seed, state.epoch, fabric.global_rank))
+        if config.compile:
+            model.compile(mode="reduce-overhead" if fabric.device.type == "cuda" else "default")
+        runner = EpochRunner(fabric, fabric.setup_module(model), loss, metric or loss, config)
+        console = Console(stderr=True) if fabric.is_global_zero else None
+        with (
+            tf32_products(allowed=config.precision == "tf32"),
+            show_progress(
+                config.epochs, len(train_loader), first_epoch=state.epoch + 1, console=console
+            ) as display,
+        ):
+            while state.epoch < config.epochs:
+                rates = [group["lr"] for group in optimizer.param_groups]
+                if hasattr(train, "set_epoch"):
+                    train.set_epoch(state.epoch)
+                try:
+                    train_loss, seconds = runner.train(state, train_loader, display.step)
+                    valid_error, valid_seconds = runner.validate(valid_loader)
+                except NonFiniteError as error:
+                    raise ValueError(_abort(state, fabric, run_dir, error)) from error
+                state.epoch += 1
+                display.epoch(state.epoch, train_loss, valid_error)
+                record = {
+                    "epoch": state.epoch,
+                    "train_loss": train_loss,
+                    "valid_error": valid_error,
+                    "learning_rate": rates[0],
+                    "transform_learning_rate": rates[1],
+                    "seconds": seconds,
+                    "valid_seconds": valid_seconds,
+                }
+                if fabric.is_global_zero:
+                    _finish_epoch(state, config, fabric, run_dir, record)
+        _remove_aborted(fabric, run_dir)
+    fabric.barrier()  # no process reads weights.pt before it is there
+
+
+def _make_loader(
+    name: str, split: Dataset[Any], config: FitConfig, fabric: Fabric, *, seed: int | None
+) -> DataLoader[Any]:
+    n_samples = len(split)  # type: ignore[arg-type]
+    if n_samples == 0:
+        raise ValueError(f"the {name} split is empty; give it at least one sample")
+    if config.batch_size < fabric.world_size:
+        raise ValueError(
+            f"fit.batch_size={config.batch_size} counts the samples of all processes and must be "
+            f"at least their number, {fabric.world_size}; raise it or start fewer processes"
+        )
+    batches = EpochBatches(
+        n_samples,
+        config.batch_size,
+        seed=seed,
+        rank=fabric.global_rank,
+        n_processes=fabric.world_size,
+    )
+    is_cuda = fabric.device.type == "cuda"
+    return make_loader(split, batches, n_workers=config.num_workers, pin_memory=is_cuda)
+
+
+def _continue_run(state: TrainingState, fabric: Fabric, run_dir: Path) -> None:
+    """Restore the last finished epoch, if there is one; everything is checked before."""
+    checkpoint = run_dir / CHECKPOINT_FILE
+    if checkpoint.exists():
+        saved = load_checkpoint(checkpoint)
+        state.check(saved, checkpoint)
+        check_log(run_dir, saved["epoch"], saved["best_error"])
+        check_weights(run_dir / WEIGHTS_FILE, state.model)
+        state.restore(saved, checkpoint)
+        log.info("continuing %s after epoch %d", run_dir, state.epoch)
+    if fabric.is_global_zero:
+        truncate_log(run_dir, state.epoch)
+
+
+def _finish_epoch(
+    state: TrainingState,
+    config: FitConfig,
+    fabric: Fabric,
+    run_dir: Path,
+    record: dict[str, Any],
+) -> None:
+    """Write weights, log, checkpoint, in this order: a kill in between repeats the epoch."""
+    if record["valid_error"] < state.best_error or state.epoch == 1:
+        save_weights(run_dir / WEIGHTS_FILE, state.model)
+    state.best_error = min(state.best_error, record["valid_error"])
+    append_epoch(run_dir, {**record, **_cost(fabric)})
+    if state.epoch % config.checkpoint_every == 0 or state.epoch == config.epochs:
+        save_checkpoint(run_dir / CHECKPOINT_FILE, state.to_dict())
+
+
+def _keep_untrained(
+    model: nn.Module,
+    metric: Loss,
+    valid_loader: DataLoader[Any],
+    config: FitConfig,
+    fabric: Fabric,
+    run_dir: Path,
+) -> None:
+    """Leave the files of a run whose model has nothing to learn, such as a plain FFT."""
+    runner = EpochRunner(fabric, model, metric, metric, config)
+    valid_error, valid_seconds = runner.validate(valid_loader)
+    log.info("the model has no trainable parameters; validation error %.4g", valid_error)
+    if fabric.is_global_zero:
+        truncate_log(run_dir, last_epoch=-1)
+        save_weights(run_dir / WEIGHTS_FILE, model)
+        record = {
+            "epoch": 0,
+            "train_loss": None,
+            "valid_error": valid_error,
+            "learning_rate": config.learning_rate,
+            "transform_learning_rate": config.transform_learning_rate,
+            "seconds": 0.0,
+            "valid_seconds": valid_seconds,
+        }
+        append_epoch(run_dir, {**record, **_cost(fabric)})
+    fabric.barrier()
+
+
+def _cost(fabric: Fabric) -> dict[str, Any]:
+    device = fabric.device
+    return {"peak_memory_bytes": peak_memory_bytes(device), "device": describe_device(device)}
+
+
+def _abort(state: TrainingState, fabric: Fabric, run_dir: Path, error: NonFiniteError) -> str:
+    if fabric.is_global_zero:
+        save_checkpoint(run_dir / ABORTED_FILE, state.to_dict())
+    kept = f"{state.epoch} finished epochs are kept" if state.epoch else "no epoch was finished"
+    return f"{error}. {kept}; the state at this moment is in {run_dir / ABORTED_FILE}."
+
+
+def _remove_aborted(fabric: Fabric, run_dir: Path) -> None:
+    """Delete what an earlier attempt left, now that one has succeeded."""
+    if fabric.is_global_zero:
+        with contextlib.suppress(OSError):  # a finished run may lie where nothing can be written
+            (run_dir / ABORTED_FILE).unlink(missing_ok=True)

@@ -1,0 +1,82 @@
+"""Optimiser and learning-rate schedule of the fit loop."""
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import (
+    ConstantLR,
+    CosineAnnealingLR,
+    LRScheduler,
+    OneCycleLR,
+    StepLR,
+)
+
+from monarch_core.training.config import FitConfig
+from monarch_core.training.soap import Soap
+
+
+def parameter_groups(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """Split the trainable parameters of a model into those of its transforms and the others.
+
+    A module is a transform when its attribute `is_transform` is true; everything inside it
+    belongs to it.
+
+    Returns:
+        The parameters outside the transforms and those of the transforms, each in the order of
+        the model and without repetitions.
+    """
+    transforms = [m for m in model.modules() if getattr(m, "is_transform", False)]
+    inside = {id(p) for transform in transforms for p in transform.parameters()}
+    trainable = [p for p in model.parameters() if p.requires_grad]
+    return (
+        [p for p in trainable if id(p) not in inside],
+        [p for p in trainable if id(p) in inside],
+    )
+
+
+def make_optimizer(model: nn.Module, config: FitConfig) -> Optimizer:
+    """Return Adam, AdamW or SOAP with one group for the model and one for its transforms.
+
+    Transforms have their own rate and no weight decay: decay would pull a transform that starts
+    at the FFT away from it without any evidence from the data. With SOAP they are trained by
+    Adam, with SOAP's decay rates.
+    """
+    outside, inside = parameter_groups(model)
+    groups: list[dict[str, Any]] = [
+        {"name": "model", "params": outside, "lr": config.learning_rate},
+        {
+            "name": "transform",
+            "params": inside,
+            "lr": config.transform_learning_rate,
+            "weight_decay": 0.0,
+        },
+    ]
+    if config.optimizer == "soap":
+        groups[1]["max_axis"] = 0  # Adam
+        return Soap(groups, weight_decay=config.weight_decay)
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]
+    return kind(groups, weight_decay=config.weight_decay)
+
+
+def make_schedule(optimizer: Optimizer, config: FitConfig, steps_per_epoch: int) -> LRScheduler:
+    """Return the schedule of both rates; it is stepped after every optimiser step.
+
+    Args:
+        optimizer: its groups carry the peak rates.
+        config: names the schedule.
+        steps_per_epoch: optimiser steps in one epoch.
+    """
+    n_steps = config.epochs * steps_per_epoch
+    match config.schedule:
+        case "one_cycle":
+            peaks = [group["lr"] for group in optimizer.param_groups]
+            return OneCycleLR(optimizer, max_lr=peaks, total_steps=n_steps)
+        case "cosine":
+            return CosineAnnealingLR(optimizer, T_max=n_steps)
+        case "step":
+            step_size = config.step_epochs * steps_per_epoch
+            return StepLR(optimizer, step_size=step_size, gamma=config.step_factor)
+        case _:
+            return ConstantLR(optimizer, factor=1.0)

@@ -1,0 +1,109 @@
+"""The transform of a run: the one line in which two compared runs differ."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from omegaconf import MISSING
+
+from monarch_core.runs.ranges import MOST, check_ranges
+from monarch_core.transforms import Dense, Fourier, LinearTransform, Monarch
+from monarch_core.transforms.monarch import APPLICATIONS
+from monarch_core.transforms.starts import STARTS
+
+# The options that each kind of transform has.
+OPTIONS = {
+    "fourier": (),
+    "dense": ("heads", "learn"),
+    "monarch": ("heads", "learn", "start", "rank", "block_sizes", "apply"),
+}
+LEARN = ("both", "forward", "inverse", "none")
+CONTROL = "fft"  # what tables call the Fourier transform, and nothing else
+RANGES = {"heads": (1, 1024), "rank": (1, 1024), "block_sizes": (1, MOST)}
+
+
+@dataclass
+class TransformConfig:
+    """Which linear transform stands where the Fourier transform would.
+
+    Attributes:
+        name: word for tables.
+        kind: fourier (the FFT itself, the control), monarch (learnable factors) or dense (an
+            unconstrained matrix, the ablation).
+        heads: monarch, dense: learnable copies, each for its part of the channels.
+        learn: monarch, dense: which transforms learn: both, forward (to frequencies), inverse (from
+            frequencies) or none.
+        start: monarch: what the factors equal before learning: fourier, cosine, sine, hadamard,
+            identity or random.
+        rank: monarch: terms of the product; null is the rank of the start.
+        block_sizes: monarch: (p, q) with p q = n; null is the most balanced pair.
+        apply: monarch: factored, multiplied (out) or auto, the cheaper one.
+    """
+
+    name: str = MISSING
+    kind: str = "monarch"
+    heads: int = 1
+    learn: str = "both"
+    start: str = "fourier"
+    rank: int | None = None
+    block_sizes: list[int] | None = None
+    apply: str = "auto"
+
+    def __post_init__(self) -> None:
+        """Check every value, and that none is given that this kind does not read.
+
+        Raises:
+            ValueError: naming the key, its value and what would be accepted.
+        """
+        self._require("kind", self.kind in OPTIONS, f"one of {', '.join(OPTIONS)}")
+        for key, known in (("learn", LEARN), ("start", STARTS), ("apply", APPLICATIONS)):
+            self._require(key, getattr(self, key) in known, f"one of {', '.join(known)}")
+        check_ranges(self, "transform", RANGES)
+        two = self.block_sizes is None or len(self.block_sizes) == 2
+        self._require("block_sizes", two, "null or two whole numbers")
+        for option in fields(self)[2:]:
+            value = getattr(self, option.name)
+            if option.name not in OPTIONS[self.kind] and value != option.default:
+                raise ValueError(
+                    f"transform.kind={self.kind} has no option {option.name}, got transform."
+                    f"{option.name}={value}; leave it out, or choose another transform"
+                )
+        if (self.kind == "fourier") != (self.name == CONTROL):
+            raise ValueError(
+                f"tables call the Fourier transform {CONTROL} and no other, got transform.name="
+                f"{self.name} with transform.kind={self.kind}; use transform={CONTROL} for the "
+                "control, or another name"
+            )
+
+    def _require(self, key: str, is_valid: bool, remedy: str) -> None:
+        if not is_valid:
+            raise ValueError(f"transform.{key} must be {remedy}, got {getattr(self, key)!r}")
+
+
+def axis_transform(
+    config: TransformConfig, n: int, *, inverse: bool = False, **options: Any
+) -> LinearTransform:
+    """Return the transform of one axis: here the FFT becomes a Monarch.
+
+    Args:
+        config: which transform, and what of it learns.
+        n: points of the axis.
+        inverse: the transform from frequencies; otherwise the one to frequencies.
+        options: `norm`, `centered` and `modes`, as in `Fourier`.
+
+    Raises:
+        ValueError: the transform does not exist on n points.
+    """
+    if config.kind == "fourier":
+        return Fourier(n, inverse=inverse, **options)
+    frozen = config.learn not in ("both", "inverse" if inverse else "forward")
+    options |= {"inverse": inverse, "heads": config.heads, "frozen": frozen}
+    if config.kind == "dense":
+        return Dense(n, **options)
+    return Monarch(
+        n,
+        start=config.start,
+        rank=config.rank,
+        block_sizes=config.block_sizes,
+        apply=config.apply,
+        **options,
+    )

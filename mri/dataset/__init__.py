@@ -1,0 +1,1 @@
+"""From prepared scans to training, validation and test splits."""

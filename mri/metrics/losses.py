@@ -1,0 +1,66 @@
+"""Training losses: means over the samples of a batch.
+
+Prepared scans are divided by the standard deviation of their target's magnitude, so these are in
+units of that deviation (or of its square) and a learning rate means the same for every dataset. A
+slice without signal counts as little as it holds. Where a difference is zero, so is its gradient.
+Every loss raises ValueError for images that cannot be compared.
+"""
+
+from collections.abc import Callable
+
+from jaxtyping import Float, Shaped
+from torch import Tensor
+
+# Complex, of any one shape; both are left to the ValueError below, which names the remedy.
+Images = Shaped[Tensor, "..."]
+
+
+def mean_absolute(prediction: Images, target: Images) -> Float[Tensor, ""]:
+    """Return mean |p - t|, in the unit of the images."""
+    _check(prediction, target)
+    return (prediction - target).abs().mean()
+
+
+def mean_squared(prediction: Images, target: Images) -> Float[Tensor, ""]:
+    """Return mean |p - t|^2, in the squared unit of the images."""
+    _check(prediction, target)
+    difference = prediction - target
+    return (difference.real.square() + difference.imag.square()).mean()
+
+
+def mean_absolute_of_magnitudes(prediction: Images, target: Images) -> Float[Tensor, ""]:
+    """Return mean | |p| - |t| |, in the unit of the images; for targets without a phase."""
+    _check(prediction, target)
+    return (prediction.abs() - target.abs()).abs().mean()
+
+
+def _check(prediction: Tensor, target: Tensor) -> None:
+    """Refuse what torch would broadcast, average to NaN, or take for an image without phase."""
+    if prediction.shape != target.shape or target.numel() == 0:
+        raise ValueError(
+            f"prediction {tuple(prediction.shape)} and target {tuple(target.shape)} must be of one "
+            "shape, and not empty; give one image per echo and slice"
+        )
+    if not (prediction.is_complex() and target.is_complex()):
+        raise ValueError(
+            f"images are complex, got a prediction of {prediction.dtype} and a target of "
+            f"{target.dtype}; convert real ones with .to(torch.complex64)"
+        )
+
+
+LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "l1": mean_absolute,
+    "l2": mean_squared,
+    "l1_magnitude": mean_absolute_of_magnitudes,
+}
+
+
+def find_loss(name: str) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return the loss of that name.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    if name not in LOSSES:
+        raise ValueError(f"loss must be one of {', '.join(LOSSES)}, got {name!r}")
+    return LOSSES[name]

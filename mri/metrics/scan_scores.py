@@ -1,0 +1,75 @@
+"""The scores of each scan that evaluated runs left in `scans.csv`, read without trusting them."""
+
+import csv
+import io
+from collections.abc import Sequence
+
+from monarch_core.report.collect import Run
+from monarch_core.report.untrusted import read_text
+from monarch_core.runs.printable import printable
+from mri.metrics.measure import SCANS_FILE
+
+METRICS = ("psnr", "psnr_magnitude", "ssim")
+_PRESET = "evaluation.preset"
+_NEEDED = ("scan", "echo", "method", "masks", *METRICS)
+
+Scores = dict[tuple[str, str], dict[str, float]]  # (scan, echo) -> metric -> value
+
+
+def read_scores(run: Run) -> Scores:
+    """Return what the model of a run scored on each scan and echo under the masks of its config.
+
+    Raises:
+        ValueError: the file is missing or damaged, or is not what `results.json` was made of.
+    """
+    path = run.folder / SCANS_FILE
+    anew = f"make it anew with python mri/evaluate.py run={run.name}"
+    if not path.exists():
+        raise ValueError(f"{printable(str(path))} is missing; {anew}")
+    where = f"{run.name}, {SCANS_FILE}"
+    try:
+        rows = list(csv.DictReader(io.StringIO(read_text(path))))
+    except (OSError, ValueError, csv.Error) as error:
+        raise ValueError(f"{where} cannot be read ({printable(str(error))}); {anew}") from error
+    scores: Scores = {}
+    for number, row in enumerate(rows, start=2):
+        lacking = [column for column in _NEEDED if not row.get(column)]
+        if lacking:
+            raise ValueError(f"{where}, line {number}, has no {', '.join(lacking)}; {anew}")
+        if (row["method"], row["masks"]) != ("model", "seen"):
+            continue
+        preset = row.get("preset", run.settings[_PRESET])
+        if preset != run.settings[_PRESET]:
+            raise ValueError(
+                f"{where}, line {number}, was measured with preset {printable(preset)} and "
+                f"results.json with {run.settings[_PRESET]}; {anew}"
+            )
+        key = printable(row["scan"]), printable(row["echo"])
+        if key in scores:
+            raise ValueError(f"{where}, line {number}, has {', '.join(key)} once more; {anew}")
+        try:
+            scores[key] = {metric: float(row[metric]) for metric in METRICS}
+        except ValueError as error:
+            raise ValueError(f"{where}, line {number}: {printable(str(error))}; {anew}") from error
+    if not scores:
+        raise ValueError(f"{where} has no line of the model; {anew}")
+    return scores
+
+
+def check_scans(runs: Sequence[Run], scores: Sequence[Scores]) -> None:
+    """Check that runs can be paired.
+
+    Raises:
+        ValueError: they were not tested on the same scans and echoes.
+    """
+    for run, own in zip(runs[1:], scores[1:], strict=True):
+        for lacking, has, missing in (
+            (run, runs[0], scores[0].keys() - own.keys()),
+            (runs[0], run, own.keys() - scores[0].keys()),
+        ):
+            if missing:
+                scan, echo = min(missing)
+                raise ValueError(
+                    f"{lacking.name} has no score of scan {scan}, {echo}, which {has.name} has; "
+                    "evaluate both on the same scans"
+                )

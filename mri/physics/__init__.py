@@ -1,0 +1,1 @@
+"""The encoding operator, sampling masks and conjugate gradients."""

@@ -1,0 +1,16 @@
+"""Options that determine a data set; `data_scripts` makes it, `pde.dataset.splits` loads it."""
+
+from pde.config.base import DatasetConfig
+from pde.config.burgers import BurgersConfig
+from pde.config.darcy import DarcyConfig
+from pde.config.navier_stokes import NavierStokesConfig
+
+__all__ = ["DATASETS", "BurgersConfig", "DarcyConfig", "DatasetConfig", "NavierStokesConfig"]
+
+# Which options a data set has, by its name.
+DATASETS: dict[str, type[DatasetConfig]] = {
+    "navier_stokes": NavierStokesConfig,
+    "burgers": BurgersConfig,
+    "burgers_dirichlet": BurgersConfig,
+    "darcy": DarcyConfig,
+}

@@ -1,0 +1,82 @@
+"""Names, types and defaults of a PDE run; `configs/pde.yaml` holds the values that differ."""
+
+from dataclasses import dataclass, field
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, OmegaConf
+
+from monarch_core.runs.ranges import MOST, SEEDS, check_ranges
+from monarch_core.training.config import FitConfig
+from monarch_core.training.transform_config import TransformConfig
+from pde.config.dataset import DATASETS, DatasetConfig, NavierStokesConfig
+from pde.config.model import ModelConfig
+
+
+@dataclass
+class EvaluationConfig:
+    """How the test split is measured.
+
+    Attributes:
+        grids: also report the error on these grids, each a number of points per axis that the
+            stored test samples can be thinned out to.
+    """
+
+    grids: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a grid below four points, or beyond any use."""
+        check_ranges(self, "evaluation", {"grids": (4, MOST)})
+
+
+@dataclass
+class PdeConfig:
+    """One PDE run.
+
+    Attributes:
+        dataset: which equation, data and frames; its name decides which options it has.
+        model: which operator.
+        transform: which linear transform.
+        fit: how it is trained.
+        evaluation: how it is measured.
+        augment: train on copies of the trajectories under random symmetries of the equation, others
+            in every epoch. null: wherever the equation has symmetries and the data are generated,
+            since a file of your own may have another forcing.
+        teacher_forcing: first part of the epochs, as a fraction, in which every step of a roll-out
+            starts from the true frames; in the rest it starts from the step before.
+        seed: of weights and data order.
+        resume: folder of a run to continue; its own config is then used.
+    """
+
+    dataset: DatasetConfig = field(
+        default_factory=NavierStokesConfig, metadata={"by_name": DATASETS}
+    )
+    model: ModelConfig = field(default_factory=ModelConfig)
+    transform: TransformConfig = field(default_factory=TransformConfig)
+    fit: FitConfig = field(default_factory=FitConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    augment: bool | None = False
+    teacher_forcing: float = 0.0
+    seed: int = 0
+    resume: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a seed or a fraction that is none, or heads without channels."""
+        check_ranges(self, "", {"teacher_forcing": (0, 1), **SEEDS})
+        channels = {"model.hidden_channels": self.model.hidden_channels}
+        if self.model.architecture == "monarch_no":
+            channels["twice model.gate_channels"] = 2 * self.model.gate_channels
+        for name, n in channels.items():
+            if n % self.transform.heads:
+                raise ValueError(
+                    f"transform.heads must divide {name}, got transform.heads="
+                    f"{self.transform.heads} and {n} channels; change one of them"
+                )
+
+
+# Hydra checks every override of `configs/pde.yaml` against these names and types; those of a data
+# set are chosen by its file in `configs/dataset`.
+_schema = OmegaConf.structured(PdeConfig)
+_schema.dataset = MISSING
+ConfigStore.instance().store(name="pde_schema", node=_schema)
+for _name in ("navier_stokes", "burgers", "darcy"):
+    ConfigStore.instance().store(group="dataset", name=f"{_name}_options", node=DATASETS[_name])

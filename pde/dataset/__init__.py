@@ -1,0 +1,1 @@
+"""From files to training, validation and test splits."""

@@ -1,0 +1,324 @@
+"""What users see when a script fails: under hydra, alone and in a sweep, in real processes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from monarch_core.runs.failures import user_errors
+
+ROOT = Path(__file__).parents[3]
+
+SCRIPT = '''
+import gc, json, logging, os, signal, sys
+from dataclasses import dataclass, field
+from pathlib import Path
+import hydra
+from omegaconf import DictConfig
+from monarch_core.training.config import FitConfig
+from monarch_core.runs.start import start_run, user_errors
+from monarch_core.runs.lock import leave, occupy
+
+@dataclass
+class Config:
+    fit: FitConfig = field(default_factory=FitConfig)
+    seed: int = 0
+    fails: str = ""
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="config")
+@user_errors
+def main(raw: DictConfig) -> None:
+    """Do what the value of `fails` says."""
+    config, run_dir = start_run(raw, Config)
+    logging.getLogger(__name__).info("at work")
+    if config.fails == "value":
+        raise ValueError("x must divide n, got 7;\\n use 5")
+    if config.fails == "disk":
+        raise OSError(28, "No space left on device")
+    if config.fails == "interrupt":
+        (run_dir / "checkpoint.pt").touch()
+        raise KeyboardInterrupt
+    if config.fails.startswith("SIG"):
+        (run_dir / "checkpoint.pt").touch()
+        os.kill(os.getpid(), signal.Signals[config.fails])
+    if config.fails == "bug":
+        raise ZeroDivisionError("a defect")
+    (run_dir / "results.json").write_text(json.dumps({"seed": config.seed}))
+
+with hydra.initialize_config_dir(os.path.abspath("conf"), version_base="1.3"):
+    hydra.compose("config", ["seed=1"])  # what every start would do anew
+gc.freeze()
+
+# One interpreter runs several starts of the script, each in a process of its own.
+for arguments, taken in json.loads(sys.stdin.read()):
+    if taken:  # as if another run worked there
+        os.makedirs(taken, exist_ok=True)
+        occupy(Path(taken))
+    child = os.fork()
+    if child == 0:
+        out, err = open("out.txt", "w"), open("err.txt", "w")
+        os.dup2(out.fileno(), 1)
+        os.dup2(err.fileno(), 2)
+        sys.argv[1:] = arguments
+        code = 0
+        try:
+            main()
+        except SystemExit as error:
+            code = error.code
+        logging.shutdown()
+        sys.stderr.flush()
+        os._exit(code)  # the orderly end of an interpreter that holds torch takes seconds
+    _, status = os.waitpid(child, 0)
+    if taken:
+        leave(Path(taken))
+    texts = [open(name).read() for name in ("out.txt", "err.txt")]
+    print(json.dumps([os.waitstatus_to_exitcode(status), *texts]), flush=True)
+'''
+
+CONFIG = """
+resume: null
+seed: 0
+fails: ""
+fit: {epochs: 3}
+hydra:
+  run: {dir: runs/single}
+  sweep: {dir: runs/sweep, subdir: "${hydra.job.num}"}
+"""
+
+
+@pytest.fixture(scope="module")
+def starts(tmp_path_factory):
+    """Run the script with several command lines; return the folder and their outcomes."""
+    folder = tmp_path_factory.mktemp("script")
+    (folder / "conf").mkdir()
+    (folder / "conf" / "config.yaml").write_text(CONFIG)
+    (folder / "script.py").write_text(SCRIPT)
+    sent = folder / "runs" / "sent"
+    sent.mkdir(parents=True)
+    (sent.parent / "home").mkdir()
+    (sent / "config.yaml").write_text("seed: 3\n")
+    (folder / "victim").write_text("precious")
+    for name in ("script.log", ".lock"):
+        (sent / name).symlink_to(folder / "victim")
+    elsewhere = "hydra.run.dir=runs/elsewhere"
+    commands = {
+        "value": ["fails=value"],
+        "disk": ["fails=disk", "hydra.run.dir=runs/disk"],
+        "bug": ["fails=bug", "hydra.run.dir=runs/bug"],
+        "type": ["fit.epochs=many", "hydra.run.dir=runs/type"],
+        "interrupt": ["fails=interrupt", "hydra.run.dir=runs/interrupt"],
+        "sweep": ["-m", "fails=value,none,bug", "seed=4"],
+        "SIGTERM": ["fails=SIGTERM", "hydra.run.dir=runs/SIGTERM"],
+        "SIGHUP": ["fails=SIGHUP", "hydra.run.dir=runs/SIGHUP"],
+        "stopped_sweep": ["-m", "fails=SIGTERM,none", "hydra.sweep.dir=runs/sweep3"],
+        "interrupted_sweep": ["-m", "fails=interrupt,none", "hydra.sweep.dir=runs/sweep2"],
+        "mended": ["seed=7"],
+        "again": [],
+        "resumed": ["resume=runs/single", elsewhere],
+        "resumed_with_changes": ["resume=runs/single", elsewhere, "seed=1", "fit.epochs=4"],
+        "same_second": ["seed=8"],
+        "sent": ["resume=runs/sent", elsewhere],
+        "no_run": ["resume=runs/home", elsewhere],
+        "taken": ["seed=9", "hydra.run.dir=runs/single"],
+        "resumed_twice": ["resume=runs/single", elsewhere],
+    }
+    taken = dict.fromkeys(("same_second", "taken", "resumed_twice"), "runs/single")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    environment.pop("HYDRA_FULL_ERROR", None)
+    done = subprocess.run(
+        [sys.executable, "script.py"],
+        cwd=folder,
+        env=environment,
+        input=json.dumps([(words, taken.get(name)) for name, words in commands.items()]),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    outcomes = [json.loads(line) for line in done.stdout.splitlines()]
+    return folder, dict(zip(commands, outcomes, strict=True))
+
+
+def outcome(starts, name, sub="."):
+    """Return exit code, standard error and failure.txt (or None) of one command."""
+    folder, outcomes = starts
+    code, _, errors = outcomes[name]
+    failure = folder / "runs" / sub / "failure.txt"
+    return code, errors, failure.read_text() if failure.exists() else None
+
+
+@pytest.mark.parametrize(
+    ("name", "message", "kind"),
+    [
+        ("disk", "[Errno 28] No space left on device", "OSError"),
+        ("type", "config key fit.epochs has the wrong type: Value 'many'", "ValueError"),
+    ],
+)
+def test_a_user_error_is_one_paragraph_with_the_traceback_in_a_file(starts, name, message, kind):
+    code, errors, failure = outcome(starts, name, name)
+    assert code == 1
+    assert errors.startswith(f"Error: {message}")
+    assert errors.count("\n") == 1
+    assert f"runs/{name}/failure.txt" in errors
+    assert failure.startswith("Traceback")
+    assert kind in failure
+
+
+def test_a_message_of_several_lines_becomes_one(starts):
+    code, errors, _ = outcome(starts, "value")
+    assert code == 1
+    assert errors.startswith("Error: x must divide n, got 7; use 5 (details: ")
+    assert errors.count("\n") == 1
+
+
+def test_a_defect_keeps_its_traceback_and_leaves_the_file(starts):
+    code, errors, failure = outcome(starts, "bug", "bug")
+    assert code == 1
+    assert "Traceback" in errors
+    assert "ZeroDivisionError: a defect" in failure
+
+
+def test_an_interrupt_says_how_to_go_on(starts):
+    code, errors, failure = outcome(starts, "interrupt", "interrupt")
+    assert code == 130
+    assert errors.startswith("Interrupted. Finished epochs are kept; go on with resume=")
+    assert errors.rstrip().endswith("runs/interrupt")
+    assert errors.count("\n") == 1
+    assert "KeyboardInterrupt" in failure
+
+
+@pytest.mark.parametrize(("name", "expected"), [("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_stop_signal_is_an_interrupt(starts, name, expected):
+    code, errors, failure = outcome(starts, name, name)
+    assert code == expected
+    assert errors.startswith(f"Interrupted by {name}. Finished epochs are kept; go on with resume=")
+    assert errors.rstrip().endswith(f"runs/{name}")
+    assert errors.count("\n") == 1
+    assert "StopSignalError" in failure
+
+
+def test_a_stop_signal_ends_a_sweep(starts):
+    folder, _ = starts
+    code, errors, _ = outcome(starts, "stopped_sweep")
+    assert code == 143
+    assert "Traceback" not in errors
+    assert not (folder / "runs/sweep3/1").exists()
+
+
+def test_a_sweep_goes_on_after_a_failure_and_fails_in_the_end(starts):
+    folder, _ = starts
+    code, errors, first = outcome(starts, "sweep", "sweep/0")
+    assert code == 1
+    assert "Traceback" not in errors
+    assert errors.startswith("Error: x must divide n")
+    assert "ValueError" in first
+    assert json.loads((folder / "runs/sweep/1/results.json").read_text()) == {"seed": 4}
+    assert not (folder / "runs/sweep/1/failure.txt").exists()
+    assert "ZeroDivisionError" in (folder / "runs/sweep/2/failure.txt").read_text()
+
+
+def test_an_interrupt_ends_a_sweep(starts):
+    folder, _ = starts
+    code, errors, _ = outcome(starts, "interrupted_sweep")
+    assert code == 130
+    assert "Traceback" not in errors
+    assert not (folder / "runs/sweep2/1").exists()
+
+
+def test_success_removes_an_old_failure(starts):
+    folder, _ = starts
+    code, errors, failure = outcome(starts, "mended", "single")
+    assert (code, errors, failure) == (0, "", None)
+    assert json.loads((folder / "runs/single/results.json").read_text()) == {"seed": 7}
+
+
+def test_a_finished_folder_is_not_overwritten(starts):
+    code, errors, _ = outcome(starts, "again")
+    assert code == 1
+    assert "already holds a run (results.json); go on with it through resume=" in errors
+
+
+def test_a_resumed_run_stays_in_its_folder(starts):
+    folder, _ = starts
+    code, errors, _ = outcome(starts, "resumed")
+    assert (code, errors) == (0, "")
+    assert not (folder / "runs/elsewhere").exists()
+    assert "seed: 7" in (folder / "runs/single/config.yaml").read_text()
+    assert (folder / "runs/single/script.log").read_text().count("at work") == 3
+
+
+def test_other_overrides_do_not_go_with_resume(starts):
+    code, errors, failure = outcome(starts, "resumed_with_changes", "single")
+    assert code == 1
+    assert "so seed=1, fit.epochs=4 cannot be given with it" in errors
+    assert "HYDRA_FULL_ERROR=1 shows the details" in errors
+    assert failure is None  # the run was finished before
+
+
+def test_runs_of_the_same_second_have_folders_of_their_own(starts):
+    folder, _ = starts
+    code, errors, _ = outcome(starts, "same_second")
+    assert (code, errors) == (0, "")
+    first, second = folder / "runs/single", folder / "runs/single-2"
+    assert json.loads((first / "results.json").read_text()) == {"seed": 7}
+    assert json.loads((second / "results.json").read_text()) == {"seed": 8}
+    overrides = [OmegaConf.load(f / ".hydra/overrides.yaml") for f in (first, second)]
+    assert overrides[1] == ["seed=8"]
+    assert (second / "script.log").read_text().count("at work") == 1
+    assert (first / "script.log").read_text().count("at work") == 3
+    assert not (second / ".lock").exists()
+
+
+def test_links_in_a_folder_that_was_sent_are_not_written_through(starts):
+    folder, _ = starts
+    code, errors, _ = outcome(starts, "sent")
+    assert (code, errors) == (0, "")
+    assert (folder / "victim").read_text() == "precious"
+    assert "at work" in (folder / "runs/sent/script.log").read_text()
+
+
+def test_nothing_is_left_in_a_folder_that_is_no_run(starts):
+    folder, _ = starts
+    code, errors, _ = outcome(starts, "no_run")
+    assert code == 1
+    assert "so " in errors
+    assert "is not a run folder" in errors
+    assert list((folder / "runs/home").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["taken", "resumed_twice"])
+def test_a_folder_in_use_is_refused_and_left_alone(starts, name):
+    code, errors, failure = outcome(starts, name, "single")
+    assert code == 1
+    assert errors.count("\n") == 1
+    assert "runs/single is in use by process " in errors
+    assert "choose another folder (a new run: hydra.run.dir=FOLDER)" in errors
+    assert failure is None
+
+
+def test_without_hydra_errors_pass_through(tmp_path):
+    @user_errors
+    def job(raw):
+        if raw.fails:
+            raise ValueError("x")
+        return 3
+
+    raw = OmegaConf.create({"run_dir": str(tmp_path), "fails": True})
+    with pytest.raises(ValueError, match="x"):
+        job(raw)
+    assert "ValueError: x" in (tmp_path / "failure.txt").read_text()
+    raw.fails = False
+    assert job(raw) == 3
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_evaluating_a_run_does_not_mend_its_training(tmp_path):
+    job = user_errors(lambda raw: 3)
+    (tmp_path / "failure.txt").write_text("why")
+    job(OmegaConf.create({"run": str(tmp_path)}))
+    assert (tmp_path / "failure.txt").exists()
+    job(OmegaConf.create({"resume": str(tmp_path)}))
+    assert not (tmp_path / "failure.txt").exists()

@@ -1,0 +1,98 @@
+"""Several processes train as one."""
+
+import pytest
+import torch
+from fit_runs import assert_same_weights, final_weights, run_prepared
+from torch.nn.functional import mse_loss
+from torch.optim.optimizer import register_optimizer_step_pre_hook
+
+from monarch_core.runs.epoch_log import read_log
+from monarch_core.training.fit import fit
+
+TWO_PROCESSES = """
+import socket
+from dataclasses import dataclass, field
+from omegaconf import OmegaConf
+from monarch_core.runs.start import start_run
+
+@dataclass
+class Config:
+    fit: FitConfig = field(default_factory=FitConfig)
+    seed: int = 3
+
+with socket.socket() as free:
+    free.bind(("127.0.0.1", 0))
+    port = free.getsockname()[1]
+children = []
+for rank in ("0", "1"):  # two processes with the environment that torchrun gives them
+    children.append(os.fork())
+    if children[-1] > 0:
+        continue
+    os.environ.update(RANK=rank, LOCAL_RANK=rank, WORLD_SIZE="2", LOCAL_WORLD_SIZE="2")
+    os.environ.update(GROUP_RANK="0", TORCHELASTIC_RUN_ID="none")
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+    own_folder = sys.argv[2] + rank  # as with a time stamp in its name
+    changed = {**values, **CHANGED}
+    raw = {"run_dir": own_folder, "fit": changed}
+    config, run_dir = start_run(OmegaConf.create(raw), Config)
+    model, train, valid = TinyModel(), TinyData(10), TinyData(7, seed=1)
+    fit(model, mse_loss, train, valid, config.fit, run_dir)
+    assert (run_dir / "weights.pt").exists()
+    torch.distributed.destroy_process_group()
+    sys.exit()
+sys.exit(any(os.waitpid(child, 0)[1] for child in children))
+"""
+
+
+def two_processes(tmp_path, **changed):
+    run_prepared(f"CHANGED = {changed}\n{TWO_PROCESSES}", tmp_path, tmp_path / "two")
+
+
+def test_two_processes_train_as_one(tmp_path, tiny_model, tiny_data, fit_config):
+    # 10 samples in batches of 3: shares of 2 and 1, and none for the second process in the end.
+    # Weight decay inside the gradient makes Adam sensitive to the scale of the gradient.
+    changed = {"epochs": 2, "batch_size": 3, "weight_decay": 0.3}
+    two_processes(tmp_path, **changed)
+    assert not (tmp_path / "two1").exists()
+    config = fit_config(**changed)
+    valid = tiny_data(7, seed=1)
+    fit(tiny_model(), mse_loss, tiny_data(10), valid, config, tmp_path / "one")
+    one, two = (final_weights(tmp_path / name) for name in ("one", "two0"))
+    assert_same_weights(one, two, rtol=1e-5, atol=1e-6)
+    for a, b in zip(read_log(tmp_path / "one"), read_log(tmp_path / "two0"), strict=True):
+        assert a["train_loss"] == pytest.approx(b["train_loss"], rel=1e-5)
+        assert a["valid_error"] == pytest.approx(b["valid_error"], rel=1e-5)
+        assert b["device"].startswith("2 x ")
+
+
+def test_soap_over_two_processes_is_as_far_from_one_as_a_rounding_of_the_gradient_takes_it(
+    tmp_path, tiny_model, tiny_data, fit_config
+):
+    """Few gradients leave most eigenvectors to rounding, so the paths part; the errors do not."""
+    changed = {"optimizer": "soap", "epochs": 6, "batch_size": 3}
+    two_processes(tmp_path, **changed)
+
+    def nudge(optimizer, args, kwargs):
+        for parameter in (p for group in optimizer.param_groups for p in group["params"]):
+            gradient = (
+                torch.view_as_real(parameter.grad) if parameter.is_complex() else parameter.grad
+            )
+            ulps = torch.randint(-1, 2, gradient.shape, generator=generator)
+            gradient.mul_(1 + torch.finfo(gradient.dtype).eps * ulps)
+
+    generator = torch.Generator().manual_seed(0)
+    data = tiny_data(10), tiny_data(7, seed=1)
+    fit(tiny_model(), mse_loss, *data, fit_config(**changed), tmp_path / "one")
+    with register_optimizer_step_pre_hook(nudge):
+        fit(tiny_model(), mse_loss, *data, fit_config(**changed), tmp_path / "nudged")
+    one, nudged, two = (flat_weights(tmp_path / name) for name in ("one", "nudged", "two0"))
+    by_rounding, by_processes = ((w - one).norm() / one.norm() for w in (nudged, two))
+    assert 1e-3 < by_rounding < 0.2
+    assert by_processes < 5 * by_rounding
+    errors = [read_log(tmp_path / name)[-1]["valid_error"] for name in ("one", "nudged", "two0")]
+    assert errors[1:] == pytest.approx([errors[0]] * 2, rel=0.02)
+
+
+def flat_weights(run_dir):
+    weights = final_weights(run_dir).values()
+    return torch.cat([torch.view_as_real(w.to(torch.complex64)).flatten() for w in weights])

@@ -1,0 +1,111 @@
+"""Groups, rates and schedules against their formulas."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from monarch_core.training.optimization import (
+    make_optimizer,
+    make_schedule,
+    parameter_groups,
+)
+
+PEAKS = (1e-3, 1e-2)
+
+
+def rates_over_time(fit_config, model, n_steps, steps_per_epoch, **values):
+    config = fit_config(
+        epochs=n_steps // steps_per_epoch,
+        learning_rate=PEAKS[0],
+        transform_learning_rate=PEAKS[1],
+        **values,
+    )
+    optimizer = make_optimizer(model, config)
+    schedule = make_schedule(optimizer, config, steps_per_epoch)
+    found = []
+    for _ in range(n_steps):
+        found.append([group["lr"] for group in optimizer.param_groups])
+        optimizer.step()
+        schedule.step()
+    return torch.tensor(found, dtype=torch.float64)
+
+
+def test_parameters_of_transforms_form_the_second_group(tiny_model):
+    model = tiny_model()
+    outside, inside = parameter_groups(model)
+    assert [id(p) for p in inside] == [id(model.transform.matrix)]
+    assert {id(p) for p in outside} == {
+        id(model.linear.weight),
+        id(model.linear.bias),
+        id(model.phase),
+    }
+
+
+def test_shared_frozen_and_nested_parameters_are_sorted_once(tiny_model):
+    model = tiny_model()
+    model.again = nn.ModuleList([model.transform, model.linear])
+    model.transform.inner = nn.Linear(2, 2)
+    model.linear.bias.requires_grad_(False)
+    outside, inside = parameter_groups(model)
+    assert len(inside) == 3
+    assert len(outside) == 2
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "soap"])
+def test_transforms_have_no_weight_decay(tiny_model, fit_config, optimizer):
+    config = fit_config(optimizer=optimizer, weight_decay=0.1)
+    groups = make_optimizer(tiny_model(), config).param_groups
+    assert [group["weight_decay"] for group in groups] == [0.1, 0.0]
+    model = tiny_model()
+    optimizer = make_optimizer(model, config)
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    before = [model.linear.weight.norm().item(), model.transform.matrix.norm().item()]
+    optimizer.step()
+    assert model.linear.weight.norm().item() < before[0]
+    assert model.transform.matrix.norm().item() == before[1]
+
+
+def expected(schedule, n_steps, steps_per_epoch):
+    t = torch.arange(n_steps, dtype=torch.float64)
+    if schedule == "cosine":
+        return 0.5 * (1 + torch.cos(math.pi * t / n_steps))
+    if schedule == "step":
+        return 0.3 ** (t // (2 * steps_per_epoch))
+    return torch.ones_like(t)
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "step", "constant"])
+@pytest.mark.parametrize("steps_per_epoch", [1, 7])
+def test_schedules_follow_their_formula(tiny_model, fit_config, schedule, steps_per_epoch):
+    n_steps = 5 * steps_per_epoch
+    rates = rates_over_time(
+        fit_config,
+        tiny_model(),
+        n_steps,
+        steps_per_epoch,
+        schedule=schedule,
+        step_epochs=2,
+        step_factor=0.3,
+    )
+    factor = expected(schedule, n_steps, steps_per_epoch)
+    torch.testing.assert_close(rates, factor[:, None] * torch.tensor(PEAKS, dtype=torch.float64))
+
+
+def test_one_cycle_rises_to_the_peaks_and_falls_to_almost_nothing(tiny_model, fit_config):
+    rates = rates_over_time(fit_config, tiny_model(), 100, 10, schedule="one_cycle")
+    peaks = torch.tensor(PEAKS, dtype=torch.float64)
+    torch.testing.assert_close(rates.max(0).values, peaks)
+    assert rates.argmax(0).tolist() == [29, 29]
+    torch.testing.assert_close(rates[0], peaks / 25)
+    assert (rates[-1] < peaks * 1e-5).all()
+    assert (rates.diff(dim=0)[:29] > 0).all()
+    assert (rates.diff(dim=0)[29:] < 0).all()
+
+
+@pytest.mark.parametrize("schedule", ["one_cycle", "cosine", "step", "constant"])
+def test_a_run_of_one_step_has_a_schedule(tiny_model, fit_config, schedule):
+    rates = rates_over_time(fit_config, tiny_model(), 1, 1, schedule=schedule)
+    assert (rates > 0).all()

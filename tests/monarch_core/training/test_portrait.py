@@ -1,0 +1,47 @@
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from monarch_core.training.portrait import portray_transforms
+from monarch_core.transforms import Fourier, Monarch
+
+
+def model():
+    return nn.ModuleDict(
+        {
+            "first": Monarch(16, modes=range(-3, 3), dtype=torch.float64),
+            "second": Monarch(16, inverse=True, modes=range(-3, 3), dtype=torch.float64),
+        }
+    )
+
+
+def test_distances_are_relative_to_the_start():
+    start = model()
+    trained = copy.deepcopy(start)
+    with torch.no_grad():
+        trained["first"].L *= 1.25
+        trained["second"].L *= 0.9
+    table, learned, before, picture = portray_transforms(trained, start)
+    distances = dict(table.rows)
+    assert distances["first"] == pytest.approx(0.25)
+    assert distances["second"] == pytest.approx(0.1)
+    torch.testing.assert_close(learned.y, 1.25 * before.y)
+    assert "first" in learned.title
+    assert picture.image.shape == (6, 16)
+
+
+def test_an_untrained_transform_has_one_frequency_per_row():
+    start = model()
+    table, *_, picture = portray_transforms(start, start)
+    assert all(distance == 0 for _, distance in table.rows)
+    image = torch.from_numpy(picture.image)
+    torch.testing.assert_close(image.amax(1), torch.ones(6, dtype=torch.float64))
+    assert image.argmax(1).tolist() == [8 + f for f in range(-3, 3)]  # zero in the middle
+    torch.testing.assert_close(image.square().sum(1), torch.ones(6, dtype=torch.float64))
+
+
+def test_a_model_without_learnable_transforms_has_no_portrait():
+    fixed = nn.ModuleDict({"fft": Fourier(8)})
+    assert portray_transforms(fixed, fixed) == []

@@ -1,0 +1,151 @@
+"""A run that is interrupted goes on as if it had not been, and loses nothing that was finished."""
+
+import os
+
+import pytest
+import torch
+from fit_runs import assert_same_weights, counted, final_weights, run_prepared
+from torch import nn
+from torch.nn.functional import mse_loss
+
+from monarch_core.runs.epoch_log import read_log
+from monarch_core.training.checkpoint import load_checkpoint
+from monarch_core.training.fit import fit
+
+KILLED = """
+n_calls = 0
+
+def killing_loss(prediction, target):
+    global n_calls
+    n_calls += 1
+    if n_calls == 14:  # 3 training and 3 validation batches per epoch: the second step of epoch 3
+        os.kill(os.getpid(), signal.SIGKILL)
+    return mse_loss(prediction, target)
+
+def train(name, loss):
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
+    model, data = TinyModel(dropout=0.3), TinyData(noise=0.1)
+    config = FitConfig(epochs=5, schedule="one_cycle", **values)
+    fit(model, loss, data, data, config, Path(sys.argv[2]) / name)
+
+victim = os.fork()
+if victim == 0:
+    train("killed", killing_loss)
+_, status = os.waitpid(victim, 0)
+assert os.WTERMSIG(status) == signal.SIGKILL
+log = Path(sys.argv[2]) / "killed" / "log.jsonl"
+assert len(log.read_text().splitlines()) == 2
+log.open("a").write('{"epoch": 3, "valid')  # as if killed while it wrote this line
+(log.parent / ".checkpoint.pt.1.tmp").write_bytes(b"half a checkpoint")
+train("whole", mse_loss)
+train("killed", mse_loss)
+"""
+
+
+def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(tmp_path):
+    # In a process of its own, also because the type checker of the tests draws from `random`.
+    run_prepared(KILLED, tmp_path, tmp_path)
+    killed, whole = (load_checkpoint(tmp_path / n / "checkpoint.pt") for n in ("killed", "whole"))
+    assert_same_weights(killed["model"], whole["model"])
+    assert torch.equal(killed["random"]["torch"], whole["random"]["torch"])
+    best = [torch.load(tmp_path / n / "weights.pt", weights_only=True) for n in ("killed", "whole")]
+    assert_same_weights(*best)
+    for key in ("epoch", "train_loss", "valid_error", "learning_rate"):
+        logs = [[r[key] for r in read_log(tmp_path / n)] for n in ("killed", "whole")]
+        assert len(logs[0]) == 5
+        assert logs[0] == logs[1]
+    assert not list((tmp_path / "killed").glob(".*"))
+
+
+@pytest.mark.parametrize("every", [2, 3])
+def test_resume_repeats_the_epochs_after_the_last_checkpoint(
+    tmp_path, tiny_model, tiny_data, fit_config, every
+):
+    config = fit_config(epochs=5, checkpoint_every=every)
+
+    def interrupted(call, value):
+        if call == 4 * 6 + 1:  # in epoch 5
+            raise KeyboardInterrupt
+        return value
+
+    data = tiny_data()
+    with pytest.raises(KeyboardInterrupt):
+        fit(tiny_model(), counted(interrupted), data, data, config, tmp_path / "a")
+    assert load_checkpoint(tmp_path / "a" / "checkpoint.pt")["epoch"] == 4 // every * every
+    assert len(read_log(tmp_path / "a")) == 4
+    fit(tiny_model(), mse_loss, data, data, config, tmp_path / "a")
+    fit(tiny_model(), mse_loss, data, data, config, tmp_path / "b")
+    assert_same_weights(final_weights(tmp_path / "a"), final_weights(tmp_path / "b"))
+    assert [record["epoch"] for record in read_log(tmp_path / "a")] == [1, 2, 3, 4, 5]
+
+
+def test_the_best_epoch_may_lie_before_the_interruption(
+    tmp_path, tiny_model, tiny_data, fit_config
+):
+    def interrupted(call, value):
+        if call == 2:  # in epoch 3, the only loss per epoch being a training step
+            raise KeyboardInterrupt
+        return value
+
+    def worse_and_worse(call, value):
+        return torch.tensor(call + 1.0)
+
+    data, config = tiny_data(4), fit_config(epochs=4)
+    metric = counted(worse_and_worse)
+    with pytest.raises(KeyboardInterrupt):
+        fit(tiny_model(), counted(interrupted), data, data, config, tmp_path, metric=metric)
+    best = (tmp_path / "weights.pt").read_bytes()
+    fit(tiny_model(), mse_loss, data, data, config, tmp_path, metric=metric)
+    assert [record["valid_error"] for record in read_log(tmp_path)] == [1, 2, 3, 4]
+    assert (tmp_path / "weights.pt").read_bytes() == best
+
+
+def test_a_finished_run_is_left_alone(tmp_path, tiny_model, tiny_data, fit_config):
+    data = tiny_data()
+    fit(tiny_model(), mse_loss, data, data, fit_config(), tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    model = nn.Module.train(tiny_model())
+    fit(model, mse_loss, data, data, fit_config(), tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert_same_weights(dict(model.state_dict()), final_weights(tmp_path))
+
+
+def test_a_checkpoint_of_another_model_or_recipe_is_refused(
+    tmp_path, tiny_model, tiny_data, fit_config
+):
+    data = tiny_data()
+    fit(tiny_model(), mse_loss, data, data, fit_config(), tmp_path)
+    other = tiny_model()
+    other.linear = nn.Linear(5, 3, bias=False)
+    with pytest.raises(ValueError, match=r"belongs to another model .*linear\.bias"):
+        fit(other, mse_loss, data, data, fit_config(), tmp_path)
+    changed = fit_config(epochs=4, schedule="cosine")
+    message = r"fit\.epochs=4 \(the run was started with 3\), fit\.schedule='cosine'"
+    with pytest.raises(ValueError, match=message):
+        fit(tiny_model(), mse_loss, data, data, changed, tmp_path)
+    with pytest.raises(ValueError, match=r"seed=1 .*, n_train=10 \(the run was started with 11\)"):
+        fit(tiny_model(), mse_loss, tiny_data(10), data, fit_config(), tmp_path, seed=1)
+    fit(tiny_model(), mse_loss, data, data, fit_config(num_workers=1), tmp_path)
+
+
+def test_a_full_disk_keeps_what_was_finished(
+    tmp_path, tiny_model, tiny_data, fit_config, monkeypatch
+):
+    def no_space(*_):
+        raise OSError(28, "No space left on device")
+
+    def full_in_epoch_2(call, value):
+        if call == 6:
+            monkeypatch.setattr(os, "fsync", no_space)
+        return value
+
+    data = tiny_data()
+    with pytest.raises(OSError, match=r"could not write .*No space left"):
+        fit(tiny_model(), counted(full_in_epoch_2), data, data, fit_config(), tmp_path / "a")
+    monkeypatch.undo()
+    assert load_checkpoint(tmp_path / "a" / "checkpoint.pt")["epoch"] == 1
+    fit(tiny_model(), mse_loss, data, data, fit_config(), tmp_path / "a")
+    fit(tiny_model(), mse_loss, data, data, fit_config(), tmp_path / "b")
+    assert_same_weights(final_weights(tmp_path / "a"), final_weights(tmp_path / "b"))

@@ -42,7 +42,6 @@ from jaxtyping import Bool, Complex, Float
 
 from data_scripts.file_names import plain_name
 from data_scripts.mri.kspace_findings import KSPACE_AXES, not_finite
-from data_scripts.plain_hdf5 import open_plain, plain_dataset, plain_group, read_plain
 
 SPLITS = ("train", "valid", "test")
 TARGET_KINDS = ("sense", "rss", "ideal", "source")

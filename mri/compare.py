@@ -21,6 +21,8 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import t as student
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 from monarch_core.report.cli import update_between_markers
 from monarch_core.report.compare.groups import (
     Group,

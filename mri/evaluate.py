@@ -12,6 +12,8 @@ import torch
 from omegaconf import DictConfig
 from torch import nn
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 from monarch_core.runs.artifacts import Artifact, save_artifacts
 from monarch_core.runs.epoch_log import best_epoch, read_log
 from monarch_core.runs.home import expand_home

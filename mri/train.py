@@ -1,10 +1,14 @@
 """Train and evaluate one MRI reconstruction: `python mri/train.py key=value ...`."""
 
+import os
 import sys
 from functools import partial
+from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from monarch_core.runs.home import expand_home
 from monarch_core.runs.start import start_run, user_errors
@@ -46,5 +50,6 @@ def main(raw: DictConfig) -> None:
 
 
 if __name__ == "__main__":
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (sys.path[0], os.getenv("PYTHONPATH"))))
     sys.argv[1:] = expand_home(sys.argv[1:])
     main()

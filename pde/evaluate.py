@@ -9,6 +9,8 @@ import hydra
 import torch
 from omegaconf import DictConfig
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 from monarch_core.runs.artifacts import save_artifacts
 from monarch_core.runs.home import expand_home
 from monarch_core.runs.lock import occupied

@@ -8,6 +8,8 @@ import hydra
 import torch
 from omegaconf import DictConfig
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 from monarch_core.runs.home import expand_home
 from monarch_core.runs.start import load_config, run_to_read, user_errors
 from monarch_core.training.checkpoint import load_weights

@@ -1,9 +1,13 @@
 """Train and evaluate one neural operator: `python pde/train.py dataset=navier_stokes`."""
 
+import os
 import sys
+from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from monarch_core.runs.home import expand_home
 from monarch_core.runs.start import start_run, user_errors
@@ -50,5 +54,6 @@ def main(raw: DictConfig) -> None:
 
 
 if __name__ == "__main__":
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (sys.path[0], os.getenv("PYTHONPATH"))))
     sys.argv[1:] = expand_home(sys.argv[1:])
     main()

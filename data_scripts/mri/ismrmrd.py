@@ -11,6 +11,8 @@ import h5py
 import numpy as np
 from jaxtyping import Bool, Complex
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
 from data_scripts import hdf5
 from data_scripts.command_line import run_script
 from data_scripts.mri.coil_maps import noise_covariance, whiten

@@ -10,6 +10,8 @@ import scipy.io
 from jaxtyping import Complex
 from scipy.io.matlab import MatReadError
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
 from data_scripts.command_line import run_script
 from data_scripts.mri.convert import ConvertConfig, write_converted
 from data_scripts.mri.download import Source, fetch, known_sources

@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Complex
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
 from data_scripts.command_line import run_script
 from data_scripts.mri.acquisition import (
     Imperfections,

@@ -10,6 +10,8 @@ import h5py
 import numpy as np
 from jaxtyping import Bool, Complex
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
 from data_scripts import hdf5
 from data_scripts.command_line import run_script
 from data_scripts.file_names import plain_name
@@ -175,8 +177,7 @@ def _slice(
 ]:
     """Read k-space, maps and target of one slice in the order of prepared scans."""
     measured, coils, images = (
-        hdf5.read(data, (x,), _REMEDY).astype(np.complex64)
-        for data in (kspace, maps, target)
+        hdf5.read(data, (x,), _REMEDY).astype(np.complex64) for data in (kspace, maps, target)
     )
     return (
         np.moveaxis(measured, (2, 3), (0, 1)),

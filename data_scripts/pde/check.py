@@ -9,6 +9,8 @@ import h5py
 import numpy as np
 from rich.console import Console
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
 from data_scripts.pde import pdebench_format, well_format
 from data_scripts.pde.readers import Trajectories, open_trajectories
 from monarch_core.runs.printable import paragraph

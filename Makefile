@@ -35,13 +35,13 @@ demo: $(INSTALLED)
 	@echo "The report: $(CURDIR)/report/index.html"
 
 runs/demo/pde_%/results.json:
-	$(BIN)/python pde/train.py experiment=demo_pde transform=$* hydra.run.dir=$(@D)
+	$(BIN)/python pde/train.py experiment=demo transform=$* hydra.run.dir=$(@D)
 
 runs/demo/operator_%/results.json:
-	$(BIN)/python pde/train.py experiment=demo_pde model=monarch_no transform=$* hydra.run.dir=$(@D)
+	$(BIN)/python pde/train.py experiment=demo model=monarch_no transform=$* hydra.run.dir=$(@D)
 
 runs/demo/mri_%/results.json:
-	$(BIN)/python mri/train.py experiment=demo_mri transform=$* hydra.run.dir=$(@D)
+	$(BIN)/python mri/train.py experiment=demo transform=$* hydra.run.dir=$(@D)
 
 tables: $(INSTALLED)
 	PATH="$(abspath $(BIN)):$$PATH" sh docs/tables.sh

@@ -23,7 +23,7 @@ from mri.models import build_model
 from mri.models.tuning import choose_lamda
 
 
-@hydra.main(version_base="1.3", config_path="../configs", config_name="mri")
+@hydra.main(version_base="1.3", config_path="../configs/mri", config_name="train")
 @user_errors
 def main(raw: DictConfig) -> None:
     """Train and evaluate one reconstruction."""

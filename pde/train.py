@@ -20,7 +20,7 @@ from pde.metrics import relative_l2, roll_out_loss
 from pde.models import build_model, check_model
 
 
-@hydra.main(version_base="1.3", config_path="../configs", config_name="pde")
+@hydra.main(version_base="1.3", config_path="../configs/pde", config_name="train")
 @user_errors
 def main(raw: DictConfig) -> None:
     """Train and evaluate one PDE surrogate."""

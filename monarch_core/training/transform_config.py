@@ -1,9 +1,11 @@
 """The transform of a run: the one line in which two compared runs differ."""
 
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
-from omegaconf import MISSING
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, OmegaConf
 
 from monarch_core.runs.ranges import MOST, check_ranges
 from monarch_core.transforms import Dense, Fourier, LinearTransform, Monarch
@@ -107,3 +109,15 @@ def axis_transform(
         apply=config.apply,
         **options,
     )
+
+
+def offer_transforms(configs: Path) -> None:
+    """Let hydra choose among the files in the folder `transform` of `configs`.
+
+    Hydra looks for groups in one folder, that of the application; these belong to all of them. What
+    is stored here goes with the run to any folder and into the processes of any launcher.
+    """
+    for path in sorted((configs / "transform").glob("*.yaml")):
+        ConfigStore.instance().store(
+            group="transform", name=path.stem, node=OmegaConf.load(path), provider=path.parent.name
+        )

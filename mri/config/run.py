@@ -1,16 +1,18 @@
-"""Names, types and defaults of an MRI run; `configs/mri.yaml` holds the values that differ."""
+"""Names, types and defaults of an MRI run; `configs/mri` holds the values that differ."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from hydra.core.config_store import ConfigStore
 
 from monarch_core.runs.ranges import MOST, SEEDS, check_ranges
 from monarch_core.training.config import FitConfig
-from monarch_core.training.transform_config import TransformConfig
+from monarch_core.training.transform_config import TransformConfig, offer_transforms
 from mri.config.dataset import DatasetConfig
 from mri.metrics.losses import find_loss
 from mri.metrics.presets import find_preset
 
+CONFIGS = Path(__file__).parents[2] / "configs"
 # The transforms that each model holds: to k-space, from k-space, or both.
 DIRECTIONS = {
     "sense": "inverse",
@@ -152,5 +154,6 @@ class MriConfig:
             )
 
 
-# Hydra checks every override of `configs/mri.yaml` against these names and types.
+# Hydra checks every override of `configs/mri/train.yaml` against these names and types.
 ConfigStore.instance().store(name="mri_schema", node=MriConfig)
+offer_transforms(CONFIGS)

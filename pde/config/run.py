@@ -1,15 +1,18 @@
-"""Names, types and defaults of a PDE run; `configs/pde.yaml` holds the values that differ."""
+"""Names, types and defaults of a PDE run; `configs/pde` holds the values that differ."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, OmegaConf
 
 from monarch_core.runs.ranges import MOST, SEEDS, check_ranges
 from monarch_core.training.config import FitConfig
-from monarch_core.training.transform_config import TransformConfig
+from monarch_core.training.transform_config import TransformConfig, offer_transforms
 from pde.config.dataset import DATASETS, DatasetConfig, NavierStokesConfig
 from pde.config.model import ModelConfig
+
+CONFIGS = Path(__file__).parents[2] / "configs"
 
 
 @dataclass
@@ -73,10 +76,11 @@ class PdeConfig:
                 )
 
 
-# Hydra checks every override of `configs/pde.yaml` against these names and types; those of a data
-# set are chosen by its file in `configs/dataset`.
+# Hydra checks every override of `configs/pde/train.yaml` against these names and types; those of a
+# data set are chosen by its file in `configs/pde/dataset`.
 _schema = OmegaConf.structured(PdeConfig)
 _schema.dataset = MISSING
 ConfigStore.instance().store(name="pde_schema", node=_schema)
 for _name in ("navier_stokes", "burgers", "darcy"):
     ConfigStore.instance().store(group="dataset", name=f"{_name}_options", node=DATASETS[_name])
+offer_transforms(CONFIGS)

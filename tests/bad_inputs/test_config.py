@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-import pytest
 from bad_inputs import BadInput, assert_refused, table
-from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
-from pde_configs import CONFIGS, config_of
+from pde_configs import composed, config_of
 
 from monarch_core.runs.plain_files import read_overrides, read_yaml
 from monarch_core.runs.schema import load_config, save_config, to_dataclass
@@ -21,8 +19,7 @@ from pde.models import check_model
 
 
 def mri(*overrides):
-    with initialize_config_dir(CONFIGS, version_base="1.3"):
-        return to_dataclass(compose("mri", overrides=list(overrides)), MriConfig)
+    return to_dataclass(composed("mri", *overrides), MriConfig)
 
 
 def train_pde(*overrides):
@@ -197,26 +194,3 @@ def config_file(folder: Path, content: str) -> Path:
 )
 def test_run_folders_that_are_none(case, tmp_path):
     assert_refused(case, tmp_path)
-
-
-@pytest.mark.parametrize("task", ["pde", "mri"])
-@pytest.mark.parametrize("plus", ["", "+"])
-def test_an_unknown_experiment_lists_those_there_are(task, plus):
-    with (
-        initialize_config_dir(CONFIGS, version_base="1.3"),
-        pytest.raises(Exception, match="no_such") as caught,
-    ):
-        compose(task, overrides=[f"{plus}experiment=no_such"])
-    if not plus:
-        known = {path.stem for path in (Path(CONFIGS) / "experiment").glob("*.yaml")}
-        assert known <= set(str(caught.value).split())
-
-
-@pytest.mark.parametrize("group", ["dataset", "model", "transform", "experiment"])
-@pytest.mark.parametrize("task", ["pde", "mri"])
-def test_no_group_takes_a_name_that_is_none(task, group):
-    with (
-        initialize_config_dir(CONFIGS, version_base="1.3"),
-        pytest.raises(Exception, match="no_such"),
-    ):
-        compose(task, overrides=[f"{group}=no_such"])

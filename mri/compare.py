@@ -317,9 +317,10 @@ def _data(group: Group) -> str:
 
 def _method(group: Group) -> str:
     name = group.model
-    if group.settings["model.weighting"] != "none":
-        name += f" with {group.settings['model.weighting']}"
-    if group.settings["model.residual"] == "true":
+    weighting = group.settings.get("model.weighting", "none")
+    if weighting != "none":
+        name += f" with {weighting}"
+    if group.settings.get("model.residual") == "true":
         name = f"residual {name}"
     return f"{name}, {group.transform}"
 

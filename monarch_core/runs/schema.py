@@ -27,8 +27,9 @@ def to_dataclass(raw: DictConfig, schema: type[T]) -> T:
     """Turn a composed config into an instance of `schema`, checking every name and type.
 
     Fields annotated `dict[str, Any]` arrive as plain dicts. A field with the metadata `by_name`, a
-    dict of dataclasses, becomes an instance of the one that the value of its key `name` says;
-    without a name, of its default. Nothing that a value names is ever imported or called.
+    dict of dataclasses, becomes an instance of the one that the value of its key `name` says (of
+    another key, where the metadata `name` names one); without a name, of its default. Nothing that
+    a value names is ever imported or called.
 
     Args:
         raw: the composed config; values it lacks take the defaults of the schema.
@@ -74,11 +75,12 @@ def _structured(schema: Any, raw: DictConfig) -> DictConfig:
             continue
         kind: Any = OmegaConf.get_type(given)  # a dataclass if hydra chose one already
         by_name: dict[str, type] = item.metadata.get("by_name", {})
-        name = given.get("name")
+        key = item.metadata.get("name", "name")
+        name = given.get(key)
         if by_name and name is not None:
             if name not in by_name:
                 names = ", ".join(by_name)
-                raise ValueError(f"{item.name}.name must be one of {names}, got {name!r}.")
+                raise ValueError(f"{item.name}.{key} must be one of {names}, got {name!r}.")
             kind = kind if dataclasses.is_dataclass(kind) else by_name[name]
         if dataclasses.is_dataclass(kind):
             node[item.name] = OmegaConf.structured(kind)
@@ -110,7 +112,8 @@ def load_config(run_dir: Path, schema: type[T], changes: Mapping[str, Any] | Non
 
     Args:
         run_dir: a run folder.
-        schema: the dataclass it was made from.
+        schema: the dataclass it was made from. Where it has a class method `from_former`, this
+            brings what is stored, a dict, from layouts of before to that of today.
         changes: values that take the place of the run's, as {"evaluation": {"grids": [64]}}.
 
     Raises:
@@ -127,7 +130,9 @@ def load_config(run_dir: Path, schema: type[T], changes: Mapping[str, Any] | Non
         raise ValueError(f"{path} holds no config; restore it from a copy.")
     try:
         _refuse_references(stored)
-        raw = OmegaConf.merge(OmegaConf.create(to_current(stored)), dict(changes or {}))
+        from_former = getattr(schema, "from_former", dict)
+        stored = from_former(to_current(stored))
+        raw = OmegaConf.merge(OmegaConf.create(stored), dict(changes or {}))
         assert isinstance(raw, DictConfig)
         return to_dataclass(raw, schema)
     except ValueError as error:

@@ -70,7 +70,7 @@ def _marks(fingerprints: Mapping[str, str] | None) -> dict[str, str]:
 
 
 def check_recipe(recipe: Mapping[str, Any], saved: Any, source: Path) -> None:
-    """Compare a recipe with that of a saved run.
+    """Compare a recipe with that of a saved run, which may have options that no network read.
 
     Raises:
         ValueError: naming every value that differs, with what the run was started with.
@@ -81,9 +81,9 @@ def check_recipe(recipe: Mapping[str, Any], saved: Any, source: Path) -> None:
             "copy, or delete it and start the run again."
         )
     changed = [
-        f"{key}={reprlib.repr(recipe.get(key))} (the run was started with {reprlib.repr(value)})"
+        f"{key}={reprlib.repr(recipe[key])} (the run was started with {reprlib.repr(value)})"
         for key, value in saved.items()
-        if not _same(recipe.get(key), value)
+        if key in recipe and not _same(recipe[key], value)
     ]
     changed += [f"{key}, which it does not know" for key in sorted(recipe.keys() - saved.keys())]
     if changed:

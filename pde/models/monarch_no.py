@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu
 
 from monarch_core.layers.pointwise import PointwiseMLP, pointwise_linear
+from pde.config.model import MonarchNoConfig
 from pde.config.run import PdeConfig
 from pde.models.channels_last import unit_grid
 from pde.models.fno import check_modes, spectral_conv
@@ -110,13 +111,12 @@ class GatedSpectralLayer(nn.Module):
         return v + change.unflatten(2, v.shape[2:])
 
 
-def build_monarch_no(config: PdeConfig, grid: tuple[int, ...]) -> nn.Module:
+def build_monarch_no(model: MonarchNoConfig, config: PdeConfig, grid: tuple[int, ...]) -> nn.Module:
     """Return the operator with the kept frequencies of `build_fno`.
 
     Raises:
         ValueError: when the grid cannot hold the modes, or the transform does not fit it.
     """
-    model = config.model
     check_modes(model.n_modes, grid)
     return MonarchNO(
         (*[2 * model.n_modes] * (len(grid) - 1), 2 * (model.n_modes - 1)),

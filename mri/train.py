@@ -10,10 +10,11 @@ from omegaconf import DictConfig
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from monarch_core.runs.failures import user_errors
 from monarch_core.runs.home import expand_home
-from monarch_core.runs.start import start_run, user_errors
-from monarch_core.training.devices import is_main_process
+from monarch_core.runs.processes import is_main_process
 from monarch_core.training.fit import fit
+from monarch_core.training.start import start_run
 from monarch_core.training.transform_config import axis_transform
 from mri.config.run import MriConfig
 from mri.dataset.splits import load_splits

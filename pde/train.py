@@ -9,10 +9,11 @@ from omegaconf import DictConfig
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from monarch_core.runs.failures import user_errors
 from monarch_core.runs.home import expand_home
-from monarch_core.runs.start import start_run, user_errors
-from monarch_core.training.devices import is_main_process
+from monarch_core.runs.processes import is_main_process
 from monarch_core.training.fit import fit
+from monarch_core.training.start import start_run
 from pde.config.run import PdeConfig
 from pde.dataset.splits import check_grids, load_splits, training_set
 from pde.evaluate import evaluate

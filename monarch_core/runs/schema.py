@@ -15,12 +15,11 @@ from omegaconf.errors import (
 )
 
 from monarch_core.runs.files import write_text
+from monarch_core.runs.folder import RunFolder
 from monarch_core.runs.former_layout import to_current
 from monarch_core.runs.plain_files import parse_yaml, read_yaml
 
 T = TypeVar("T")
-
-CONFIG_FILE = "config.yaml"
 
 
 def to_dataclass(raw: DictConfig, schema: type[T]) -> T:
@@ -104,7 +103,7 @@ def save_config(run_dir: Path, config: Any) -> None:
         parse_yaml(text.encode())
     except ValueError as error:
         raise ValueError(f"the config {error}; give another value") from error
-    write_text(run_dir / CONFIG_FILE, text)
+    write_text(RunFolder(run_dir).config, text)
 
 
 def load_config(run_dir: Path, schema: type[T], changes: Mapping[str, Any] | None = None) -> T:
@@ -119,7 +118,7 @@ def load_config(run_dir: Path, schema: type[T], changes: Mapping[str, Any] | Non
     Raises:
         ValueError: there is no config, it cannot be read, or it does not fit the schema.
     """
-    path = run_dir / CONFIG_FILE
+    path = RunFolder(run_dir).config
     if not path.is_file():
         raise ValueError(
             f"{path} does not exist, so {run_dir} is not a run folder; give the folder that "

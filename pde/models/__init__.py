@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from monarch_core.runs.machine import require_memory
 from monarch_core.training.devices import choose_accelerator
-from monarch_core.training.machine import require_memory
 from pde.config.model import FourierConfig
 from pde.config.run import PdeConfig
 from pde.models.fno import build_fno, build_fno_neuralop, check_fft_grid

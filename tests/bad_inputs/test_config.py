@@ -6,11 +6,14 @@ from bad_inputs import BadInput, assert_refused, table
 from omegaconf import OmegaConf
 from pde_configs import composed, config_of
 
-from monarch_core.runs.plain_files import read_overrides, read_yaml
+from monarch_core.runs.folder import RunFolder
+from monarch_core.runs.machine import require_memory
+from monarch_core.runs.plain_files import read_yaml
 from monarch_core.runs.schema import load_config, save_config, to_dataclass
-from monarch_core.runs.start import run_to_read, start_run
+from monarch_core.runs.start import run_to_read
 from monarch_core.training.config import FitConfig
-from monarch_core.training.machine import check_threads, require_memory
+from monarch_core.training.devices import check_threads
+from monarch_core.training.start import start_run
 from monarch_core.training.transform_config import TransformConfig
 from mri.config.run import MriConfig
 from pde.config.run import PdeConfig
@@ -181,7 +184,7 @@ def config_file(folder: Path, content: str) -> Path:
         lambda d: (
             (d / ".hydra").mkdir(),
             (d / ".hydra/overrides.yaml").write_text("[[1]]"),
-            read_overrides(d),
+            RunFolder(d).started_with(),
         ),
         ("overrides.yaml is no list of overrides", "from a copy"),
     ),

@@ -17,10 +17,14 @@ import scipy.io
 
 from data_scripts.pde.readers.axes import field, numbers, read_field, stored_times
 from data_scripts.pde.readers.names import other_equation, viscosity_in_name
-from data_scripts.pde.readers.trajectories import LAYOUTS, Statement, Trajectories
+from data_scripts.pde.readers.trajectories import (
+    LAYOUTS,
+    Statement,
+    Trajectories,
+)
 from data_scripts.unusable import UnusableFileError
+from monarch_core.runs.machine import require_memory
 from monarch_core.runs.printable import listed
-from monarch_core.training.machine import require_memory
 
 Shapes = dict[str, tuple[int, ...]]
 # Takes the name of an array and slices of its axes, in the order above.

@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from data_scripts.hdf5 import REALS, require_kind
 from data_scripts.unusable import UnusableFileError, reading
-from monarch_core.training.machine import require_memory
+from monarch_core.runs.machine import require_memory
 
 log = logging.getLogger(__name__)
 

@@ -20,8 +20,8 @@ NUMBERS, REALS, FLOATS, TEXTS, RECORDS = "ciufb", "iufb", "f", "OS", "V"
 _CALLED = {
     NUMBERS: "numbers",
     REALS: "real numbers",
-    FLOATS: "real numbers with a fraction",
-    TEXTS: "text",
+    FLOATS: "floating-point numbers",
+    TEXTS: "words",
     RECORDS: "records",
 }
 # Noise, as in k-space, does not compress; zero padding does, to a few times its size.
@@ -177,7 +177,7 @@ def require_kind(where: str, dtype: np.dtype, kinds: str, remedy: str) -> None:
             "part if the imaginary one is zero"
         )
     raise UnusableFileError(
-        f"{where} has type {printable(str(dtype))}, which is no {_CALLED[kinds]}; {remedy}"
+        f"{where} has type {printable(str(dtype))}, where {_CALLED[kinds]} are expected; {remedy}"
     )
 
 

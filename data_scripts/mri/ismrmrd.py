@@ -15,9 +15,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from data_scripts import hdf5
 from data_scripts.command_line import run_script
+from data_scripts.finite import require_finite
 from data_scripts.mri.coil_maps import noise_covariance, whiten
 from data_scripts.mri.convert import ConvertConfig, find_scans, write_converted
-from data_scripts.mri.intake import hybrid_slices, refuse_not_finite
+from data_scripts.mri.intake import REPAIR, hybrid_slices
 from data_scripts.mri.ismrmrd_header import EncodingStep, Header, parse_header
 from data_scripts.mri.kspace_findings import Finding
 from data_scripts.mri.output import convert_all, finish_dataset, scan_name
@@ -174,7 +175,7 @@ def read_measurement(path: Path, group: str = "dataset") -> Measurement:
         noise = []
         for number, line in _lines(path, data, heads):
             head = heads[number]
-            refuse_not_finite(path, f"line {number}", line, ("coil", "sample"))
+            require_finite(f"{path}: line {number}", line, ("coil", "sample"), REPAIR)
             if _has_flag(head["flags"], _NOISE) and len(line) == n_coils:
                 noise.append(line)
             if not imaging[number]:

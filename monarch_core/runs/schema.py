@@ -38,14 +38,15 @@ def to_dataclass(raw: DictConfig, schema: type[T]) -> T:
         ValueError: a key is unknown, a value has the wrong type or is missing; one paragraph that
             names the key, the value and near alternatives.
     """
+    node = _structured(schema, raw)
     try:
         # As plain values: hydra's own nodes may hold keys that were added to them with a plus.
         values = OmegaConf.to_container(raw)
         _refuse_nested_lists(values)
-        merged = OmegaConf.merge(_structured(schema, raw), OmegaConf.create(values))
+        merged = OmegaConf.merge(node, OmegaConf.create(values))
         config = OmegaConf.to_object(merged)
     except ConfigKeyError as error:
-        raise ValueError(_unknown_key(error, schema)) from error
+        raise ValueError(_unknown_key(error, node)) from error
     except MissingMandatoryValue as error:
         key = error.full_key
         raise ValueError(f"config key {key} has no value; give one, as in {key}=VALUE.") from error
@@ -170,10 +171,10 @@ def _refuse_references(value: Any, key: str = "") -> None:
         )
 
 
-def _unknown_key(error: ConfigKeyError, schema: type) -> str:
+def _unknown_key(error: ConfigKeyError, node: DictConfig) -> str:
     key = str(error.full_key)
     parent = key.rpartition(".")[0]
-    keys = _dotted_keys(OmegaConf.structured(schema))
+    keys = _dotted_keys(node)
     siblings = [k for k in keys if k.rpartition(".")[0] == parent]
     elsewhere = [k for k in keys if k.rpartition(".")[2] == key.rpartition(".")[2]]
     near = difflib.get_close_matches(key, siblings, n=3) + elsewhere

@@ -5,6 +5,7 @@ With `data_consistency="gradient"` a cascade is one step of learned proximal gra
 2019, arXiv:1712.02862). The transform is injected and appears as a forward/adjoint pair.
 """
 
+import dataclasses
 import math
 
 import torch
@@ -12,6 +13,7 @@ from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
 from monarch_core.transforms import matrices_computed_once
+from mri.config.model import UnrolledConfig
 from mri.models.channels import from_channels, to_channels
 from mri.physics.conjugate_gradient import check_iterations, conjugate_gradient
 from mri.physics.encoding import (
@@ -203,3 +205,12 @@ class Unrolled(nn.Module):
         encoding = self.encodings[k % len(self.encodings)]
         assert isinstance(encoding, Encoding)
         return encoding
+
+
+def build_unrolled(
+    config: UnrolledConfig, transform: AxisFactory, grid: tuple[int, int]
+) -> nn.Module:
+    """Return the unrolled network."""
+    options = dataclasses.asdict(config)
+    del options["name"]
+    return Unrolled(transform, grid, **options)

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
-from monarch_core.transforms import matrices_computed_once
+from monarch_core.transforms import prepared
 from mri.config.model import CgSenseConfig, SenseConfig
 from mri.models.tuning import Regularised
 from mri.physics.conjugate_gradient import check_iterations, conjugate_gradient
@@ -118,10 +118,9 @@ class CgSense(Regularised):
             ValueError: if the shapes do not belong together or do not fit the transform.
         """
         check_measurement(kspace, maps, mask, self.transform.shape_out, self.transform.shape_in)
-        sense = Sense(maps, mask, self.transform)
-        with matrices_computed_once():
-            b = sense.adjoint(kspace)
-            return conjugate_gradient(sense.normal, b, self.lamda, self.n_iterations)
+        sense = Sense(maps, mask, prepared(self.transform))
+        b = sense.adjoint(kspace)
+        return conjugate_gradient(sense.normal, b, self.lamda, self.n_iterations)
 
 
 def build_sense(config: SenseConfig, transform: AxisFactory, grid: tuple[int, int]) -> nn.Module:

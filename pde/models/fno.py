@@ -1,6 +1,6 @@
 """Fourier neural operators (Li et al. 2021, arXiv:2010.08895), made of neuralop's parts."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from jaxtyping import Float
@@ -9,7 +9,7 @@ from neuralop.layers.spectral_convolution import SpectralConv
 from neuralop.models import FNO
 from torch import Tensor, nn
 
-from monarch_core.layers import MonarchSpectralConv
+from monarch_core.adapters.neuralop import MonarchSpectralConv
 from monarch_core.layers.resample import BASES
 from monarch_core.training.transform_config import axis_transform
 from pde.config.model import FnoConfig, FnoNeuralopConfig, PaddedConfig
@@ -148,8 +148,8 @@ def check_modes(n_modes: int, grid: tuple[int, ...]) -> None:
         )
 
 
-def spectral_conv(config: PdeConfig, grid: tuple[int, ...]) -> type[nn.Module]:
-    """Return the class of the spectral convolution: here the FFT becomes a Monarch.
+def spectral_conv(config: PdeConfig, grid: tuple[int, ...]) -> Callable[..., nn.Module]:
+    """Return what makes a spectral convolution: here the FFT becomes a Monarch.
 
     Raises:
         ValueError: neuralop's layer, the control, is no convolution on this grid.

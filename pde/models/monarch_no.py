@@ -1,6 +1,6 @@
 """The Monarch neural operator: gated spectral layers with residual connections."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float
@@ -38,7 +38,7 @@ class MonarchNO(nn.Module):
         hidden_channels: channels of a and of b.
         n_layers: layers.
         projection_channels: hidden channels of Q.
-        conv_module: class of K, called with (in_channels, out_channels, n_modes).
+        conv_module: makes K, called with (in_channels, out_channels, n_modes).
         increment: y is added to x_last (4).
     """
 
@@ -51,7 +51,7 @@ class MonarchNO(nn.Module):
         n_layers: int,
         projection_channels: int,
         *,
-        conv_module: type[nn.Module],
+        conv_module: Callable[..., nn.Module],
         increment: bool,
     ) -> None:
         super().__init__()
@@ -83,7 +83,7 @@ class GatedSpectralLayer(nn.Module):
         width: channels of v.
         hidden_channels: channels of a and of b.
         n_modes: kept frequencies per axis, both signs.
-        conv_module: class of K.
+        conv_module: makes K.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class GatedSpectralLayer(nn.Module):
         width: int,
         hidden_channels: int,
         n_modes: Sequence[int],
-        conv_module: type[nn.Module],
+        conv_module: Callable[..., nn.Module],
     ) -> None:
         super().__init__()
         self.conv = conv_module(width, 2 * hidden_channels, n_modes)

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 from torch.utils.data import StackDataset, TensorDataset
 
-from monarch_core.transforms import Dense, Fourier, Monarch, matrices_computed_once
+from monarch_core.transforms import Dense, Fourier, Monarch, prepared
 from mri.config.model import (
     MODELS,
     CgSenseConfig,
@@ -253,12 +253,11 @@ def test_checkpointed_reconstructions_have_the_same_gradients(config, reentrant)
     for checkpointed in (False, True):
         model.zero_grad()
         arguments = (kspace.clone().requires_grad_(), maps, mask)  # which the reentrant kind needs
-        with matrices_computed_once():
-            image = model(*arguments)
-            if checkpointed:
-                image = image + checkpoint(model, *arguments, use_reentrant=reentrant)
-            else:
-                image = image + model(*arguments)
+        image = prepared(model)(*arguments)
+        if checkpointed:
+            image = image + checkpoint(model, *arguments, use_reentrant=reentrant)
+        else:
+            image = image + model(*arguments)
         image.abs().square().sum().backward()
         results.append([image.detach(), *(p.grad for p in model.parameters())])
     torch.testing.assert_close(*results, rtol=1e-4, atol=1e-5)

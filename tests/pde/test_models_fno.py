@@ -8,7 +8,7 @@ from neuralop.models import FNO
 from pde_configs import config_of
 from torch import nn
 
-from monarch_core.layers import MonarchSpectralConv
+from monarch_core import MonarchSpectralConv
 from monarch_core.training.optimization import n_parameters
 from pde.models import build_model
 from pde.models.fno import PublishedBlocks

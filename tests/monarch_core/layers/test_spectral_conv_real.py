@@ -6,7 +6,7 @@ import pytest
 import scipy.fft
 import torch
 
-from monarch_core.layers import MonarchSpectralConv
+from monarch_core import MonarchSpectralConv
 from monarch_core.layers.resample import interpolation_matrix
 from monarch_core.transforms import Monarch
 

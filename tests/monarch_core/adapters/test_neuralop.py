@@ -1,6 +1,7 @@
-"""Options are bound to a class that can be saved and sent, whatever holds it."""
+"""The drop-in in networks of neuralop; options are bound to what can be saved and sent."""
 
 import copy
+import inspect
 import io
 import pickle
 import subprocess
@@ -10,35 +11,28 @@ from functools import partial
 import pytest
 import torch
 from neuralop import LpLoss, Trainer
+from neuralop.layers.base_spectral_conv import BaseSpectralConv
+from neuralop.layers.spectral_convolution import SpectralConv as NeuralopConv
 from neuralop.models import FNO
 from torch.utils.data import DataLoader
 
 from monarch_core import Monarch, MonarchSpectralConv
+from monarch_core.adapters.neuralop import CONFIGURABLE
+from monarch_core.layers import SpectralConv
 from pde.models import channels_last as fno
 
 OPTIONS = {"grid": (16, 12), "transform": partial(Monarch, heads=2), "learn": "inverse"}
 BOUND = {
     "configured": MonarchSpectralConv.configured(**OPTIONS),
-    "configured twice": MonarchSpectralConv.configured(grid=(16, 12)).configured(
-        transform=partial(Monarch, heads=2), learn="inverse"
-    ),
     "partial": partial(MonarchSpectralConv, **OPTIONS),
 }
 SIZES = {"n_modes": (6, 6), "in_channels": 1, "out_channels": 1, "hidden_channels": 4}
 
 
-class Named(MonarchSpectralConv.configured(grid=(16, 12))):
-    """A class of the user's own, which a module holds under its name."""
-
-
-BOUND["derived"] = Named
-
-
 def networks(conv_module):
     torch.manual_seed(0)
     yield FNO(**SIZES, n_layers=1, conv_module=conv_module)
-    if isinstance(conv_module, type):
-        yield fno.FNO(*SIZES.values(), n_layers=1, conv_module=conv_module)
+    yield fno.FNO(*SIZES.values(), n_layers=1, conv_module=conv_module)
     yield conv_module(4, 4, (6, 6))
 
 
@@ -74,10 +68,9 @@ def test_a_model_is_copied_whole(bound, way):
         assert [conv.grid for conv in convs] == [(16, 12)]
         learned = {name: p.requires_grad for name, p in model.named_parameters()}
         assert {name: p.requires_grad for name, p in copied.named_parameters()} == learned
-        assert torch.compiler.is_compiling() or WAYS[way](type(convs[0])) is not None
 
 
-@pytest.mark.parametrize("bound", ["configured", "partial"])
+@pytest.mark.parametrize("bound", BOUND)
 def test_a_model_is_loaded_in_another_process(bound, tmp_path):
     for number, model in enumerate(networks(BOUND[bound])):
         x = fields(model)
@@ -89,15 +82,13 @@ def test_a_model_is_loaded_in_another_process(bound, tmp_path):
         "    torch.testing.assert_close(saved['model'](saved['x']), saved['y'])\n"
     )
     files = sorted(map(str, tmp_path.iterdir()))
-    assert len(files) == (2 if bound == "partial" else 3)
+    assert len(files) == 3
     run = subprocess.run([sys.executable, "-c", code, *files], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
 
 
 @pytest.mark.parametrize("bound", BOUND)
 def test_neuralop_saves_its_state_and_makes_the_model_again(bound, tmp_path):
-    if bound == "derived":
-        pytest.skip("a class of this file has no module that another program could import")
     model = next(networks(BOUND[bound]))
     model.save_checkpoint(tmp_path, "fno")
     made = FNO.from_checkpoint(tmp_path, "fno")
@@ -105,7 +96,7 @@ def test_neuralop_saves_its_state_and_makes_the_model_again(bound, tmp_path):
     torch.testing.assert_close(made(x), model(x))
 
 
-@pytest.mark.parametrize("bound", ["configured", "partial"])
+@pytest.mark.parametrize("bound", BOUND)
 def test_states_without_classes_are_loaded_as_weights_only(bound, tmp_path):
     _, *models = networks(BOUND[bound])
     for model in models:
@@ -114,7 +105,7 @@ def test_states_without_classes_are_loaded_as_weights_only(bound, tmp_path):
         model.load_state_dict(state)
 
 
-@pytest.mark.parametrize("bound", ["configured", "partial"])
+@pytest.mark.parametrize("bound", BOUND)
 @pytest.mark.filterwarnings("ignore")  # neuralop's own
 def test_neuralops_trainer_trains_and_saves(bound, tmp_path):
     model = next(networks(BOUND[bound]))
@@ -139,16 +130,7 @@ def test_neuralops_trainer_trains_and_saves(bound, tmp_path):
     torch.testing.assert_close(before(x), model(x))
 
 
-def test_options_of_the_network_and_bound_ones_must_agree():
-    bound = MonarchSpectralConv.configured(max_n_modes=(8, 5))
-    assert bound(2, 2, (4, 4)).max_n_modes == [8, 5]
-    assert bound(2, 2, (4, 4), max_n_modes=(8, 5)).max_n_modes == [8, 5]
-    assert bound(2, 2, (4, 4), max_n_modes=None).max_n_modes == [8, 5]
-    with pytest.raises(ValueError, match=r"max_n_modes=\(8, 5\), and the network gives .*\(8, 8\)"):
-        bound(2, 2, (4, 4), max_n_modes=(8, 8))
-
-
-@pytest.mark.parametrize("option", ["grids", "n_modes", "in_channels", "self"])
+@pytest.mark.parametrize("option", ["grids", "n_modes", "in_channels", "self", "max_n_modes"])
 def test_what_is_no_option_is_refused_where_it_is_bound(option):
     with pytest.raises(
         ValueError, match=f"no option '{option}' to configure; its options are .*grid"
@@ -156,10 +138,56 @@ def test_what_is_no_option_is_refused_where_it_is_bound(option):
         MonarchSpectralConv.configured(**{option: 3})
 
 
-def test_bound_classes_are_classes_of_the_layer():
-    bound = BOUND["configured twice"]
-    assert issubclass(bound, MonarchSpectralConv)
-    assert bound.__name__ == "MonarchSpectralConv"
-    layer = bound(4, 4, (6, 6))
-    assert isinstance(layer, MonarchSpectralConv)
+def test_options_that_are_bound_are_those_that_no_network_gives():
+    given = {}
+
+    def conv_module(*args, **kwargs):
+        given.update(kwargs)
+        return MonarchSpectralConv(*args, **kwargs)
+
+    FNO(**SIZES, n_layers=1, conv_module=conv_module)
+    assert given.keys() & set(CONFIGURABLE) == set()
+    own = inspect.signature(MonarchSpectralConv).parameters.keys() - given.keys()
+    assert own - set(CONFIGURABLE) == {"in_channels", "out_channels", "n_modes"}
+
+
+def test_it_is_a_layer_of_ours_and_of_neuralop():
+    layer = BOUND["configured"](4, 4, (6, 6))
+    assert isinstance(layer, BaseSpectralConv)
+    assert isinstance(layer, SpectralConv)
     assert [t.heads for t in layer.forward_transforms] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("channels", "modes"), [((3, 4), (4, 6)), ((5, 5), (8,)), ((2, 7), (3, 4, 5))]
+)
+def test_initial_numbers_of_a_seed_are_those_of_neuralop(channels, modes):
+    torch.manual_seed(0)
+    host, after = NeuralopConv(*channels, modes), torch.rand(3)
+    for make in (MonarchSpectralConv, SpectralConv):
+        torch.manual_seed(0)
+        layer = make(*channels, modes)
+        assert torch.equal(torch.rand(3), after)
+        W = host.weight.to_tensor().movedim((0, 1), (-2, -1))
+        assert torch.equal(layer.mode_weight, torch.stack((W.real, W.imag)))
+        assert torch.equal(layer.bias, host.bias)
+
+
+def test_names_in_the_state_dict_are_those_that_runs_were_saved_with():
+    layer = MonarchSpectralConv(2, 3, (4, 4))
+    assert list(layer.state_dict()) == [
+        "mode_weight",
+        "bias",
+        *(
+            f"{way}_transforms.{d}.{f}"
+            for way in ("forward", "inverse")
+            for d in (0, 1)
+            for f in "LR"
+        ),
+    ]
+
+
+@pytest.mark.parametrize("factor", [(2.0, 2.0), [2.0], 0, [1.0, float("inf")]])
+def test_factors_that_are_not_one_number_per_axis_are_refused(factor):
+    with pytest.raises(ValueError, match="resolution_scaling_factor must be"):
+        MonarchSpectralConv(2, 2, (4, 4), resolution_scaling_factor=factor)

@@ -1,5 +1,7 @@
 """Layers exchanged: what a model computes stays, exactly or as nearly as the structure allows."""
 
+import subprocess
+import sys
 import warnings
 from copy import deepcopy
 from functools import partial
@@ -11,6 +13,7 @@ from neuralop.models import FNO
 from torch import nn
 
 from monarch_core import Dense, Monarch, MonarchLinear, MonarchSpectralConv, densify, monarchize
+from pde.models import channels_last
 
 
 def sizes(model):
@@ -266,9 +269,9 @@ def test_a_linear_layer_learns_where_its_parts_did(factors, bias):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"bias": False}, r"with bias=False .* neuralop's does, which has bias=True; leave"),
+        ({"bias": False}, "is bound with bias=False, and is called with bias=True; leave bias out"),
         ({"resolution_scaling_factor": 2}, r"with resolution_scaling_factor=\[2.0, 2.0\]"),
-        ({"max_n_modes": (6, 4)}, r"configured with max_n_modes=\(6, 4\), and the network gives"),
+        ({"max_n_modes": (6, 4)}, r"is bound with max_n_modes=\(6, 4\), and is called with"),
         ({"basis": None, "transform": partial(Monarch, start="identity")}, "with basis=None"),
     ],
 )
@@ -276,12 +279,43 @@ def test_options_with_which_it_would_compute_something_else_are_refused(options,
     model = nn.Sequential(nn.Linear(8, 8), SpectralConv(2, 2, (4, 4)))
     before = {name: p.clone() for name, p in model.named_parameters()}
     with pytest.raises(ValueError, match=message):
-        monarchize(model, conv_module=MonarchSpectralConv.configured(**options))
+        monarchize(model, conv_module=partial(MonarchSpectralConv, **options))
     assert [type(layer) for layer in model] == [nn.Linear, SpectralConv]
     torch.testing.assert_close(dict(model.named_parameters()), before)
 
 
 def test_a_bias_that_was_not_there_is_refused():
     conv_module = MonarchSpectralConv.configured(bias=True)
-    with pytest.raises(ValueError, match="bias=True, and the network gives bias=False; leave one"):
+    with pytest.raises(ValueError, match="with bias=True, and is called with bias=False; leave"):
         monarchize(SpectralConv(2, 2, (4, 4), bias=False), conv_module=conv_module)
+
+
+@pytest.mark.parametrize("learned", [True, False])
+def test_a_network_of_ours_that_reads_the_weights_of_its_layers_goes_on(learned):
+    torch.manual_seed(0)
+    conv = MonarchSpectralConv.configured(grid=(8, 8)) if learned else SpectralConv
+    model = channels_last.FNO((4, 4), 2, 1, 8, n_layers=2, projection_channels=8, conv_module=conv)
+    x = torch.randn(2, 2, 8, 8)
+    before, exact = model(x), monarchize(deepcopy(model), n_blocks=1)
+    torch.testing.assert_close(exact(x), before, rtol=1e-4, atol=1e-5)
+    sparse = monarchize(model, n_blocks=2)
+    assert all(isinstance(skip, MonarchLinear) for skip in sparse.skips)
+    y = sparse(x)
+    assert 0 < (y - before).norm() < before.norm()
+    y.square().sum().backward()
+    assert all(p.grad is not None for p in sparse.parameters())
+    torch.testing.assert_close(densify(sparse)(x), y, rtol=1e-4, atol=1e-5)
+
+
+def test_a_model_without_layers_of_neuralop_needs_none_of_it():
+    code = """
+import sys, torch
+from torch import nn
+from monarch_core import monarchize, densify, MonarchLinear
+from monarch_core.layers import SpectralConv
+model = nn.Sequential(nn.Linear(8, 8), SpectralConv(2, 2, 4))
+assert isinstance(monarchize(model, n_blocks=2)[0], MonarchLinear)
+densify(model)
+assert not [name for name in sys.modules if name.split(".")[0] == "neuralop"]
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

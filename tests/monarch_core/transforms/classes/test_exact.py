@@ -6,9 +6,9 @@ import scipy.linalg
 import torch
 
 from monarch_core.transforms import classes
-from monarch_core.transforms.mm_star import factorize_mm_star
+from monarch_core.transforms.classes.mm_star import factorize_mm_star
+from monarch_core.transforms.classes.projection import project_to_monarch
 from monarch_core.transforms.multiply import monarch_dense, monarch_multiply
-from monarch_core.transforms.projection import project_to_monarch
 
 SIZES = [
     (1, None),

@@ -7,8 +7,8 @@ from jaxtyping import Num
 from torch import Tensor
 
 from monarch_core.transforms.arguments import check_block_sizes, check_count, check_matrix
+from monarch_core.transforms.classes.projection import power_of_four
 from monarch_core.transforms.multiply import monarch_adjoint, monarch_dense, monarch_multiply
-from monarch_core.transforms.projection import power_of_four
 
 
 @dataclass(frozen=True, eq=False)

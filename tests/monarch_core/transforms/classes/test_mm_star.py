@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from monarch_core.transforms.mm_star import MMStar, factorize_mm_star
+from monarch_core.transforms.classes.mm_star import MMStar, factorize_mm_star
 from monarch_core.transforms.multiply import monarch_dense
 
 SIZES = [(2, 3), (3, 4), (5, 7), (7, 5), (8, 8), (17, 5), (10, 16), (7, 23)]

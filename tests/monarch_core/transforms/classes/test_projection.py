@@ -4,8 +4,8 @@ import pytest
 import scipy.linalg
 import torch
 
+from monarch_core.transforms.classes.projection import project_to_monarch
 from monarch_core.transforms.multiply import monarch_dense, monarch_multiply
-from monarch_core.transforms.projection import project_to_monarch
 
 DTYPES = [torch.float64, torch.complex128]
 # (p, s, t) of L and (q, h, a) of R; those of the released code that do not round-trip there too

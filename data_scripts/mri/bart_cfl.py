@@ -4,18 +4,18 @@ import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Complex
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from data_scripts.command_line import run_script
-from data_scripts.mri.convert import ConvertConfig, find_scans, write_converted
+from data_scripts.command_line import run_recipe
+from data_scripts.mri.convert import ConvertRecipe, write_converted
 from data_scripts.mri.intake import hybrid_slices
 from data_scripts.mri.kspace_findings import Finding
-from data_scripts.mri.output import convert_all, finish_dataset, scan_name
+from data_scripts.mri.output import ScanJob
 from data_scripts.mri.schema import ScanInfo, ScanShape
 
 _HELP = (
@@ -29,7 +29,7 @@ _LONGEST_HEADER = 1 << 16  # bytes; dimensions are in the first lines
 
 
 @dataclass
-class BartConfig(ConvertConfig):
+class BartRecipe(ConvertRecipe):
     """BART k-space: 3-D, or 2-D slices, with coils and echoes.
 
     Attributes:
@@ -47,6 +47,10 @@ class BartConfig(ConvertConfig):
         accept: kinds of findings that are no reason to refuse a scan (schema.md lists them).
     """
 
+    ENDING: ClassVar[str] = ".cfl"
+    HELP: ClassVar[str] = _HELP
+
+    name: str = "bart_cfl"
     out: str = "data/bart"
     oversampling: float = 1.0
     licence: str = "not stated"
@@ -58,40 +62,36 @@ class BartConfig(ConvertConfig):
                 f"oversampling must be from 1 (none) to 16, got {self.oversampling}; usual is 2"
             )
 
+    @property
+    def licence_of_files(self) -> str:
+        """Licence of the data."""
+        return self.licence
 
-def main(config: BartConfig) -> None:
-    """Convert the files, then write the metadata."""
-    jobs = find_scans(config, ".cfl", lambda path: path.stem, _HELP, _holds_kspace)
-    convert_all(
-        config, jobs, lambda path, split, details: convert(config, path, split, details), _files_of
-    )
-    finish_dataset(
-        Path(config.out),
-        config,
-        {
-            "name": Path(config.out).name,
+    def description(self) -> dict[str, Any]:
+        """Return what was measured."""
+        return {
             "equation": "y_c = F S_c x + n_c",
             "units": "units of the file divided by each scan's scale",
             "source": "BART files",
-            "licence": config.licence,
-        },
-    )
+        }
 
+    def make_scan(self, job: ScanJob, details: dict[str, Any]) -> None:
+        """Convert one file."""
+        convert(self, job, details)
 
-def _holds_kspace(path: Path) -> bool:
-    """Tell the files of scans from those of their maps, which are read with them."""
-    return not path.stem.endswith("_maps")
+    def is_scan(self, path: Path) -> bool:
+        """Tell the files of scans from those of their maps, which are read with them."""
+        return not path.stem.endswith("_maps")
+
+    def files_of(self, path: Path) -> list[Path]:
+        """Return the files that a scan is made from: k-space and, where they are, maps."""
+        data = [path, _maps_beside(path)]
+        both = [name for cfl in data for name in (cfl, cfl.with_suffix(".hdr"))]
+        return [name for name in both if name.is_file()]
 
 
 def _maps_beside(path: Path) -> Path:
     return path.with_name(f"{path.stem}_maps.cfl")
-
-
-def _files_of(path: Path) -> list[Path]:
-    """Return the files that a scan is made from: k-space and, where they are, maps."""
-    data = [path, _maps_beside(path)]
-    both = [name for cfl in data for name in (cfl, cfl.with_suffix(".hdr"))]
-    return [name for name in both if name.is_file()]
 
 
 def read_cfl(path: Path) -> Complex[np.ndarray, "..."]:
@@ -124,7 +124,7 @@ def read_cfl(path: Path) -> Complex[np.ndarray, "..."]:
     return np.memmap(path, np.complex64, "r", shape=tuple(sizes), order="F")
 
 
-def convert(config: BartConfig, path: Path, split: str, details: dict[str, Any]) -> None:
+def convert(config: BartRecipe, job: ScanJob, details: dict[str, Any]) -> None:
     """Convert one file.
 
     BART's data are centred; a scale is arbitrary, so its unnormalised FFT needs no correction.
@@ -133,6 +133,7 @@ def convert(config: BartConfig, path: Path, split: str, details: dict[str, Any])
         ValueError: if the file uses other dimensions than x, y, z, coil, echo and slice, or its
             maps do not fit.
     """
+    path = job.files[0]
     kspace = _ordered(path, read_cfl(path))
     hybrid = kspace.shape[-1] > 1
     n_keep = max(round(kspace.shape[-3] / config.oversampling), 1)
@@ -155,10 +156,10 @@ def convert(config: BartConfig, path: Path, split: str, details: dict[str, Any])
                 f"{(n_slices, n_coils, *grid)} (slices, coils, y, z); estimate them from this scan"
             )
     info = ScanInfo(
-        scan_id=scan_name(path),
-        split=split,
+        scan_id=job.name,
+        split=job.split,
         source=f"BART file {path.name}",
-        licence=config.licence,
+        licence=job.licence,
         echo_names=tuple(f"echo{i + 1}" for i in range(n_echoes)),
         hybrid_axes="x" if hybrid else "",
         target_kind=config.target,
@@ -201,4 +202,4 @@ def _read_maps(path: Path, hybrid: bool) -> Complex[np.ndarray, "slices coils y 
 
 
 if __name__ == "__main__":
-    sys.exit(run_script(main, BartConfig))
+    sys.exit(run_recipe(BartRecipe))

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import h5py
 import numpy as np
@@ -14,14 +14,14 @@ from jaxtyping import Bool, Complex
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from data_scripts import hdf5
-from data_scripts.command_line import run_script
+from data_scripts.command_line import run_recipe
 from data_scripts.finite import require_finite
 from data_scripts.mri.coil_maps import noise_covariance, whiten
-from data_scripts.mri.convert import ConvertConfig, find_scans, write_converted
+from data_scripts.mri.convert import ConvertRecipe, write_converted
 from data_scripts.mri.intake import REPAIR, hybrid_slices
 from data_scripts.mri.ismrmrd_header import EncodingStep, Header, parse_header
 from data_scripts.mri.kspace_findings import Finding
-from data_scripts.mri.output import convert_all, finish_dataset, scan_name
+from data_scripts.mri.output import ScanJob
 from data_scripts.mri.schema import ScanInfo, ScanShape
 
 _HELP = (
@@ -43,7 +43,7 @@ _REMEDY = "write the file again from the scanner's data, or leave it out"
 
 
 @dataclass
-class IsmrmrdConfig(ConvertConfig):
+class IsmrmrdRecipe(ConvertRecipe):
     """Fully sampled Cartesian scans, 3-D or 2-D multi-slice.
 
     Attributes:
@@ -62,27 +62,30 @@ class IsmrmrdConfig(ConvertConfig):
         accept: kinds of findings that are no reason to refuse a scan (schema.md lists them).
     """
 
+    HELP: ClassVar[str] = _HELP
+
+    name: str = "ismrmrd"
     out: str = "data/ismrmrd"
     group: str = "dataset"
     whiten: bool = True
     licence: str = "not stated"
 
+    @property
+    def licence_of_files(self) -> str:
+        """Licence of the data."""
+        return self.licence
 
-def main(config: IsmrmrdConfig) -> None:
-    """Convert the files, then write the metadata."""
-    jobs = find_scans(config, ".h5", lambda path: path.stem, _HELP)
-    convert_all(config, jobs, lambda path, split, details: convert(config, path, split, details))
-    finish_dataset(
-        Path(config.out),
-        config,
-        {
-            "name": Path(config.out).name,
+    def description(self) -> dict[str, Any]:
+        """Return what was measured."""
+        return {
             "equation": "y_c = F S_c x + n_c, measured",
             "units": "noise standard deviations where whitened, divided by each scan's scale",
             "source": "ISMRMRD files",
-            "licence": config.licence,
-        },
-    )
+        }
+
+    def make_scan(self, job: ScanJob, details: dict[str, Any]) -> None:
+        """Convert one file."""
+        convert(self, job, details)
 
 
 @dataclass(frozen=True)
@@ -103,8 +106,9 @@ class Measurement:
     findings: list[Finding]
 
 
-def convert(config: IsmrmrdConfig, path: Path, split: str, details: dict[str, Any]) -> None:
+def convert(config: IsmrmrdRecipe, job: ScanJob, details: dict[str, Any]) -> None:
     """Convert one file: whiten, remove the readout oversampling, go to hybrid space if 3-D."""
+    path = job.files[0]
     measured = read_measurement(path, config.group)
     kspace, findings = measured.kspace, measured.findings
     whitened = config.whiten and measured.noise.size > 0
@@ -124,10 +128,10 @@ def convert(config: IsmrmrdConfig, path: Path, split: str, details: dict[str, An
         grid = (n_keep, slices.shape[-1])
     n_slices, n_echoes, n_coils = slices.shape[:3]
     info = ScanInfo(
-        scan_id=scan_name(path),
-        split=split,
+        scan_id=job.name,
+        split=job.split,
         source=f"ISMRMRD file {path.name}",
-        licence=config.licence,
+        licence=job.licence,
         echo_names=tuple(f"echo{i + 1}" for i in range(n_echoes)),
         hybrid_axes="x" if three_dimensional else "",
         target_kind=config.target,
@@ -321,4 +325,4 @@ def _lines(
 
 
 if __name__ == "__main__":
-    sys.exit(run_script(main, IsmrmrdConfig))
+    sys.exit(run_recipe(IsmrmrdRecipe))

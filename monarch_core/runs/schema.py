@@ -65,7 +65,7 @@ def to_dataclass(raw: DictConfig, schema: type[T]) -> T:
 
 
 def _structured(schema: Any, raw: DictConfig) -> DictConfig:
-    """Return the schema as a node, with the types that the names in `raw` ask for."""
+    """Return the schema as a node, with the types that the names in `raw` ask for, at any depth."""
     node = OmegaConf.structured(schema)
     for item in dataclasses.fields(schema):
         if OmegaConf.is_missing(raw, item.name) or OmegaConf.is_interpolation(raw, item.name):
@@ -82,8 +82,10 @@ def _structured(schema: Any, raw: DictConfig) -> DictConfig:
                 names = ", ".join(by_name)
                 raise ValueError(f"{item.name}.{key} must be one of {names}, got {name!r}.")
             kind = kind if dataclasses.is_dataclass(kind) else by_name[name]
+        if not dataclasses.is_dataclass(kind):
+            kind = OmegaConf.get_type(node, item.name)
         if dataclasses.is_dataclass(kind):
-            node[item.name] = OmegaConf.structured(kind)
+            node[item.name] = _structured(kind, given)
     return node
 
 

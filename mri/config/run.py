@@ -11,7 +11,7 @@ from monarch_core.runs.ranges import SEEDS, check_ranges
 from monarch_core.training.config import FitConfig
 from monarch_core.training.transform_config import TransformConfig, offer_transforms
 from mri.config.dataset import DatasetConfig
-from mri.config.former import former_model
+from mri.config.former import former_dataset, former_model
 from mri.config.model import MODELS, ModelConfig, SenseConfig
 from mri.metrics.losses import find_loss
 from mri.metrics.presets import find_preset
@@ -60,6 +60,9 @@ class MriConfig:
     @classmethod
     def from_former(cls, stored: dict[str, Any]) -> dict[str, Any]:
         """Return the stored config of a run in the layout of today, whenever the run was made."""
+        dataset = stored.get("dataset")
+        if isinstance(dataset, dict):
+            stored = {**stored, "dataset": former_dataset(dataset)}
         return former_model(stored)
 
     def __post_init__(self) -> None:

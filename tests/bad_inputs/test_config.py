@@ -132,7 +132,7 @@ def fit(name, says, **values):
     of_mri("poolings beyond count", "model=unet model.n_pools=64", "model.n_pools", "1 to 32"),
     of_mri("heads without channels", "transform.heads=2", "transform.heads=2", "heads=1"),
     of_mri("nothing that learns", "transform.learn=forward", "model=sense", "learn=inverse"),
-    of_mri("a script of no data set", "dataset.script=os", "mri_phantom", "'os'"),
+    of_mri("a recipe of no data set", "dataset.recipe.name=os", "phantom", "'os'"),
     of_mri("a seed below 0", "seed=-1", "seed must be from 0", "got -1"),
 )
 def test_values_that_cannot_be_meant(case):

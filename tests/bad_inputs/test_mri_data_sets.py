@@ -227,7 +227,7 @@ def test_bad_validation_data_stop_a_run_before_it_trains(tmp_path):
     with h5py.File(root / "c.h5", "r+") as file:
         file["kspace"][0, 1, 1, 3, 4] = NAN
     run_dir = tmp_path / "run"
-    options = {"dataset.root": root, "dataset.script": "", "dataset.mask": "random"}
+    options = {"dataset.root": root, "dataset.recipe": "null", "dataset.mask": "random"}
     options |= {"dataset.center_fraction": 0.2, "fit.accelerator": "cpu", "hydra.run.dir": run_dir}
     done = subprocess.run(
         [sys.executable, "mri/train.py", *(f"{key}={value}" for key, value in options.items())],

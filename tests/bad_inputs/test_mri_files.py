@@ -12,6 +12,7 @@ from mri_sources import (
 
 from data_scripts.mri import fastmri
 from data_scripts.mri.centred_fft import ifft_centred
+from data_scripts.recipe import produce
 
 
 def with_kspace(change):
@@ -96,7 +97,7 @@ def truncated(folder):
     (folder / "a.h5").write_bytes(content[: len(content) // 2])
     for name in "bc":
         fastmri_volume(folder / f"{name}.h5")
-    fastmri.main(fastmri.FastMriConfig(**options(folder, ".h5")))
+    produce(fastmri.FastMriRecipe(**options(folder, ".h5")))
 
 
 def every_second(kspace):
@@ -122,7 +123,7 @@ def swapped_axes(folder):
             del file["kspace"], file["ismrmrd_header"]
             file["kspace"] = kspace
             file["ismrmrd_header"] = header_xml(40, 48, 1, (20, 48, 1), 47, 24)
-    fastmri.main(fastmri.FastMriConfig(**options(folder, ".h5")))
+    produce(fastmri.FastMriRecipe(**options(folder, ".h5")))
 
 
 SIGNS = (-1.0) ** np.arange(GRID[1])

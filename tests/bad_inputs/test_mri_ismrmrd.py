@@ -13,6 +13,7 @@ from mri_sources import (
 )
 
 from data_scripts.mri import ismrmrd
+from data_scripts.recipe import produce
 
 
 def with_lines(change=lambda lines: lines, header=None, group="dataset"):
@@ -23,7 +24,7 @@ def with_lines(change=lambda lines: lines, header=None, group="dataset"):
         for _, name in SPLITS:
             lines = change(kspace_lines(head(GRID, 2)[0]))
             write_ismrmrd(folder / f"{name}.h5", header, lines)
-        ismrmrd.main(ismrmrd.IsmrmrdConfig(**options(folder, ".h5", group=group)))
+        produce(ismrmrd.IsmrmrdRecipe(**options(folder, ".h5", group=group)))
 
     return act
 

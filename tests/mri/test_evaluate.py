@@ -71,7 +71,7 @@ def data(tmp_path_factory) -> DatasetConfig:
     return DatasetConfig(
         name="blobs",
         root=str(root),
-        script="",
+        recipe=None,
         mask="random",
         acceleration=2.0,
         center_fraction=0.3,

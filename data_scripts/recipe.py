@@ -132,9 +132,9 @@ def _making(recipe: Recipe, console: Console) -> Iterator[Console]:
         with torch.random.fork_rng(devices=[]):
             yield console
     finally:
+        lock.release()
         random.setstate(state)
         np.random.set_state(of_numpy)
-        lock.release()
 
 
 def write_metadata(folder: Path, about: Mapping[str, Any]) -> None:

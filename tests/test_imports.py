@@ -133,7 +133,7 @@ def test_arrows(path):
             assert is_allowed(name, allowed), f"{named(path)} imports {name}, may import {allowed}"
 
 
-@each(modules(*TORCH_ALONE))
+@each(modules(*sorted(TORCH_ALONE)))
 def test_transforms_and_layers_need_torch_alone(path):
     assert of_others(path) <= {"torch", "jaxtyping"}
 

@@ -77,7 +77,7 @@ def _structured(schema: Any, raw: DictConfig) -> DictConfig:
         by_name: dict[str, type] = item.metadata.get("by_name", {})
         key = item.metadata.get("name", "name")
         name = given.get(key)
-        if by_name and name is not None:
+        if by_name and (name is not None or node[item.name] is None):
             if name not in by_name:
                 names = ", ".join(by_name)
                 raise ValueError(f"{item.name}.{key} must be one of {names}, got {name!r}.")

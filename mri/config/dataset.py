@@ -73,7 +73,7 @@ class DatasetConfig:
 
     name: str = "mri_phantom"
     root: str = "data/mri_phantom"
-    recipe: ScanRecipe | None = field(default_factory=PhantomRecipe, metadata={"by_name": RECIPES})
+    recipe: ScanRecipe | None = field(default=None, metadata={"by_name": RECIPES})
     acceleration: float = 2.0
     mask: str = "poisson"
     calibration: int = 16

@@ -92,9 +92,9 @@ class MriConfig:
 
 
 # Hydra checks every override of `configs/mri/train.yaml` against these names and types; those of a
-# model are chosen by its file.
+# model and of a recipe are chosen by their files.
 _schema = OmegaConf.structured(MriConfig)
-_schema.model = MISSING
+_schema.model = _schema.dataset = MISSING
 _store = ConfigStore.instance().store
 _store(name="mri_schema", node=_schema)
 for _name, _model in MODELS.items():

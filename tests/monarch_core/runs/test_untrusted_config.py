@@ -178,7 +178,7 @@ def test_only_known_recipes_make_data(tmp_path, script):
         config = stored("mri")
         del config["dataset"]["recipe"]
         config["dataset"] |= {**recipe, "root": str(tmp_path / "none")}
-        name = script.removeprefix("mri_")
+        name = script.removeprefix("mri_") if "script" in recipe else script
         with pytest.raises(ValueError, match=rf"recipe\.name must be one of .*, got '{name}'"):
             evaluate_mri(write(tmp_path / "run", config))
 

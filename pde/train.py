@@ -29,12 +29,9 @@ def main(raw: DictConfig) -> None:
     check_model(config)
     splits = load_splits(config.dataset)
     check_grids(config.dataset, config.evaluation.grids)
+    n_forced = round(config.teacher_forcing * config.fit.epochs)
     train = training_set(
-        splits,
-        config.dataset,
-        augment=config.augment,
-        n_forced_epochs=round(config.teacher_forcing * config.fit.epochs),
-        seed=config.seed,
+        splits, config.dataset, augment=config.augment, n_forced_epochs=n_forced, seed=config.seed
     )
     model = build_model(config, splits.grid)
     model.normalize_to(splits.train)

@@ -371,13 +371,10 @@ def test_losses():
         ({"weighting": "phase"}, "weighting must be one of .*got 'phase'"),
         ({"name": "l1_wavelet"}, "l1_wavelet runs sigpy's own FFT.*set transform=fft"),
         ({"name": "cg_sense", "candidates": []}, "candidates must hold at least one"),
-        (
-            {"name": "cg_sense", "candidates": [0.1, -1.0]},
-            "candidates must be from 0 to 1000000, got",
-        ),
+        ({"name": "cg_sense", "candidates": [0.1, -1.0]}, "candidates must be from 0 to 1000000"),
         (
             {"name": "cg_sense", "candidates": [float("nan")]},
-            "candidates must be from 0 to 1000000, got",
+            "candidates must be from 0 to 1000000",
         ),
         ({"name": "unet", "n_pools": 0}, "n_pools must be from 1 to 32, got 0"),
         ({"name": "unet", "n_pools": 30}, "12 x 9 is one pixel after 30 poolings"),

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from monarch_core.report.read.identity import identity_of
 from monarch_core.report.read.untrusted import as_float, finite, not_finite
+from monarch_core.runs.declared import UNKNOWN, Declared, declared
 from monarch_core.runs.folder import RunFolder
 from monarch_core.runs.printable import printable
 
@@ -39,13 +40,14 @@ class Run:
         dataset: name of the dataset.
         model: name of the model.
         transform: name of the transform.
+        declared: what the transform says of itself.
         seed: seed of the run, None if `results.json` has none.
         metrics: the metrics in the order of the file, NaN where they are not finite.
         costs: `n_parameters`, `seconds_per_epoch` (s), `train_seconds` (s) and
             `peak_memory_bytes` (bytes); None where unknown.
         settings: what the run is, as in `Identity`.
         transform_settings: the part of it below `transform`.
-        places: where its data lay, where that is not part of the settings.
+        places: where its data lay and how they were made, where neither is part of the settings.
         device: what it ran on.
         versions: package versions.
         git_commit: commit of the code, empty if unknown.
@@ -62,6 +64,7 @@ class Run:
     dataset: str = ""
     model: str = ""
     transform: str = ""
+    declared: Declared = UNKNOWN
     seed: int | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     costs: Mapping[str, float | None] = field(default_factory=dict)
@@ -84,7 +87,8 @@ class Run:
     def identity(self) -> tuple[object, ...]:
         """What the run is, apart from its seed: equal for runs that are averaged."""
         settings = (tuple(sorted(s.items())) for s in (self.settings, self.transform_settings))
-        return self.task, self.dataset, self.model, self.transform, *settings
+        names = (self.task, self.dataset, self.model, self.transform)
+        return *names, self.declared.control, *settings
 
 
 def collect_runs(paths: Sequence[Path | str]) -> list[Run]:
@@ -189,6 +193,7 @@ def _finished(folder: Path, results: Any) -> Run:
         dataset=_name(results.get("dataset")),
         model=_name(results.get("model")),
         transform=_name(results.get("transform")),
+        declared=declared(results),
         seed=seed,
         metrics=metrics,
         costs={key: finite(results.get(key)) for key in COSTS},

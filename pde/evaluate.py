@@ -88,6 +88,8 @@ def _evaluate(run_dir: Path, evaluation: Mapping[str, Any]) -> dict[str, Any]:
         n_parameters=n_parameters(model),
         config=config,
         fingerprints=splits.fingerprints,
+        transform_declares=config.transform.declares(),
+        data_identity=splits.identity,
     )
 
 

@@ -154,9 +154,8 @@ def test_no_module_is_too_long(path):
     assert n_lines(path) <= 400
 
 
-@pytest.mark.parametrize("folders", [OURS, ("tests",)], ids=["code", "tests"])
-def test_most_modules_are_short(folders):
-    assert statistics.median(map(n_lines, modules(*folders))) <= 130
+def test_most_modules_are_short():
+    assert statistics.median(map(n_lines, modules(*OURS))) <= 130
 
 
 @each([path for path in modules("pde", "mri") if is_script(path)])

@@ -184,7 +184,7 @@ def test_the_name_of_a_folder_tells_the_values():
     assert job_name(overrides) == "model_fno-viscosity_0.001-seed_0"
     assert job_name(overrides, without=["model"]) == "viscosity_0.001-seed_0"
     assert job_name(overrides, without=["model", "seed", "dataset.viscosity"]) == "run"
-    assert job_name(["evaluation.grids=[16,64]", "x='../a b'"]) == "grids_16_64-x_.._a_b"
+    assert job_name(["evaluation.grids=[16,64]", "x='../a b'"]) == "grids__16_64-x__.._a_b"
     long = [job_name([f"path={'x' * n}"]) for n in (999, 1000)]
     assert long[0] != long[1]
     assert max(map(len, long)) < 200

@@ -31,6 +31,7 @@ monarch-sweep runs/burgers pde/train.py experiment=burgers transform=fft,monarch
 # What an interrupted run may take to leave; its last checkpoint is that of the last whole epoch.
 GRACE_S = 20.0
 POLL_S = 0.2
+_QUIET = "ignore:resource_tracker"  # joblib's, on what it clears away after an interrupt
 
 
 def multirun(out: Path, script: Path, overrides: Sequence[str], n_at_once: int) -> list[str]:
@@ -66,7 +67,7 @@ def multirun(out: Path, script: Path, overrides: Sequence[str], n_at_once: int) 
         if keys.count(key) > 1 or key in ("hydra.run.dir", "hydra.sweep.dir", "resume"):
             raise ValueError(f"{key} is set by the sweep or given twice; leave one out")
     fixed = [o.key_or_group for o in parsed if not o.is_sweep_override()]
-    names = f"hydra.job.config.override_dirname.exclude_keys=[{','.join(fixed)}]"
+    names = f"hydra.job.config.override_dirname.exclude_keys={fixed}"
     words = ["-m", f"hydra.sweep.dir={_quoted(out.absolute())}", names, *overrides]
     if n_at_once > 1:
         words += ["hydra/launcher=joblib", f"hydra.launcher.n_jobs={n_at_once}"]
@@ -79,7 +80,8 @@ def run_for(command: Sequence[str], minutes: float | None) -> int:
     What is stopped may finish its last words; what has not left after a while is killed.
     """
     # A session of its own, so that Ctrl-C reaches the runs through here and only once.
-    with subprocess.Popen(command, start_new_session=True) as process:
+    environment = {"PYTHONWARNINGS": _QUIET, **os.environ}
+    with subprocess.Popen(command, start_new_session=True, env=environment) as process:
         try:
             return process.wait(None if minutes is None else 60 * minutes)
         except (subprocess.TimeoutExpired, KeyboardInterrupt):

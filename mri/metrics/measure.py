@@ -13,6 +13,7 @@ from jaxtyping import Complex
 from torch import nn
 from torch.utils.data import default_collate
 
+from monarch_core import prepared
 from monarch_core.runs.files import write_text
 from monarch_core.runs.folder import RunFolder
 from mri.dataset.splits import SliceDataset
@@ -74,6 +75,8 @@ def reconstruct(
         batch_size: slices per forward pass.
         device: where the models are.
     """
+    with torch.no_grad():
+        methods = {name: prepared(model) for name, model in methods.items()}
     for scan in dataset.scan_ids:
         targets: dict[str, list[np.ndarray]] = {}
         images: dict[tuple[str, str], list[np.ndarray]] = {}

@@ -95,8 +95,20 @@ def imports(path: Path) -> set[str]:
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}:{node.lineno} has a relative import"
-            found.add(node.module)
+            found.update(modules_from(node))
     return found
+
+
+def modules_from(node: ast.ImportFrom) -> set[str]:
+    """Return what `from x import y` takes: x.y where that is one of our modules, else x."""
+    folder = ROOT / node.module.replace(".", "/")
+    places = {alias.name: folder / alias.name for alias in node.names}
+    return {
+        f"{node.module}.{name}"
+        if place.is_dir() or place.with_suffix(".py").is_file()
+        else node.module
+        for name, place in places.items()
+    }
 
 
 def of_others(path: Path) -> set[str]:

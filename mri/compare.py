@@ -21,15 +21,15 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import t as student
 
-from monarch_core.report.aggregate import (
+from monarch_core.report.cli import update_between_markers
+from monarch_core.report.compare.groups import (
     Group,
     beside_the_table,
     group_runs,
     number_or_text,
 )
-from monarch_core.report.cli import update_between_markers
-from monarch_core.report.collect import Run, collect_runs
-from monarch_core.report.identity import (
+from monarch_core.report.read.collect import Run, collect_runs
+from monarch_core.report.read.identity import (
     BOOKKEEPING,
     FINGERPRINT,
     FURTHER_METRICS,
@@ -40,7 +40,7 @@ from monarch_core.report.identity import (
     flatten,
     is_measured,
 )
-from monarch_core.report.text_table import Cell, TextTable
+from monarch_core.report.render.text_table import Cell, TextTable
 from monarch_core.report.wording import NOT_FINITE
 from mri.config.run import MriConfig
 from mri.metrics.scan_scores import METRICS, Scores, check_scans, read_scores

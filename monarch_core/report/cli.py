@@ -5,15 +5,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from monarch_core.report.aggregate import (
+from monarch_core.report.compare.groups import (
     beside_the_table,
     group_runs,
     metric_names,
 )
-from monarch_core.report.collect import Run, collect_runs
-from monarch_core.report.ladder import ladder_table
-from monarch_core.report.page import write_report
-from monarch_core.report.tables import main_table
+from monarch_core.report.read.collect import Run, collect_runs
+from monarch_core.report.render.ladder import ladder_table
+from monarch_core.report.render.page import write_report
+from monarch_core.report.render.tables import main_table
 from monarch_core.runs.files import write_text
 
 _DESCRIPTION = """\

@@ -4,8 +4,8 @@ import math
 import re
 from collections.abc import Sequence
 
-from monarch_core.report.spread import Change, Spread
-from monarch_core.report.untrusted import finite
+from monarch_core.report.read.untrusted import finite
+from monarch_core.report.statistics import Change, Spread
 
 NOT_AVAILABLE = "n/a"
 NOT_FINITE = "not finite"

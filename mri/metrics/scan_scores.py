@@ -4,8 +4,8 @@ import csv
 import io
 from collections.abc import Sequence
 
-from monarch_core.report.collect import Run
-from monarch_core.report.untrusted import read_text
+from monarch_core.report.read.collect import Run
+from monarch_core.report.read.untrusted import read_text
 from monarch_core.runs.printable import printable
 from mri.metrics.measure import SCANS_FILE
 

@@ -8,8 +8,8 @@ import pytest
 from bad_inputs import BadInput, assert_refused, table
 
 from monarch_core.report.cli import main, markdown_table, update_between_markers
-from monarch_core.report.collect import collect_runs
-from monarch_core.report.page import write_report
+from monarch_core.report.read.collect import collect_runs
+from monarch_core.report.render.page import write_report
 from monarch_core.runs import artifacts
 from monarch_core.runs.artifacts import Curve, load_artifacts, save_artifacts
 from mri import compare

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from monarch_core.report import fields, lines
-from monarch_core.report.aggregate import group_runs
-from monarch_core.report.collect import collect_runs
+from monarch_core.report.compare.groups import group_runs
+from monarch_core.report.read.collect import collect_runs
+from monarch_core.report.render import fields, lines
 from monarch_core.runs.artifacts import Comparison, Curve, Picture, Table, save_artifacts
 
 TRANSFORMS = {

@@ -6,9 +6,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from monarch_core.report import fields, lines
-from monarch_core.report.collect import collect_runs
-from monarch_core.report.page import write_report
+from monarch_core.report.read.collect import collect_runs
+from monarch_core.report.render import fields, lines
+from monarch_core.report.render.page import write_report
 
 SIGNATURE = b"\x89PNG"
 VOID = {"meta", "img", "br", "hr", "link", "input"}

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from exploits import Exploit
 
-from monarch_core.report import fields, lines
-from monarch_core.report.collect import collect_runs, read_run
-from monarch_core.report.names import Names, slug
-from monarch_core.report.page import write_report
-from monarch_core.report.text_table import Cell, TextTable, write_csv
-from monarch_core.report.untrusted import as_float, finite, not_finite
+from monarch_core.report.read.collect import collect_runs, read_run
+from monarch_core.report.read.untrusted import as_float, finite, not_finite
+from monarch_core.report.render import fields, lines
+from monarch_core.report.render.names import Names, slug
+from monarch_core.report.render.page import write_report
+from monarch_core.report.render.text_table import Cell, TextTable, write_csv
 
 SECRET = "password=hunter2"
 

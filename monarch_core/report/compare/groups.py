@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
 
-from monarch_core.report.collect import Run
-from monarch_core.report.identity import (
+from monarch_core.report.compare.oddities import oddities, one_per_seed
+from monarch_core.report.read.collect import Run
+from monarch_core.report.read.identity import (
     DATASET,
     EVALUATION,
     PLACES,
@@ -14,9 +15,8 @@ from monarch_core.report.identity import (
     in_words,
     is_measured,
 )
-from monarch_core.report.oddities import oddities, one_per_seed
-from monarch_core.report.spread import Spread, spread
-from monarch_core.report.untrusted import finite
+from monarch_core.report.read.untrusted import finite
+from monarch_core.report.statistics import Spread, spread
 
 # A run is a control when its transform has this name; what it computes is taken at its word.
 CONTROL = "fft"

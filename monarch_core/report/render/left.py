@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from monarch_core.report.aggregate import Group
-from monarch_core.report.untrusted import (
+from monarch_core.report.compare.groups import Group
+from monarch_core.report.read.untrusted import (
     LARGEST,
     check_plain_file,
     finite,

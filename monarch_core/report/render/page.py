@@ -8,26 +8,26 @@ from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
 
-from monarch_core.report.aggregate import (
+from monarch_core.report.compare.findings import Finding, findings
+from monarch_core.report.compare.groups import (
     CONTROL,
     Group,
     blocks_of,
     group_runs,
     metric_names,
 )
-from monarch_core.report.block import BlockView, block_view
-from monarch_core.report.collect import Run
-from monarch_core.report.findings import Finding, findings
-from monarch_core.report.lines import sweep_figures
-from monarch_core.report.names import Names, slug
-from monarch_core.report.style import Drawing, palette
-from monarch_core.report.tables import (
+from monarch_core.report.read.collect import Run
+from monarch_core.report.render.block import BlockView, block_view
+from monarch_core.report.render.lines import sweep_figures
+from monarch_core.report.render.names import Names, slug
+from monarch_core.report.render.style import Drawing, palette
+from monarch_core.report.render.tables import (
     groups_csv,
     main_table,
     other_runs_table,
     runs_csv,
 )
-from monarch_core.report.text_table import TextTable
+from monarch_core.report.render.text_table import TextTable
 from monarch_core.report.wording import plural
 
 _TEMPLATE = "page.html.jinja"

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from monarch_core.report.aggregate import TRANSFORM_ORDER, Group
+from monarch_core.report.compare.groups import TRANSFORM_ORDER, Group
 
 # Okabe & Ito's palette, which colour-blind readers can tell apart (jfly.uni-koeln.de/color, 2008).
 _KNOWN = dict(zip(TRANSFORM_ORDER, ("#0072B2", "#56B4E9", "#D55E00", "#009E73"), strict=True))

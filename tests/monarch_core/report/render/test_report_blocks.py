@@ -4,9 +4,9 @@ import re
 
 import numpy as np
 
-from monarch_core.report import fields, lines, style
-from monarch_core.report.aggregate import blocks_of
-from monarch_core.report.block import block_view, slug
+from monarch_core.report.compare.groups import blocks_of
+from monarch_core.report.render import fields, lines, style
+from monarch_core.report.render.block import block_view, slug
 from monarch_core.runs.artifacts import Comparison, Curve, Picture, save_artifacts
 
 

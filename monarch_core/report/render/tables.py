@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from monarch_core.report.aggregate import CONTROL, Group
-from monarch_core.report.collect import COSTS, Run
-from monarch_core.report.control import change_of, control_of
-from monarch_core.report.spread import spread
-from monarch_core.report.text_table import Cell, TextTable, write_csv
+from monarch_core.report.compare.control import change_of, control_of
+from monarch_core.report.compare.groups import CONTROL, Group
+from monarch_core.report.read.collect import COSTS, Run
+from monarch_core.report.render.text_table import Cell, TextTable, write_csv
+from monarch_core.report.statistics import spread
 from monarch_core.report.wording import (
     count,
     difference,

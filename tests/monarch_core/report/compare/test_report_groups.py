@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from monarch_core.report.aggregate import blocks_of
-from monarch_core.report.identity import words
+from monarch_core.report.compare.groups import blocks_of
+from monarch_core.report.read.identity import words
 
 
 def test_seeds_are_merged_and_nothing_else(make_run, groups):

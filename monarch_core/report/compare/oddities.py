@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from monarch_core.report.collect import COSTS, Run
-from monarch_core.report.untrusted import finite
+from monarch_core.report.read.collect import COSTS, Run
+from monarch_core.report.read.untrusted import finite
 from monarch_core.report.wording import commit, number, plural
 
 

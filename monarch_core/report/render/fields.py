@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
-from monarch_core.report.aggregate import Group
-from monarch_core.report.style import (
+from monarch_core.report.compare.groups import Group
+from monarch_core.report.render.style import (
     Drawing,
     clipped,
     looks,

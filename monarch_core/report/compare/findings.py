@@ -4,15 +4,15 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from monarch_core.report.aggregate import CONTROL, Group
-from monarch_core.report.control import (
+from monarch_core.report.compare.control import (
     Control,
     compare,
     control_of,
     strongest_control_of,
     why_no_control,
 )
-from monarch_core.report.spread import Change, Spread
+from monarch_core.report.compare.groups import CONTROL, Group
+from monarch_core.report.statistics import Change, Spread
 from monarch_core.report.wording import (
     commit,
     difference,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from monarch_core.report import fields, style
+from monarch_core.report.render import fields, style
 from monarch_core.runs.artifacts import Comparison, Picture
 
 

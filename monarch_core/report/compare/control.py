@@ -4,15 +4,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from monarch_core.report.aggregate import CONTROL, Group
-from monarch_core.report.identity import (
+from monarch_core.report.compare.groups import CONTROL, Group
+from monarch_core.report.read.identity import (
     UNSET,
     as_pairs,
     differences,
     differing_keys,
 )
-from monarch_core.report.spread import Change, change, spread
-from monarch_core.report.untrusted import finite
+from monarch_core.report.read.untrusted import finite
+from monarch_core.report.statistics import Change, change, spread
 
 LOSS = "loss"  # the setting in whose unit validation errors are
 

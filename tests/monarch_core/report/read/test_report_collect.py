@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from monarch_core.report.collect import collect_runs, read_run
+from monarch_core.report.read.collect import collect_runs, read_run
 
 
 def statuses(folder):

@@ -3,9 +3,9 @@
 import math
 from collections.abc import Sequence
 
-from monarch_core.report.aggregate import CONTROL, Data, Group
-from monarch_core.report.control import LOSS, compare, validation_error
-from monarch_core.report.identity import (
+from monarch_core.report.compare.control import LOSS, compare, validation_error
+from monarch_core.report.compare.groups import CONTROL, Data, Group
+from monarch_core.report.read.identity import (
     DATASET,
     EVALUATION,
     UNSET,
@@ -13,8 +13,8 @@ from monarch_core.report.identity import (
     is_measured,
     words,
 )
-from monarch_core.report.spread import higher_is_better
-from monarch_core.report.text_table import Cell, TextTable
+from monarch_core.report.render.text_table import Cell, TextTable
+from monarch_core.report.statistics import higher_is_better
 from monarch_core.report.wording import count, difference, mean_and_error, seconds
 
 _MODEL = "model."

@@ -8,8 +8,8 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from monarch_core.report.aggregate import Group, describe, number_or_text
-from monarch_core.report.identity import (
+from monarch_core.report.compare.groups import Group, describe, number_or_text
+from monarch_core.report.read.identity import (
     DATASET,
     FINGERPRINT,
     SPLIT_SIZES,
@@ -17,7 +17,8 @@ from monarch_core.report.identity import (
     same_choice,
     words,
 )
-from monarch_core.report.style import (
+from monarch_core.report.read.untrusted import finite
+from monarch_core.report.render.style import (
     AXES_HEIGHT,
     NARROW,
     TRUTH_COLOUR,
@@ -32,7 +33,6 @@ from monarch_core.report.style import (
     styled,
     wrapped,
 )
-from monarch_core.report.untrusted import finite
 from monarch_core.report.wording import common_title, mean_and_error, metric_label
 from monarch_core.runs.artifacts import Curve
 

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from monarch_core.report import lines, style
-from monarch_core.report.aggregate import blocks_of
-from monarch_core.report.block import block_view
+from monarch_core.report.compare.groups import blocks_of
+from monarch_core.report.render import lines, style
+from monarch_core.report.render.block import block_view
 from monarch_core.runs.artifacts import Curve, save_artifacts
 
 

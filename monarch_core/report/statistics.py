@@ -7,7 +7,7 @@ from typing import Literal
 
 from scipy.special import stdtrit
 
-from monarch_core.report.untrusted import finite
+from monarch_core.report.read.untrusted import finite
 
 # What the names of metrics say about their direction; the first list wins ("snr" before "error").
 _HIGHER = ("psnr", "ssim", "snr", "accuracy", "correlation")

@@ -5,8 +5,8 @@ import io
 
 import pytest
 
-from monarch_core.report.collect import collect_runs
-from monarch_core.report.tables import (
+from monarch_core.report.read.collect import collect_runs
+from monarch_core.report.render.tables import (
     groups_csv,
     joined_table,
     main_table,

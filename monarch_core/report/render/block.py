@@ -3,19 +3,19 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from monarch_core.report.aggregate import Block, Group
-from monarch_core.report.fields import comparison_figure, picture_figure
-from monarch_core.report.left import Kind, Left, figure_keys, read_left
-from monarch_core.report.lines import (
+from monarch_core.report.compare.groups import Block, Group
+from monarch_core.report.render.fields import comparison_figure, picture_figure
+from monarch_core.report.render.left import Kind, Left, figure_keys, read_left
+from monarch_core.report.render.lines import (
     cost_figure,
     curve_figure,
     learning_curves,
     metric_figure,
 )
-from monarch_core.report.names import Names, slug
-from monarch_core.report.style import Drawing, looks
-from monarch_core.report.tables import joined_table
-from monarch_core.report.text_table import TextTable
+from monarch_core.report.render.names import Names, slug
+from monarch_core.report.render.style import Drawing, looks
+from monarch_core.report.render.tables import joined_table
+from monarch_core.report.render.text_table import TextTable
 from monarch_core.report.wording import metric_label
 from monarch_core.runs.artifacts import Comparison, Curve, Picture, Table
 from monarch_core.runs.printable import printable

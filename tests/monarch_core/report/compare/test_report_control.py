@@ -2,8 +2,8 @@
 
 import pytest
 
-from monarch_core.report.control import change_of, control_of, strongest_control_of
-from monarch_core.report.findings import findings
+from monarch_core.report.compare.control import change_of, control_of, strongest_control_of
+from monarch_core.report.compare.findings import findings
 
 
 def only(groups, transform):

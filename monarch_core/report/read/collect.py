@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from monarch_core.report.identity import identity_of
-from monarch_core.report.untrusted import (
+from monarch_core.report.read.identity import identity_of
+from monarch_core.report.read.untrusted import (
     as_float,
     finite,
     last_line,

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from monarch_core.report.aggregate import blocks_of
-from monarch_core.report.collect import read_run
-from monarch_core.report.control import control_of
-from monarch_core.report.findings import findings
+from monarch_core.report.compare.control import control_of
+from monarch_core.report.compare.findings import findings
+from monarch_core.report.compare.groups import blocks_of
+from monarch_core.report.read.collect import read_run
 
 
 def content(test, train="aa"):

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from monarch_core.report.spread import Spread, change, higher_is_better, spread
+from monarch_core.report.statistics import Spread, change, higher_is_better, spread
 from monarch_core.report.wording import (
     common_title,
     difference,

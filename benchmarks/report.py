@@ -14,7 +14,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from monarch_core.report.cli import update_between_markers
+from monarch_core.report.documents import update_between_markers
 
 Row = dict[str, Any]
 # What identifies a case: its rows differ in the contender only.

@@ -1,10 +1,12 @@
-"""Mean and standard error over seeds, and the change between two groups of runs."""
+"""The one place where numbers are averaged: over seeds, over scans, and between two groups."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+from jaxtyping import Float
 from scipy.special import stdtrit
 
 from monarch_core.report.read.untrusted import finite
@@ -28,9 +30,9 @@ _LOWER = (
 
 @dataclass(frozen=True)
 class Spread:
-    """A quantity over seeds.
+    """A quantity over seeds, or over scans.
 
-    A run that diverged is not left out of a mean: where one value is not finite there is none.
+    What diverged is not left out of a mean: where one value is not finite there is none.
 
     Attributes:
         mean: mean of the values, None without any, or where one of them is not finite.
@@ -46,6 +48,16 @@ class Spread:
     n: int
     n_missing: int = 0
     n_not_finite: int = 0
+
+    @property
+    def half_width(self) -> float | None:
+        """Half the width of the 95 % confidence interval of the mean, None without an error.
+
+        half_width = t standard_error, with t the 97.5 % quantile of Student's distribution with
+        n - 1 degrees of freedom.
+        """
+        error = self.standard_error
+        return None if error is None else _student(self.n) * error
 
 
 @dataclass(frozen=True)
@@ -82,11 +94,48 @@ def spread(values: Sequence[float | None]) -> Spread:
     n_not_finite = len(measured) - n
     if n == 0 or n_not_finite:
         return Spread(None, None, n, n_missing, n_not_finite)
-    mean = math.fsum(numbers) / n  # (1)
+    centre = math.fsum(numbers) / n  # (1)
     if n == 1:
-        return Spread(mean, None, 1, n_missing)
-    variance = math.fsum((number - mean) ** 2 for number in numbers) / (n - 1)
-    return Spread(mean, math.sqrt(variance / n), n, n_missing)  # (2)
+        return Spread(centre, None, 1, n_missing)
+    variance = math.fsum((number - centre) ** 2 for number in numbers) / (n - 1)
+    return Spread(centre, math.sqrt(variance / n), n, n_missing)  # (2)
+
+
+def mean(values: Sequence[float]) -> float:
+    """Return the mean of at least one value; infinity and NaN go through."""
+    return float(np.mean(values))
+
+
+def means_within(values: Iterable[tuple[Hashable, float]]) -> list[float]:
+    """Return the mean of the values that share a key, in the order of the keys.
+
+    What belongs together is averaged first, as the echoes of a scan before the scans.
+    """
+    shared: dict[Hashable, list[float]] = {}
+    for key, value in values:
+        shared.setdefault(key, []).append(value)
+    return [mean(same) for same in shared.values()]
+
+
+def paired_difference(own: Sequence[float], control: Sequence[float]) -> Spread:
+    """Return mean and standard error of own - control, element by element.
+
+    Raises:
+        ValueError: the lengths differ or are zero.
+    """
+    if len(own) != len(control) or not len(own):
+        raise ValueError(
+            f"paired values are needed, got {len(own)} and {len(control)} of the control; measure "
+            "both on the same"
+        )
+    return spread([a - b for a, b in zip(own, control, strict=True)])
+
+
+def band(
+    values: Float[np.ndarray, "n_seeds n_points"],
+) -> tuple[Float[np.ndarray, "n_points"], ...]:
+    """Return mean, smallest and largest of the seeds at every point; NaN where one of them is."""
+    return values.mean(axis=0), values.min(axis=0), values.max(axis=0)
 
 
 def change(
@@ -131,15 +180,15 @@ def change(
     value = scale - 1 if relative else x.mean - c.mean  # (1)
     paired = same_seeds and x.n_missing == c.n_missing == 0
     if paired:
-        pairs = zip(values, control, strict=True)
-        differences = [a - scale * b for a, b in pairs if a is not None and b is not None]
-        error = spread(differences).standard_error  # (3), (4)
+        scaled = [scale * number for number in control if number is not None]
+        own = [number for number in values if number is not None]
+        error = paired_difference(own, scaled).standard_error  # (3), (4)
     elif x.standard_error is None or c.standard_error is None:
         error = None
     else:
         error = math.hypot(x.standard_error, scale * c.standard_error)
     error = None if error is None else error / unit
-    interval = None if error is None else error * float(stdtrit(min(x.n, c.n) - 1, 0.975))
+    interval = None if error is None else error * _student(min(x.n, c.n))
     return Change(
         kind="relative" if relative else "difference",
         value=value,
@@ -160,6 +209,11 @@ def higher_is_better(metric: str) -> bool | None:
     if any(token.endswith(part) for token in tokens for part in _LOWER):
         return False
     return None
+
+
+def _student(n: int) -> float:
+    """Return the 97.5 % quantile of Student's distribution for a mean of n values."""
+    return float(stdtrit(n - 1, 0.975))
 
 
 def _verdict(

@@ -68,6 +68,15 @@ def difference(found: Change | None, metric: str) -> str:
     return f"{scale * found.value:+.{decimals}f}{unit}{spread}"
 
 
+def with_half_width(found: Spread, decimals: int) -> str:
+    """Write a mean difference with half the width of its 95 % interval, if it has one."""
+    if found.mean is None:
+        return NOT_FINITE
+    half_width = found.half_width
+    width = "" if half_width is None else f" ± {half_width:.{decimals}f}"
+    return f"{found.mean:+.{decimals}f}{width}"
+
+
 def metric_label(metric: str) -> str:
     """Return the name of a metric in words."""
     return metric.replace("_", " ").replace("/", ", ")

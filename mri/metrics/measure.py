@@ -13,6 +13,7 @@ from jaxtyping import Complex
 from torch import nn
 from torch.utils.data import default_collate
 
+from monarch_core.report.statistics import mean, means_within, spread
 from monarch_core.runs.files import write_text
 from mri.dataset.splits import SliceDataset
 from mri.metrics.presets import Preset
@@ -131,13 +132,8 @@ def mean_over_scans(scores: Sequence[Score], metric: str) -> tuple[float, float 
             f"a mean of {metric} needs a number for every scan, got "
             f"{'NaN for ' + undefined[0] if undefined else 'no scan'}; measure the run again"
         )
-    by_scan: dict[str, list[float]] = {}
-    for entry in scores:
-        by_scan.setdefault(entry.scan, []).append(entry.values[metric])
-    means = np.array([np.mean(values) for values in by_scan.values()])
-    if len(means) < 2 or not np.isfinite(means).all():
-        return float(means.mean()), None
-    return float(means.mean()), float(means.std(ddof=1) / np.sqrt(len(means)))
+    means = means_within((entry.scan, entry.values[metric]) for entry in scores)
+    return mean(means), spread(means).standard_error
 
 
 def write_scans(run_dir: Path, scores: Sequence[Score], preset: Preset) -> None:

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from bad_inputs import BadInput, assert_refused, table
 
-from monarch_core.report.cli import main, markdown_table, update_between_markers
+from monarch_core.report.cli import main, markdown_table
+from monarch_core.report.documents import update_between_markers
 from monarch_core.report.read.collect import collect_runs
+from monarch_core.report.render.differences import differences_table
 from monarch_core.report.render.page import write_report
 from monarch_core.runs import artifacts
 from monarch_core.runs.artifacts import Curve, load_artifacts, save_artifacts
@@ -51,8 +53,9 @@ def ladder(folder):
     return markdown_table(collect_runs([folder]), ["nmse"], ladder=True)
 
 
-def compared(folder, **options):
-    return compare.table(compare.read_methods(compare.mri_runs([folder])), **options)
+def compared(folder, control=compare.CONTROL, **options):
+    methods = compare.read_methods(compare.mri_runs([folder]))
+    return differences_table(methods, control, compare.HEADS, item="scan", **options)
 
 
 def fft_and(folder, transform="monarch", **changes):
@@ -150,7 +153,7 @@ def bomb(folder):
     BadInput(
         "a ladder without a control",
         lambda folder: ladder(write_run(folder / "a", "monarch")),
-        says=("a ladder needs runs with transform=fft",),
+        says=("a ladder needs runs of a control",),
     ),
     BadInput(
         "a ladder whose best control nothing tells",

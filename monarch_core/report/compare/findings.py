@@ -11,7 +11,7 @@ from monarch_core.report.compare.control import (
     strongest_control_of,
     why_no_control,
 )
-from monarch_core.report.compare.groups import CONTROL, Group
+from monarch_core.report.compare.groups import Group
 from monarch_core.report.statistics import Change, Spread
 from monarch_core.report.wording import (
     commit,
@@ -48,19 +48,19 @@ class Finding:
 
 
 def findings(groups: Sequence[Group], metric_of: Mapping[str, str]) -> list[Finding]:
-    """Say of every group how it does against the FFT, whatever the outcome.
+    """Say of every group how it does against its control, whatever the outcome.
 
-    Where no other transform was tested on the same data, the FFT groups speak for themselves.
+    Where no other transform was tested on the same data, the controls speak for themselves.
 
     Args:
         groups: the groups, in the order of the tables.
         metric_of: the metric to speak of, per task.
     """
-    compared = {group.data for group in groups if group.transform != CONTROL}
+    compared = {group.data for group in groups if not group.declared.control}
     return [
         _finding(group, groups, metric_of[group.task])
         for group in groups
-        if group.transform != CONTROL or group.data not in compared
+        if not group.declared.control or group.data not in compared
     ]
 
 
@@ -71,7 +71,7 @@ def _finding(group: Group, groups: Sequence[Group], metric: str) -> Finding:
     control = control_of(group, groups)
     if control is None:
         alone = f"{group.name} {mean_and_error(mine)} in {metric_label(metric)} ({_seeds(mine)})"
-        missing = "" if group.transform == CONTROL else f"; {why_no_control(group, groups)}"
+        missing = "" if group.declared.control else f"; {why_no_control(group, groups)}"
         return Finding(where, alone, remarks=missing)
     theirs, found = control.group.metric(metric), compare(group, control.group, metric)
     values = (
@@ -110,11 +110,12 @@ def _remarks(group: Group, control: Control) -> str:
 
 
 def _against_strongest(group: Group, strongest: Control, metric: str) -> str:
-    found = compare(group, strongest.group, metric)
+    rival = strongest.group
+    found = compare(group, rival, metric)
     among = f" {strongest.choice}" if strongest.choice else ""
     return (
-        f"; against the {CONTROL}{among} with the lowest validation error, {strongest.group.name} "
-        f"{mean_and_error(strongest.group.metric(metric))}: {_outcome(group, found, metric)}"
+        f"; against the {rival.transform}{among} with the lowest validation error, "
+        f"{rival.name} {mean_and_error(rival.metric(metric))}: {_outcome(group, found, metric)}"
     )
 
 

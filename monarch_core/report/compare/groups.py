@@ -6,21 +6,11 @@ from functools import cached_property
 from itertools import groupby
 
 from monarch_core.report.compare.oddities import oddities, one_per_seed
+from monarch_core.report.compare.settings import differing_keys, in_words, number_or_text
 from monarch_core.report.read.collect import Run
-from monarch_core.report.read.identity import (
-    DATASET,
-    EVALUATION,
-    PLACES,
-    differing_keys,
-    in_words,
-    is_measured,
-)
-from monarch_core.report.read.untrusted import finite
+from monarch_core.report.read.identity import DATASET, EVALUATION, PLACES, RECIPE, is_measured
 from monarch_core.report.statistics import Spread, spread
-
-# A run is a control when its transform has this name; what it computes is taken at its word.
-CONTROL = "fft"
-TRANSFORM_ORDER = (CONTROL, "monarch_frozen", "monarch", "dense")
+from monarch_core.runs.declared import Declared
 
 # What metrics are compared on: task, dataset, settings of data and measurement.
 Data = tuple[str, str, tuple[tuple[str, str], ...]]
@@ -35,6 +25,7 @@ class Group:
         dataset: name of the dataset.
         model: name of the model.
         transform: name of the transform.
+        declared: what the transform says of itself.
         settings: what the runs are, as in `Identity`, without the transform.
         transform_settings: the part of it below `transform`, likewise.
         runs: one run per seed, in the order of the seeds.
@@ -50,6 +41,7 @@ class Group:
     dataset: str
     model: str
     transform: str
+    declared: Declared
     settings: Mapping[str, str]
     transform_settings: Mapping[str, str]
     runs: tuple[Run, ...]
@@ -139,8 +131,30 @@ def group_runs(runs: Iterable[Run]) -> list[Group]:
     for run in runs:
         if run.status == "finished":
             members.setdefault(run.identity, []).append(run)
-    groups = sorted((_group(same) for same in members.values()), key=_order)
-    return describe(groups)
+    groups = [_group(same) for same in members.values()]
+    ranks = transform_ranks(groups)
+    return describe(sorted(groups, key=lambda group: _order(group, ranks)))
+
+
+def transform_ranks(groups: Iterable[Group]) -> dict[str, tuple[int, float]]:
+    """Return where each transform stands: (0 to 3, parameters of the smallest model with it).
+
+    The control comes first (0), then what does not learn (1), then what learns (2), from few
+    parameters to many; then (3) transforms of former runs that declare nothing.
+    """
+    ranks: dict[str, tuple[int, float]] = {}
+    for group in groups:
+        told = group.declared
+        stage = 0 if told.control else {"": 3, "none": 1}.get(told.learns, 2)
+        size = (group.cost("n_parameters") or 0.0) if stage == 2 else 0.0
+        ranks[group.transform] = min(ranks.get(group.transform, (stage, size)), (stage, size))
+    return ranks
+
+
+def control_name(groups: Iterable[Group]) -> str:
+    """Return the word for the control: the name of its transform, "control" where there is none."""
+    names = sorted({group.transform for group in groups if group.declared.control})
+    return " or ".join(names) or "control"
 
 
 def beside_the_table(runs: Sequence[Run]) -> list[str]:
@@ -178,15 +192,6 @@ def metric_names(groups: Iterable[Group]) -> list[str]:
     return list(dict.fromkeys(name for g in groups for run in g.runs for name in run.metrics))
 
 
-def number_or_text(text: str) -> tuple[int, float, str]:
-    """Return a sort key under which 2 comes before 10, and finite numbers before words."""
-    try:
-        value = finite(float(text))
-    except ValueError:
-        value = None
-    return (1, 0.0, text) if value is None else (0, value, "")
-
-
 def _group(same: Sequence[Run]) -> Group:
     runs, doubled = one_per_seed(same)
     first = runs[0]
@@ -195,6 +200,7 @@ def _group(same: Sequence[Run]) -> Group:
         dataset=first.dataset,
         model=first.model,
         transform=first.transform,
+        declared=first.declared,
         settings=first.settings,
         transform_settings=first.transform_settings,
         runs=tuple(runs),
@@ -202,15 +208,14 @@ def _group(same: Sequence[Run]) -> Group:
     )
 
 
-def _order(group: Group) -> tuple[object, ...]:
-    rank = {name: place for place, name in enumerate(TRANSFORM_ORDER)}
+def _order(group: Group, ranks: Mapping[str, tuple[int, float]]) -> tuple[object, ...]:
     task, dataset, data = group.data
     return (
         task,
         dataset,
         [(key, number_or_text(value)) for key, value in data],
         group.model,
-        rank.get(group.transform, len(rank)),
+        ranks[group.transform],
         group.transform,
         [(k, number_or_text(v)) for k, v in sorted(group.settings.items())],
         [(k, number_or_text(v)) for k, v in sorted(group.transform_settings.items())],
@@ -239,11 +244,14 @@ def _telling_keys(data: Sequence[Mapping[str, str]]) -> list[str]:
     """Return the keys that tell data apart: those of the dataset's own config if they suffice.
 
     A path says where data lie, not what they are, so it is named where nothing else tells, and all
-    of them have one.
+    of them have one; a recipe, too, where all have one.
     """
     keys = differing_keys(data)
-    partly = [key for key in PLACES if not all(key in one for one in data)]
-    known = [key for key in keys if key not in partly]
+    known = [
+        key
+        for key in keys
+        if not (key in PLACES or key.startswith(RECIPE)) or all(key in one for one in data)
+    ]
     own = [key for key in known if key.startswith(DATASET)]
     for named in ([key for key in own if key not in PLACES], own, known):
         if len({tuple(one.get(key) for key in named) for one in data}) == len(data):

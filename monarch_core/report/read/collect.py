@@ -22,6 +22,7 @@ from monarch_core.report.read.untrusted import (
     parse_json,
     read_text,
 )
+from monarch_core.runs.declared import UNKNOWN, Declared, declared
 from monarch_core.runs.printable import printable
 
 RESULTS_FILE = "results.json"
@@ -51,13 +52,14 @@ class Run:
         dataset: name of the dataset.
         model: name of the model.
         transform: name of the transform.
+        declared: what the transform says of itself.
         seed: seed of the run, None if `results.json` has none.
         metrics: the metrics in the order of the file, NaN where they are not finite.
         costs: `n_parameters`, `seconds_per_epoch` (s), `train_seconds` (s) and
             `peak_memory_bytes` (bytes); None where unknown.
         settings: what the run is, as in `Identity`.
         transform_settings: the part of it below `transform`.
-        places: where its data lay, where that is not part of the settings.
+        places: where its data lay and how they were made, where neither is part of the settings.
         device: what it ran on.
         versions: package versions.
         git_commit: commit of the code, empty if unknown.
@@ -74,6 +76,7 @@ class Run:
     dataset: str = ""
     model: str = ""
     transform: str = ""
+    declared: Declared = UNKNOWN
     seed: int | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     costs: Mapping[str, float | None] = field(default_factory=dict)
@@ -96,7 +99,8 @@ class Run:
     def identity(self) -> tuple[object, ...]:
         """What the run is, apart from its seed: equal for runs that are averaged."""
         settings = (tuple(sorted(s.items())) for s in (self.settings, self.transform_settings))
-        return self.task, self.dataset, self.model, self.transform, *settings
+        names = (self.task, self.dataset, self.model, self.transform)
+        return *names, self.declared.control, *settings
 
 
 def collect_runs(paths: Sequence[Path | str]) -> list[Run]:
@@ -203,6 +207,7 @@ def _finished(folder: Path, results: Any) -> Run:
         dataset=_name(results.get("dataset")),
         model=_name(results.get("model")),
         transform=_name(results.get("transform")),
+        declared=declared(results),
         seed=seed,
         metrics=metrics,
         costs={key: finite(results.get(key)) for key in COSTS},

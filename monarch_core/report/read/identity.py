@@ -1,20 +1,19 @@
 """What a run is: data, measurement, model, transform and training, as one flat set of settings.
 
 Two runs are seeds of one group when all settings are equal; two groups are compared with each other
-when the settings of data and measurement are equal; what else differs between them is said. The
-data are known by the fingerprints of their content where a run recorded them, wherever they lie;
-by their config with its path where it did not.
+when the settings of data and measurement are equal; what else differs between them is said. This is
+the one place that says what "the same data" are. Beside their config they are known by the
+fingerprints of their content where a run recorded them, wherever they lie; else by the recipe that
+made them; else by their path.
 """
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from monarch_core.runs.printable import printable
-
-UNSET = "unset"  # what a config says of a key that it does not have
 
 # Keys at the top of a config that say how a run was started, not what was computed.
 BOOKKEEPING = frozenset({"seed", "resume", "run", "run_dir"})
@@ -37,6 +36,7 @@ SPLITS = ("train", "valid", "test")
 DATASET = "dataset."
 SPLIT_SIZES = "split_sizes."
 FINGERPRINT = "fingerprints."
+RECIPE = "recipe."
 EVALUATION = "evaluation."
 # Keys of the evaluation that ask for further metrics and leave the others as they are.
 FURTHER_METRICS = frozenset({"evaluation.grids", "evaluation.unseen_mask"})
@@ -53,7 +53,7 @@ class Identity:
     Attributes:
         settings: {dotted key: value as text} of data, measurement, model and training.
         transform_settings: the part of the config below `transform`, likewise.
-        places: where the data lay, where that is not part of the settings.
+        places: where the data lay and how they were made, where neither decides what they are.
         notes: what is missing in the record.
     """
 
@@ -89,18 +89,29 @@ def identity_of(results: Mapping[str, Any], where: str) -> Identity:
         settings |= flatten(sizes, SPLIT_SIZES)
     else:
         notes.append("results.json has no split_sizes")
-    places: dict[str, str] = {}
-    prints = results.get("data_fingerprints")
-    if isinstance(prints, dict) and all(_is_print(prints.get(split)) for split in SPLITS):
-        settings |= {f"{FINGERPRINT}{split}_data": printable(prints[split]) for split in SPLITS}
-        places = {key: settings.pop(key) for key in PLACES if key in settings}
-    elif prints:
-        notes.append(f"data_fingerprints are not those of {', '.join(SPLITS)}: the path counts")
+    places, odd = _identify_data(results, settings)
     settings |= _epochs_done(results, config)
-    n_settings = len(settings) + len(transform_settings)
+    n_settings = len(settings) + len(transform_settings) + len(places)
     if n_settings > _MOST_SETTINGS:
         raise ValueError(f"a config of {n_settings} keys, more than {_MOST_SETTINGS}")
-    return Identity(settings, transform_settings, places, tuple(notes))
+    return Identity(settings, transform_settings, places, (*notes, *odd))
+
+
+def completed(settings: Mapping[str, str], defaults: Mapping[str, Any]) -> dict[str, str]:
+    """Return settings with the defaults of options that the version of a run did not know.
+
+    What only asks for further metrics is left out: the others are the same with and without.
+
+    Args:
+        settings: of a run, without its transform.
+        defaults: the config of today, nested.
+    """
+    rest = {k: v for k, v in defaults.items() if k not in BOOKKEEPING and k != "transform"}
+    return {
+        key: value
+        for key, value in {**flatten(rest), **settings}.items()
+        if key not in FURTHER_METRICS and (key in settings or key not in PLACES)
+    }
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
@@ -125,60 +136,34 @@ def is_measured(key: str) -> bool:
 
     Only where all of these are equal are two metrics compared.
     """
-    is_of_data = key.startswith((DATASET, SPLIT_SIZES, FINGERPRINT)) or key == UNKNOWN
+    is_of_data = key.startswith((DATASET, SPLIT_SIZES, FINGERPRINT, RECIPE)) or key == UNKNOWN
     return is_of_data or (key.startswith(EVALUATION) and key not in FURTHER_METRICS)
 
 
-def differing_keys(configs: Sequence[Mapping[str, str]]) -> list[str]:
-    """Return the keys whose values are not the same in all configs; a missing key counts.
+def _identify_data(
+    results: Mapping[str, Any], settings: dict[str, str]
+) -> tuple[dict[str, str], list[str]]:
+    """Bring what decides which data they are into the settings, and take out what does not.
 
-    Of keys that end alike and have the same values everywhere, as when one part of a config refers
-    to another, only the first is returned.
+    Returns:
+        what does not decide, and notes on a record that cannot be used.
     """
-    found: dict[tuple[str, tuple[str | None, ...]], str] = {}
-    for key in dict.fromkeys(key for config in configs for key in config):
-        values = tuple(config.get(key) for config in configs)
-        if len(set(values)) > 1:
-            found.setdefault((_last(key), values), key)
-    return list(found.values())
-
-
-def same_choice(key: str, configs: Sequence[Mapping[str, str]]) -> set[str]:
-    """Return the keys that end as a key does and have its values in all configs, with the key."""
-    values = [config.get(key) for config in configs]
-    keys = {other for config in configs for other in config if _last(other) == _last(key)}
-    return {other for other in keys if [config.get(other) for config in configs] == values}
-
-
-def words(key: str, keys: Iterable[str]) -> str:
-    """Return the end of a dotted key that tells it from the other keys, in words.
-
-    `fit.learning_rate` is "learning rate", unless another key ends with `.learning_rate` as well.
-    """
-    parts = key.split(".")
-    others = [other.split(".") for other in keys if other != key]
-    length = 1
-    while length < len(parts) and any(o[-length:] == parts[-length:] for o in others):
-        length += 1
-    return " ".join(parts[-length:]).replace("_", " ").strip()
-
-
-def in_words(values: Mapping[str, str], keys: Sequence[str]) -> str:
-    """Return some settings in words, such as `learning rate 0.001, width 20`."""
-    return ", ".join(f"{words(key, keys)} {values.get(key, UNSET)}" for key in keys)
-
-
-def differences(
-    one: Mapping[str, str], other: Mapping[str, str]
-) -> tuple[tuple[str, str, str], ...]:
-    """Return (key in words, value in the one, value in the other) of every setting that differs."""
-    keys = differing_keys([one, other])
-    return tuple((words(key, keys), one.get(key, UNSET), other.get(key, UNSET)) for key in keys)
-
-
-def as_pairs(found: Iterable[tuple[str, str, str]]) -> str:
-    """Return differences in words, such as `learning rate 0.001 / 0.002`."""
-    return ", ".join(f"{key} {here} / {there}" for key, here, there in found)
+    notes = []
+    recipe, prints = results.get("data_identity"), results.get("data_fingerprints")
+    if recipe is not None and not isinstance(recipe, dict):
+        notes.append("data_identity is no record of a recipe and does not count")
+    made = flatten(recipe, RECIPE) if isinstance(recipe, dict) else {}
+    content = {split: prints.get(split) for split in SPLITS} if isinstance(prints, dict) else {}
+    seen = bool(content) and all(isinstance(p, str) and p.strip() for p in content.values())
+    if prints and not seen:
+        counts = "recipe" if made else "path"
+        notes.append(f"data_fingerprints are not those of {', '.join(SPLITS)}: the {counts} counts")
+    places = {key: settings.pop(key) for key in PLACES if key in settings and (seen or made)}
+    if not seen:
+        settings |= made
+        return places, notes
+    settings |= {f"{FINGERPRINT}{split}_data": printable(p) for split, p in content.items()}
+    return {**places, **made}, notes
 
 
 def _check_names(results: Mapping[str, Any], config: Mapping[str, Any]) -> None:
@@ -208,11 +193,3 @@ def _epochs_done(results: Mapping[str, Any], config: Mapping[str, Any]) -> dict[
     done = results.get("n_epochs")
     is_short = isinstance(wanted, int) and isinstance(done, int) and done != wanted
     return {EPOCHS_DONE: str(done)} if is_short and results.get("n_parameters") != 0 else {}
-
-
-def _is_print(value: Any) -> bool:
-    return isinstance(value, str) and bool(value.strip())
-
-
-def _last(key: str) -> str:
-    return key.rpartition(".")[2]

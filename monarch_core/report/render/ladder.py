@@ -3,19 +3,13 @@
 import math
 from collections.abc import Sequence
 
-from monarch_core.report.compare.control import LOSS, compare, validation_error
-from monarch_core.report.compare.groups import CONTROL, Data, Group
-from monarch_core.report.read.identity import (
-    DATASET,
-    EVALUATION,
-    UNSET,
-    differing_keys,
-    is_measured,
-    words,
-)
+from monarch_core.report.compare.control import best_control_on
+from monarch_core.report.compare.groups import Data, Group, control_name
+from monarch_core.report.compare.settings import UNSET, differing_keys, words
+from monarch_core.report.read.identity import DATASET, EVALUATION, is_measured
+from monarch_core.report.render.tables import metric_cell
 from monarch_core.report.render.text_table import Cell, TextTable
-from monarch_core.report.statistics import higher_is_better
-from monarch_core.report.wording import count, difference, mean_and_error, seconds
+from monarch_core.report.wording import count, seconds
 
 _MODEL = "model."
 _RATE = "fit.transform_learning_rate"
@@ -24,16 +18,15 @@ _RATE = "fit.transform_learning_rate"
 def ladder_table(groups: Sequence[Group], metric: str) -> TextTable:
     """Return one row per model, transform and training, and one column per data set.
 
-    Every cell is compared with the FFT group of the same data, of whatever model, that has the
+    Every cell is compared with the control of the same data, of whatever model, that has the
     lowest validation error. Rows go from the largest to the smallest metric on the first data set;
     rows without a value there come last.
 
     Raises:
-        ValueError: there is no FFT group on some data, or no telling which of several is the best;
-            or two groups differ in nothing that a ladder shows.
+        ValueError: as for `best_control_on`, or two groups differ in nothing that a ladder shows.
     """
     data = list(dict.fromkeys(group.data for group in groups))
-    controls = {one: _control(groups, one, metric) for one in data}
+    controls = {one: best_control_on(one, groups, metric) for one in data}
     titles = _titles(groups)
     told = _told(groups)
     rungs: dict[tuple[str, str, str], dict[Data, Group]] = {}
@@ -59,12 +52,16 @@ def ladder_table(groups: Sequence[Group], metric: str) -> TextTable:
         rows.append(
             [
                 *map(Cell, name),
-                *(_cell(rung.get(one), controls[one], metric) for one in data),
+                *(
+                    metric_cell(rung[one], controls[one], metric) if one in rung else Cell("")
+                    for one in data
+                ),
                 Cell(" to ".join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))),
                 Cell(count(shown.cost("n_parameters"))),
                 Cell(seconds(shown.cost("seconds_per_epoch"))),
             ]
         )
+    control = control_name(groups)
     devices = ", ".join(sorted({group.devices for group in groups}))
     column = "first column"
     if any(data[0] not in rung for rung in rungs.values()):
@@ -75,7 +72,7 @@ def ladder_table(groups: Sequence[Group], metric: str) -> TextTable:
         columns=[*columns, *numbers],
         rows=rows,
         caption=f"Mean ± standard error of {metric.replace('_', ' ')} over seeds; changes are "
-        f"against the best {CONTROL} run of the same data. Time and parameters are those of the "
+        f"against the best {control} run of the same data. Time and parameters are those of the "
         f"{column}. Device: {devices}.",
         numeric=frozenset((*titles.values(), *numbers)),
     )
@@ -131,40 +128,6 @@ def _training(group: Group) -> dict[str, str]:
         for key, value in group.settings.items()
         if not is_measured(key) and not key.startswith((_MODEL, EVALUATION))
     }
-    if group.transform == CONTROL:  # nothing of it learns at that rate
+    if group.declared.learns == "none":  # nothing of it learns at that rate
         told.pop(_RATE, None)
     return told
-
-
-def _control(groups: Sequence[Group], data: Data, metric: str) -> Group:
-    """Return the FFT group with the best validation error, of any model, on some data.
-
-    Errors are those of the logs, or, where a log is missing or losses differ, the metric on the
-    validation split.
-    """
-    rivals = [group for group in groups if group.data == data and group.transform == CONTROL]
-    if not rivals:
-        raise ValueError(f"a ladder needs runs with transform={CONTROL} on every data set")
-    if len(rivals) == 1:
-        return rivals[0]
-    errors = [validation_error(group) for group in rivals]
-    if math.inf in errors or len({group.settings.get(LOSS) for group in rivals}) > 1:
-        sign = -1 if higher_is_better(metric) else 1
-        means = [group.metric(f"{metric}_valid").mean for group in rivals]
-        errors = [math.inf if mean is None else sign * mean for mean in means]
-    if math.inf in errors:
-        lacking = rivals[errors.index(math.inf)].runs[0].name
-        raise ValueError(
-            f"which of {len(rivals)} {CONTROL} groups is the best on the validation split cannot "
-            f"be told: {lacking} has no log.jsonl with the loss of the others, nor a finite metric "
-            f"{metric}_valid; leave all but one of them out"
-        )
-    return rivals[errors.index(min(errors))]
-
-
-def _cell(group: Group | None, control: Group, metric: str) -> Cell:
-    if group is None:
-        return Cell("")
-    found = None if group is control else compare(group, control, metric)
-    text = mean_and_error(group.metric(metric))
-    return Cell(text, difference(found, metric), found.verdict if found else "")

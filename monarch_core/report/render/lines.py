@@ -8,15 +8,14 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from monarch_core.report.compare.groups import Group, describe, number_or_text
-from monarch_core.report.read.identity import (
-    DATASET,
-    FINGERPRINT,
-    SPLIT_SIZES,
+from monarch_core.report.compare.groups import Group, describe
+from monarch_core.report.compare.settings import (
     differing_keys,
+    number_or_text,
     same_choice,
     words,
 )
+from monarch_core.report.read.identity import DATASET, FINGERPRINT, PLACES, RECIPE, SPLIT_SIZES
 from monarch_core.report.read.untrusted import finite
 from monarch_core.report.render.style import (
     AXES_HEIGHT,
@@ -33,13 +32,14 @@ from monarch_core.report.render.style import (
     styled,
     wrapped,
 )
+from monarch_core.report.statistics import band
 from monarch_core.report.wording import common_title, mean_and_error, metric_label
 from monarch_core.runs.artifacts import Curve
 
 _BAND = "Line: mean over seeds; band: smallest to largest"
 _MOST_TICKS = 7
 # What follows from the config of a dataset and is no choice of its own.
-_MADE_OF_DATASET = (SPLIT_SIZES, FINGERPRINT)
+_MADE_OF_DATASET = (SPLIT_SIZES, FINGERPRINT, RECIPE)
 
 
 def learning_curves(
@@ -265,7 +265,7 @@ def _series(
         rest = {key: value for key, value in group.settings.items() if key not in swept}
         if key.startswith(DATASET):  # then sizes and content follow from it, but no other place
             rest = {k: v for k, v in rest.items() if not k.startswith(_MADE_OF_DATASET)}
-            rest |= {k: v for k, v in group.places.items() if k not in swept}
+            rest |= {k: v for k, v in group.places.items() if k in PLACES and k not in swept}
         own = {k: v for k, v in group.transform_settings.items() if k not in swept}
         identity = (group.task, group.dataset, group.model, group.transform)
         same = (*identity, tuple(sorted(rest.items())), tuple(sorted(own.items())))
@@ -309,10 +309,9 @@ def _line(
     dash: str,
 ) -> None:
     marker = look.marker if x.size < 8 else None
-    mean = values.mean(axis=0)
+    mean, low, high = band(values)
     axes.plot(x, mean, color=look.colour, linestyle=dash, marker=marker, label=label)
     if len(values) > 1:
-        low, high = values.min(axis=0), values.max(axis=0)
         axes.fill_between(x, low, high, color=look.colour, alpha=0.18, linewidth=0)
 
 

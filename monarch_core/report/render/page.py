@@ -10,9 +10,9 @@ from jinja2 import Environment, StrictUndefined
 
 from monarch_core.report.compare.findings import Finding, findings
 from monarch_core.report.compare.groups import (
-    CONTROL,
     Group,
     blocks_of,
+    control_name,
     group_runs,
     metric_names,
 )
@@ -48,7 +48,7 @@ class Section:
     Attributes:
         task: name of the task.
         key: anchor, and name of the files of its tables.
-        findings: how every group does against the FFT.
+        findings: how every group does against its control.
         tables: the main table, in pieces that fit the page.
         full_table: the main table in one piece, for Markdown and CSV.
         sweeps: the main metric against each number that was varied.
@@ -163,13 +163,12 @@ def _render(
     template = environment.from_string(
         files(__package__).joinpath(_TEMPLATE).read_text(encoding="utf-8")
     )
-    used = {group.transform for group in groups}
     return template.render(
-        control=CONTROL,
+        control=control_name(groups),
         counts=", ".join(counts),
         sections=sections,
         others=others,
-        colours={name: colour for name, colour in colours.items() if name in used},
+        colours=colours,
         versions=_versions(finished),
         commits=sorted({run.git_commit for run in finished if run.git_commit}),
         devices=sorted({run.device for run in finished if run.device}),

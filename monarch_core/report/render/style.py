@@ -1,6 +1,7 @@
 """How the figures look: one colour per transform, the same in all of them."""
 
 import io
+import itertools
 import math
 import textwrap
 import warnings
@@ -16,10 +17,11 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from monarch_core.report.compare.groups import TRANSFORM_ORDER, Group
+from monarch_core.report.compare.groups import Group, transform_ranks
 
-# Okabe & Ito's palette, which colour-blind readers can tell apart (jfly.uni-koeln.de/color, 2008).
-_KNOWN = dict(zip(TRANSFORM_ORDER, ("#0072B2", "#56B4E9", "#D55E00", "#009E73"), strict=True))
+# Okabe & Ito's palette, which colour-blind readers can tell apart (jfly.uni-koeln.de/color, 2008):
+# blue is the control, light blue does not learn, red and green learn, each once.
+_BY_RANK = (("#0072B2",), ("#56B4E9",), ("#D55E00", "#009E73"), ())
 _OTHERS = ("#CC79A7", "#E69F00", "#8C6D31", "#6A51A3", "#7F7F7F")
 _DASHES = ("-", "--", "-.", ":")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
@@ -102,8 +104,10 @@ class Look:
 
 def palette(groups: Iterable[Group]) -> dict[str, str]:
     """Return the colour of every transform, the same in all figures of a report."""
-    others = sorted({group.transform for group in groups} - set(_KNOWN))
-    return {**_KNOWN, **{name: _OTHERS[i % len(_OTHERS)] for i, name in enumerate(others)}}
+    ranks = transform_ranks(groups)
+    own, others = [iter(colours) for colours in _BY_RANK], itertools.cycle(_OTHERS)
+    names = sorted(ranks, key=lambda name: (ranks[name], name))
+    return {name: next(own[ranks[name][0]], None) or next(others) for name in names}
 
 
 def looks(groups: Sequence[Group], colours: Mapping[str, str]) -> list[Look]:

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from monarch_core.report.compare.control import change_of, control_of
-from monarch_core.report.compare.groups import CONTROL, Group
+from monarch_core.report.compare.control import compare, control_of
+from monarch_core.report.compare.groups import Group, control_name
 from monarch_core.report.read.collect import COSTS, Run
 from monarch_core.report.render.text_table import Cell, TextTable, write_csv
 from monarch_core.report.statistics import spread
@@ -20,12 +20,12 @@ from monarch_core.runs.artifacts import Table
 # Headings that are no metrics.
 _COLUMNS = (
     *("task", "dataset", "model", "transform", "settings", "seeds", "parameters"),
-    *("time per epoch", "training time", "peak memory", "device", f"differs from {CONTROL} in"),
+    *("time per epoch", "training time", "peak memory", "device"),
 )
 
 
 def main_table(groups: Sequence[Group], metrics: Sequence[str], *, costs: bool = True) -> TextTable:
-    """Return one row per group: metrics over seeds, change against the FFT group, and costs.
+    """Return one row per group: metrics over seeds, change against the control, and costs.
 
     Columns that hold the same in every row move to the caption.
     """
@@ -42,9 +42,14 @@ def main_table(groups: Sequence[Group], metrics: Sequence[str], *, costs: bool =
         if name != "transform" and len(set(values)) == 1
     }
     columns = {n: [Cell(v) for v in values] for n, values in facts.items() if n not in constant}
-    labels = _labels(metrics)
+    controls = [control_of(group, groups) for group in groups]
+    apart = f"differs from {control_name(groups)} in"
+    labels = _labels(metrics, (*_COLUMNS, apart))
     for metric, label in labels.items():
-        columns[label] = [metric_cell(group, groups, metric) for group in groups]
+        columns[label] = [
+            metric_cell(group, control.group if control else None, metric)
+            for group, control in zip(groups, controls, strict=True)
+        ]
     numeric = {*labels.values(), "seeds"}
     columns["seeds"] = [Cell(str(len(group.runs))) for group in groups]
     if costs:
@@ -61,10 +66,9 @@ def main_table(groups: Sequence[Group], metrics: Sequence[str], *, costs: bool =
             constant["device"] = devices[0]
         else:
             columns["device"] = [Cell(device) for device in devices]
-    controls = [control_of(group, groups) for group in groups]
     differing = [control.words if control else "" for control in controls]
     if costs and any(differing):
-        columns[f"differs from {CONTROL} in"] = [Cell(text) for text in differing]
+        columns[apart] = [Cell(text) for text in differing]
     return TextTable(
         key="main",
         title="Results",
@@ -75,9 +79,9 @@ def main_table(groups: Sequence[Group], metrics: Sequence[str], *, costs: bool =
     )
 
 
-def metric_cell(group: Group, groups: Sequence[Group], metric: str) -> Cell:
-    """Return a metric of a group over its seeds with its change against the FFT group."""
-    found = change_of(group, groups, metric)
+def metric_cell(group: Group, control: Group | None, metric: str) -> Cell:
+    """Return a metric of a group over its seeds with its change against another group."""
+    found = None if control is group else compare(group, control, metric)
     text = mean_and_error(group.metric(metric))
     return Cell(text, difference(found, metric), found.verdict if found else "")
 
@@ -95,7 +99,8 @@ def groups_csv(groups: Sequence[Group], metrics: Sequence[str]) -> str:
         about += [group.transform, group.details]
         costs = [group.cost(cost) for cost in COSTS]
         for metric in metrics:
-            over, found = group.metric(metric), change_of(group, groups, metric)
+            over = group.metric(metric)
+            found = compare(group, control.group, metric) if control else None
             row = [*about, metric, over.mean, over.standard_error, over.n, over.n_missing]
             row.append(over.n_not_finite)
             row += (
@@ -174,12 +179,12 @@ def joined_table(
     return TextTable(key, first.title, columns, rows, caption, numeric), notes
 
 
-def _labels(metrics: Sequence[str]) -> dict[str, str]:
+def _labels(metrics: Sequence[str], columns: Sequence[str]) -> dict[str, str]:
     """Return the heading of each metric: its name in words, bare where another column has them."""
     words = [metric_label(metric) for metric in metrics]
-    taken = {*words, *_COLUMNS}
+    taken = {*words, *columns}
     return {
-        metric: label if words.count(label) == 1 and label not in _COLUMNS else _free(metric, taken)
+        metric: label if words.count(label) == 1 and label not in columns else _free(metric, taken)
         for metric, label in zip(metrics, words, strict=True)
     }
 
@@ -211,7 +216,7 @@ def _caption(groups: Sequence[Group], constant: dict[str, str], compared: bool) 
     if any(len(group.runs) == 1 for group in groups):
         parts.append("A single seed has no spread.")
     if compared:
-        parts.append(f"Changes are against {CONTROL}, with their standard error.")
+        parts.append(f"Changes are against {control_name(groups)}, with their standard error.")
     return " ".join(parts)
 
 

@@ -16,7 +16,7 @@ _NUMBER = re.compile(r"[+-]?\d[\d,]*(\.\d+)?(e[+-]?\d+)?( %| dB)?( ± [\d.]+(e[+
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell: what it says, and the change against the FFT below it.
+    """One cell: what it says, and the change against the control below it.
 
     Attributes:
         text: the value.

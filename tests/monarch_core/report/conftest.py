@@ -89,7 +89,7 @@ def make_run(runs):
             "seed": seed,
             "split_sizes": {"train": 160, "valid": 20, "test": 20},
             "metrics": {"relative_l2": error, "h1_error": 3 * error} | (metrics or {}),
-            "n_parameters": 465_557,
+            "n_parameters": 900_000 if transform == "dense" else 465_557,
             "command": f"python pde/train.py transform={transform} seed={seed}",
             "train_seconds": 90.0,
             "seconds_per_epoch": 3.0 if transform == "fft" else 6.3,

@@ -5,7 +5,16 @@ import math
 import numpy as np
 import pytest
 
-from monarch_core.report.statistics import Spread, change, higher_is_better, spread
+from monarch_core.report.statistics import (
+    Spread,
+    band,
+    change,
+    higher_is_better,
+    mean,
+    means_within,
+    paired_difference,
+    spread,
+)
 from monarch_core.report.wording import (
     common_title,
     difference,
@@ -190,3 +199,38 @@ def test_how_changes_are_written():
 )
 def test_what_titles_share(titles, common, beyond):
     assert common_title(titles) == (common, beyond)
+
+
+def test_interval_is_students():
+    found = paired_difference([3.0, 5.0, 4.0], [1.0, 2.0, 3.0])
+    d = np.array([2.0, 3.0, 1.0])
+    assert found.mean == pytest.approx(2.0)
+    assert found.half_width == pytest.approx(4.302653 * d.std(ddof=1) / np.sqrt(3), rel=1e-5)
+
+
+def test_a_constant_difference_has_no_width_however_scans_differ():
+    found = paired_difference([11.0, 31.0, 21.0], [10.0, 30.0, 20.0])
+    assert found.mean == pytest.approx(1.0)
+    assert found.half_width == pytest.approx(0.0)
+
+
+def test_one_scan_has_no_interval():
+    assert paired_difference([2.0], [1.0]).half_width is None
+
+
+def test_unpaired_values_are_refused():
+    with pytest.raises(ValueError, match="paired"):
+        paired_difference([1.0, 2.0], [1.0])
+
+
+def test_what_belongs_together_is_averaged_first():
+    """The mean of the three values would be 4: the one of a weighs as much as the two of b."""
+    means = means_within([("b", 1.0), ("a", 9.0), ("b", 2.0)])
+    assert means == [1.5, 9.0]
+    assert mean(means) == 5.25
+
+
+def test_a_band_has_a_gap_where_a_seed_has_one():
+    middle, low, high = band(np.array([[1.0, 2.0], [3.0, np.nan]]))
+    assert (middle[0], low[0], high[0]) == (2.0, 1.0, 3.0)
+    assert np.isnan([middle[1], low[1], high[1]]).all()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from monarch_core.report.compare.control import change_of, control_of, strongest_control_of
+from monarch_core.report.compare.control import compare, control_of, strongest_control_of
 from monarch_core.report.compare.findings import findings
 
 
@@ -18,10 +18,11 @@ def test_a_change_is_relative_to_the_fft_group_with_the_same_config(make_run, gr
         make_run("fft", error=error, config=config)
         make_run("monarch", error=0.02, config=config)
     for group in groups():
-        change = change_of(group, groups(), "relative_l2")
+        control = control_of(group, groups())
         if group.transform == "fft":
-            assert change is None
+            assert control is None
         else:
+            change = compare(group, control.group, "relative_l2")
             viscosity = float(group.settings["dataset.viscosity"])
             assert change.value == pytest.approx(0.02 / errors[viscosity, group.model] - 1)
 
@@ -145,7 +146,7 @@ def test_without_a_control_it_says_so(make_run, groups):
     make_run("monarch")
     assert sentences(groups()) == [
         "navier_stokes, fno: monarch 0.03000 in relative l2 (one seed: no spread); "
-        "no fft run to compare with"
+        "no control run to compare with"
     ]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from monarch_core.report.compare.groups import blocks_of
-from monarch_core.report.read.identity import words
+from monarch_core.report.compare.settings import words
 
 
 def test_seeds_are_merged_and_nothing_else(make_run, groups):

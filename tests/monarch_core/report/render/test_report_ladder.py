@@ -32,7 +32,7 @@ def test_rows_are_rungs_and_columns_are_data_sets(make_run, runs, capsys):
 def test_data_without_a_control_are_refused(make_run, runs, capsys):
     make_run("monarch")
     assert main([str(runs), "--ladder", "relative_l2"]) == 2
-    assert "needs runs with transform=fft" in capsys.readouterr().err
+    assert "needs runs of a control, such as the FFT" in capsys.readouterr().err
 
 
 def test_groups_that_a_ladder_cannot_tell_apart_are_refused(make_run, runs, capsys):

@@ -149,7 +149,7 @@ def test_one_run_makes_a_page(make_run, report):
     make_run("monarch", n_epochs=3, artifacts=True)
     text = report().text
     assert "1 finished run;" in text
-    assert "no fft run to compare with" in text
+    assert "no control run to compare with" in text
     assert "One seed: no spread." in text
 
 

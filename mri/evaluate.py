@@ -12,14 +12,17 @@ import torch
 from omegaconf import DictConfig
 from torch import nn
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 from monarch_core.runs.artifacts import Artifact, save_artifacts
-from monarch_core.runs.epoch_log import best_epoch, read_log
+from monarch_core.runs.folder import RunFolder
 from monarch_core.runs.home import expand_home
 from monarch_core.runs.lock import occupied
-from monarch_core.runs.results import n_parameters, report_metrics, write_results
+from monarch_core.runs.results import report_metrics, write_results
 from monarch_core.runs.start import load_config, run_to_read, user_errors
-from monarch_core.training.checkpoint import load_weights
 from monarch_core.training.devices import choose_accelerator
+from monarch_core.training.optimization import n_parameters
+from monarch_core.training.recipe import load_trained
 from monarch_core.training.transform_config import axis_transform
 from monarch_core.transforms import Fourier
 from mri.config.run import MriConfig
@@ -69,7 +72,7 @@ def _evaluate(run_dir: Path, evaluation: Mapping[str, Any]) -> dict[str, Any]:
     preset = find_preset(config.evaluation.preset)
     splits = load_splits(config.dataset)
     model = build_model(config.model, partial(axis_transform, config.transform), splits.grid)
-    load_weights(run_dir / "weights.pt", model)
+    load_trained(run_dir, model, config, splits.fingerprints)
     device = torch.device(choose_accelerator(config.fit.accelerator))
     methods: dict[str, nn.Module] = {
         MODEL: model.to(device).eval(),
@@ -151,7 +154,7 @@ def summarise(scores: Sequence[Score]) -> dict[str, float]:
 
 def _validation_loss(run_dir: Path) -> dict[str, float]:
     """Return the validation loss by which the weights were chosen, if it was logged."""
-    best = best_epoch(read_log(run_dir))
+    best = RunFolder(run_dir).log.best()
     return {"loss_valid": best["valid_error"]} if best else {}
 
 

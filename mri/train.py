@@ -1,15 +1,20 @@
 """Train and evaluate one MRI reconstruction: `python mri/train.py key=value ...`."""
 
+import os
 import sys
 from functools import partial
+from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from monarch_core.runs.failures import user_errors
 from monarch_core.runs.home import expand_home
-from monarch_core.runs.start import start_run, user_errors
-from monarch_core.training.devices import is_main_process
+from monarch_core.runs.processes import is_main_process
 from monarch_core.training.fit import fit
+from monarch_core.training.start import start_run
 from monarch_core.training.transform_config import axis_transform
 from mri.config.run import MriConfig
 from mri.dataset.splits import load_splits
@@ -19,7 +24,7 @@ from mri.models import build_model
 from mri.models.tuning import choose_lamda
 
 
-@hydra.main(version_base="1.3", config_path="../configs", config_name="mri")
+@hydra.main(version_base="1.3", config_path="../configs/mri", config_name="train")
 @user_errors
 def main(raw: DictConfig) -> None:
     """Train and evaluate one reconstruction."""
@@ -46,5 +51,6 @@ def main(raw: DictConfig) -> None:
 
 
 if __name__ == "__main__":
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (sys.path[0], os.getenv("PYTHONPATH"))))
     sys.argv[1:] = expand_home(sys.argv[1:])
     main()

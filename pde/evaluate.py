@@ -9,14 +9,17 @@ import hydra
 import torch
 from omegaconf import DictConfig
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 from monarch_core.runs.artifacts import save_artifacts
 from monarch_core.runs.home import expand_home
 from monarch_core.runs.lock import occupied
-from monarch_core.runs.results import n_parameters, report_metrics, write_results
+from monarch_core.runs.results import report_metrics, write_results
 from monarch_core.runs.start import load_config, run_to_read, user_errors
-from monarch_core.training.checkpoint import load_weights
 from monarch_core.training.devices import choose_accelerator
+from monarch_core.training.optimization import n_parameters
 from monarch_core.training.portrait import portray_transforms
+from monarch_core.training.recipe import load_trained
 from pde.config.run import PdeConfig
 from pde.dataset.splits import check_grids, load_splits
 from pde.figures import draw_error_over_grid, draw_predictions
@@ -45,7 +48,7 @@ def _evaluate(run_dir: Path, evaluation: Mapping[str, Any]) -> dict[str, Any]:
     check_grids(config.dataset, config.evaluation.grids)
     splits = load_splits(config.dataset)
     model, start = (_at_start(config, splits.grid) for _ in range(2))
-    load_weights(run_dir / "weights.pt", model)
+    load_trained(run_dir, model, config, splits.fingerprints)
     model.to(choose_accelerator(config.fit.accelerator)).eval()
     batch_size, periodic = config.fit.batch_size, config.dataset.periodic
     truth = splits.test.future

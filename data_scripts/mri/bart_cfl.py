@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Complex
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
 from data_scripts.command_line import run_script
 from data_scripts.mri.convert import ConvertConfig, find_scans, write_converted
 from data_scripts.mri.intake import hybrid_slices

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Complex
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
 from data_scripts.command_line import run_script
 from data_scripts.mri.centred_fft import fft_centred
 from data_scripts.mri.convert import ConvertConfig, write_converted

@@ -8,6 +8,8 @@ from pathlib import Path
 import pooch
 from rich.console import Console
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
 from data_scripts.mri.dataset_check import check_together, describe_grids
 from data_scripts.mri.schema import Scan, read_info
 from data_scripts.mri.schema_check import check_scan

@@ -9,13 +9,15 @@ import h5py
 import numpy as np
 from jaxtyping import Bool, Complex
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from data_scripts import hdf5
 from data_scripts.command_line import run_script
 from data_scripts.mri.convert import ConvertConfig, find_scans, write_converted
 from data_scripts.mri.ismrmrd_header import Header, parse_header
 from data_scripts.mri.kspace_findings import Finding
 from data_scripts.mri.output import convert_all, finish_dataset, scan_name
 from data_scripts.mri.schema import ScanInfo, ScanShape
-from data_scripts.plain_hdf5 import open_plain, plain_dataset, read_plain
 
 _PORTAL = (
     "fastMRI is not downloaded by this script: register at https://fastmri.med.nyu.edu (form, data "
@@ -91,8 +93,8 @@ def convert_volumes(
 
 def patient(path: Path) -> str:
     """Return the patient a volume belongs to; its name where the file does not tell."""
-    with open_plain(path, _REMEDY) as file:
-        return str(file.attrs.get("patient_id", "")) or path.stem
+    with hdf5.open_file(path, _REMEDY) as file:
+        return hdf5.text(file, "patient_id") or path.stem
 
 
 def convert(
@@ -109,13 +111,13 @@ def convert(
         ValueError: if it has no k-space, is undersampled, has another layout, or its header says
             otherwise.
     """
-    with open_plain(path, _REMEDY) as file:
+    with hdf5.open_file(path, _REMEDY) as file:
         if "mask" in file:
             raise ValueError(
                 f"{path} is undersampled (it has a 'mask'), so it has no ground truth; "
                 "use the training and validation volumes"
             )
-        kspace = plain_dataset(path, file, "kspace", _REMEDY)
+        kspace = hdf5.array(file, "kspace", _REMEDY)
         if kspace.ndim not in (3, 4):
             raise ValueError(
                 f"{path}: kspace has shape {kspace.shape}, expected (slices, [coils,] "
@@ -135,7 +137,7 @@ def convert(
             split=split,
             source=source,
             licence=licence,
-            echo_names=(str(file.attrs.get("acquisition", "echo1")),),
+            echo_names=(hdf5.text(file, "acquisition") or "echo1",),
             target_kind=config.target,
             details=details,
         )
@@ -144,7 +146,7 @@ def convert(
             path,
             info,
             ScanShape(len(kspace), 1, n_coils, grid),
-            lambda index: _slice(path, kspace, index),
+            lambda index: _slice(kspace, index),
             findings=[*_coil_findings(file, kspace), *_size_findings(header, kspace, grid)],
             of_header=lambda sampled: _column_findings(header, np.any(sampled, 0)),
         )
@@ -153,12 +155,12 @@ def convert(
 def _header(path: Path, file: h5py.File) -> Header | None:
     if "ismrmrd_header" not in file:
         return None
-    text = plain_dataset(path, file, "ismrmrd_header", _REMEDY, kinds="OS")[()]
+    text = hdf5.array(file, "ismrmrd_header", _REMEDY, kinds=hdf5.TEXTS)[()]
     return parse_header(np.asarray(text).ravel()[0] if np.size(text) == 1 else text, path)
 
 
-def _slice(path: Path, kspace: h5py.Dataset, index: int) -> Complex[np.ndarray, "1 coils kx ky"]:
-    measured = read_plain(path, kspace, (index,), _REMEDY).astype(np.complex64)
+def _slice(kspace: h5py.Dataset, index: int) -> Complex[np.ndarray, "1 coils kx ky"]:
+    measured = hdf5.read(kspace, (index,), _REMEDY).astype(np.complex64)
     return measured.reshape(1, -1, *measured.shape[-2:])
 
 

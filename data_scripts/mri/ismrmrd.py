@@ -11,15 +11,18 @@ import h5py
 import numpy as np
 from jaxtyping import Bool, Complex
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from data_scripts import hdf5
 from data_scripts.command_line import run_script
+from data_scripts.finite import require_finite
 from data_scripts.mri.coil_maps import noise_covariance, whiten
 from data_scripts.mri.convert import ConvertConfig, find_scans, write_converted
-from data_scripts.mri.intake import hybrid_slices, refuse_not_finite
+from data_scripts.mri.intake import REPAIR, hybrid_slices
 from data_scripts.mri.ismrmrd_header import EncodingStep, Header, parse_header
 from data_scripts.mri.kspace_findings import Finding
 from data_scripts.mri.output import convert_all, finish_dataset, scan_name
 from data_scripts.mri.schema import ScanInfo, ScanShape
-from data_scripts.plain_hdf5 import open_plain, plain_dataset, plain_group, read_plain
 
 _HELP = (
     "give ISMRMRD files: python -m data_scripts.mri.ismrmrd train=[a.h5,b.h5] valid=[c.h5] "
@@ -146,10 +149,10 @@ def read_measurement(path: Path, group: str = "dataset") -> Measurement:
             the header, lines of several images (phases, sets, ..) would be mixed, or the header
             claims a grid that the lines cannot fill.
     """
-    with open_plain(path, _REMEDY) as file:
-        folder = plain_group(path, file, group, "name the ISMRMRD group with group=NAME")
-        xml = plain_dataset(path, folder, "xml", _REMEDY, kinds="OS")[()]
-        data = plain_dataset(path, folder, "data", _REMEDY, kinds="V")
+    with hdf5.open_file(path, _REMEDY) as file:
+        folder = hdf5.group(file, group, "name the ISMRMRD group with group=NAME")
+        xml = hdf5.array(folder, "xml", _REMEDY, kinds=hdf5.TEXTS)[()]
+        data = hdf5.array(folder, "data", _REMEDY, kinds=hdf5.RECORDS)
         header = parse_header(np.asarray(xml).ravel()[0] if np.size(xml) else b"", path)
         if header.trajectory != "cartesian":
             raise ValueError(f"{path}: the trajectory is {header.trajectory}; only cartesian works")
@@ -172,7 +175,7 @@ def read_measurement(path: Path, group: str = "dataset") -> Measurement:
         noise = []
         for number, line in _lines(path, data, heads):
             head = heads[number]
-            refuse_not_finite(path, f"line {number}", line, ("coil", "sample"))
+            require_finite(f"{path}: line {number}", line, ("coil", "sample"), REPAIR)
             if _has_flag(head["flags"], _NOISE) and len(line) == n_coils:
                 noise.append(line)
             if not imaging[number]:
@@ -208,7 +211,7 @@ def _heads(path: Path, data: h5py.Dataset) -> np.ndarray:
     """Return the headers of all acquisitions, all fields there."""
     if not {"head", "data"} <= set(data.dtype.names or ()) or data.ndim != 1 or not len(data):
         raise ValueError(f"{path} has no acquisitions (head and data of each); {_REMEDY}")
-    heads = read_plain(path, data, ("head",), _REMEDY)
+    heads = hdf5.read(data, ("head",), _REMEDY)
     counters = heads["idx"].dtype.names or () if "idx" in (heads.dtype.names or ()) else ()
     missing = (_FIELDS - set(heads.dtype.names or ())) | (_COUNTERS - set(counters))
     if missing:
@@ -302,7 +305,7 @@ def _lines(
 ) -> Iterator[tuple[int, Complex[np.ndarray, "coils samples"]]]:
     """Yield every acquisition as coils x samples, reading a block at a time."""
     for start in range(0, len(heads), _BLOCK):
-        block = read_plain(path, data, (slice(start, start + _BLOCK),), _REMEDY)
+        block = hdf5.read(data, (slice(start, start + _BLOCK),), _REMEDY)
         for offset, values in enumerate(block["data"]):
             number = start + offset
             n_coils, n_samples = (

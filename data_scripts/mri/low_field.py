@@ -1,20 +1,21 @@
 """Prepare measured 0.055 T brain scans, single coil, split by subject (low_field.md)."""
 
 import sys
-import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import scipy.io
 from jaxtyping import Complex
-from scipy.io.matlab import MatReadError
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from data_scripts.command_line import run_script
 from data_scripts.mri.convert import ConvertConfig, write_converted
 from data_scripts.mri.download import Source, fetch, known_sources
 from data_scripts.mri.output import finish_dataset, is_done, progress_bar, start_dataset
 from data_scripts.mri.schema import SPLITS, ScanInfo, ScanShape
+from data_scripts.unusable import reading
 
 _SOURCE = (
     "github.com/bispmri/Ultra-low-field-MRI-Scanner: measured k-space of a 0.055 T scanner "
@@ -108,16 +109,9 @@ def read_low_field(path: Path, grid: tuple[int, int]) -> Complex[np.ndarray, "sl
     Raises:
         ValueError: if the file holds no k-space of that grid.
     """
-    try:
+    remedy = "fetch it again, or save a MATLAB 7.3 file anew with save(.., '-v7')"
+    with reading(path, remedy):
         arrays = {k: v for k, v in scipy.io.loadmat(path).items() if not k.startswith("__")}
-    except NotImplementedError as error:
-        raise ValueError(
-            f"{path} is a MATLAB 7.3 file; save it again with save(.., '-v7')"
-        ) from error
-    except (OSError, TypeError, ValueError, zlib.error, MatReadError) as error:
-        raise ValueError(
-            f"{path} is damaged or no MATLAB file ({error}); fetch it again"
-        ) from error
     kspace = next((arrays[name] for name in ("ksp", "kspace") if name in arrays), None)
     if kspace is None or kspace.ndim != 3 or kspace.dtype.kind not in "ciuf":
         shapes = {name: f"{v.dtype} {v.shape}" for name, v in arrays.items()}

@@ -10,6 +10,8 @@ from typing import Any
 import requests
 from rich.console import Console
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
 from data_scripts.archive import unpack
 from data_scripts.command_line import run_script
 from data_scripts.file_names import plain_name

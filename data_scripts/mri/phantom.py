@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Complex
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
 from data_scripts.command_line import run_script
 from data_scripts.mri.acquisition import (
     Imperfections,
@@ -25,6 +27,7 @@ from data_scripts.mri.centred_fft import fft_centred, ifft_centred, resize_centr
 from data_scripts.mri.output import finish_dataset, is_done, progress_bar, start_dataset
 from data_scripts.mri.schema import SPLITS, ScanInfo, ScanShape, ScanWriter
 from data_scripts.mri.simulation import check_acquisition, check_range
+from monarch_core.runs.machine import usable_cores
 
 # anatomy is drawn on a grid this much finer and measured only up to the resolution of the scan
 _FINER = 2
@@ -88,9 +91,6 @@ class PhantomConfig:
 
 def main(config: PhantomConfig) -> None:
     """Make the scans that are missing, several at a time, then the metadata."""
-    # here, since Lightning takes seconds to import, which every worker would spend
-    from monarch_core.training.devices import usable_cores
-
     out = Path(config.out)
     jobs = [(split, index) for split in SPLITS for index in range(getattr(config, f"n_{split}"))]
     start_dataset(out, [_name(*job) for job in jobs])

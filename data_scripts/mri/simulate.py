@@ -11,6 +11,8 @@ import scipy.io
 from jaxtyping import Complex
 from scipy.ndimage import affine_transform
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
 from data_scripts.command_line import run_script
 from data_scripts.mri.acquisition import (
     Imperfections,

@@ -10,6 +10,9 @@ import h5py
 import numpy as np
 from jaxtyping import Bool, Complex
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from data_scripts import hdf5
 from data_scripts.command_line import run_script
 from data_scripts.file_names import plain_name
 from data_scripts.mri.centred_fft import resize_centred
@@ -18,7 +21,6 @@ from data_scripts.mri.intake import Intake
 from data_scripts.mri.kspace_findings import check_kinds
 from data_scripts.mri.output import convert_all, finish_dataset, scan_name
 from data_scripts.mri.schema import ScanInfo, ScanShape, ScanWriter, mask_datasets
-from data_scripts.plain_hdf5 import open_plain, plain_dataset, read_plain
 
 _PORTAL = (
     "SKM-TEA is not downloaded by this script: get it from Stanford AIMI, "
@@ -126,9 +128,9 @@ def convert(config: SkmTeaConfig, path: Path, split: str, details: dict[str, Any
         ValueError: if a dataset is missing, shapes disagree, or the target is not what k-space and
             maps combine to.
     """
-    with open_plain(path, _REMEDY) as file:
+    with hdf5.open_file(path, _REMEDY) as file:
         kspace, maps, target = (
-            plain_dataset(path, file, name, _REMEDY) for name in ("kspace", "maps", "target")
+            hdf5.array(file, name, _REMEDY) for name in ("kspace", "maps", "target")
         )
         n_x, n_y, n_z, n_echoes, n_coils = _sizes(path, kspace, maps, target)
         positions = range(0, n_x, config.slice_step)
@@ -152,7 +154,7 @@ def convert(config: SkmTeaConfig, path: Path, split: str, details: dict[str, Any
         intake = Intake(path, config.accept)
         with ScanWriter(Path(config.out) / f"{info.scan_id}.h5", info, shape) as writer:
             for index, x in enumerate(positions):
-                measured, slice_maps, image = _slice(path, kspace, maps, target, x)
+                measured, slice_maps, image = _slice(kspace, maps, target, x)
                 intake.look(measured)
                 intake.look_at_maps(measured, slice_maps)
                 writer.write(index, measured, slice_maps, image)
@@ -161,13 +163,13 @@ def convert(config: SkmTeaConfig, path: Path, split: str, details: dict[str, Any
             acquired = intake.acquired((n_y, n_z))
             if not acquired.all():
                 writer.write_mask("acquired", acquired)
-            for name, mask in mask_datasets(path, file, _REMEDY).items():
-                values = read_plain(path, mask, (), _REMEDY)
+            for name, mask in mask_datasets(file, _REMEDY).items():
+                values = hdf5.read(mask, (), _REMEDY)
                 writer.write_mask(name, _padded_mask(path, name, values, (n_y, n_z)))
 
 
 def _slice(
-    path: Path, kspace: h5py.Dataset, maps: h5py.Dataset, target: h5py.Dataset, x: int
+    kspace: h5py.Dataset, maps: h5py.Dataset, target: h5py.Dataset, x: int
 ) -> tuple[
     Complex[np.ndarray, "echoes coils ky kz"],
     Complex[np.ndarray, "coils y z"],
@@ -175,8 +177,7 @@ def _slice(
 ]:
     """Read k-space, maps and target of one slice in the order of prepared scans."""
     measured, coils, images = (
-        read_plain(path, data, (x,), _REMEDY).astype(np.complex64)
-        for data in (kspace, maps, target)
+        hdf5.read(data, (x,), _REMEDY).astype(np.complex64) for data in (kspace, maps, target)
     )
     return (
         np.moveaxis(measured, (2, 3), (0, 1)),
@@ -215,7 +216,7 @@ def _check_target(
 ) -> None:
     """Compare the target of the middle slice with our SENSE combination."""
     x = kspace.shape[0] // 2
-    measured, slice_maps, given = _slice(path, kspace, maps, target, x)
+    measured, slice_maps, given = _slice(kspace, maps, target, x)
     combined = combine_sense(measured, slice_maps)
     difference = float(np.linalg.norm(combined - given))
     if difference > 0.3 * float(np.linalg.norm(given)) + 1e-12:

@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from rich.console import Console
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
 from data_scripts.command_line import run_script
 from data_scripts.pde.burgers_solver import (
     BurgersSolver,

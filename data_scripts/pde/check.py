@@ -9,6 +9,9 @@ import h5py
 import numpy as np
 from rich.console import Console
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from data_scripts.pde import pdebench_format, well_format
 from data_scripts.pde.readers import Trajectories, open_trajectories
 from monarch_core.runs.printable import paragraph
 
@@ -17,15 +20,15 @@ FILE_PATTERNS = ("*.hdf5", "*.h5", "*.mat")
 N_TOGETHER = 50
 # Range over magnitude below which a field is one value in float32.
 CONSTANT = 1e-6
-# Keys that the readers of other projects rely on, though ours do without.
+# Keys and attributes that the readers of other projects rely on.
 EXPECTED_KEYS = {
-    "The Well": ("dimensions/time", "boundary_conditions", "scalars", "t1_fields", "t2_fields"),
-    "PDEBench 1-D": ("x-coordinate", "t-coordinate"),
-    "PDEBench Darcy": ("x-coordinate", "y-coordinate"),
+    "The Well": well_format.EXPECTED_KEYS,
+    "PDEBench 1-D": pdebench_format.EXPECTED_OF_BURGERS,
+    "PDEBench Darcy": pdebench_format.EXPECTED_OF_DARCY,
 }
 EXPECTED_ATTRIBUTES = {
-    "The Well": ("dataset_name", "grid_type", "n_spatial_dims", "n_trajectories"),
-    "PDEBench Darcy": ("beta",),
+    "The Well": well_format.EXPECTED_ATTRIBUTES,
+    "PDEBench Darcy": (pdebench_format.FORCE,),
 }
 
 

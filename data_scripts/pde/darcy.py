@@ -13,6 +13,8 @@ import numpy as np
 import scipy
 from rich.console import Console
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
 from data_scripts.command_line import run_script
 from data_scripts.pde.darcy_solver import gaussian_field, solve, threshold
 from data_scripts.pde.generation import (

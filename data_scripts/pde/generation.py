@@ -22,7 +22,7 @@ from data_scripts.resumable import (
     read_batch,
     require_free_space,
 )
-from monarch_core.training.machine import require_memory
+from monarch_core.runs.machine import require_memory, usable_cores
 from pde.config.dataset import DatasetConfig
 
 # Every split has random numbers of its own: more training data leave the test set as it is.
@@ -58,9 +58,6 @@ def fill_folder(
             batches are kept.
         ValueError: the configuration names a file to read, or the folder holds something else.
     """
-    # here, since Lightning takes seconds to import, which every worker would spend
-    from monarch_core.training.devices import usable_cores
-
     if config.path is not None:
         raise ValueError(f"path={config.path} is a file to read, not to generate; leave path away")
     folder, work = config.folder, config.unfinished_folder

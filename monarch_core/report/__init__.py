@@ -5,3 +5,7 @@ are the same, `compare` groups them by everything but the seed and finds what to
 with, `render` turns that into tables, figures and the page. Each imports those before it only.
 Whatever is averaged is averaged in `statistics`; numbers are written in `wording`.
 """
+
+from monarch_core.extras import require
+
+require("report", "hydra", "jinja2", "matplotlib", "omegaconf", "scipy")

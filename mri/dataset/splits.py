@@ -155,10 +155,10 @@ class SliceDataset(Dataset[tuple[Measurement, Tensor]]):
         scan, slice_index, echoes = self._items[index]
         where = (slice_index, slice(echoes[0], echoes[-1] + 1))
         with open_scan(scan.path) as file:
-            kspace = read_slice(scan.path, file["kspace"], where)
-            maps = read_slice(scan.path, file["maps"], (slice_index,))
+            kspace = read_slice(file, "kspace", where)
+            maps = read_slice(file, "maps", (slice_index,))
             if self.config.target == "stored":
-                target = read_slice(scan.path, file["target"], where)
+                target = read_slice(file, "target", where)
             elif self.config.target == "sense":
                 target = combine_sense(kspace, maps)
             else:

@@ -15,12 +15,12 @@ from torch.utils.data import default_collate
 
 from monarch_core.report.statistics import mean, means_within, spread
 from monarch_core.runs.files import write_text
+from monarch_core.runs.folder import RunFolder
 from mri.dataset.splits import SliceDataset
 from mri.metrics.presets import Preset
 from mri.metrics.volumes import volume_metrics
 
 METRICS = ("psnr", "psnr_magnitude", "ssim", "nrmse", "nmse")
-SCANS_FILE = "scans.csv"
 
 
 @dataclass(frozen=True)
@@ -146,4 +146,4 @@ def write_scans(run_dir: Path, scores: Sequence[Score], preset: Preset) -> None:
         numbers = [entry.values[metric] for metric in METRICS]
         facts = [entry.scan, entry.echo, entry.method, entry.masks]
         writer.writerow([*facts, entry.acceleration, entry.n_slices, preset.name, *numbers])
-    write_text(run_dir / SCANS_FILE, text.getvalue())
+    write_text(RunFolder(run_dir).scans, text.getvalue())

@@ -5,9 +5,9 @@ import io
 
 from monarch_core.report.compare.paired import Scores
 from monarch_core.report.read.collect import Run
-from monarch_core.report.read.untrusted import read_text
+from monarch_core.runs.folder import RunFolder
 from monarch_core.runs.printable import printable
-from mri.metrics.measure import SCANS_FILE
+from monarch_core.runs.untrusted import read_text
 
 METRICS = ("psnr", "psnr_magnitude", "ssim")
 _PRESET = "evaluation.preset"
@@ -20,11 +20,11 @@ def read_scores(run: Run) -> Scores:
     Raises:
         ValueError: the file is missing or damaged, or is not what `results.json` was made of.
     """
-    path = run.folder / SCANS_FILE
+    path = RunFolder(run.folder).scans
     anew = f"make it anew with python mri/evaluate.py run={run.name}"
     if not path.exists():
         raise ValueError(f"{printable(str(path))} is missing; {anew}")
-    where = f"{run.name}, {SCANS_FILE}"
+    where = f"{run.name}, {path.name}"
     try:
         rows = list(csv.DictReader(io.StringIO(read_text(path))))
     except (OSError, ValueError, csv.Error) as error:

@@ -23,8 +23,8 @@ from data_scripts.pde.readers import (
 )
 from data_scripts.pde.readers.trajectories import FEWER
 from monarch_core.runs.fingerprint import fingerprint_arrays
+from monarch_core.runs.machine import require_memory
 from monarch_core.training.batches import mix_seed
-from monarch_core.training.machine import require_memory
 from pde.config.dataset import DatasetConfig
 from pde.dataset.checks import (
     common_times,

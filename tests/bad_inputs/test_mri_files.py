@@ -228,12 +228,12 @@ FASTMRI = (
     BadInput(
         "an empty dataset",
         with_dataset(lambda file, _: file.create_dataset("kspace", data=h5py.Empty("c8"))),
-        ("a.h5: kspace holds", "None"),
+        ("a.h5: kspace is empty", "leave it out"),
     ),
     BadInput(
         "words for k-space",
         with_dataset(lambda file, _: file.create_dataset("kspace", data=["a", "b"])),
-        ("a.h5: kspace holds object"),
+        ("a.h5: kspace has type object", "leave it out"),
     ),
     BadInput("an external link", with_dataset(external_link), ("a.h5: kspace", "other file")),
     BadInput(
@@ -241,8 +241,8 @@ FASTMRI = (
     ),
     BadInput("a virtual dataset", with_dataset(virtual), ("a.h5: kspace", "copy the values")),
     BadInput("external storage", with_dataset(external_storage), ("a.h5: kspace", "other file")),
-    BadInput("a huge claim", with_dataset(huge_claim), ("a.h5: kspace claims", "0 bytes are")),
-    BadInput("a truncated file", truncated, ("a.h5: truncated", "leave it out")),
+    BadInput("a huge claim", with_dataset(huge_claim), ("a.h5: kspace claims", "never written")),
+    BadInput("a truncated file", truncated, ("a.h5 is truncated", "leave it out")),
 )
 
 

@@ -99,7 +99,11 @@ ISMRMRD = (
         with_lines(last(data=np.full((2, 48), np.nan))),
         ("a.h5: line 39", "coil 0, sample 0"),
     ),
-    BadInput("another group", with_lines(group="scan"), ("a.h5: 'scan'", "group=NAME")),
+    BadInput(
+        "another group",
+        with_lines(group="scan"),
+        ("a.h5: scan is missing", "there is dataset", "group=NAME"),
+    ),
     BadInput(
         "no acquisitions",
         raw_dataset(
@@ -110,13 +114,13 @@ ISMRMRD = (
     BadInput(
         "numbers for acquisitions",
         raw_dataset(lambda file: file.create_dataset("dataset/data", data=np.ones(3))),
-        ("a.h5: dataset/data holds float64",),
+        ("a.h5: dataset/data has type float64",),
     ),
     BadInput(
         "headers without counters",
         raw_dataset(
             lambda file: file.create_dataset(
-                "dataset/data", (2,), np.dtype([("head", [("flags", "u8")]), ("data", "f4")])
+                "dataset/data", data=np.zeros(2, [("head", [("flags", "u8")]), ("data", "f4")])
             )
         ),
         ("a.h5: the acquisition headers lack", "'active_channels'", "'idx'"),

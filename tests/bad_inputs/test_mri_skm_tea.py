@@ -75,7 +75,7 @@ SKM_TEA = (
     BadInput(
         "a truncated scan",
         with_skm_tea(lambda p: p.write_bytes(p.read_bytes()[:3000])),
-        ("MTR_001.h5: truncated", "unpack the scan again"),
+        ("MTR_001.h5 is truncated", "unpack the scan again"),
     ),
 )
 

@@ -11,7 +11,7 @@ import pde_configs
 import pytest
 import torch
 
-from monarch_core.runs.results import n_parameters
+from monarch_core.training.optimization import n_parameters
 from pde.metrics import relative_l2
 from pde.models import build_model
 

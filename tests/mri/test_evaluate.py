@@ -20,7 +20,15 @@ from monarch_core.runs.schema import save_config
 from monarch_core.training.checkpoint import save_weights
 from monarch_core.transforms import Dense, Fourier, Monarch
 from mri.config.dataset import DatasetConfig
-from mri.config.run import EvaluationConfig, FitConfig, ModelConfig, MriConfig, TransformConfig
+from mri.config.model import (
+    CgSenseConfig,
+    L1WaveletConfig,
+    ModelConfig,
+    SenseConfig,
+    UNetConfig,
+    UnrolledConfig,
+)
+from mri.config.run import EvaluationConfig, FitConfig, MriConfig, TransformConfig
 from mri.dataset.splits import load_splits
 from mri.evaluate import check_evaluation, evaluate, summarise
 from mri.learned import describe_transforms, distances, kspace_weighting, point_spread
@@ -98,14 +106,14 @@ def read_scans(folder: Path) -> list[dict[str, str]]:
 
 
 def test_numbers_are_those_of_the_volumes(tmp_path, data):
-    config = make_run(tmp_path, data, ModelConfig("sense"), "Monarch")
+    config = make_run(tmp_path, data, SenseConfig(), "Monarch")
     results = evaluate(tmp_path)
     lines = read_scans(tmp_path)
     assert len(lines) == 2 * 2 * 2  # scans, echoes, methods
     test = load_splits(config.dataset).test
     model = build_model(config.model, Monarch, GRID)
     model.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
-    zero_filled = build_model(ModelConfig("sense"), Fourier, GRID)
+    zero_filled = build_model(SenseConfig(), Fourier, GRID)
     for line in lines:
         items = [test[i] for i in test.slices_of(line["scan"])]
         echo = ECHOES.index(line["echo"])
@@ -127,7 +135,7 @@ def test_numbers_are_those_of_the_volumes(tmp_path, data):
 
 
 def test_results_have_the_agreed_keys_and_stay_the_same(tmp_path, data):
-    make_run(tmp_path, data, ModelConfig("sense"), "Monarch")
+    make_run(tmp_path, data, SenseConfig(), "Monarch")
     results = evaluate(tmp_path)
     assert json.loads((tmp_path / "results.json").read_text()) == results
     assert results["task"] == "mri"
@@ -145,7 +153,7 @@ def test_results_have_the_agreed_keys_and_stay_the_same(tmp_path, data):
 
 
 def test_the_fft_is_zero_filled_sense(tmp_path, data):
-    make_run(tmp_path, data, ModelConfig("sense"), "Fourier")
+    make_run(tmp_path, data, SenseConfig(), "Fourier")
     metrics = evaluate(tmp_path)["metrics"]
     assert metrics["psnr_gain"] == 0
     for artifact in load_artifacts(tmp_path):
@@ -156,11 +164,11 @@ def test_the_fft_is_zero_filled_sense(tmp_path, data):
 @pytest.mark.parametrize(
     ("model", "transform"),
     [
-        (ModelConfig("sense", weighting="diagonal"), "Monarch"),
-        (ModelConfig("unrolled", n_cascades=2, n_channels=3, n_layers=2, tied=False), "Dense"),
-        (ModelConfig("cg_sense", n_iterations=2), "Fourier"),
-        (ModelConfig("l1_wavelet", n_iterations=2), "Fourier"),
-        (ModelConfig("unet", n_channels=2, n_pools=1), "Fourier"),
+        (SenseConfig(weighting="diagonal"), "Monarch"),
+        (UnrolledConfig(n_cascades=2, n_channels=3, n_layers=2, tied=False), "Dense"),
+        (CgSenseConfig(n_iterations=2), "Fourier"),
+        (L1WaveletConfig(n_iterations=2), "Fourier"),
+        (UNetConfig(n_channels=2, n_pools=1), "Fourier"),
     ],
     ids=lambda value: getattr(value, "name", value),
 )
@@ -184,7 +192,7 @@ def test_every_model_is_evaluated_and_described(tmp_path, data, model, transform
 
 
 def test_unseen_masks_are_measured_when_asked_for(tmp_path, data):
-    config = make_run(tmp_path, data, ModelConfig("sense"), "Monarch")
+    config = make_run(tmp_path, data, SenseConfig(), "Monarch")
     save_config(tmp_path, replace(config, evaluation=EvaluationConfig("fastmri", unseen_mask=True)))
     metrics = evaluate(tmp_path)["metrics"]
     assert {line["masks"] for line in read_scans(tmp_path)} == {"seen", "unseen"}
@@ -285,7 +293,7 @@ def test_a_scan_without_signal_is_named(tmp_path, data):
     zeros = np.zeros((2, 1, *GRID), np.complex64)
     with ScanWriter(empty / "test_9.h5", info, ScanShape(1, 2, 1, GRID)) as writer:
         writer.write(0, zeros, zeros[0], zeros[:, 0])
-    make_run(tmp_path, replace(data, root=str(empty)), ModelConfig("sense"), "Fourier")
+    make_run(tmp_path, replace(data, root=str(empty)), SenseConfig(), "Fourier")
     with pytest.raises(ValueError, match="scan test_9, t1, model: the target volume has no signal"):
         evaluate(tmp_path)
 
@@ -296,7 +304,7 @@ def test_an_evaluation_that_is_refused_keeps_the_run_and_its_results(tmp_path, d
     for path in Path(data.root).iterdir():
         (root / path.name).write_bytes(path.read_bytes())
     run_dir = tmp_path / "run"
-    make_run(run_dir, replace(data, root=str(root)), ModelConfig("sense"), "Monarch")
+    make_run(run_dir, replace(data, root=str(root)), SenseConfig(), "Monarch")
     results = evaluate(run_dir)
     assert results["data_fingerprints"] == load_splits(data).fingerprints
     before = {path.name: path.read_bytes() for path in run_dir.iterdir()}
@@ -327,7 +335,7 @@ def test_weighting_and_point_spread_of_a_diagonal_change(inverse):
 
 
 def test_a_learned_filter_shows_in_weighting_and_point_spread():
-    model = build_model(ModelConfig("sense", weighting="diagonal"), Fourier, GRID)
+    model = build_model(SenseConfig(weighting="diagonal"), Fourier, GRID)
     torch.nn.init.uniform_(model.density, 0.2, 2.0)
     mask = (torch.rand(GRID) < 0.5).float()
     pictures = {a.figure: a for a in describe_transforms(model, mask) if isinstance(a, Picture)}
@@ -339,7 +347,7 @@ def test_a_learned_filter_shows_in_weighting_and_point_spread():
 
 
 def test_distance_from_the_dft():
-    model = build_model(ModelConfig("sense"), Monarch, GRID)
+    model = build_model(SenseConfig(), Monarch, GRID)
     assert all(d.distance < 1e-5 and d.departure < 1e-5 for d in distances(model))
     model.inverse.along_width.L.data *= 1.5
     height, width = distances(model)

@@ -14,22 +14,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from monarch_core.report.read.identity import identity_of
-from monarch_core.report.read.untrusted import (
-    as_float,
-    finite,
-    last_line,
-    not_finite,
-    parse_json,
-    read_text,
-)
+from monarch_core.report.read.untrusted import as_float, finite, not_finite
 from monarch_core.runs.declared import UNKNOWN, Declared, declared
+from monarch_core.runs.folder import RunFolder
 from monarch_core.runs.printable import printable
-
-RESULTS_FILE = "results.json"
-FAILURE_FILE = "failure.txt"
-CONFIG_FILE = "config.yaml"
-LOG_FILE = "log.jsonl"
-_RUN_FILES = (RESULTS_FILE, FAILURE_FILE, CONFIG_FILE)
 
 COSTS = ("n_parameters", "seconds_per_epoch", "train_seconds", "peak_memory_bytes")
 LOGGED = ("train_loss", "valid_error")
@@ -64,8 +52,8 @@ class Run:
         versions: package versions.
         git_commit: commit of the code, empty if unknown.
         command: the command that started the run, empty if not recorded.
-        log: epoch, training loss and validation error of each line of `log.jsonl` that can be
-            read; NaN where they are not finite.
+        log: epoch, training loss and validation error of each line of its log that can be read;
+            NaN where they are not finite.
         notes: what was odd about the folder.
     """
 
@@ -128,29 +116,31 @@ def collect_runs(paths: Sequence[Path | str]) -> list[Run]:
             found[link.absolute()] = Run(link, "unreadable", printable(reason))
     if not found:
         raise ValueError(
-            f"no run found in {', '.join(map(str, paths))}; a run folder holds {RESULTS_FILE}, "
-            f"{FAILURE_FILE} or {CONFIG_FILE}, and a training command makes one"
+            f"no run found in {', '.join(map(str, paths))}; a run folder holds results.json, "
+            "failure.txt or config.yaml, and a training command makes one"
         )
     return list(found.values())
 
 
 def read_run(folder: Path) -> Run:
     """Read one run folder; whatever is wrong with it ends up in `status`, `reason` and `notes`."""
-    log, notes = _read_log(folder / LOG_FILE)
-    has_failed = os.path.lexists(folder / FAILURE_FILE)
-    if os.path.lexists(folder / RESULTS_FILE):
+    files = RunFolder(folder)
+    log, notes = _read_log(files)
+    has_failed = os.path.lexists(files.failure)
+    if os.path.lexists(files.results):
         try:
-            run = _finished(folder, parse_json(read_text(folder / RESULTS_FILE)))
+            run = _finished(folder, files.read_results())
         except (OSError, ValueError, RecursionError) as error:
-            reason = printable(f"{RESULTS_FILE}: {error}")
+            reason = printable(f"{files.results.name}: {error}")
             return Run(folder, "unreadable", reason, log=log, notes=notes)
         if has_failed:
-            notes = (*notes, f"{FAILURE_FILE} of another attempt is there as well")
+            notes = (*notes, f"{files.failure.name} of another attempt is there as well")
         return replace(run, log=log, notes=(*run.notes, *notes))
     if has_failed:
-        return Run(folder, "failed", _why(folder / FAILURE_FILE), log=log, notes=notes)
+        return Run(folder, "failed", _why(files), log=log, notes=notes)
     n_epochs = len({line["epoch"] for line in log})
-    return Run(folder, "unfinished", f"{n_epochs} epochs in {LOG_FILE}", log=log, notes=notes)
+    reason = f"{n_epochs} epochs in {files.log.path.name}"
+    return Run(folder, "unfinished", reason, log=log, notes=notes)
 
 
 def _runs_below(root: Path, links: list[Path]) -> Iterable[Run]:
@@ -164,7 +154,7 @@ def _runs_below(root: Path, links: list[Path]) -> Iterable[Run]:
         except OSError as error:
             yield Run(folder, "unreadable", printable(f"cannot be entered: {error}"))
             continue
-        if {child.name for child in children} & set(_RUN_FILES):
+        if RunFolder(folder).is_run:
             yield read_run(folder)
         shown = [child for child in children if not child.name.startswith(".")]
         waiting += [Path(c) for c in reversed(shown) if c.is_dir(follow_symlinks=False)]
@@ -173,11 +163,7 @@ def _runs_below(root: Path, links: list[Path]) -> Iterable[Run]:
 
 def _leads_to_runs(link: Path) -> bool:
     try:
-        return link.is_dir() and any(
-            next(iter(link.glob(pattern)), None) is not None
-            for name in _RUN_FILES
-            for pattern in (name, f"*/{name}")
-        )
+        return link.is_dir() and any(RunFolder(x).is_run for x in (link, *link.iterdir()))
     except OSError:
         return False
 
@@ -226,43 +212,33 @@ def _finished(folder: Path, results: Any) -> Run:
     )
 
 
-def _read_log(path: Path) -> tuple[tuple[dict[str, float], ...], tuple[str, ...]]:
-    if not os.path.lexists(path):
-        return (), ()
+def _read_log(files: RunFolder) -> tuple[tuple[dict[str, float], ...], tuple[str, ...]]:
+    name, damaged = files.log.path.name, list[str]()
     try:
-        texts = read_text(path).splitlines()
+        epochs = files.log.read(damaged)
     except (OSError, ValueError) as error:
-        return (), (printable(f"{LOG_FILE} cannot be read: {error}"),)
-    lines = [_epoch(text) for text in texts if text.strip()]
-    kept = tuple(line for line in lines if line is not None)
-    n_bad = len(lines) - len(kept)
-    notes = [f"{n_bad} lines of {LOG_FILE} cannot be read and are left out"] if n_bad else []
+        return (), (printable(f"{name} cannot be read: {error}"),)
+    kept = tuple(_numbers(epoch) for epoch in epochs)
+    n_bad = sum(map(bool, damaged))
+    notes = [f"{n_bad} lines of {name} cannot be read and are left out"] if n_bad else []
     n_diverged = sum(math.isnan(value) for line in kept for value in line.values())
     if n_diverged:
-        notes.append(f"{n_diverged} values in {LOG_FILE} are not finite")
+        notes.append(f"{n_diverged} values in {name} are not finite")
     return kept, tuple(notes)
 
 
-def _epoch(text: str) -> dict[str, float] | None:
-    """Return the numbers in one line of the log, None if it does not say its epoch."""
-    try:
-        line = parse_json(text)
-    except ValueError:
-        return None
-    epoch = finite(line.get("epoch")) if isinstance(line, dict) else None
-    if not isinstance(epoch, int):
-        return None
-    values = {key: as_float(line[key]) for key in LOGGED if key in line}
-    if epoch == 0:  # before training there is no loss of it
+def _numbers(epoch: Mapping[str, Any]) -> dict[str, float]:
+    values = {key: as_float(epoch[key]) for key in LOGGED if key in epoch}
+    if epoch["epoch"] == 0:  # before training there is no loss of it
         values.pop("train_loss", None)
-    return {"epoch": epoch, **values}
+    return {"epoch": epoch["epoch"], **values}
 
 
-def _why(failure: Path) -> str:
+def _why(files: RunFolder) -> str:
     try:
-        return printable(last_line(failure)) or "no reason given"
+        return printable(files.why_failed()) or "no reason given"
     except (OSError, ValueError) as error:
-        return printable(f"{failure.name} cannot be read: {error}")
+        return printable(f"{files.failure.name} cannot be read: {error}")
 
 
 def _is_training(command: Any) -> bool:

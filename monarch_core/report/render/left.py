@@ -9,14 +9,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from monarch_core.report.compare.groups import Group
-from monarch_core.report.read.untrusted import (
-    LARGEST,
-    check_plain_file,
-    finite,
-)
+from monarch_core.report.read.untrusted import LARGEST, finite
 from monarch_core.report.wording import plural
 from monarch_core.runs.artifacts import (
-    ARTIFACTS_FILE,
     Artifact,
     Comparison,
     Curve,
@@ -53,7 +48,6 @@ def read_left(group: Group) -> tuple[Left, list[str]]:
     found, notes, absent = [], [], 0
     for run in group.runs:
         try:
-            check_plain_file(run.folder / ARTIFACTS_FILE)
             artifacts = load_artifacts(run.folder)
             if len(artifacts) > _MOST_ARTIFACTS:
                 raise ValueError(f"{len(artifacts)} artifacts, more than {_MOST_ARTIFACTS}")
@@ -61,7 +55,7 @@ def read_left(group: Group) -> tuple[Left, list[str]]:
             absent += 1
             continue
         except (OSError, ValueError) as error:
-            notes.append(f"{run.name}, {ARTIFACTS_FILE}: {printable(str(error))}")
+            notes.append(f"{run.name}, artifacts.npz: {printable(str(error))}")
             continue
         sound = []
         for artifact in map(_bounded, artifacts):
@@ -74,7 +68,7 @@ def read_left(group: Group) -> tuple[Left, list[str]]:
         notes += [f"{run.name}: {note}" for note in _doubled(sound)]
     if absent:
         notes.append(
-            f"{group.model}, {group.name}: {plural(absent, 'run')} without {ARTIFACTS_FILE}, so no "
+            f"{group.model}, {group.name}: {plural(absent, 'run')} without artifacts.npz, so no "
             "fields or curves of it"
         )
     return Left(group, found), notes

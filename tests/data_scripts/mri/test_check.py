@@ -36,13 +36,13 @@ def test_missing_changed_and_broken_scans_are_listed(root, capsys):
     assert len(said) == 3
     assert "a.h5: listed in manifest.json, but missing" in said[0]
     assert "b.h5: changed since it was made" in said[1]
-    assert "d.h5: truncated" in said[2]
+    assert "d.h5 is truncated" in said[2]
 
 
 def test_single_files_can_be_checked(root):
     assert check_paths([str(root / "a.h5"), str(root / "b.h5")]) == []
     (problem,) = check_paths([str(root / "nothing.h5")])
-    assert "no such file" in problem
+    assert "does not exist" in problem
 
 
 def test_scans_of_several_grids_are_told_when_they_are_made_and_checked(root, capsys):

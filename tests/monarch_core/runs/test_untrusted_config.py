@@ -16,10 +16,11 @@ import yaml
 from omegaconf import OmegaConf
 from pde_configs import config_of
 
-from monarch_core.runs.plain_files import LARGEST_YAML, read_overrides, read_yaml
+from monarch_core.runs.folder import RunFolder
+from monarch_core.runs.plain_files import LARGEST_YAML, read_yaml
 from monarch_core.runs.results import write_results
 from monarch_core.runs.schema import load_config, save_config, to_dict
-from monarch_core.runs.start import start_run
+from monarch_core.training.start import start_run
 from monarch_core.training.transform_config import TransformConfig
 from mri.config.run import MriConfig
 from mri.evaluate import evaluate as evaluate_mri
@@ -215,7 +216,7 @@ def test_overrides_are_repeated_as_they_were_typed(tmp_path, monkeypatch):
     (tmp_path / ".hydra").mkdir()
     overrides = ["dataset.path=${oc.env:SECRET}", "seed=1"]
     (tmp_path / ".hydra/overrides.yaml").write_text(yaml.safe_dump(overrides))
-    assert read_overrides(tmp_path) == overrides
+    assert RunFolder(tmp_path).started_with() == overrides
     names = {"task": "pde", "dataset": "a", "model": "b", "transform": "c"}
     results = write_results(
         tmp_path, **names, seed=0, split_sizes={}, metrics={}, n_parameters=0, config={}
@@ -273,7 +274,7 @@ def test_what_is_no_plain_file_is_not_opened(tmp_path):
     (tmp_path / ".hydra").mkdir()
     (tmp_path / ".hydra" / "overrides.yaml").write_text("a: 1\n")
     with pytest.raises(ValueError, match=r"overrides\.yaml is no list of overrides"):
-        read_overrides(tmp_path)
+        RunFolder(tmp_path).started_with()
 
 
 def leaves(node, path=()):

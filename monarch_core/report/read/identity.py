@@ -153,8 +153,9 @@ def _identify_data(
     if recipe is not None and not isinstance(recipe, dict):
         notes.append("data_identity is no record of a recipe and does not count")
     made = flatten(recipe, RECIPE) if isinstance(recipe, dict) else {}
-    content = {split: prints.get(split) for split in SPLITS} if isinstance(prints, dict) else {}
-    seen = bool(content) and all(isinstance(p, str) and p.strip() for p in content.values())
+    record: dict[str, Any] = prints if isinstance(prints, dict) else {}
+    content = {split: record.get(split) for split in SPLITS}
+    seen = all(isinstance(p, str) and p.strip() for p in content.values())
     if prints and not seen:
         counts = "recipe" if made else "path"
         notes.append(f"data_fingerprints are not those of {', '.join(SPLITS)}: the {counts} counts")
@@ -162,7 +163,7 @@ def _identify_data(
     if not seen:
         settings |= made
         return places, notes
-    settings |= {f"{FINGERPRINT}{split}_data": printable(p) for split, p in content.items()}
+    settings |= {f"{FINGERPRINT}{split}_data": printable(record[split]) for split in SPLITS}
     return {**places, **made}, notes
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -220,11 +221,24 @@ class SliceDataset(Dataset[tuple[Measurement, Tensor]]):
 
 @dataclass(frozen=True)
 class Splits:
-    """Training, validation and test slices of one dataset."""
+    """Training, validation and test slices of one dataset.
+
+    Attributes:
+        train: to learn from.
+        valid: to choose by.
+        test: to report on.
+        identity: what the scans depend on: the options of their recipe, None for your own.
+    """
 
     train: SliceDataset
     valid: SliceDataset
     test: SliceDataset
+    identity: dict[str, Any] | None = None
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Slices in each split."""
+        return {name: len(getattr(self, name)) for name in SPLITS}
 
     @property
     def grid(self) -> tuple[int, int]:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -111,6 +112,7 @@ class Splits:
         sizes: trajectories in each split.
         times: time of every used frame, inputs first, in units of the equation.
         description: one sentence for people.
+        identity: what the numbers depend on: the recipe of generated data, None for your own.
     """
 
     train: TrajectoryDataset
@@ -120,6 +122,7 @@ class Splits:
     sizes: dict[str, int]
     times: tuple[float, ...]
     description: str
+    identity: dict[str, Any] | None = None
 
     @functools.cached_property
     def fingerprints(self) -> dict[str, str]:
@@ -175,6 +178,7 @@ def load_splits(config: DatasetConfig) -> Splits:
         times=times,
         description=f"{config.name} (from {source}), {' x '.join(map(str, grid))} points: "
         f"{config.describe_frames(times)}",
+        identity=config.recipe if config.path is None else None,
     )
 
 

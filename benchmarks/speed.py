@@ -20,7 +20,7 @@ import torch
 from benchmarks import applications, contenders, limits
 from benchmarks.timing import Timing, compare
 from data_scripts.command_line import config_from_arguments
-from monarch_core.layers.kernel import fused
+from monarch_core.layers.kernel import operator
 from monarch_core.training.devices import (
     describe_device,
     peak_memory_bytes,
@@ -385,7 +385,7 @@ def main() -> None:
         "threads": options.threads,
         "torch": torch.__version__,
         "rounds": options.rounds,
-        "kernel": fused.available(torch.zeros(1, 1, 2, 2)),
+        "kernel": operator.available(torch.zeros(1, 1, 2, 2)),
     }
     for suite in options.suites.split(","):
         rows = globals()[suite](options)

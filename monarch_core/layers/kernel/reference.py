@@ -1,4 +1,4 @@
-"""Analysis and synthesis of fields as real matrix products, one axis after the other.
+"""The steps of a spectral product in torch: products of real matrices, one axis after the other.
 
 The axes stay in an order in which every product is one large matrix product without a copy: a step
 of the analysis contracts the last axis of the grid and puts the new frequency axis in front, a step
@@ -22,6 +22,7 @@ of channels.
 """
 
 from collections.abc import Sequence
+from math import prod
 
 import torch
 from jaxtyping import Float
@@ -29,29 +30,6 @@ from torch import Tensor
 
 Rows = Sequence[Float[Tensor, "heads _two_m _n"]]
 Levels = list[Tensor]
-
-
-def _onednn_multiplies() -> bool:
-    """Return whether this torch has the product that `matrix_product` takes, not a public one."""
-    one = torch.ones(1, 1)
-    try:
-        torch.ops.mkldnn._linear_pointwise(one, one, None, "none", [], "")
-    except (AttributeError, RuntimeError):
-        return False
-    return True
-
-
-_ONEDNN = torch.backends.mkldnn.is_available() and _onednn_multiplies()
-
-
-def matrix_product(
-    a: Float[Tensor, "rows inner"], b: Float[Tensor, "inner columns"]
-) -> Float[Tensor, "rows columns"]:
-    """Return a b, by oneDNN in float32 on a CPU: faster than MKL for few rows and many columns."""
-    on_cpu = a.device.type == "cpu" and a.dtype == torch.float32
-    if not (on_cpu and _ONEDNN):
-        return a @ b
-    return torch.ops.mkldnn._linear_pointwise(a, b.mT, None, "none", [], "")
 
 
 def analyse(
@@ -70,7 +48,7 @@ def synthesise(
 ) -> tuple[Float[Tensor, "batch channels *grid"], Levels]:
     """Return the field R^H X + bias and, to `keep`, the levels between."""
     heads = _synthesise_heads(X, rows)
-    y = _join(heads, -1, dim=2)[0]
+    y = _join(heads, -1, dim=1)
     if bias is not None:
         y += bias
     return y, _between(heads) if keep else []
@@ -81,7 +59,7 @@ def analyse_backward(
 ) -> tuple[Float[Tensor, "batch channels *grid"], Levels]:
     """Return the gradients of x and, unless `between` is None, of the rows of `analyse`."""
     heads = _synthesise_heads(grad, rows)
-    grad_x = _join(heads, -1, dim=2)[0]
+    grad_x = _join(heads, -1, dim=1)
     if between is None:
         return grad_x, []
     ends = _split(x.unsqueeze(0), 2, len(rows[0]))
@@ -92,7 +70,7 @@ def analyse_backward(
 def synthesise_backward(
     grad: Float[Tensor, "batch channels *grid"],
     rows: Rows,
-    X: Tensor,
+    X: Tensor | None,
     between: Levels | None,
     with_bias: bool,
 ) -> tuple[Float[Tensor, "2 *modes batch channels"], Float[Tensor, " channels"] | None, Levels]:
@@ -100,8 +78,8 @@ def synthesise_backward(
     heads = _analyse_heads(grad, rows)
     grad_X = _join(heads, 0, dim=-1)
     # A sum over several axes would copy a bfloat16 field to float32.
-    grad_bias = grad.flatten(2).sum(-1).sum(0) if with_bias else None
-    if between is None:
+    grad_bias = grad.reshape(*grad.shape[:2], prod(grad.shape[2:])).sum(-1).sum(0) if with_bias else None
+    if between is None or X is None:
         return grad_X, grad_bias, []
     ends = _split(X, -1, len(rows[0]))
     coefficients = [[end, *group] for group, end in zip(_groups(between, ends), ends, strict=True)]
@@ -115,7 +93,7 @@ def mix(a: Tensor, b: Tensor, adjoint: str = "none") -> Tensor:
     """
     modes = a.shape[1:-2]
     a_re, a_im = a.view(2, modes.numel(), *a.shape[-2:]).unbind()
-    b_re, b_im = b.flatten(1, -3).unbind()
+    b_re, b_im = b.reshape(2, modes.numel(), *b.shape[-2:]).unbind()
     sign_a = sign_b = 1.0
     if adjoint == "first":
         a_re, a_im, sign_a = a_re.mT, a_im.mT, -1.0
@@ -123,7 +101,7 @@ def mix(a: Tensor, b: Tensor, adjoint: str = "none") -> Tensor:
         b_re, b_im, sign_b = b_re.mT, b_im.mT, -1.0
     re = torch.bmm(a_re, b_re).baddbmm_(a_im, b_im, alpha=-sign_a * sign_b)
     im = torch.bmm(a_im, b_re).baddbmm_(a_re, b_im, beta=sign_a, alpha=sign_b)
-    return torch.stack((re, im)).unflatten(1, modes)
+    return torch.stack((re, im)).view(2, *modes, *re.shape[1:])
 
 
 def _split(x: Tensor, dim: int, heads: int) -> Levels:
@@ -145,7 +123,7 @@ def _groups(between: Levels, heads: Levels) -> list[Levels]:
     return [between[h * count : (h + 1) * count] for h in range(len(heads))]
 
 
-def step_matrices(rows: Rows) -> list[Float[Tensor, "heads parts two_m n"]]:
+def _step_matrices(rows: Rows) -> list[Float[Tensor, "heads parts two_m n"]]:
     """Return M of every axis."""
     pairs = []
     for R in rows[:-1]:
@@ -156,36 +134,38 @@ def step_matrices(rows: Rows) -> list[Float[Tensor, "heads parts two_m n"]]:
 
 def _analyse_heads(x: Tensor, rows: Rows) -> list[Levels]:
     """Return the levels 0 to D of a field for every head."""
-    groups, matrices = _split(x.unsqueeze(0), 2, len(rows[0])), step_matrices(rows)
+    groups, matrices = _split(x.unsqueeze(0), 2, len(rows[0])), _step_matrices(rows)
     return [_analyse(group, [M[h] for M in matrices]) for h, group in enumerate(groups)]
 
 
 def _synthesise_heads(X: Tensor, rows: Rows) -> list[Levels]:
-    """Return the levels 0 to D of a spectrum for every head."""
-    groups, matrices = _split(X, -1, len(rows[0])), step_matrices(rows)
+    """Return the levels 0 to D of a spectrum for every head, level D without its axis of length 1."""
+    groups, matrices = _split(X, -1, len(rows[0])), _step_matrices(rows)
     return [_synthesise(group, [M[h] for M in matrices]) for h, group in enumerate(groups)]
 
 
 def _analyse(x: Tensor, matrices: Levels) -> Levels:
     levels = [x]
     for M in reversed(matrices):
-        Z = levels[0]
-        n = Z.shape[-1]
-        X = matrix_product(M[0], Z[0].reshape(-1, n).mT)
+        parts, *left, n = levels[0].shape
+        Z = levels[0].reshape(parts, prod(left), n)
+        X = M[0] @ Z[0].mT
         if len(M) == 2:
-            X.addmm_(M[1], Z[1].reshape(-1, n).mT)
-        levels.insert(0, X.view(2, -1, *Z.shape[1:-1]))
+            X.addmm_(M[1], Z[1].mT)
+        levels.insert(0, X.view(2, X.shape[0] // 2, *left))
     return levels
 
 
 def _synthesise(X: Tensor, matrices: Levels) -> Levels:
     levels = [X]
-    for M in matrices:
+    for M in matrices[:-1]:
         X = levels[-1]
-        flat = X.view(M.shape[1], X.numel() // M.shape[1]).mT
-        Z = flat @ M[0] if len(M) == 1 else torch.bmm(flat.expand(2, -1, -1), M)
-        levels.append(Z.view(len(M), *X.shape[2:], -1))
-    return levels
+        flat = X.reshape(M.shape[1], prod(X.shape[2:])).mT
+        Z = torch.bmm(flat.expand(2, -1, -1), M)
+        levels.append(Z.view(2, *X.shape[2:], M.shape[-1]))
+    X, M = levels[-1], matrices[-1][0]
+    # This product returns no view of another tensor: what follows may add to the field in place.
+    return [*levels, torch.matmul(X.reshape(M.shape[0], *X.shape[2:]).movedim(0, -1), M)]
 
 
 def _gradients(coefficients: list[Levels], fields: list[Levels]) -> Levels:
@@ -198,8 +178,8 @@ def _gradients(coefficients: list[Levels], fields: list[Levels]) -> Levels:
 
 def _outer(X: Tensor, Z: Tensor) -> Tensor:
     """Return [Re; Im] of X Z^H, summed over all that is not in R."""
-    flat = X.reshape(X.shape[0] * X.shape[1], -1)
-    M = [matrix_product(flat, part.reshape(-1, part.shape[-1])) for part in Z]
+    flat = X.reshape(X.shape[0]*X.shape[1], prod(X.shape[2:]))
+    M = [flat @ part.reshape(flat.shape[1], part.shape[-1]) for part in Z]
     if len(M) == 1:
         return M[0]
     re, im = M[1].chunk(2)  # gradients of -Im R and Re R

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from monarch_core import MonarchSpectralConv
-from monarch_core.layers.kernel import fused
-from monarch_core.layers.kernel import library as kernel_library
+from monarch_core.layers.kernel import operator
+from monarch_core.layers.kernel import build as kernel_library
 
 COMPILER = shutil.which("c++") or shutil.which("g++")
 needs_compiler = pytest.mark.skipif(
@@ -87,10 +87,10 @@ def plant(folder, planted, name=None):
 def computes_what_torch_computes():
     torch.manual_seed(0)
     layer, x = MonarchSpectralConv(2, 3, (4, 4), grid=(8, 10)), torch.randn(2, 2, 8, 10)
-    with fused.switched_off():
+    with operator.switched_off():
         expected = layer(x)
     torch.testing.assert_close(layer(x), expected)
-    return fused.available(x)
+    return operator.available(x)
 
 
 def linked(home, folder, file):
@@ -290,7 +290,7 @@ def test_without_the_kernel_torch_takes_over(variable, value, warns, home, monke
     monkeypatch.setenv(variable, value)
     torch.manual_seed(0)
     layer, x = MonarchSpectralConv(2, 3, (4, 4), grid=(8, 10)), torch.randn(2, 2, 8, 10)
-    assert not fused.available(x)
+    assert not operator.available(x)
     assert layer(x).isfinite().all()
     said = [message for message in caplog.messages if "products of torch" in message]
     assert bool(said) == warns

@@ -2,11 +2,24 @@
 
 import ast
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
+# What an application takes of the data scripts: how files are read, not how data are made.
+READING = {
+    "pde": {"data_scripts.pde.conventions", "data_scripts.pde.readers"},
+    "mri": {
+        "data_scripts.mri.centred_fft",
+        "data_scripts.mri.coil_maps",
+        "data_scripts.mri.dataset_check",
+        "data_scripts.mri.schema",
+    },
+}
+# The scripts that make data by the options of an application, and no others, import it.
+MAKERS = ("burgers", "darcy", "generation", "navier_stokes")
 ALLOWED = {
     "monarch_core/transforms": {"monarch_core.transforms"},
     "monarch_core/layers": {"monarch_core.transforms", "monarch_core.layers"},
@@ -17,9 +30,10 @@ ALLOWED = {
         "monarch_core.training",
     },
     "monarch_core/report": {"monarch_core.runs", "monarch_core.report"},
-    "pde": {"monarch_core", "data_scripts", "pde"},
-    "mri": {"monarch_core", "data_scripts", "mri"},
-    "data_scripts": {"monarch_core", "pde", "mri", "data_scripts"},
+    "pde": {"monarch_core", "pde", *READING["pde"]},
+    "mri": {"monarch_core", "mri", *READING["mri"]},
+    "data_scripts": {"monarch_core", "data_scripts"},
+    **{f"data_scripts/pde/{name}.py": {"monarch_core", "data_scripts", "pde"} for name in MAKERS},
     "benchmarks": {"monarch_core", "pde", "mri", "data_scripts", "benchmarks"},
 }
 TORCH_ONLY = {"torch", "jaxtyping"}  # what monarch_core/transforms may need beside Python
@@ -38,9 +52,10 @@ def imports(path: Path) -> set[str]:
 
 
 def layer(path: Path) -> str:
-    """Return the most specific package of ALLOWED that holds a file."""
+    """Return the most specific entry of ALLOWED that holds a file, or is it."""
     relative = path.relative_to(ROOT).as_posix()
-    return max((name for name in ALLOWED if relative.startswith(f"{name}/")), key=len)
+    names = (name for name in ALLOWED if f"{relative}/".startswith(f"{name}/"))
+    return max(names, key=len)
 
 
 def modules() -> list[Path]:
@@ -71,10 +86,24 @@ def test_a_wrong_arrow_is_found(tmp_path):
     assert imports(wrong) == {"pde.models", "mri.physics.encoding"}
 
 
-@pytest.mark.parametrize("folder", ["pde", "mri"])
-def test_no_module_hides_a_standard_one(folder):
-    names = {path.stem for path in (ROOT / folder).glob("*.py")} - {"__init__"}
+@pytest.mark.parametrize("folder", ["pde", "mri", "data_scripts/pde", "data_scripts/mri"])
+def test_no_module_hides_a_standard_one(folder):  # that of a script is searched first
+    packages = [path.parent for path in (ROOT / folder).glob("*/__init__.py")]
+    names = {path.stem for path in [*(ROOT / folder).glob("*.py"), *packages]} - {"__init__"}
     assert not names & set(sys.stdlib_module_names)
+
+
+def test_what_modules_read_beside_them_is_packaged():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    packaged = {
+        path
+        for package, patterns in project["tool"]["setuptools"]["package-data"].items()
+        for pattern in patterns
+        for path in (ROOT / package.replace(".", "/")).glob(pattern)
+    }
+    packages = ("monarch_core", "pde", "mri", "data_scripts")
+    files = {path for name in packages for path in (ROOT / name).rglob("*") if path.is_file()}
+    assert {path for path in files if path.suffix not in (".py", ".pyc")} == packaged
 
 
 @pytest.mark.parametrize("script", ["pde/train.py", "mri/train.py"])

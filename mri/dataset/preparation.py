@@ -73,16 +73,12 @@ def _options_of(metadata: Path) -> dict[str, Any]:
 
 def _run_script(config: DatasetConfig, root: Path) -> None:
     options = [f"{name}={json.dumps(value)}" for name, value in config.prepare.items()]
-    command = [
-        "-m",
-        f"data_scripts.mri.{config.script.removeprefix('mri_')}",
-        *options,
-        f"out={root}",
-    ]
+    module = f"data_scripts.mri.{config.script.removeprefix('mri_')}"
+    command = ["-m", module, *options, f"out={root}"]
     # -P: a data_scripts in the folder where this was called is not ours
     if subprocess.run([sys.executable, "-P", *command], check=False).returncode:
         raise ValueError(
             f"preparing {root} failed, see above; the command was: python {' '.join(command)}"
         )
     if not (root / "metadata.yaml").is_file():
-        raise ValueError(f"data_scripts.{config.script} left no metadata.yaml in {root}")
+        raise ValueError(f"{module} left no metadata.yaml in {root}")

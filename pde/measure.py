@@ -5,6 +5,7 @@ import time
 import torch
 from torch import Tensor
 
+from monarch_core import prepared
 from pde.config.run import PdeConfig
 from pde.dataset.splits import TrajectoryDataset, load_test_split
 from pde.metrics import relative_l2, relative_l2_per_step
@@ -17,6 +18,7 @@ def predict(model: RollOut, dataset: TrajectoryDataset, batch_size: int) -> tupl
 
     The time is the median over the batches after the first, which warms up.
     """
+    model = prepared(model)
     predictions, seconds = [], []
     for frames in dataset.past.split(batch_size):
         begin = time.perf_counter()
@@ -29,7 +31,7 @@ def predict(model: RollOut, dataset: TrajectoryDataset, batch_size: int) -> tupl
 @torch.no_grad()
 def one_step_error(model: RollOut, dataset: TrajectoryDataset, batch_size: int) -> float:
     """Return the relative L2 error of single steps that start from the truth."""
-    n = dataset.n_input_frames
+    model, n = prepared(model), dataset.n_input_frames
     errors = []
     for frames in dataset.frames.split(batch_size):
         for step in range(frames.shape[1] - n):

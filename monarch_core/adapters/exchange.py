@@ -60,7 +60,7 @@ def monarchize(
         if type(layer).__module__.startswith("neuralop.") and not is_shared(layer):
             from monarch_core.adapters import neuralop
 
-            if type(layer) is neuralop.SpectralConv and select(name, layer):
+            if type(layer) is neuralop.NeuralopConv and select(name, layer):
                 return neuralop.monarch_layer(layer, conv_module)
         return None
 

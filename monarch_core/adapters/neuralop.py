@@ -9,26 +9,22 @@ import torch
 from jaxtyping import Complex
 from torch import Tensor, nn
 
-from monarch_core import layers
+from monarch_core.extras import require
+from monarch_core.layers import SpectralConv
 from monarch_core.layers.frequencies import KEPT, kept_counts
 from monarch_core.transforms import LinearTransform, Monarch
 from monarch_core.transforms.arguments import check_counts, check_not_replaced
 
-try:
-    from neuralop.layers.base_spectral_conv import BaseSpectralConv
-    from neuralop.layers.spectral_convolution import SpectralConv
-except ModuleNotFoundError as error:
-    raise ImportError(
-        f"MonarchSpectralConv stands in networks of neuralop, which cannot be imported ({error}); "
-        "install it with `pip install 'monarch-science[neuralop]'`, or use "
-        "monarch_core.layers.SpectralConv"
-    ) from error
+require("neuralop", "neuralop")
+
+from neuralop.layers.base_spectral_conv import BaseSpectralConv  # noqa: E402
+from neuralop.layers.spectral_convolution import SpectralConv as NeuralopConv  # noqa: E402
 
 # What a network of neuralop does not give its layers by itself.
 CONFIGURABLE = ("bias", "device", "grid", "transform", "learn", "basis", "periodic")
 
 
-class MonarchSpectralConv(layers.SpectralConv, BaseSpectralConv):
+class MonarchSpectralConv(SpectralConv, BaseSpectralConv):
     """Drop-in for neuralop's `SpectralConv`: `layers.SpectralConv` by the contract of that layer.
 
     Started at the DFT it computes the same on even grids; on odd grids, where neuralop 2.0.0 undoes
@@ -156,7 +152,7 @@ class MonarchSpectralConv(layers.SpectralConv, BaseSpectralConv):
 
     def transform(self, x: Tensor, output_shape: Sequence[int] | None = None) -> Tensor:
         """Bring a skip connection to the grid of the output, as neuralop does."""
-        return SpectralConv.transform(self, x, output_shape=output_shape)
+        return NeuralopConv.transform(self, x, output_shape=output_shape)
 
     def out_grid(self, grid: tuple[int, ...]) -> tuple[int, ...]:
         """Return the grid of the result, for fields on this one."""
@@ -167,7 +163,7 @@ class MonarchSpectralConv(layers.SpectralConv, BaseSpectralConv):
 
 
 def monarch_layer(
-    conv: SpectralConv, conv_module: Callable[..., nn.Module] | None
+    conv: NeuralopConv, conv_module: Callable[..., nn.Module] | None
 ) -> MonarchSpectralConv:
     """Return a layer that computes what a `SpectralConv` of neuralop does.
 

@@ -45,8 +45,10 @@ def prepared(module: Module) -> Module:
     The view has the parameters, buffers and hooks of the module itself, and copies of the modules
     that lead to a transform. What holds no transform is the very same, as is what has been compiled
     by itself. A module in several places stays one. A view sees no later change of a parameter, and
-    is not to be moved: make another. Where a compiler traces the call the module itself is
-    returned, since a compiler computes what is the same once.
+    is not to be moved: make another. Activation checkpointing goes through a view in its kind that
+    is not reentrant; a region of the other kind differentiates on its own, and makes its own view.
+    Where a compiler traces the call the module itself is returned, since a compiler computes what
+    is the same once.
 
     Args:
         module: anything; a view is returned as it is.

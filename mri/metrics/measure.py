@@ -14,6 +14,7 @@ from torch import nn
 from torch.utils.data import default_collate
 
 from monarch_core.report.statistics import mean, means_within, spread
+from monarch_core import prepared
 from monarch_core.runs.files import write_text
 from monarch_core.runs.folder import RunFolder
 from mri.dataset.splits import SliceDataset
@@ -75,6 +76,8 @@ def reconstruct(
         batch_size: slices per forward pass.
         device: where the models are.
     """
+    with torch.no_grad():
+        methods = {name: prepared(model) for name, model in methods.items()}
     for scan in dataset.scan_ids:
         targets: dict[str, list[np.ndarray]] = {}
         images: dict[tuple[str, str], list[np.ndarray]] = {}

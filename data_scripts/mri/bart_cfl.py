@@ -12,11 +12,8 @@ from jaxtyping import Complex
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from data_scripts.command_line import run_recipe
-from data_scripts.mri.convert import ConvertRecipe, write_converted
-from data_scripts.mri.intake import hybrid_slices
-from data_scripts.mri.kspace_findings import Finding
+from data_scripts.mri.convert import ConvertRecipe, write_volume
 from data_scripts.mri.output import ScanJob
-from data_scripts.mri.schema import ScanInfo, ScanShape
 
 _HELP = (
     "give the k-space files: python -m data_scripts.mri.bart_cfl train=[a.cfl,b.cfl] valid=[c.cfl] "
@@ -135,38 +132,18 @@ def convert(config: BartRecipe, job: ScanJob, details: dict[str, Any]) -> None:
     """
     path = job.files[0]
     kspace = _ordered(path, read_cfl(path))
-    hybrid = kspace.shape[-1] > 1
     n_keep = max(round(kspace.shape[-3] / config.oversampling), 1)
-    findings: list[Finding] = []
-    if hybrid:
-        _refuse_slabs(path, kspace)
-        slices, findings = hybrid_slices(path, kspace[0], n_keep)
-        grid = slices.shape[-2:]
-    else:
-        slices = np.ascontiguousarray(kspace[..., 0])
-        grid = (n_keep, slices.shape[-1])
-    n_slices, n_echoes, n_coils = slices.shape[:3]
-    maps = None
-    beside = _maps_beside(path)
-    if beside.is_file():
-        maps = _read_maps(beside, hybrid)
-        if maps.shape != (n_slices, n_coils, *grid):
-            raise ValueError(
-                f"{beside}: maps of the shape {maps.shape} do not fit the images "
-                f"{(n_slices, n_coils, *grid)} (slices, coils, y, z); estimate them from this scan"
-            )
-    info = ScanInfo(
-        scan_id=job.name,
-        split=job.split,
-        source=f"BART file {path.name}",
-        licence=job.licence,
-        echo_names=tuple(f"echo{i + 1}" for i in range(n_echoes)),
-        hybrid_axes="x" if hybrid else "",
-        target_kind=config.target,
-        details=details,
+    slices, _, coils, _, *rest = kspace.shape
+    maps = _read_maps(path, (slices, coils, n_keep, *rest))
+    write_volume(
+        config,
+        job,
+        details,
+        kspace,
+        n_keep,
+        kind="BART",
+        maps=maps,
     )
-    shape = ScanShape(n_slices, n_echoes, n_coils, (grid[0], grid[1]))
-    write_converted(config, path, info, shape, slices.__getitem__, maps=maps, findings=findings)
 
 
 def _ordered(path: Path, data: np.ndarray) -> Complex[np.ndarray, "slices echoes coils x y z"]:
@@ -181,24 +158,25 @@ def _ordered(path: Path, data: np.ndarray) -> Complex[np.ndarray, "slices echoes
     return data.transpose(*used, *rest).reshape([data.shape[i] for i in used])
 
 
-def _refuse_slabs(path: Path, data: np.ndarray) -> None:
-    if data.shape[0] > 1:
-        raise ValueError(
-            f"{path} has both z and slice dimensions, which are not converted; take one slab at a "
-            "time with `bart slice 13`"
-        )
-
-
-def _read_maps(path: Path, hybrid: bool) -> Complex[np.ndarray, "slices coils y z"]:
-    """Read maps: images in all directions, of which the readout numbers the slices if 3-D."""
-    echoes = _ordered(path, read_cfl(path))
+def _read_maps(
+    path: Path, shape: tuple[int, ...]
+) -> Complex[np.ndarray, "slices coils x y z"] | None:
+    """Read the maps beside a scan, if there are any: images in all directions."""
+    beside = _maps_beside(path)
+    if not beside.is_file():
+        return None
+    echoes = _ordered(beside, read_cfl(beside))
     if echoes.shape[1] > 1:
-        raise ValueError(f"{path} holds maps of {echoes.shape[1]} echoes; one set serves them all")
+        raise ValueError(
+            f"{beside} holds maps of {echoes.shape[1]} echoes; one set serves them all"
+        )
     maps = echoes[:, 0]
-    if hybrid:
-        _refuse_slabs(path, maps)
-        return np.ascontiguousarray(np.moveaxis(maps[0], -3, 0))
-    return np.ascontiguousarray(maps[..., 0])
+    if maps.shape != shape:
+        raise ValueError(
+            f"{beside}: maps of the shape {maps.shape} do not fit the images {shape} (slices, "
+            "coils, x, y, z); estimate them from this scan"
+        )
+    return maps
 
 
 if __name__ == "__main__":

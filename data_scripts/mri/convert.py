@@ -10,7 +10,7 @@ from jaxtyping import Complex
 
 from data_scripts.mri.centred_fft import fft_centred, ifft_centred, resize_centred
 from data_scripts.mri.coil_maps import METHODS, combine_rss, combine_sense, estimate_maps
-from data_scripts.mri.intake import HeaderFindings, Intake
+from data_scripts.mri.intake import HeaderFindings, Intake, hybrid_slices
 from data_scripts.mri.kspace_findings import Finding, check_kinds
 from data_scripts.mri.output import ScanJob, ScanRecipe, scan_name
 from data_scripts.mri.schema import SPLITS, ScanInfo, ScanShape, ScanWriter
@@ -229,6 +229,63 @@ def write_converted(
         acquired = intake.acquired(shape.grid)
         if not acquired.all():
             writer.write_mask("acquired", acquired)
+
+
+def write_volume(
+    config: CoilOptions,
+    job: ScanJob,
+    details: dict[str, Any],
+    kspace: Complex[np.ndarray, "slices echoes coils x y z"],
+    n_keep: int,
+    *,
+    kind: str,
+    maps: Complex[np.ndarray, "slices coils x y z"] | None = None,
+    findings: Sequence[Finding] = (),
+) -> None:
+    """Write one scan that is in memory: 2-D slices, or a 3-D volume in hybrid space.
+
+    Args:
+        config: as for `write_converted`.
+        job: the scan, of one file.
+        details: what the scan remembers of its making.
+        kspace: centred, in any unit; x is the readout, z has one sample where slices are 2-D.
+        n_keep: central pixels along x that are kept: without the oversampling.
+        kind: of the file, for its source.
+        maps: on the pixels that are kept; estimated when None.
+        findings: what is wrong with the scan as a whole, as far as it is known.
+
+    Raises:
+        ValueError: as `write_converted`, or if there are several volumes.
+    """
+    path = job.files[0]
+    hybrid = kspace.shape[-1] > 1
+    if hybrid:
+        if len(kspace) > 1:
+            raise ValueError(
+                f"{path} has {len(kspace)} slabs of {kspace.shape[-1]} partitions (z); convert one "
+                "of them at a time (of BART's files `bart slice 13` takes one)"
+            )
+        slices, of_axes = hybrid_slices(path, kspace[0], n_keep)
+        findings = [*findings, *of_axes]
+        maps = None if maps is None else np.moveaxis(maps[0], -3, 0)
+        grid = slices.shape[-2:]
+    else:
+        slices = np.ascontiguousarray(kspace[..., 0], np.complex64)
+        maps = None if maps is None else maps[..., 0]
+        grid = (n_keep, slices.shape[-1])
+    n_slices, n_echoes, n_coils = slices.shape[:3]
+    info = ScanInfo(
+        scan_id=job.name,
+        split=job.split,
+        source=f"{kind} file {path.name}",
+        licence=job.licence,
+        echo_names=tuple(f"echo{i + 1}" for i in range(n_echoes)),
+        hybrid_axes="x" if hybrid else "",
+        target_kind=config.target,
+        details=details,
+    )
+    shape = ScanShape(n_slices, n_echoes, n_coils, (grid[0], grid[1]))
+    write_converted(config, path, info, shape, slices.__getitem__, maps=maps, findings=findings)
 
 
 def crop_images(

@@ -17,12 +17,11 @@ from data_scripts import hdf5
 from data_scripts.command_line import run_recipe
 from data_scripts.finite import require_finite
 from data_scripts.mri.coil_maps import noise_covariance, whiten
-from data_scripts.mri.convert import ConvertRecipe, write_converted
-from data_scripts.mri.intake import REPAIR, hybrid_slices
+from data_scripts.mri.convert import ConvertRecipe, write_volume
+from data_scripts.mri.intake import REPAIR
 from data_scripts.mri.ismrmrd_header import EncodingStep, Header, parse_header
 from data_scripts.mri.kspace_findings import Finding
 from data_scripts.mri.output import ScanJob
-from data_scripts.mri.schema import ScanInfo, ScanShape
 
 _HELP = (
     "give ISMRMRD files: python -m data_scripts.mri.ismrmrd train=[a.h5,b.h5] valid=[c.h5] "
@@ -110,35 +109,22 @@ def convert(config: IsmrmrdRecipe, job: ScanJob, details: dict[str, Any]) -> Non
     """Convert one file: whiten, remove the readout oversampling, go to hybrid space if 3-D."""
     path = job.files[0]
     measured = read_measurement(path, config.group)
-    kspace, findings = measured.kspace, measured.findings
+    kspace = measured.kspace
     whitened = config.whiten and measured.noise.size > 0
     if whitened:
         flat = kspace.reshape(*kspace.shape[:3], kspace.shape[3], -1)
         kspace = whiten(flat, noise_covariance(measured.noise)).reshape(kspace.shape)
+    details = {**details, "whitened": whitened}
     n_keep = min(measured.header.reconstructed[0], kspace.shape[3])
-    three_dimensional = kspace.shape[-1] > 1
-    if three_dimensional:
-        if kspace.shape[0] > 1:
-            raise ValueError(f"{path} has several 3-D slabs; convert one of them at a time")
-        slices, of_readout = hybrid_slices(path, kspace[0], n_keep)
-        findings = [*findings, *of_readout]
-        grid = slices.shape[-2:]
-    else:
-        slices = kspace[..., 0].astype(np.complex64)
-        grid = (n_keep, slices.shape[-1])
-    n_slices, n_echoes, n_coils = slices.shape[:3]
-    info = ScanInfo(
-        scan_id=job.name,
-        split=job.split,
-        source=f"ISMRMRD file {path.name}",
-        licence=job.licence,
-        echo_names=tuple(f"echo{i + 1}" for i in range(n_echoes)),
-        hybrid_axes="x" if three_dimensional else "",
-        target_kind=config.target,
-        details={**details, "whitened": whitened},
+    write_volume(
+        config,
+        job,
+        details,
+        kspace,
+        n_keep,
+        kind="ISMRMRD",
+        findings=measured.findings,
     )
-    shape = ScanShape(n_slices, n_echoes, n_coils, (grid[0], grid[1]))
-    write_converted(config, path, info, shape, slices.__getitem__, findings=findings)
 
 
 def read_measurement(path: Path, group: str = "dataset") -> Measurement:

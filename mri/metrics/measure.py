@@ -13,8 +13,8 @@ from jaxtyping import Complex
 from torch import nn
 from torch.utils.data import default_collate
 
-from monarch_core.report.statistics import mean, means_within, spread
 from monarch_core import prepared
+from monarch_core.report.statistics import mean, means_within, spread
 from monarch_core.runs.files import write_text
 from monarch_core.runs.folder import RunFolder
 from mri.dataset.splits import SliceDataset

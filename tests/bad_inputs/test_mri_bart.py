@@ -115,9 +115,14 @@ BART = (
         with_maps(lambda m: m * (np.arange(40) > 19)[:, None, None]),
         ("a.cfl: slice 0: the SENSE combination differs", "root sum", "accept=[maps]"),
     ),
+    BadInput(
+        "several slabs of a volume",
+        lambda folder: bart_scan(folder, np.ones((8, 6, 2, 1, *[1] * 9, 3))),
+        ("a.cfl has 3 slabs of 2 partitions", "one of them at a time", "bart slice 13"),
+    ),
     BadInput("maps of other coils", with_maps(lambda m: m[..., ::-1]), ("accept=[maps]",)),
     BadInput("NaN in maps", with_maps(lambda m: m * np.nan), ("slice 0 of the maps", "coil 0")),
-    BadInput("fewer maps", with_maps(lambda m: m[..., :2]), ("a_maps.cfl", "(1, 2, 48, 40)")),
+    BadInput("fewer maps", with_maps(lambda m: m[..., :2]), ("a_maps.cfl", "(1, 2, 48, 40, 1)")),
     BadInput(
         "maps of echoes",
         with_maps(lambda m: np.stack([m, m], -1)[..., None, :]),

@@ -33,7 +33,8 @@ def test_missing_changed_and_broken_scans_are_listed(root, capsys):
     (root / "d.h5").write_bytes((root / "d.h5").read_bytes()[:-1000])
     assert main([str(root)]) == 1
     said = capsys.readouterr().out.splitlines()
-    assert len(said) == 3
+    assert len(said) == 4
+    assert said[3] == "3 problems"
     assert "a.h5: listed in manifest.json, but missing" in said[0]
     assert "b.h5: changed since it was made" in said[1]
     assert "d.h5 is truncated" in said[2]

@@ -42,7 +42,7 @@ def declared(results: Mapping[str, Any]) -> Declared:
         ValueError: the declaration is none that a run writes.
     """
     told = results.get("transform_declares")
-    if told is None:
+    if told in (None, {}):  # of a run from before transforms declared themselves
         name = results.get("transform")
         name = name.get("name") if isinstance(name, dict) else name
         return _BY_NAME.get(name, UNKNOWN) if isinstance(name, str) else UNKNOWN

@@ -7,7 +7,8 @@ import pytest
 from monarch_core.report.compare.paired import trained_apart
 from monarch_core.report.render.differences import differences_table
 from monarch_core.report.statistics import paired_difference
-from mri.compare import CONTROL, HEADS, main, mri_runs, read_methods
+from mri.compare import CONTROL, HEADS, main
+from mri.metrics.methods import mri_runs, read_methods
 
 
 def write_run(

@@ -199,3 +199,12 @@ def test_data_with_an_fft_alone_are_not_passed_over(make_run, groups):
         "navier_stokes (viscosity 0.0001), fno",
         "navier_stokes (viscosity 0.001), fno",
     ]
+
+
+def test_a_control_is_what_declares_it_and_is_called_by_its_name(make_run, groups):
+    control = {"basis": "cosine", "control": True, "learns": "none"}
+    make_run("dct", error=0.04, transform_declares=control)
+    make_run("fft", error=0.02, transform_declares={**control, "control": False})
+    assert control_of(only(groups(), "dct"), groups()) is None
+    assert control_of(only(groups(), "fft"), groups()).group.transform == "dct"
+    assert "fft 0.02000 against dct 0.04000" in sentences(groups())[0]

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from monarch_core.report.compare.groups import blocks_of
+from monarch_core.report.compare.groups import blocks_of, control_name
 from monarch_core.report.compare.settings import words
 
 
@@ -131,3 +131,30 @@ def test_blocks_hold_what_was_tested_on_the_same_data(make_run, groups):
         "navier_stokes (viscosity 0.001)",
     ]
     assert [[g.transform for g in block.groups] for block in blocks] == [["fft", "monarch"]] * 2
+
+
+def declares(basis="fourier", learns="both", control=False):
+    return {"basis": basis, "learns": learns, "control": control}
+
+
+def test_what_transforms_declare_decides_their_order_and_their_names_do_not(make_run, groups):
+    """The control, what does not learn, what learns from few parameters to many, the unknown."""
+    make_run("a", n_parameters=9, transform_declares=declares())
+    make_run("b", n_parameters=3, transform_declares=declares("sine", "inverse"))
+    make_run("c", transform_declares=declares(learns="none"))
+    make_run("d", transform_declares=declares(learns="none", control=True))
+    make_run("0")
+    assert [group.transform for group in groups()] == ["d", "c", "b", "a", "0"]
+    assert [group.declared.control for group in groups()] == [True, False, False, False, False]
+    assert control_name(groups()) == "d"
+
+
+def test_without_a_control_there_is_a_word_for_it(make_run, groups):
+    make_run("monarch")
+    assert control_name(groups()) == "control"
+
+
+def test_runs_that_contradict_each_other_on_the_control_are_not_averaged(make_run, groups):
+    make_run("fft", seed=0)
+    make_run("fft", seed=1, transform_declares=declares())
+    assert [group.seeds for group in groups()] == [[0], [1]]

@@ -166,3 +166,30 @@ def test_seeds_that_share_everything_need_no_word(make_run, groups):
     for seed in (0, 1, 2):
         make_run("fft", seed=seed)
     assert groups()[0].notes == ()
+
+
+def test_data_without_fingerprints_are_known_by_their_recipe_wherever_they_lie(make_run, groups):
+    for seed, root in enumerate(("data/brain", "/scratch/copy")):
+        recipe = {"script": "phantom", "options": {"noise": 0.1}}
+        make_run("fft", seed=seed, config={"dataset.root": root}, data_identity=recipe)
+    assert [group.seeds for group in groups()] == [[0, 1]]
+    other = {"script": "phantom", "options": {"noise": 0.2}}
+    make_run("monarch", config={"dataset.root": "data/brain"}, data_identity=other)
+    assert control_of(groups()[-1], groups()) is None
+    assert [block.details for block in blocks_of(groups())] == ["noise 0.1", "noise 0.2"]
+
+
+def test_content_decides_before_the_recipe_which_is_told_where_all_have_one(make_run, groups):
+    """A run from before recipes were recorded is compared with one from after, by content."""
+    make_run("fft", data_fingerprints=content("cc"))
+    make_run("monarch", data_fingerprints=content("cc"), data_identity={"noise": 0.1})
+    assert control_of(groups()[1], groups()).words == ""
+    make_run("monarch", data_fingerprints=content("dd"), data_identity={"noise": 0.2})
+    assert {block.details for block in blocks_of(groups())} == {"test data cc", "test data dd"}
+
+
+def test_a_recipe_that_is_none_is_noted_and_does_not_count(make_run, groups):
+    make_run("fft", data_identity=["noise"])
+    assert (
+        groups()[0].notes[0].endswith("data_identity is no record of a recipe and does not count")
+    )

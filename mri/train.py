@@ -2,7 +2,6 @@
 
 import os
 import sys
-from functools import partial
 from pathlib import Path
 
 import hydra
@@ -15,12 +14,12 @@ from monarch_core.runs.home import expand_home
 from monarch_core.runs.processes import is_main_process
 from monarch_core.training.fit import fit
 from monarch_core.training.start import start_run
-from monarch_core.training.transform_config import axis_transform
 from mri.config.run import MriConfig
 from mri.dataset.splits import load_splits
-from mri.evaluate import check_evaluation, evaluate
+from mri.evaluate import evaluate
 from mri.metrics.losses import find_loss
-from mri.models import build_model
+from mri.metrics.measure import check_evaluation
+from mri.models import model_of
 from mri.models.tuning import choose_lamda
 
 
@@ -32,7 +31,7 @@ def main(raw: DictConfig) -> None:
     splits = load_splits(config.dataset)
     check_evaluation(config, splits.test)
     splits.check_held_out()
-    model = build_model(config.model, partial(axis_transform, config.transform), splits.grid)
+    model = model_of(config, splits.grid)
     choose_lamda(model, splits.valid)  # models without a weight to choose are left alone
     loss = find_loss(config.loss)
     fit(

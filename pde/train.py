@@ -17,7 +17,7 @@ from monarch_core.training.start import start_run
 from pde.config.run import PdeConfig
 from pde.dataset.splits import check_grids, load_splits, training_set
 from pde.evaluate import evaluate
-from pde.metrics import relative_l2, roll_out_loss
+from pde.metrics.errors import relative_l2, roll_out_loss
 from pde.models import build_model, check_model
 
 

@@ -1,11 +1,14 @@
 """Build a reconstruction model from its config, a transform and a grid."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from torch import nn
 
+from monarch_core.training.transform_config import axis_transform
 from mri.config.model import ModelConfig
+from mri.config.run import MriConfig
 from mri.models.sense import build_cg_sense, build_sense
 from mri.models.unet import build_unet
 from mri.models.unrolled import build_unrolled
@@ -32,6 +35,11 @@ def build_model(config: ModelConfig, transform: AxisFactory, grid: Grid) -> nn.M
             model that cannot learn it.
     """
     return _BUILDERS[config.name](config, transform, grid)
+
+
+def model_of(config: MriConfig, grid: Grid) -> nn.Module:
+    """Return the model of a run; errors as `build_model`."""
+    return build_model(config.model, partial(axis_transform, config.transform), grid)
 
 
 _BUILDERS: dict[str, Callable[[Any, AxisFactory, Grid], nn.Module]] = {

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from monarch_core.training.optimization import n_parameters
-from pde.metrics import relative_l2
+from pde.metrics.errors import relative_l2
 from pde.models import build_model
 
 PATH = Path(__file__).parents[2] / "benchmarks" / "fno_control.py"

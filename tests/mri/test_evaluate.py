@@ -30,11 +30,12 @@ from mri.config.model import (
 )
 from mri.config.run import EvaluationConfig, FitConfig, MriConfig, TransformConfig
 from mri.dataset.splits import load_splits
-from mri.evaluate import check_evaluation, evaluate, summarise
-from mri.learned import describe_transforms, distances, kspace_weighting, point_spread
+from mri.evaluate import evaluate
+from mri.learned import describe_transforms, kspace_weighting, point_spread
 from mri.metrics.losses import find_loss
-from mri.metrics.measure import METRICS, Score, Volume, mean_over_scans, score
+from mri.metrics.measure import check_evaluation, summarise
 from mri.metrics.presets import PRESETS
+from mri.metrics.scores import METRICS, Score, Volume, mean_over_scans, score
 from mri.metrics.volumes import volume_metrics
 from mri.models import build_model
 from mri.physics.encoding import axis_transforms
@@ -184,10 +185,11 @@ def test_every_model_is_evaluated_and_described(tmp_path, data, model, transform
     assert len(tables["scans"].rows) == 8
     pictures = {a.figure for a in artifacts if isinstance(a, Picture)}
     described = {"kspace_weighting", "point_spread"} if model.name != "l1_wavelet" else set()
-    assert pictures == described
-    assert ("distance_from_dft" in tables) == bool(described)
+    learned = transform != "Fourier"
+    assert pictures == described | ({"transform_spectrum"} if learned else set())
+    assert ("transform_distance" in tables) == learned
     curves = [a for a in artifacts if isinstance(a, Curve)]
-    assert len(curves) == (4 if described else 0)
+    assert len(curves) == (4 if described else 0) + (2 if learned else 0)
     assert all(c.x[c.y.argmax()] == 0 for c in curves if c.shared)  # the peak is at the centre
 
 
@@ -344,14 +346,3 @@ def test_a_learned_filter_shows_in_weighting_and_point_spread():
     spread = point_spread(model.inverse, density * mask).abs()
     expected = 60 + 20 * (spread / spread.max()).clamp(min=1e-3).log10()
     np.testing.assert_allclose(pictures["point_spread"].image, expected, atol=1e-3)
-
-
-def test_distance_from_the_dft():
-    model = build_model(SenseConfig(), Monarch, GRID)
-    assert all(d.distance < 1e-5 and d.departure < 1e-5 for d in distances(model))
-    model.inverse.along_width.L.data *= 1.5
-    height, width = distances(model)
-    assert (height.axis, height.n, width.axis, width.n) == ("height", 15, "width", 14)
-    assert height.distance < 1e-5
-    assert width.distance == pytest.approx(0.5, rel=1e-4)
-    assert width.departure == pytest.approx(1.25, rel=1e-4)

@@ -1,15 +1,53 @@
 """Errors of a trained model: roll-outs, single steps, and other grids."""
 
 import time
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from monarch_core import prepared
 from pde.config.run import PdeConfig
-from pde.dataset.splits import TrajectoryDataset, load_test_split
-from pde.metrics import relative_l2, relative_l2_per_step
+from pde.dataset.splits import Splits, TrajectoryDataset, load_test_split
+from pde.metrics.errors import band_errors, relative_h1, relative_l2, relative_l2_per_step
 from pde.models import RollOut
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a model does on the data of its run.
+
+    Attributes:
+        metrics: numbers by name; the first is the main one.
+        prediction: roll-outs of the test split (trajectory, step, *grid), in its unit.
+        on_grids: relative L2 error by points per axis, of the grids of `evaluation.grids`.
+    """
+
+    metrics: dict[str, float]
+    prediction: Tensor
+    on_grids: dict[int, float]
+
+
+@torch.no_grad()
+def measure(model: RollOut, splits: Splits, config: PdeConfig) -> Measured:
+    """Measure a model, in evaluation mode, on every split."""
+    model = prepared(model)
+    batch_size, periodic = config.fit.batch_size, config.dataset.periodic
+    truth = splits.test.future
+    prediction, seconds = predict(model, splits.test, batch_size)
+    on_grids = errors_on_grids(model, config)
+    bands = band_errors(prediction, truth, periodic=periodic)
+    metrics = {
+        "relative_l2": relative_l2(prediction, truth).item(),
+        **roll_out_errors(model, prediction, splits.test, batch_size),
+        "relative_h1": relative_h1(prediction, truth, periodic=periodic).item(),
+        **{f"error_{name}": error for name, error in bands.items()},
+        **{f"relative_l2/{grid}": error for grid, error in on_grids.items()},
+        "relative_l2_valid": error_on(model, splits.valid, batch_size),
+        "relative_l2_train": error_on(model, splits.train, batch_size),
+        "milliseconds_per_trajectory": 1e3 * seconds,
+    }
+    return Measured(metrics, prediction, on_grids)
 
 
 @torch.no_grad()

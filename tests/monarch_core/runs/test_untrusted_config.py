@@ -46,7 +46,7 @@ def called(name, *args, **options):
 
 
 def shell(marker):
-    return called("monarch_core.layers.kernel.fused._output", ["touch", str(marker)])
+    return called("monarch_core.layers.kernel.library._output", ["touch", str(marker)])
 
 
 def touch(marker):
@@ -157,10 +157,11 @@ def test_no_other_key_is_called_either(tmp_path, key):
 @pytest.mark.parametrize("task", ["pde", "mri"])
 def test_data_are_made_by_our_scripts_from_any_folder(tmp_path, monkeypatch, task):
     """A `data_scripts` in the folder of the caller, such as one that came with the run."""
-    (tmp_path / "data_scripts").mkdir()
     planted = f"import pathlib\npathlib.Path({str(tmp_path / 'ran')!r}).touch()\n"
-    for name in ("__init__", "navier_stokes", "mri_phantom"):
-        (tmp_path / "data_scripts" / f"{name}.py").write_text(planted)
+    for name in ("__init__", "pde/__init__", "pde/navier_stokes", "mri/__init__", "mri/phantom"):
+        path = tmp_path / "data_scripts" / f"{name}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(planted)
     monkeypatch.chdir(tmp_path)
     config = stored(task)
     if task == "pde":

@@ -68,15 +68,15 @@ def _structured(schema: Any, raw: DictConfig) -> DictConfig:
     """Return the schema as a node, with the types that the names in `raw` ask for, at any depth."""
     node = OmegaConf.structured(schema)
     for item in dataclasses.fields(schema):
-        if OmegaConf.is_missing(raw, item.name) or OmegaConf.is_interpolation(raw, item.name):
+        if item.name not in raw or OmegaConf.is_interpolation(raw, item.name):
             continue
-        given = raw.get(item.name)
+        given = raw[item.name]
         if not isinstance(given, DictConfig):
             continue
         kind: Any = OmegaConf.get_type(given)  # a dataclass if hydra chose one already
         by_name: dict[str, type] = item.metadata.get("by_name", {})
         key = item.metadata.get("name", "name")
-        name = given.get(key)
+        name = given.get(key, None)
         if by_name and (name is not None or node[item.name] is None):
             if name not in by_name:
                 names = ", ".join(by_name)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import nn
@@ -16,6 +16,7 @@ from monarch_core.training.recipe import load_trained
 Model = TypeVar("Model", bound=nn.Module)
 
 
+@runtime_checkable
 class Splits(Protocol):
     """What an evaluation notes of the data of a run.
 

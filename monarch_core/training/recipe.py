@@ -24,6 +24,7 @@ _FREE_TO_CHANGE = (
     "fit.checkpoint_every",
     "resume",
 )
+_MARK = "data fingerprint of "
 
 
 def make_recipe(
@@ -95,7 +96,7 @@ def load_trained(
 
 
 def _marks(fingerprints: Mapping[str, str] | None) -> dict[str, str]:
-    return {f"data fingerprint of {split}": mark for split, mark in (fingerprints or {}).items()}
+    return {f"{_MARK}{split}": mark for split, mark in (fingerprints or {}).items()}
 
 
 def check_recipe(recipe: Mapping[str, Any], saved: Any, source: Path) -> None:
@@ -110,9 +111,9 @@ def check_recipe(recipe: Mapping[str, Any], saved: Any, source: Path) -> None:
             "copy, or delete it and start the run again."
         )
     changed = [
-        f"{key}={reprlib.repr(recipe[key])} (the run was started with {reprlib.repr(value)})"
+        f"{key}={reprlib.repr(recipe.get(key))} (the run was started with {reprlib.repr(value)})"
         for key, value in saved.items()
-        if key in recipe and not _same(recipe[key], value)
+        if (key in recipe or key.startswith(_MARK)) and not _same(recipe.get(key), value)
     ]
     changed += [f"{key}, which it does not know" for key in sorted(recipe.keys() - saved.keys())]
     if changed:

@@ -227,7 +227,7 @@ def test_a_reconstruction_that_is_not_finite_is_named():
     spoilt = target.copy()
     spoilt[1, 3, 4] = math.nan
     volume = Volume("knee", "t2", target, {"zero-filled": 0.9 * target, "model": spoilt})
-    where = r"scan knee, t2, model: the reconstruction holds 1 .*\(1, 3, 4\)"
+    where = r"scan knee, t2, model: the reconstruction holds NaN or infinity in 1 of .* at slice 1, row 3, column 4"
     with pytest.raises(ValueError, match=where):
         score(volume, PRESETS["fastmri"], "seen", 2.0)
 
@@ -313,7 +313,9 @@ def test_an_evaluation_that_is_refused_keeps_the_run_and_its_results(tmp_path, d
     assert {"weights.pt", "results.json", "scans.csv", "artifacts.npz"} <= set(before)
     with h5py.File(root / "test_3.h5", "r+") as file:
         file["target"][0, 1, 3, 4] = math.nan
-    with pytest.raises(ValueError, match="scan test_3, slice 0: target holds 1 values"):
+    with pytest.raises(
+        ValueError, match="scan test_3, slice 0: target holds NaN or infinity in 1 of"
+    ):
         evaluate(run_dir)
     assert {path.name: path.read_bytes() for path in run_dir.iterdir()} == before
 

@@ -386,10 +386,7 @@ def test_losses():
         ),
         ({"name": "unrolled", "data_consistency": "newton"}, "data_consistency must be one of"),
         ({"name": "unrolled", "n_cascades": 0}, "n_cascades must be from 1 to 1024, got 0"),
-        (
-            {"name": "unrolled", "n_layers": 1},
-            "needs at least 2 layers and 1 channel, got n_layers=1",
-        ),
+        ({"name": "unrolled", "n_layers": 1}, "at least 2 layers and 1 channel, got n_layers=1"),
         (
             {"name": "unrolled", "data_consistency": "cg", "tied": False},
             "needs the adjoint of the transform, got tied=false; set tied=true",

@@ -153,7 +153,7 @@ def test_missing_data_are_generated_once(tmp_path, capfd, monkeypatch):
     torch.testing.assert_close(again.test.frames, splits.test.frames)
     damaged = config.folder / "data" / "valid" / "navier_stokes_valid.hdf5"
     damaged.write_bytes(damaged.read_bytes()[:-100])
-    with pytest.raises(ValueError, match=r"truncated or damaged .* Delete .* and it is made again"):
+    with pytest.raises(ValueError, match=r"truncated or damaged.* Delete .* and it is made again"):
         load_splits(config)
 
 

@@ -250,7 +250,7 @@ class Checkpointed(torch.nn.Module):
 
 def test_networks_with_batch_norm_have_no_checkpointing():  # it would count every batch twice
     with pytest.raises(Exception, match=r"Could not override 'model\.checkpoint_steps'"):
-        model_of("model=pde_unet", "transform=fft", "model.checkpoint_steps=true")
+        pde_configs.config_of("model=pde_unet", "model.checkpoint_steps=true")
 
 
 @pytest.mark.parametrize(

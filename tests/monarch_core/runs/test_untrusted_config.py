@@ -167,7 +167,7 @@ def test_data_are_made_by_our_scripts_from_any_folder(tmp_path, monkeypatch, tas
     if task == "pde":
         config["dataset"]["data_dir"] = "/dev/null/x"
     else:
-        config["dataset"] |= {"root": "/dev/null/x"}
+        config["dataset"] |= {"root": "/dev/null/x", "recipe": {"name": "phantom"}}
     with pytest.raises(OSError, match=r"cannot write below /dev/null"):
         ENTRIES[f"{task}/evaluate"](write(tmp_path / "run", config))
     assert not (tmp_path / "ran").exists()

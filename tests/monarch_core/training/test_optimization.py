@@ -9,6 +9,7 @@ from torch import nn
 from monarch_core.training.optimization import (
     make_optimizer,
     make_schedule,
+    n_parameters,
     parameter_groups,
 )
 

@@ -5,9 +5,11 @@ own, since the shape checks of the tests cannot be compiled.
 """
 
 import copy
+import os
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import torch
 
@@ -18,7 +20,8 @@ from pde.models.roll_out import RollOut
 
 def test_compiled_equals_eager_in_values_and_gradients():
     command = [sys.executable, __file__]
-    finished = subprocess.run(command, capture_output=True, text=True, check=False)
+    checkout = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    finished = subprocess.run(command, capture_output=True, text=True, check=False, env=checkout)
     assert finished.returncode == 0, finished.stderr
 
 

@@ -227,7 +227,7 @@ def test_a_reconstruction_that_is_not_finite_is_named():
     spoilt = target.copy()
     spoilt[1, 3, 4] = math.nan
     volume = Volume("knee", "t2", target, {"zero-filled": 0.9 * target, "model": spoilt})
-    where = r"scan knee, t2, model: the reconstruction holds NaN or infinity in 1 of .* at slice 1, row 3, column 4"
+    where = r"knee, t2, model: the reconstruction holds NaN .* in 1 of .* slice 1, row 3, column 4"
     with pytest.raises(ValueError, match=where):
         score(volume, PRESETS["fastmri"], "seen", 2.0)
 

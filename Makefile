@@ -1,22 +1,28 @@
 # `make demo` and `make test` set up a fresh machine by themselves; both do nothing twice.
+# Another torch than that of constraints.txt: `make test TORCH=2.11.0`.
 PYTHON ?= python3
+TORCH ?= $(shell sed -n 's/^torch==//p' constraints.txt)
 VENV ?= .venv
 BIN := $(VENV)/bin
-INSTALLED := $(VENV)/.installed
+INSTALLED := $(VENV)/.installed-$(TORCH)
 
-.PHONY: test demo tables clean
+.PHONY: test check demo tables clean
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	rm -f $(VENV)/.installed*
+	sed 's/^torch==.*/torch==$(TORCH)/' constraints.txt > $(VENV)/constraints.txt
+	$(BIN)/python -m pip install --quiet --constraint $(VENV)/constraints.txt --editable ".[dev]"
 	touch $@
 
-test: $(INSTALLED)
+test: check
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto
+
+check: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/codespell
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto
 
 # Each target is the results.json of one run, so a finished run is not done again. The runs use one
 # thread each and go two at a time.
@@ -29,13 +35,13 @@ demo: $(INSTALLED)
 	@echo "The report: $(CURDIR)/report/index.html"
 
 runs/demo/pde_%/results.json:
-	$(BIN)/python pde/train.py experiment=demo_pde transform=$* hydra.run.dir=$(@D)
+	$(BIN)/python pde/train.py experiment=demo transform=$* hydra.run.dir=$(@D)
 
 runs/demo/operator_%/results.json:
-	$(BIN)/python pde/train.py experiment=demo_pde model=monarch_no transform=$* hydra.run.dir=$(@D)
+	$(BIN)/python pde/train.py experiment=demo model=monarch_no transform=$* hydra.run.dir=$(@D)
 
 runs/demo/mri_%/results.json:
-	$(BIN)/python mri/train.py experiment=demo_mri transform=$* hydra.run.dir=$(@D)
+	$(BIN)/python mri/train.py experiment=demo transform=$* hydra.run.dir=$(@D)
 
 tables: $(INSTALLED)
 	PATH="$(abspath $(BIN)):$$PATH" sh docs/tables.sh

@@ -8,7 +8,6 @@ was finished. Options are key=value:
 """
 
 import importlib
-import json
 import logging
 import os
 import random
@@ -26,9 +25,8 @@ from typing import Any
 import torch
 
 from data_scripts.command_line import config_from_arguments
-from monarch_core.runs.results import RESULTS_FILE
-from monarch_core.training.checkpoint import CHECKPOINT_FILE, load_checkpoint
-from monarch_core.training.fit import WEIGHTS_FILE
+from monarch_core.runs.folder import RunFolder
+from monarch_core.training.checkpoint import load_checkpoint
 
 ROOT = Path(__file__).parents[1]
 # What the jobs import, before the first fork, so that a start costs no more than its work.
@@ -43,7 +41,6 @@ BURGERS = [
     "n_train=12",
     "n_valid=4",
     "n_test=4",
-    "grid=64",
     "stored_grid=64",
     "solver_grid=256",
     "n_workers=1",
@@ -107,33 +104,28 @@ class Job:
 
 
 def _training(script: str, *overrides: str) -> Job:
-    def words(folder: Path) -> list[str]:
-        run = folder / "run"
-        if (run / CHECKPOINT_FILE).exists() or (run / RESULTS_FILE).exists():
-            return [script, f"resume={run}", f"hydra.run.dir={folder / 'elsewhere'}"]
-        return [script, *overrides, *FIT, f"hydra.run.dir={run}"]
-
-    return Job(words, _finished_epochs, _trained)
+    return Job(
+        lambda folder: [script, *overrides, *FIT, f"hydra.run.dir={folder / 'run'}"],
+        _finished_epochs,
+        _trained,
+    )
 
 
 def _finished_epochs(folder: Path) -> list[Any]:
     """Return the log lines of the epochs in the checkpoint, which tell how long each took."""
-    checkpoint = folder / "run" / CHECKPOINT_FILE
-    if not checkpoint.exists():
-        return []
-    lines = (folder / "run" / "log.jsonl").read_text().splitlines()
-    return lines[: load_checkpoint(checkpoint)["epoch"]]
+    run = RunFolder(folder / "run")
+    return run.log.read()[: load_checkpoint(run.checkpoint)["epoch"]] if run.can_resume else []
 
 
 def _trained(folder: Path) -> Any:
-    run = folder / "run"
-    weights = torch.load(run / WEIGHTS_FILE, weights_only=True)
-    last = load_checkpoint(run / CHECKPOINT_FILE)["model"]
-    metrics = json.loads((run / RESULTS_FILE).read_text())["metrics"]
+    run = RunFolder(folder / "run")
+    weights = torch.load(run.weights, weights_only=True)
+    last = load_checkpoint(run.checkpoint)["model"]
+    metrics = run.read_results()["metrics"]
     tensors = [
         [name, str(x.dtype), x.tolist()] for part in (weights, last) for name, x in part.items()
     ]
-    leftovers = [path.name for path in run.iterdir() if path.suffix == ".tmp"]
+    leftovers = [path.name for path in run.path.iterdir() if path.suffix == ".tmp"]
     return [tensors, {k: v for k, v in metrics.items() if "milliseconds" not in k}, leftovers]
 
 
@@ -163,6 +155,7 @@ JOBS = {
         "model.n_modes=5",
         "model.hidden_channels=8",
         "dataset.data_dir={data}/burgers",
+        "dataset.grid=64",
         *(f"dataset.{word}" for word in BURGERS),
         "fit.batch_size=4",
     ),

@@ -14,26 +14,12 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from monarch_core.report.cli import update_between_markers
+from benchmarks.options import TITLES
+from monarch_core.report.documents import update_between_markers
 
 Row = dict[str, Any]
 # What identifies a case: its rows differ in the contender only.
 CASE = ("threads", "grid", "coils", "modes", "channels", "batch", "pass")
-TITLES = {
-    "layer": "Spectral layers alone",
-    "kept": "Training step of the layer where freed memory is kept",
-    "avx2": "Training step of the layer without AVX-512",
-    "ceilings": "Ceilings of the machine",
-    "roofline": "Training step of the layer against those ceilings",
-    "factors": "Factored or multiplied out",
-    "network": "Whole networks",
-    "threads": "Training step of whole networks on one core and on two",
-    "memory": "Peak memory of a training step, beyond the weights",
-    "bfloat16": "Autocast to bfloat16",
-    "sweep": "Training step of the layer against kept modes and grid",
-    "sense": "SENSE of one slice",
-    "data": "Navier-Stokes data, one trajectory of 50 time units",
-}
 FIGURE = Path("figures/speed_modes.png")
 
 

@@ -11,12 +11,14 @@ from typing import Any, TypeVar, cast
 
 from omegaconf import ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from rich.console import Console
 
+from data_scripts.recipe import Recipe, produce
+from data_scripts.resumable import progress_console
 from monarch_core.runs.home import expand_home
 from monarch_core.runs.printable import paragraph
 
 Config = TypeVar("Config")
+RecipeType = TypeVar("RecipeType", bound=Recipe)
 
 
 def run_script(
@@ -36,7 +38,7 @@ def run_script(
         The exit status: 0 for success, 1 for a failure, 2 for a wrong option, 130 when interrupted.
     """
     arguments = expand_home(sys.argv[1:] if arguments is None else arguments)
-    console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    console = progress_console()
     if any(argument in ("-h", "--help") for argument in arguments):
         console.print(_help(schema))
         return 0
@@ -54,6 +56,11 @@ def run_script(
         console.print("Interrupted. What is finished is kept; the same command goes on from there.")
         return 130
     return 0
+
+
+def run_recipe(schema: type[RecipeType], arguments: Sequence[str] | None = None) -> int:
+    """Make the data set of a recipe whose options are given as key=value; as `run_script`."""
+    return run_script(produce, schema, arguments)
 
 
 def _help(schema: type) -> str:

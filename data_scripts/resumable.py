@@ -13,11 +13,12 @@ import shutil
 import signal
 import threading
 import zipfile
-from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -32,6 +33,8 @@ from rich.progress import (
 )
 
 Arrays = dict[str, np.ndarray]
+Job = TypeVar("Job")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, order=True)
@@ -108,52 +111,66 @@ def compute_batches(
         console.print(f"{n_items - n_left} of {n_items} trajectories are there already")
     if not todo:
         return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("ETA"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console) as progress:
+    with progress_bar(console) as progress:
         bar = progress.add_task(description, total=n_items, completed=n_items - n_left)
-        results = _results(compute, todo, min(n_workers, len(todo)))
-        with contextlib.closing(results):
+        with contextlib.closing(run_jobs(compute, todo, n_workers)) as results:
             for batch, arrays in results:
                 with friendly_disk_errors(folder):
                     _write_atomically(folder / batch.file_name, arrays)
                 progress.advance(bar, batch.stop - batch.start)
 
 
-def _results(
-    compute: Callable[[Batch], Arrays], todo: list[Batch], n_workers: int
-) -> Generator[tuple[Batch, Arrays]]:
-    """Yield batches as they are finished."""
-    if n_workers <= 1:
-        for batch in todo:
-            yield batch, compute(batch)
+def run_jobs(
+    work: Callable[[Job], Result], jobs: Sequence[Job], n_workers: int
+) -> Generator[tuple[Job, Result]]:
+    """Yield jobs with what came of them, as they are finished.
+
+    Args:
+        work: does one job; with more than one worker it must be picklable.
+        jobs: what there is to do.
+        n_workers: processes, each with one thread; 1 works in this process.
+
+    Raises:
+        OSError: a worker process was killed.
+    """
+    if min(n_workers, len(jobs)) <= 1:
+        for job in jobs:
+            yield job, work(job)
         return
     pool = ProcessPoolExecutor(
-        n_workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker
+        min(n_workers, len(jobs)),
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_start_worker,
     )
     try:
-        yield from _as_finished(pool, compute, todo)
+        futures: dict[Future[Result], Job] = {pool.submit(work, job): job for job in jobs}
+        for future in as_completed(list(futures)):
+            yield futures.pop(future), future.result()
     except BrokenProcessPool as error:
         raise ChildProcessError(
-            "a worker process was killed, most likely for want of memory; use fewer n_workers or "
-            "a smaller batch_size. Finished batches are kept"
+            "a worker process was killed, most likely for want of memory; use fewer n_workers, or "
+            "a smaller batch_size where there is one. What is finished is kept"
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _as_finished(
-    pool: Executor, compute: Callable[[Batch], Arrays], todo: list[Batch]
-) -> Iterator[tuple[Batch, Arrays]]:
-    futures: dict[Future[Arrays], Batch] = {pool.submit(compute, batch): batch for batch in todo}
-    for future in as_completed(list(futures)):
-        yield futures.pop(future), future.result()
+def progress_console() -> Console:
+    """Return the console of progress and notes: standard error, without markup."""
+    return Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
+
+
+def progress_bar(console: Console) -> Progress:
+    """Return a progress bar that counts, with the time that has passed and what is left."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("ETA"),
+        TimeRemainingColumn(),
+        console=console,
+    )
 
 
 def _start_worker() -> None:

@@ -1,5 +1,6 @@
 """Learnable Monarch matrices where networks use a Fourier transform."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from monarch_core.transforms import (
@@ -8,13 +9,15 @@ from monarch_core.transforms import (
     LinearTransform,
     Monarch,
     factorize_mm_star,
-    matrices_computed_once,
     monarch_multiply,
+    prepared,
     project_to_monarch,
 )
 
 if TYPE_CHECKING:
-    from monarch_core.layers import MonarchLinear, MonarchSpectralConv, densify, monarchize
+    from monarch_core.adapters.exchange import monarchize
+    from monarch_core.adapters.neuralop import MonarchSpectralConv
+    from monarch_core.layers import MonarchLinear, densify
 
 __all__ = [
     "Dense",
@@ -25,17 +28,21 @@ __all__ = [
     "MonarchSpectralConv",
     "densify",
     "factorize_mm_star",
-    "matrices_computed_once",
     "monarch_multiply",
     "monarchize",
+    "prepared",
     "project_to_monarch",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the layers when they are asked for: they need neuralop, which takes seconds."""
-    if name in ("MonarchLinear", "MonarchSpectralConv", "densify", "monarchize"):
-        from monarch_core import layers
-
-        return getattr(layers, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    """Import layers, and what needs a host library, when they are asked for."""
+    homes = {
+        "MonarchLinear": "layers.linear",
+        "densify": "layers.swap",
+        "monarchize": "adapters.exchange",
+        "MonarchSpectralConv": "adapters.neuralop",
+    }
+    if name not in homes:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{homes[name]}"), name)

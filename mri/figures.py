@@ -4,10 +4,34 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy.ndimage import uniform_filter
+from torch import nn
 
-from monarch_core.runs.artifacts import Comparison, Table
-from mri.metrics.measure import METRICS, Score, Volume, mean_over_scans
+from monarch_core.runs.artifacts import Artifact, Comparison, Table
+from monarch_core.training.portrait import portray_transforms
+from mri.dataset.splits import Splits
+from mri.learned import describe_transforms
+from mri.metrics.measure import MODEL, ZERO_FILLED, Measured
 from mri.metrics.presets import Preset
+from mri.metrics.scores import METRICS, Score, Volume, mean_over_scans
+
+
+def draw(measured: Measured, splits: Splits, model: nn.Module, start: nn.Module) -> list[Artifact]:
+    """Return images of the first test scan, tables of scores, and what the transforms do.
+
+    Args:
+        measured: of the model.
+        splits: the data it was measured on.
+        model: on the CPU.
+        start: the same model before training.
+    """
+    first = splits.test.scan_ids[0]
+    unit = splits.test.info(first).units
+    return [
+        *(draw_reconstruction(v, MODEL, ZERO_FILLED, unit=unit) for v in measured.shown),
+        *tabulate_scores(measured.scores, measured.preset),
+        *describe_transforms(model, splits.test.mask_of(first)),
+        *portray_transforms(model, start),
+    ]
 
 
 def draw_reconstruction(volume: Volume, method: str, beside: str, *, unit: str) -> Comparison:

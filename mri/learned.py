@@ -1,51 +1,16 @@
-"""What a learned transform does to k-space and to a point: numbers and pictures for the report."""
-
-from collections.abc import Iterator
-from dataclasses import dataclass
+"""What a transform does to k-space and to a point: pictures for the report."""
 
 import numpy as np
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
-from monarch_core.runs.artifacts import Artifact, Curve, Picture, Table
+from monarch_core.runs.artifacts import Artifact, Curve, Picture
 from monarch_core.transforms import Fourier, LinearTransform
 from mri.models.sense import SenseReconstruction
 from mri.physics.encoding import AxisTransforms, axis_transforms
 
 FLOOR_DB = -60.0
-
-
-@dataclass(frozen=True)
-class Distance:
-    """How far one transform is from the centred orthonormal DFT it started at.
-
-        distance = ||A - F|| / ||F||,   departure = ||A^H A - I|| / ||I||   (Frobenius norms)
-
-    F is the DFT or its inverse, as the transform stands in for one or the other.
-
-    Attributes:
-        part: name of the module in the model.
-        axis: "height" or "width".
-        n: length of the axis.
-        distance: from the DFT, dimensionless; 0 for the FFT and before learning.
-        departure: from unitarity, dimensionless; likewise.
-    """
-
-    part: str
-    axis: str
-    n: int
-    distance: float
-    departure: float
-
-
-def distances(model: nn.Module) -> list[Distance]:
-    """Return the distance from the DFT of every transform of a model, axis by axis."""
-    return [
-        Distance(name, axis, transform.n, *_distance(transform, inverse=pair.inverse))
-        for name, pair in _pairs(model)
-        for axis, transform in (("height", pair.along_height), ("width", pair.along_width))
-    ]
 
 
 @torch.no_grad()
@@ -84,23 +49,20 @@ def point_spread(pair: AxisTransforms, sampled: Float[Tensor, "k_h k_w"]) -> Com
 
 
 def describe_transforms(model: nn.Module, mask: Float[Tensor, "k_h k_w"]) -> list[Artifact]:
-    """Return the pictures and tables of a model's transforms, none if it has no transform.
+    """Return the pictures of a model's transforms, none if it has no transform.
 
     Args:
         model: on the CPU.
         mask: of the first test scan.
     """
-    pairs = list(_pairs(model))
+    pairs = [module for module in model.modules() if isinstance(module, AxisTransforms)]
     if not pairs:
         return []
-    pair = next((p for _, p in pairs if p.inverse), pairs[0][1])
+    pair = next((pair for pair in pairs if pair.inverse), pairs[0])
     weights = model.weights() if isinstance(model, SenseReconstruction) else torch.ones_like(mask)
     axes = {"x_label": "kz, samples", "y_label": "ky, samples"}
     spread = point_spread(pair, weights * mask)
     start = point_spread(axis_transforms(Fourier, _image_shape(pair), inverse=True), mask)
-    rows: list[list[str | float]] = [
-        [d.part, d.axis, d.n, d.distance, d.departure] for d in distances(model)
-    ]
     return [
         Picture(
             figure="kspace_weighting",
@@ -117,32 +79,11 @@ def describe_transforms(model: nn.Module, mask: Float[Tensor, "k_h k_w"]) -> lis
             unit=f"dB above {FLOOR_DB:g} dB of the peak",
         ),
         *_profiles(spread, start),
-        Table(
-            figure="distance_from_dft",
-            title="Distance of the transforms from the DFT",
-            columns=["part", "axis", "n", "distance from the DFT", "departure from unitarity"],
-            rows=rows,
-        ),
     ]
-
-
-def _pairs(model: nn.Module) -> Iterator[tuple[str, AxisTransforms]]:
-    for name, module in model.named_modules():
-        if isinstance(module, AxisTransforms):
-            yield name, module
 
 
 def _image_shape(pair: AxisTransforms) -> tuple[int, int]:
     return pair.shape_out if pair.inverse else pair.shape_in
-
-
-@torch.no_grad()
-def _distance(transform: LinearTransform, inverse: bool) -> tuple[float, float]:
-    a = transform.dense(torch.complex64)
-    start = Fourier(transform.n, inverse=inverse, centered=True).dense()
-    unit = torch.eye(a.shape[-1], dtype=a.dtype)
-    distance = (a - start).norm() / start.norm()
-    return float(distance), float((a.mH @ a - unit).norm() / unit.norm())
 
 
 def _diagonal(transform: LinearTransform, inverse: bool) -> Tensor:

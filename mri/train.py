@@ -1,25 +1,29 @@
 """Train and evaluate one MRI reconstruction: `python mri/train.py key=value ...`."""
 
+import os
 import sys
-from functools import partial
+from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from monarch_core.runs.failures import user_errors
 from monarch_core.runs.home import expand_home
-from monarch_core.runs.start import start_run, user_errors
-from monarch_core.training.devices import is_main_process
+from monarch_core.runs.processes import is_main_process
 from monarch_core.training.fit import fit
-from monarch_core.training.transform_config import axis_transform
+from monarch_core.training.start import start_run
 from mri.config.run import MriConfig
 from mri.dataset.splits import load_splits
-from mri.evaluate import check_evaluation, evaluate
+from mri.evaluate import evaluate
 from mri.metrics.losses import find_loss
-from mri.models import build_model
+from mri.metrics.measure import check_evaluation
+from mri.models import model_of
 from mri.models.tuning import choose_lamda
 
 
-@hydra.main(version_base="1.3", config_path="../configs", config_name="mri")
+@hydra.main(version_base="1.3", config_path="../configs/mri", config_name="train")
 @user_errors
 def main(raw: DictConfig) -> None:
     """Train and evaluate one reconstruction."""
@@ -27,7 +31,7 @@ def main(raw: DictConfig) -> None:
     splits = load_splits(config.dataset)
     check_evaluation(config, splits.test)
     splits.check_held_out()
-    model = build_model(config.model, partial(axis_transform, config.transform), splits.grid)
+    model = model_of(config, splits.grid)
     choose_lamda(model, splits.valid)  # models without a weight to choose are left alone
     loss = find_loss(config.loss)
     fit(
@@ -46,5 +50,6 @@ def main(raw: DictConfig) -> None:
 
 
 if __name__ == "__main__":
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (sys.path[0], os.getenv("PYTHONPATH"))))
     sys.argv[1:] = expand_home(sys.argv[1:])
     main()

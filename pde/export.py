@@ -8,6 +8,9 @@ import hydra
 import torch
 from omegaconf import DictConfig
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from monarch_core.runs.folder import RunFolder
 from monarch_core.runs.home import expand_home
 from monarch_core.runs.start import load_config, run_to_read, user_errors
 from monarch_core.training.checkpoint import load_weights
@@ -48,7 +51,7 @@ def export_run(run_dir: Path, out: Path, file_format: str, n_steps: int | None) 
     config = load_config(run_dir, PdeConfig)
     shape = (config.dataset.n_input_frames, *[config.dataset.grid] * config.dataset.n_axes)
     model = build_model(config, shape[1:])
-    load_weights(run_dir / "weights.pt", model)
+    load_weights(RunFolder(run_dir).weights, model)
     model.n_steps = n_steps or model.n_steps
     inputs = [model.mean + model.std * torch.randn(n, *shape) for n in BATCHES]
     return largest_difference(model, export(model, inputs[1], out, file_format), inputs)

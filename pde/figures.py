@@ -5,12 +5,33 @@ from dataclasses import replace
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from monarch_core.runs.artifacts import Artifact, Comparison, Curve
+from monarch_core.training.portrait import portray_transforms
 from pde.config.dataset import DatasetConfig
 from pde.dataset.splits import Splits
-from pde.metrics import energy_spectrum, relative_l2_per_step
+from pde.metrics.errors import energy_spectrum, relative_l2_per_step
+from pde.metrics.measure import Measured
+
+
+def draw(
+    measured: Measured, splits: Splits, config: DatasetConfig, model: nn.Module, start: nn.Module
+) -> list[Artifact]:
+    """Return what is predicted, the error over grids, and what the transforms became.
+
+    Args:
+        measured: of the model.
+        splits: the data it was measured on.
+        config: of the data set.
+        model: the trained model.
+        start: the same model before training.
+    """
+    return [
+        *draw_predictions(config, splits, measured.prediction, splits.test.future),
+        *draw_error_over_grid(measured.on_grids),
+        *portray_transforms(model, start),
+    ]
 
 
 def draw_predictions(

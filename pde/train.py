@@ -1,22 +1,27 @@
 """Train and evaluate one neural operator: `python pde/train.py dataset=navier_stokes`."""
 
+import os
 import sys
+from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from monarch_core.runs.failures import user_errors
 from monarch_core.runs.home import expand_home
-from monarch_core.runs.start import start_run, user_errors
-from monarch_core.training.devices import is_main_process
+from monarch_core.runs.processes import is_main_process
 from monarch_core.training.fit import fit
+from monarch_core.training.start import start_run
 from pde.config.run import PdeConfig
 from pde.dataset.splits import check_grids, load_splits, training_set
 from pde.evaluate import evaluate
-from pde.metrics import relative_l2, roll_out_loss
+from pde.metrics.errors import relative_l2, roll_out_loss
 from pde.models import build_model, check_model
 
 
-@hydra.main(version_base="1.3", config_path="../configs", config_name="pde")
+@hydra.main(version_base="1.3", config_path="../configs/pde", config_name="train")
 @user_errors
 def main(raw: DictConfig) -> None:
     """Train and evaluate one PDE surrogate."""
@@ -24,12 +29,9 @@ def main(raw: DictConfig) -> None:
     check_model(config)
     splits = load_splits(config.dataset)
     check_grids(config.dataset, config.evaluation.grids)
+    n_forced = round(config.teacher_forcing * config.fit.epochs)
     train = training_set(
-        splits,
-        config.dataset,
-        augment=config.augment,
-        n_forced_epochs=round(config.teacher_forcing * config.fit.epochs),
-        seed=config.seed,
+        splits, config.dataset, augment=config.augment, n_forced_epochs=n_forced, seed=config.seed
     )
     model = build_model(config, splits.grid)
     model.normalize_to(splits.train)
@@ -50,5 +52,6 @@ def main(raw: DictConfig) -> None:
 
 
 if __name__ == "__main__":
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (sys.path[0], os.getenv("PYTHONPATH"))))
     sys.argv[1:] = expand_home(sys.argv[1:])
     main()

@@ -14,9 +14,9 @@ from tiny_problem import TinyData, TinyModel
 from torch import nn
 from torch.nn.functional import mse_loss
 
-from monarch_core.runs.start import seed_everything
 from monarch_core.training.config import FitConfig
 from monarch_core.training.fit import fit
+from monarch_core.training.start import seed_everything
 
 N_EPOCHS = 3
 SEED = 5

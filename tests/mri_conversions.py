@@ -5,6 +5,7 @@ import numpy as np
 from mri_sources import head, header_xml
 
 from data_scripts.mri import fastmri
+from data_scripts.recipe import produce
 
 GRID = (48, 40)
 SPLITS = (("train", "a"), ("valid", "b"), ("test", "c"))
@@ -37,4 +38,4 @@ def convert_fastmri(folder, change=lambda file: None, **more):
         fastmri_volume(folder / f"{name}.h5")
     with h5py.File(folder / "a.h5", "r+") as file:
         change(file)
-    fastmri.main(fastmri.FastMriConfig(**options(folder, ".h5", **more)))
+    produce(fastmri.FastMriRecipe(**options(folder, ".h5", **more)))

@@ -83,7 +83,7 @@ def write_dataset(root: Path, **options):
 
 def config(root, **options):
     """Return the configuration of a dataset of the scans in `root`."""
-    values = {"mask": "random", "center_fraction": 0.2, "script": "", "root": str(root)}
+    values = {"mask": "random", "center_fraction": 0.2, "recipe": None, "root": str(root)}
     return DatasetConfig(**{**values, "mask_cache": str(root / "masks"), **options})
 
 

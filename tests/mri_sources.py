@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 from mri_scans import blob_image, smooth_maps
 
-from data_scripts.command_line import run_script
+from data_scripts.command_line import run_recipe
 from data_scripts.mri.centred_fft import fft_centred, ifft_centred
 from data_scripts.mri.schema_check import check_scan
 
@@ -77,9 +77,9 @@ def assert_all_sound(out, n_scans):
     assert (out / "metadata.yaml").is_file()
 
 
-def refused(script, schema, arguments, capsys):
+def refused(schema, arguments, capsys):
     """Return what a data script says when it fails."""
-    assert run_script(script, schema, arguments) == 1
+    assert run_recipe(schema, arguments) == 1
     return capsys.readouterr().err
 
 

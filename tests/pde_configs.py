@@ -1,16 +1,22 @@
-"""Composed configs of PDE runs, for the tests."""
+"""Composed configs of runs, for the tests."""
 
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
 
 from monarch_core.runs.schema import to_dataclass
 from pde.config.run import PdeConfig
 
-CONFIGS = str(Path(__file__).parents[1] / "configs")
+CONFIGS = Path(__file__).parents[1] / "configs"
+
+
+def composed(task: str, *overrides: str) -> DictConfig:
+    """Return what hydra makes of `python TASK/train.py OVERRIDES`."""
+    with initialize_config_dir(str(CONFIGS / task), version_base="1.3"):
+        return compose("train", overrides=list(overrides))
 
 
 def config_of(*overrides: str) -> PdeConfig:
     """Return the config of `python pde/train.py OVERRIDES`."""
-    with initialize_config_dir(CONFIGS, version_base="1.3"):
-        return to_dataclass(compose("pde", overrides=list(overrides)), PdeConfig)
+    return to_dataclass(composed("pde", *overrides), PdeConfig)

@@ -1,65 +1,61 @@
-"""Every file under `configs/` composes and fits the schema of a task."""
-
-from pathlib import Path
+"""Every file under `configs/` composes, and fits the schema of its application."""
 
 import pytest
-from hydra import compose, initialize_config_dir
+from pde_configs import CONFIGS, composed
 
 from monarch_core.runs.schema import to_dataclass
 from mri.config.run import MriConfig
 from pde.config.run import PdeConfig
 
-CONFIGS = Path(__file__).parents[1] / "configs"
 SCHEMAS = {"pde": PdeConfig, "mri": MriConfig}
-PDE_MODELS = {
-    "fno",
-    "fno_1d",
-    "fno_3d",
-    "fno_fast",
-    "fno_neuralop",
-    "fno_paper_script",
-    "monarch_no",
-    "pde_unet",
-    "resnet",
-    "tf_net",
-}
+GROUPS = ("dataset", "model", "transform", "experiment")
 
 
-def files(group):
-    return sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
+def files(task, group):
+    folder = CONFIGS if group == "transform" else CONFIGS / task
+    return sorted(path.stem for path in (folder / group).glob("*.yaml"))
 
 
-def task_of(group, name):
-    if group == "dataset":
-        return "mri" if name.startswith("mri_") else "pde"
-    if group == "model":
-        return "pde" if name in PDE_MODELS else "mri"
-    return "mri" if "mri" in name else "pde"
+CASES = [(task, group, name) for task in SCHEMAS for group in GROUPS for name in files(task, group)]
 
 
-CASES = [
-    *((task, "transform", name) for task in SCHEMAS for name in files("transform")),
-    *(
-        (task_of(group, name), group, name)
-        for group in ("dataset", "model", "experiment")
-        for name in files(group)
-    ),
-]
+def test_no_file_is_left_out():
+    shared = {"evaluate.yaml", "export.yaml"}
+    of_groups = {
+        f"{'' if group == 'transform' else f'{task}/'}{group}/{name}.yaml"
+        for task, group, name in CASES
+    }
+    found = {path.relative_to(CONFIGS).as_posix() for path in CONFIGS.rglob("*.*")}
+    assert found == {*shared, *of_groups, *(f"{task}/train.yaml" for task in SCHEMAS)}
 
 
 @pytest.mark.parametrize(("task", "group", "name"), CASES)
 def test_every_file_composes(task, group, name):
-    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        raw = compose(task, overrides=[f"{group}={name}"])
-    config = to_dataclass(raw, SCHEMAS[task])
+    config = to_dataclass(composed(task, f"{group}={name}"), SCHEMAS[task])
     if group in ("dataset", "transform"):
         assert getattr(config, group).name.split("_")[0] == name.split("_")[0]
 
 
 @pytest.mark.parametrize(("task", "dataset"), [("pde", "mri_phantom"), ("mri", "navier_stokes")])
 def test_a_data_set_of_the_other_task_is_refused(task, dataset):
-    with (
-        initialize_config_dir(str(CONFIGS), version_base="1.3"),
-        pytest.raises(Exception, match=rf"dataset must be|{dataset}|not in"),
-    ):
-        to_dataclass(compose(task, overrides=[f"dataset={dataset}"]), SCHEMAS[task])
+    with pytest.raises(Exception, match=f"Could not find 'dataset/{dataset}'"):
+        composed(task, f"dataset={dataset}")
+
+
+@pytest.mark.parametrize("plus", ["", "+"])
+@pytest.mark.parametrize("task", SCHEMAS)
+def test_an_unknown_experiment_lists_those_there_are(task, plus):
+    with pytest.raises(Exception, match=r"no_such|override experiment") as caught:
+        composed(task, f"{plus}experiment=no_such")
+    if not plus:
+        said = set(str(caught.value).split())
+        other = next(iter(SCHEMAS.keys() - {task}))
+        assert set(files(task, "experiment")) <= said
+        assert not (set(files(other, "experiment")) - set(files(task, "experiment"))) & said
+
+
+@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize("task", SCHEMAS)
+def test_no_group_takes_a_name_that_is_none(task, group):
+    with pytest.raises(Exception, match="no_such"):
+        composed(task, f"{group}=no_such")

@@ -4,17 +4,16 @@ import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Complex
 
-from data_scripts.command_line import run_script
-from data_scripts.mri.convert import ConvertConfig, find_scans, write_converted
-from data_scripts.mri.intake import hybrid_slices
-from data_scripts.mri.kspace_findings import Finding
-from data_scripts.mri.output import convert_all, finish_dataset, scan_name
-from data_scripts.mri.schema import ScanInfo, ScanShape
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from data_scripts.command_line import run_recipe
+from data_scripts.mri.convert import ConvertRecipe, write_volume
+from data_scripts.mri.output import ScanJob
 
 _HELP = (
     "give the k-space files: python -m data_scripts.mri.bart_cfl train=[a.cfl,b.cfl] valid=[c.cfl] "
@@ -27,7 +26,7 @@ _LONGEST_HEADER = 1 << 16  # bytes; dimensions are in the first lines
 
 
 @dataclass
-class BartConfig(ConvertConfig):
+class BartRecipe(ConvertRecipe):
     """BART k-space: 3-D, or 2-D slices, with coils and echoes.
 
     Attributes:
@@ -45,6 +44,10 @@ class BartConfig(ConvertConfig):
         accept: kinds of findings that are no reason to refuse a scan (schema.md lists them).
     """
 
+    ENDING: ClassVar[str] = ".cfl"
+    HELP: ClassVar[str] = _HELP
+
+    name: str = "bart_cfl"
     out: str = "data/bart"
     oversampling: float = 1.0
     licence: str = "not stated"
@@ -56,40 +59,36 @@ class BartConfig(ConvertConfig):
                 f"oversampling must be from 1 (none) to 16, got {self.oversampling}; usual is 2"
             )
 
+    @property
+    def licence_of_files(self) -> str:
+        """Licence of the data."""
+        return self.licence
 
-def main(config: BartConfig) -> None:
-    """Convert the files, then write the metadata."""
-    jobs = find_scans(config, ".cfl", lambda path: path.stem, _HELP, _holds_kspace)
-    convert_all(
-        config, jobs, lambda path, split, details: convert(config, path, split, details), _files_of
-    )
-    finish_dataset(
-        Path(config.out),
-        config,
-        {
-            "name": Path(config.out).name,
+    def description(self) -> dict[str, Any]:
+        """Return what was measured."""
+        return {
             "equation": "y_c = F S_c x + n_c",
             "units": "units of the file divided by each scan's scale",
             "source": "BART files",
-            "licence": config.licence,
-        },
-    )
+        }
 
+    def make_scan(self, job: ScanJob, details: dict[str, Any]) -> None:
+        """Convert one file."""
+        convert(self, job, details)
 
-def _holds_kspace(path: Path) -> bool:
-    """Tell the files of scans from those of their maps, which are read with them."""
-    return not path.stem.endswith("_maps")
+    def is_scan(self, path: Path) -> bool:
+        """Tell the files of scans from those of their maps, which are read with them."""
+        return not path.stem.endswith("_maps")
+
+    def files_of(self, path: Path) -> list[Path]:
+        """Return the files that a scan is made from: k-space and, where they are, maps."""
+        data = [path, _maps_beside(path)]
+        both = [name for cfl in data for name in (cfl, cfl.with_suffix(".hdr"))]
+        return [name for name in both if name.is_file()]
 
 
 def _maps_beside(path: Path) -> Path:
     return path.with_name(f"{path.stem}_maps.cfl")
-
-
-def _files_of(path: Path) -> list[Path]:
-    """Return the files that a scan is made from: k-space and, where they are, maps."""
-    data = [path, _maps_beside(path)]
-    both = [name for cfl in data for name in (cfl, cfl.with_suffix(".hdr"))]
-    return [name for name in both if name.is_file()]
 
 
 def read_cfl(path: Path) -> Complex[np.ndarray, "..."]:
@@ -122,7 +121,7 @@ def read_cfl(path: Path) -> Complex[np.ndarray, "..."]:
     return np.memmap(path, np.complex64, "r", shape=tuple(sizes), order="F")
 
 
-def convert(config: BartConfig, path: Path, split: str, details: dict[str, Any]) -> None:
+def convert(config: BartRecipe, job: ScanJob, details: dict[str, Any]) -> None:
     """Convert one file.
 
     BART's data are centred; a scale is arbitrary, so its unnormalised FFT needs no correction.
@@ -131,39 +130,20 @@ def convert(config: BartConfig, path: Path, split: str, details: dict[str, Any])
         ValueError: if the file uses other dimensions than x, y, z, coil, echo and slice, or its
             maps do not fit.
     """
+    path = job.files[0]
     kspace = _ordered(path, read_cfl(path))
-    hybrid = kspace.shape[-1] > 1
     n_keep = max(round(kspace.shape[-3] / config.oversampling), 1)
-    findings: list[Finding] = []
-    if hybrid:
-        _refuse_slabs(path, kspace)
-        slices, findings = hybrid_slices(path, kspace[0], n_keep)
-        grid = slices.shape[-2:]
-    else:
-        slices = np.ascontiguousarray(kspace[..., 0])
-        grid = (n_keep, slices.shape[-1])
-    n_slices, n_echoes, n_coils = slices.shape[:3]
-    maps = None
-    beside = _maps_beside(path)
-    if beside.is_file():
-        maps = _read_maps(beside, hybrid)
-        if maps.shape != (n_slices, n_coils, *grid):
-            raise ValueError(
-                f"{beside}: maps of the shape {maps.shape} do not fit the images "
-                f"{(n_slices, n_coils, *grid)} (slices, coils, y, z); estimate them from this scan"
-            )
-    info = ScanInfo(
-        scan_id=scan_name(path),
-        split=split,
-        source=f"BART file {path.name}",
-        licence=config.licence,
-        echo_names=tuple(f"echo{i + 1}" for i in range(n_echoes)),
-        hybrid_axes="x" if hybrid else "",
-        target_kind=config.target,
-        details=details,
+    slices, _, coils, _, *rest = kspace.shape
+    maps = _read_maps(path, (slices, coils, n_keep, *rest))
+    write_volume(
+        config,
+        job,
+        details,
+        kspace,
+        n_keep,
+        kind="BART",
+        maps=maps,
     )
-    shape = ScanShape(n_slices, n_echoes, n_coils, (grid[0], grid[1]))
-    write_converted(config, path, info, shape, slices.__getitem__, maps=maps, findings=findings)
 
 
 def _ordered(path: Path, data: np.ndarray) -> Complex[np.ndarray, "slices echoes coils x y z"]:
@@ -178,25 +158,26 @@ def _ordered(path: Path, data: np.ndarray) -> Complex[np.ndarray, "slices echoes
     return data.transpose(*used, *rest).reshape([data.shape[i] for i in used])
 
 
-def _refuse_slabs(path: Path, data: np.ndarray) -> None:
-    if data.shape[0] > 1:
-        raise ValueError(
-            f"{path} has both z and slice dimensions, which are not converted; take one slab at a "
-            "time with `bart slice 13`"
-        )
-
-
-def _read_maps(path: Path, hybrid: bool) -> Complex[np.ndarray, "slices coils y z"]:
-    """Read maps: images in all directions, of which the readout numbers the slices if 3-D."""
-    echoes = _ordered(path, read_cfl(path))
+def _read_maps(
+    path: Path, shape: tuple[int, ...]
+) -> Complex[np.ndarray, "slices coils x y z"] | None:
+    """Read the maps beside a scan, if there are any: images in all directions."""
+    beside = _maps_beside(path)
+    if not beside.is_file():
+        return None
+    echoes = _ordered(beside, read_cfl(beside))
     if echoes.shape[1] > 1:
-        raise ValueError(f"{path} holds maps of {echoes.shape[1]} echoes; one set serves them all")
+        raise ValueError(
+            f"{beside} holds maps of {echoes.shape[1]} echoes; one set serves them all"
+        )
     maps = echoes[:, 0]
-    if hybrid:
-        _refuse_slabs(path, maps)
-        return np.ascontiguousarray(np.moveaxis(maps[0], -3, 0))
-    return np.ascontiguousarray(maps[..., 0])
+    if maps.shape != shape:
+        raise ValueError(
+            f"{beside}: maps of the shape {maps.shape} do not fit the images {shape} (slices, "
+            "coils, x, y, z); estimate them from this scan"
+        )
+    return maps
 
 
 if __name__ == "__main__":
-    sys.exit(run_script(main, BartConfig))
+    sys.exit(run_recipe(BartRecipe))

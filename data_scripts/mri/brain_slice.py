@@ -3,22 +3,25 @@
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Complex
 
-from data_scripts.command_line import run_script
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from data_scripts.command_line import run_recipe
 from data_scripts.mri.centred_fft import fft_centred
-from data_scripts.mri.convert import ConvertConfig, write_converted
+from data_scripts.mri.convert import CoilOptions, write_converted
 from data_scripts.mri.download import fetch, known_sources
-from data_scripts.mri.output import finish_dataset, start_dataset
+from data_scripts.mri.output import ScanJob, ScanRecipe
 from data_scripts.mri.schema import ScanInfo, ScanShape
 
 _SOURCE = "github.com/lab-midas/ismrm-moco-workshop: axial brain, 7 coils, fully sampled, measured"
 
 
 @dataclass
-class BrainSliceConfig:
+class BrainSliceRecipe(ScanRecipe):
     """One measured slice, 256 x 216, 7 coils; a test split of its own.
 
     Attributes:
@@ -28,30 +31,33 @@ class BrainSliceConfig:
         maps: espirit or jsense.
     """
 
+    name: str = "brain_slice"
     out: str = "data/mri_brain_slice"
     source_dir: str = ""
     mirror: str = ""
     maps: str = "espirit"
 
+    def jobs(self) -> list[ScanJob]:
+        """Return the one slice."""
+        return [ScanJob("brain_slice", "test", "MIT")]
 
-def main(config: BrainSliceConfig) -> None:
-    """Write the slice and its metadata."""
-    kspace = load_brain_slice(config.source_dir, config.mirror)
-    info = ScanInfo("brain_slice", "test", _SOURCE, "MIT", ("echo1",))
-    n_coils, *grid = kspace.shape
-    shape = ScanShape(1, 1, n_coils, (grid[0], grid[1]))
-    start_dataset(Path(config.out), ["brain_slice"])
-    options = ConvertConfig(out=config.out, maps=config.maps)
-    write_converted(options, Path("brain_slice"), info, shape, lambda _: kspace[None])
-    description = {
-        "name": Path(config.out).name,
-        "equation": "y_c = F S_c x + n_c, measured",
-        "grid": list(grid),
-        "units": "scanner units divided by scale",
-        "source": _SOURCE,
-        "licence": "MIT",
-    }
-    finish_dataset(Path(config.out), config, description)
+    def description(self) -> dict[str, Any]:
+        """Return what was measured."""
+        return {
+            "equation": "y_c = F S_c x + n_c, measured",
+            "grid": [256, 216],
+            "units": "scanner units divided by scale",
+            "source": _SOURCE,
+        }
+
+    def make_scan(self, job: ScanJob, details: dict[str, Any]) -> None:
+        """Write the slice."""
+        kspace = load_brain_slice(self.source_dir, self.mirror)
+        n_coils, *grid = kspace.shape
+        info = ScanInfo(job.name, job.split, _SOURCE, job.licence, ("echo1",), details=details)
+        shape = ScanShape(1, 1, n_coils, (grid[0], grid[1]))
+        options = CoilOptions(out=self.out, maps=self.maps)
+        write_converted(options, Path(job.name), info, shape, lambda _: kspace[None])
 
 
 def load_brain_slice(source_dir: str = "", mirror: str = "") -> Complex[np.ndarray, "coils ky kz"]:
@@ -67,4 +73,4 @@ def load_brain_slice(source_dir: str = "", mirror: str = "") -> Complex[np.ndarr
 
 
 if __name__ == "__main__":
-    sys.exit(run_script(main, BrainSliceConfig))
+    sys.exit(run_recipe(BrainSliceRecipe))

@@ -2,16 +2,17 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pooch
-from rich.console import Console
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from data_scripts.mri.dataset_check import check_together, describe_grids
 from data_scripts.mri.schema import Scan, read_info
 from data_scripts.mri.schema_check import check_scan
-from monarch_core.runs.printable import paragraph
+from data_scripts.problems import run_check
 
 
 def check_paths(places: Sequence[str]) -> list[str]:
@@ -80,24 +81,17 @@ def _checksums(manifest: Path) -> dict[str, str]:
         ) from error
 
 
+def _sentences(places: Sequence[str]) -> Iterator[tuple[str, bool]]:
+    problems = check_paths(places)
+    yield from ((problem, True) for problem in problems)
+    if not problems:
+        yield from ((note, False) for note in grid_notes(places))
+
+
 def main(arguments: Sequence[str]) -> int:
     """Print every problem; return 0 if there is none, 1 otherwise, 2 for wrong arguments."""
-    console = Console(highlight=False, markup=False, soft_wrap=True)
-    if not arguments or arguments[0] in ("-h", "--help"):
-        console.print("usage: python data_scripts/mri/check.py PATH.. (prepared scans or folders)")
-        return 0 if arguments else 2
-    try:
-        problems = check_paths(arguments)
-    except ValueError as error:
-        console.print(f"error: {paragraph(error)}")
-        return 2
-    for problem in problems:
-        console.print(paragraph(problem))
-    if not problems:
-        for note in grid_notes(arguments):
-            console.print(note)
-        console.print("no problems")
-    return 1 if problems else 0
+    usage = "python data_scripts/mri/check.py PATH.. (prepared scans or folders)"
+    return run_check(arguments, usage, _sentences)
 
 
 if __name__ == "__main__":

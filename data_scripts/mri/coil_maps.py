@@ -13,7 +13,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Complex
 
+from data_scripts.finite import require_finite
 from data_scripts.mri.centred_fft import ifft_centred
+from data_scripts.unusable import read_npy
 
 METHODS = ("espirit", "jsense")
 
@@ -63,12 +65,7 @@ def estimate_maps(
     coils, *grid = kspace.shape
     if method not in METHODS:
         raise ValueError(f"method must be one of {METHODS}, got {method!r}")
-    if not np.isfinite(kspace).all():
-        coil = int((~np.isfinite(kspace)).any((1, 2)).argmax())
-        raise ValueError(
-            f"k-space of coil {coil} holds NaN or infinity, from which no maps can be estimated; "
-            "repair it, or leave the slice out"
-        )
+    require_finite("k-space", kspace, ("coil", "ky", "kz"), "repair it, or leave the slice out")
     if not kspace.any():
         return np.zeros(kspace.shape, np.complex64)
     if coils == 1:
@@ -95,11 +92,7 @@ def estimate_maps(
 
 
 def _cached(path: Path, shape: tuple[int, ...]) -> Complex[np.ndarray, "coils ky kz"]:
-    try:
-        with path.open("rb") as file:
-            maps = np.lib.format.read_array(file)  # neither archives nor pickles
-    except (EOFError, OSError, ValueError) as error:
-        raise ValueError(f"{path} is damaged ({error}); delete it and run again") from error
+    maps = read_npy(path, "delete it and run again")
     if (maps.shape, maps.dtype) != (shape, np.complex64) or not np.isfinite(maps).all():
         raise ValueError(
             f"{path} holds no finite maps of shape {shape} in complex64; delete it and run again"

@@ -1,22 +1,47 @@
 """What all converters share: which file is in which split, coil maps, targets, writing."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Complex
 
 from data_scripts.mri.centred_fft import fft_centred, ifft_centred, resize_centred
 from data_scripts.mri.coil_maps import METHODS, combine_rss, combine_sense, estimate_maps
-from data_scripts.mri.intake import HeaderFindings, Intake
+from data_scripts.mri.intake import HeaderFindings, Intake, hybrid_slices
 from data_scripts.mri.kspace_findings import Finding, check_kinds
-from data_scripts.mri.schema import ScanInfo, ScanShape, ScanWriter
+from data_scripts.mri.output import ScanJob, ScanRecipe, scan_name
+from data_scripts.mri.schema import SPLITS, ScanInfo, ScanShape, ScanWriter
+from data_scripts.recipe import require_one_of
+from monarch_core.runs.fingerprint import fingerprint_files
 
 
 @dataclass
-class ConvertConfig:
-    """Options that every converter has.
+class CoilOptions:
+    """How coil maps and targets are made of k-space.
+
+    Attributes:
+        out: folder to make.
+        maps: how coil maps are estimated, espirit or jsense.
+        calibration: side of the central square used for them, in samples.
+        kernel: width of their k-space kernel, in samples.
+        target: sense or rss.
+        accept: kinds of findings that are no reason to refuse a scan (schema.md lists them).
+    """
+
+    out: str = ""
+    maps: str = "espirit"
+    calibration: int = 24
+    kernel: int = 6
+    target: str = "sense"
+    accept: list[str] = field(default_factory=list)
+
+
+@dataclass
+class ConvertRecipe(CoilOptions, ScanRecipe):
+    """Scans converted from files that you have, each of one file (and what lies beside it).
 
     Attributes:
         out: folder to make.
@@ -31,24 +56,19 @@ class ConvertConfig:
         accept: kinds of findings that are no reason to refuse a scan (schema.md lists them).
     """
 
-    out: str
+    OF_THE_SET: ClassVar[tuple[str, ...]] = ("train", "valid", "test", "max_scans", "accept")
+    # Ending of the names of files, and where the data can be had, for when none was given.
+    ENDING: ClassVar[str] = ".h5"
+    HELP: ClassVar[str] = ""
+
     train: list[str] = field(default_factory=list)
     valid: list[str] = field(default_factory=list)
     test: list[str] = field(default_factory=list)
     max_scans: int = 0
-    maps: str = "espirit"
-    calibration: int = 24
-    kernel: int = 6
-    target: str = "sense"
-    accept: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        for name, value, allowed in (
-            ("maps", self.maps, METHODS),
-            ("target", self.target, ("sense", "rss")),
-        ):
-            if value not in allowed:
-                raise ValueError(f"{name} must be one of {allowed}, got {value!r}")
+        super().__post_init__()
+        require_one_of(self, {"maps": METHODS, "target": ("sense", "rss")})
         if not 1 <= self.kernel <= self.calibration:
             raise ValueError(
                 f"1 <= kernel <= calibration must hold, got kernel={self.kernel} and "
@@ -58,54 +78,79 @@ class ConvertConfig:
             raise ValueError(f"max_scans must not be negative, got {self.max_scans}; 0 takes all")
         check_kinds(self.accept)
 
+    def identity(self) -> dict[str, Any]:
+        """Return the options that the scans depend on; files count by their content."""
+        return self.options((*self.PLACES, "train", "valid", "test"))
 
-def find_scans(
-    config: ConvertConfig,
-    ending: str,
-    subject_of: Callable[[Path], str],
-    portal: str,
-    is_scan: Callable[[Path], bool] = lambda _: True,
-) -> list[tuple[Path, str]]:
-    """Return the source files with their split.
+    def subject_of(self, path: Path) -> str:
+        """Return the subject a file belongs to, who must stay in one split."""
+        return path.stem
 
-    Args:
-        config: where to look.
-        ending: ending of the file names, for example `.h5`.
-        subject_of: the subject a file belongs to, who must stay in one split.
-        portal: where the data can be had, for the error when nothing was given.
-        is_scan: whether a file is a scan, where others have the same ending.
+    def is_scan(self, path: Path) -> bool:
+        """Return whether a file is a scan, where others have the same ending."""
+        return True
 
-    Raises:
-        ValueError: if a split has no file, a path is missing, or a subject is in two splits.
-    """
-    if not config.train and not config.valid:
-        raise ValueError(portal)
-    found = {
-        name: [path for path in _files(getattr(config, name), ending) if is_scan(path)]
-        for name in ("train", "valid", "test")
-    }
-    if not config.test:
-        subjects = sorted({subject_of(path) for path in found["valid"]})
-        kept = set(subjects[::2])
-        found["test"] = [path for path in found["valid"] if subject_of(path) not in kept]
-        found["valid"] = [path for path in found["valid"] if subject_of(path) in kept]
-    home: dict[str, str] = {}
-    jobs = []
-    for split, paths in found.items():
-        chosen = paths[: config.max_scans or None]
-        if not chosen:
-            raise ValueError(
-                f"the split {split} has no scan; give files or folders with {split}=[..] (an empty "
-                "test takes every second subject of valid, which then needs at least two)"
-            )
-        for path in chosen:
-            if home.setdefault(subject_of(path), split) != split:
+    def files_of(self, path: Path) -> list[Path]:
+        """Return all files that a scan is made from."""
+        return [path]
+
+    @property
+    def licence_of_files(self) -> str:
+        """Licence of the data."""
+        return "not stated"
+
+    def jobs(self) -> list[ScanJob]:
+        """Return a scan for each source file of the splits."""
+        places = {split: getattr(self, split) for split in SPLITS}
+        return self.jobs_of(places, self.licence_of_files)
+
+    def jobs_of(self, places: Mapping[str, Sequence[str]], licence: str) -> list[ScanJob]:
+        """Return a scan for each source file, given where to look for each split."""
+        return [
+            ScanJob(scan_name(path), split, licence, tuple(self.files_of(path)))
+            for path, split in self.find_scans(places)
+        ]
+
+    def details(self, job: ScanJob) -> dict[str, Any]:
+        """Return what a scan remembers, the content of its files and what was accepted included."""
+        recipe = {**super().details(job)["recipe"], "source": fingerprint_files(job.files)}
+        return {"recipe": recipe, "accept": list(self.accept)}
+
+    def find_scans(self, places: Mapping[str, Sequence[str]]) -> list[tuple[Path, str]]:
+        """Return the source files with their split, given where to look for each split.
+
+        Raises:
+            ValueError: if a split has no file, a path is missing, or a subject is in two splits.
+        """
+        if not places["train"] and not places["valid"]:
+            raise ValueError(self.HELP)
+        found = {
+            split: [path for path in _files(where, self.ENDING) if self.is_scan(path)]
+            for split, where in places.items()
+        }
+        subject = {path: self.subject_of(path) for paths in found.values() for path in paths}
+        if not places["test"]:
+            kept = set(sorted({subject[path] for path in found["valid"]})[::2])
+            found["test"] = [path for path in found["valid"] if subject[path] not in kept]
+            found["valid"] = [path for path in found["valid"] if subject[path] in kept]
+        home: dict[str, str] = {}
+        scans = []
+        for split, paths in found.items():
+            chosen = paths[: self.max_scans or None]
+            if not chosen:
                 raise ValueError(
-                    f"the subject {subject_of(path)} is in {home[subject_of(path)]} and {split}; "
-                    "a subject belongs to one split"
+                    f"the split {split} has no scan; give files or folders with {split}=[..] (an "
+                    "empty test takes every second subject of valid, which then needs at least two)"
                 )
-            jobs.append((path, split))
-    return jobs
+            for path in chosen:
+                first = home.setdefault(subject[path], split)
+                if first != split:
+                    raise ValueError(
+                        f"the subject {subject[path]} is in {first} and {split}; a subject belongs "
+                        "to one split"
+                    )
+                scans.append((path, split))
+        return scans
 
 
 def _files(places: Sequence[str], ending: str) -> list[Path]:
@@ -126,7 +171,7 @@ def _files(places: Sequence[str], ending: str) -> list[Path]:
 
 
 def write_converted(
-    config: ConvertConfig,
+    config: CoilOptions,
     source: Path,
     info: ScanInfo,
     shape: ScanShape,
@@ -184,6 +229,63 @@ def write_converted(
         acquired = intake.acquired(shape.grid)
         if not acquired.all():
             writer.write_mask("acquired", acquired)
+
+
+def write_volume(
+    config: CoilOptions,
+    job: ScanJob,
+    details: dict[str, Any],
+    kspace: Complex[np.ndarray, "slices echoes coils x y z"],
+    n_keep: int,
+    *,
+    kind: str,
+    maps: Complex[np.ndarray, "slices coils x y z"] | None = None,
+    findings: Sequence[Finding] = (),
+) -> None:
+    """Write one scan that is in memory: 2-D slices, or a 3-D volume in hybrid space.
+
+    Args:
+        config: as for `write_converted`.
+        job: the scan, of one file.
+        details: what the scan remembers of its making.
+        kspace: centred, in any unit; x is the readout, z has one sample where slices are 2-D.
+        n_keep: central pixels along x that are kept: without the oversampling.
+        kind: of the file, for its source.
+        maps: on the pixels that are kept; estimated when None.
+        findings: what is wrong with the scan as a whole, as far as it is known.
+
+    Raises:
+        ValueError: as `write_converted`, or if there are several volumes.
+    """
+    path = job.files[0]
+    hybrid = kspace.shape[-1] > 1
+    if hybrid:
+        if len(kspace) > 1:
+            raise ValueError(
+                f"{path} has {len(kspace)} slabs of {kspace.shape[-1]} partitions (z); convert one "
+                "of them at a time (of BART's files `bart slice 13` takes one)"
+            )
+        slices, of_axes = hybrid_slices(path, kspace[0], n_keep)
+        findings = [*findings, *of_axes]
+        maps = None if maps is None else np.moveaxis(maps[0], -3, 0)
+        grid = slices.shape[-2:]
+    else:
+        slices = np.ascontiguousarray(kspace[..., 0], np.complex64)
+        maps = None if maps is None else maps[..., 0]
+        grid = (n_keep, slices.shape[-1])
+    n_slices, n_echoes, n_coils = slices.shape[:3]
+    info = ScanInfo(
+        scan_id=job.name,
+        split=job.split,
+        source=f"{kind} file {path.name}",
+        licence=job.licence,
+        echo_names=tuple(f"echo{i + 1}" for i in range(n_echoes)),
+        hybrid_axes="x" if hybrid else "",
+        target_kind=config.target,
+        details=details,
+    )
+    shape = ScanShape(n_slices, n_echoes, n_coils, (grid[0], grid[1]))
+    write_converted(config, path, info, shape, slices.__getitem__, maps=maps, findings=findings)
 
 
 def crop_images(

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from jaxtyping import Complex
 
-from data_scripts.mri.schema import Scan, open_scan, read_slice
+from data_scripts.finite import require_finite
+from data_scripts.mri.schema import AXES, Scan, open_scan, read_slice
 from monarch_core.runs.fingerprint import fingerprint_arrays
 
 # Prepared targets have magnitudes of standard deviation one. The root mean square of the middle
@@ -22,9 +23,8 @@ _REMEDY = (
 def check_together(scans: Sequence[Scan], *, stored_targets: bool, allow_duplicates: bool) -> None:
     """Check that scans make one dataset, from their headers and the middle slice of each.
 
-    Scans may differ in slices, coils and names of echoes. Each has a name and a content of its own
-    and the layout of `schema`; all have one unit and, if stored targets are used, one kind of
-    target.
+    Scans may differ in slices, coils and names of echoes. Each has a name and a content of its own;
+    all have one unit and, if stored targets are used, one kind of target.
 
     Args:
         scans: of all splits.
@@ -41,8 +41,6 @@ def check_together(scans: Sequence[Scan], *, stored_targets: bool, allow_duplica
             f"{a.path} and {b.path} both call themselves scan {a.info.scan_id!r}; delete one of "
             "them, or prepare it under another name"
         )
-    for scan in scans:
-        _check_layout(scan)
     _check_same(scans, "unit", lambda scan: scan.info.units, "prepare them in one unit")
     if stored_targets:
         remedy = "compute all from k-space with dataset.target=sense or dataset.target=rss"
@@ -86,60 +84,16 @@ def check_finite(
     Raises:
         ValueError: naming scan, slice, array and place.
     """
+    where = f"{scan.path}: scan {scan.info.scan_id}, slice {slice_index}"
     for name, values in arrays.items():
-        with np.errstate(over="ignore", invalid="ignore"):
-            total = values.sum()  # NaN and infinity survive it, in a third of the time of isfinite
-        if np.isfinite(total):
-            continue
-        wrong = ~np.isfinite(values)
-        if wrong.any():
-            where = ", ".join(str(int(i)) for i in np.argwhere(wrong)[0])
-            raise ValueError(
-                f"{scan.path}: scan {scan.info.scan_id}, slice {slice_index}: {name} holds "
-                f"{int(wrong.sum())} values that are NaN or infinite, the first at [{where}]; "
-                f"{_REMEDY}"
-            )
-
-
-def _check_layout(scan: Scan) -> None:
-    """Check what `read_info` does not: arrays that belong together, conventions, a usable scale."""
-    shape, info = scan.shape, scan.info
-    grid = (shape.n_slices, shape.n_echoes, shape.n_coils, *shape.grid)
-    expected = {
-        "kspace": grid,
-        "maps": (shape.n_slices, shape.n_coils, *shape.grid),
-        "target": (shape.n_slices, shape.n_echoes, *shape.grid),
-    }
-    problem = ""
-    if min(grid) < 1:
-        problem = f"kspace is empty, of shape {grid}"
-    elif len(info.echo_names) != shape.n_echoes:
-        problem = f"kspace has {shape.n_echoes} echoes, but the names are {info.echo_names}"
-    elif not info.centered or info.norm != "ortho":
-        problem = (
-            f"k-space is said to have centered={info.centered} and norm={info.norm!r}, but must be "
-            "centred and orthonormal"
-        )
-    elif not 0 < info.scale < np.inf:
-        problem = f"scale must be a positive number, got {info.scale}"
-    else:
-        with open_scan(scan.path) as file:
-            for name, wanted in expected.items():
-                if file[name].shape != wanted or file[name].dtype != np.complex64:
-                    problem = (
-                        f"{name} is {file[name].dtype} of shape {file[name].shape}, but must be "
-                        f"complex64 of {wanted} to go with kspace {grid}"
-                    )
-                    break
-    if problem:
-        raise ValueError(f"{scan.path}: scan {info.scan_id}: {problem}; {_REMEDY}")
+        require_finite(f"{where}: {name}", values, AXES[name], _REMEDY)
 
 
 def _content(scan: Scan) -> str | None:
     """Return a fingerprint of the middle slice's target, None if that is zero; look at its size."""
     middle = scan.shape.n_slices // 2
     with open_scan(scan.path) as file:
-        target = read_slice(scan.path, file["target"], (middle,))
+        target = read_slice(file, "target", (middle,))
     check_finite(scan, middle, {"target": target})
     size = float(np.sqrt(np.mean(np.square(np.abs(target), dtype=np.float64))))
     if size == 0:

@@ -3,19 +3,21 @@
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import h5py
 import numpy as np
 from jaxtyping import Bool, Complex
 
-from data_scripts.command_line import run_script
-from data_scripts.mri.convert import ConvertConfig, find_scans, write_converted
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from data_scripts import hdf5
+from data_scripts.command_line import run_recipe
+from data_scripts.mri.convert import ConvertRecipe, write_converted
 from data_scripts.mri.ismrmrd_header import Header, parse_header
 from data_scripts.mri.kspace_findings import Finding
-from data_scripts.mri.output import convert_all, finish_dataset, scan_name
+from data_scripts.mri.output import ScanJob
 from data_scripts.mri.schema import ScanInfo, ScanShape
-from data_scripts.plain_hdf5 import open_plain, plain_dataset, read_plain
 
 _PORTAL = (
     "fastMRI is not downloaded by this script: register at https://fastmri.med.nyu.edu (form, data "
@@ -24,13 +26,12 @@ _PORTAL = (
     "train=[multicoil_train] valid=[multicoil_val]. Each folder holds file*.h5 with kspace and "
     "ismrmrd_header"
 )
-SOURCE = "fastMRI (Zbontar et al. 2018, arXiv:1811.08839)"
 LICENCE = "fastMRI data use agreement, no redistribution"
 _REMEDY = "unpack or fetch the file again, or leave it out"
 
 
 @dataclass
-class FastMriConfig(ConvertConfig):
+class FastMriRecipe(ConvertRecipe):
     """fastMRI volumes, knee or brain, single- or multi-coil.
 
     Attributes:
@@ -48,6 +49,10 @@ class FastMriConfig(ConvertConfig):
         accept: kinds of findings that are no reason to refuse a scan (schema.md lists them).
     """
 
+    HELP: ClassVar[str] = _PORTAL
+    SOURCE: ClassVar[str] = "fastMRI (Zbontar et al. 2018, arXiv:1811.08839)"
+
+    name: str = "fastmri"
     out: str = "data/fastmri"
     height: int = 0
     width: int = 0
@@ -60,62 +65,49 @@ class FastMriConfig(ConvertConfig):
                 "takes what the file has"
             )
 
+    def subject_of(self, path: Path) -> str:
+        """Return the patient a volume belongs to; its name where the file does not tell."""
+        return patient(path)
 
-def main(config: FastMriConfig) -> None:
-    """Convert the volumes, then write the metadata."""
-    jobs = find_scans(config, ".h5", patient, _PORTAL)
-    convert_volumes(config, jobs, SOURCE, LICENCE)
+    @property
+    def licence_of_files(self) -> str:
+        """Licence of the data."""
+        return LICENCE
 
-
-def convert_volumes(
-    config: FastMriConfig, jobs: list[tuple[Path, str]], source: str, licence: str
-) -> None:
-    """Convert (volume, split) pairs in the fastMRI layout, then write the metadata."""
-    convert_all(
-        config,
-        jobs,
-        lambda path, split, details: convert(config, path, split, source, licence, details),
-    )
-    finish_dataset(
-        Path(config.out),
-        config,
-        {
-            "name": Path(config.out).name,
+    def description(self) -> dict[str, Any]:
+        """Return what was measured."""
+        return {
             "equation": "y_c = F S_c x + n_c, measured",
             "units": "scanner units divided by each scan's scale",
-            "source": source,
-            "licence": licence,
-        },
-    )
+            "source": self.SOURCE,
+        }
+
+    def make_scan(self, job: ScanJob, details: dict[str, Any]) -> None:
+        """Convert one volume."""
+        convert(self, job, details)
 
 
 def patient(path: Path) -> str:
     """Return the patient a volume belongs to; its name where the file does not tell."""
-    with open_plain(path, _REMEDY) as file:
-        return str(file.attrs.get("patient_id", "")) or path.stem
+    with hdf5.open_file(path, _REMEDY) as file:
+        return hdf5.text(file, "patient_id") or path.stem
 
 
-def convert(
-    config: FastMriConfig,
-    path: Path,
-    split: str,
-    source: str,
-    licence: str,
-    details: dict[str, Any],
-) -> None:
+def convert(config: FastMriRecipe, job: ScanJob, details: dict[str, Any]) -> None:
     """Convert one volume in the fastMRI layout.
 
     Raises:
         ValueError: if it has no k-space, is undersampled, has another layout, or its header says
             otherwise.
     """
-    with open_plain(path, _REMEDY) as file:
+    path = job.files[0]
+    with hdf5.open_file(path, _REMEDY) as file:
         if "mask" in file:
             raise ValueError(
                 f"{path} is undersampled (it has a 'mask'), so it has no ground truth; "
                 "use the training and validation volumes"
             )
-        kspace = plain_dataset(path, file, "kspace", _REMEDY)
+        kspace = hdf5.array(file, "kspace", _REMEDY)
         if kspace.ndim not in (3, 4):
             raise ValueError(
                 f"{path}: kspace has shape {kspace.shape}, expected (slices, [coils,] "
@@ -131,11 +123,11 @@ def convert(
             )
         n_coils = kspace.shape[1] if kspace.ndim == 4 else 1
         info = ScanInfo(
-            scan_id=scan_name(path),
-            split=split,
-            source=source,
-            licence=licence,
-            echo_names=(str(file.attrs.get("acquisition", "echo1")),),
+            scan_id=job.name,
+            split=job.split,
+            source=config.SOURCE,
+            licence=job.licence,
+            echo_names=(hdf5.text(file, "acquisition") or "echo1",),
             target_kind=config.target,
             details=details,
         )
@@ -144,7 +136,7 @@ def convert(
             path,
             info,
             ScanShape(len(kspace), 1, n_coils, grid),
-            lambda index: _slice(path, kspace, index),
+            lambda index: _slice(kspace, index),
             findings=[*_coil_findings(file, kspace), *_size_findings(header, kspace, grid)],
             of_header=lambda sampled: _column_findings(header, np.any(sampled, 0)),
         )
@@ -153,12 +145,12 @@ def convert(
 def _header(path: Path, file: h5py.File) -> Header | None:
     if "ismrmrd_header" not in file:
         return None
-    text = plain_dataset(path, file, "ismrmrd_header", _REMEDY, kinds="OS")[()]
+    text = hdf5.array(file, "ismrmrd_header", _REMEDY, kinds=hdf5.TEXTS)[()]
     return parse_header(np.asarray(text).ravel()[0] if np.size(text) == 1 else text, path)
 
 
-def _slice(path: Path, kspace: h5py.Dataset, index: int) -> Complex[np.ndarray, "1 coils kx ky"]:
-    measured = read_plain(path, kspace, (index,), _REMEDY).astype(np.complex64)
+def _slice(kspace: h5py.Dataset, index: int) -> Complex[np.ndarray, "1 coils kx ky"]:
+    measured = hdf5.read(kspace, (index,), _REMEDY).astype(np.complex64)
     return measured.reshape(1, -1, *measured.shape[-2:])
 
 
@@ -224,4 +216,4 @@ def _column_findings(
 
 
 if __name__ == "__main__":
-    sys.exit(run_script(main, FastMriConfig))
+    sys.exit(run_recipe(FastMriRecipe))

@@ -6,20 +6,21 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Complex
 
+from data_scripts.finite import require_finite
 from data_scripts.mri.centred_fft import ifft_centred, resize_centred
 from data_scripts.mri.kspace_findings import (
-    KSPACE_AXES,
     Finding,
     axis_findings,
     gap_findings,
     gaps_between,
     map_findings,
     missing_images,
-    not_finite,
     slice_findings,
     unaccepted,
 )
+from data_scripts.mri.schema import AXES
 
+REPAIR = "repair the file or leave it out"
 HeaderFindings = Callable[[Bool[np.ndarray, "kx ky"]], Sequence[Finding]]
 
 
@@ -29,13 +30,17 @@ class Intake:
     Args:
         source: the file, for errors.
         accept: kinds of `data_scripts.mri.kspace_findings.KINDS` that are let in.
+
+    Attributes:
+        energies: sum of squares of every slice that was looked at, in order.
     """
 
     def __init__(self, source: Path, accept: Sequence[str]) -> None:
         self.source = source
         self.accept = accept
+        self.energies: list[float] = []
         self._signal: list[Bool[np.ndarray, " echoes"]] = []
-        self._strongest: tuple[float, np.ndarray | None] = (0.0, None)
+        self._strongest: np.ndarray | None = None
         self._of_maps: list[tuple[float, int, list[Finding]]] = []
         self._sampled: Bool[np.ndarray, "kx ky"] = np.zeros((1, 1), bool)
 
@@ -51,14 +56,16 @@ class Intake:
             ValueError: if it holds NaN or infinity, or is undersampled.
         """
         index = len(self._signal)
-        refuse_not_finite(self.source, f"slice {index} of kspace", kspace, KSPACE_AXES)
+        where = f"{self.source}: slice {index} of kspace"
+        require_finite(where, kspace, AXES["kspace"], REPAIR)
         self.refuse(gap_findings(kspace))
         nonzero = kspace != 0
         self._sampled = self._sampled | nonzero.any((0, 1))
         self._signal.append(nonzero.any((1, 2, 3)))
         energy = _energy(kspace)
-        if energy > self._strongest[0]:
-            self._strongest = (energy, kspace)
+        if energy > max(self.energies, default=0.0):
+            self._strongest = kspace
+        self.energies.append(energy)
 
     def look_at_maps(
         self,
@@ -71,7 +78,8 @@ class Intake:
             ValueError: if the maps hold NaN or infinity.
         """
         index = len(self._of_maps)
-        refuse_not_finite(self.source, f"slice {index} of the maps", maps, ("coil", "y", "z"))
+        where = f"{self.source}: slice {index} of the maps"
+        require_finite(where, maps, AXES["maps"], REPAIR)
         self._of_maps.append((_energy(kspace), index, map_findings(kspace, maps)))
 
     def judge_kspace(self, of_header: HeaderFindings = lambda _: ()) -> None:
@@ -83,12 +91,14 @@ class Intake:
         Raises:
             ValueError: if something is wrong that was not accepted, or nothing was measured.
         """
-        strongest = self._strongest[1]
-        if strongest is None:
-            raise ValueError(f"{self.source}: k-space is zero everywhere; leave the file out")
+        if self._strongest is None:
+            raise ValueError(
+                f"{self.source}: k-space is zero everywhere, so that no metric is defined; leave "
+                "the file out"
+            )
         self.refuse(of_header(self._sampled))
         self.refuse(missing_images(np.stack(self._signal)))
-        self.refuse(slice_findings(strongest))
+        self.refuse(slice_findings(self._strongest))
 
     def judge_maps(self) -> None:
         """Judge the maps that were looked at, where there is half the energy of the strongest.
@@ -116,14 +126,6 @@ class Intake:
         return np.broadcast_to(sampled, grid).copy()
 
 
-def refuse_not_finite(source: Path, what: str, values: np.ndarray, axes: Sequence[str]) -> None:
-    """Raise ValueError if values are NaN or infinite, naming the first place."""
-    if place := not_finite(values, axes):
-        raise ValueError(
-            f"{source}: {what} holds NaN or infinity at {place}; repair the file or leave it out"
-        )
-
-
 def _energy(kspace: Complex[np.ndarray, "..."]) -> float:
     """Return the sum of squares, in double precision, which holds that of any single ones."""
     return float(np.square(np.abs(kspace), dtype=np.float64).sum())
@@ -146,7 +148,7 @@ def hybrid_slices(
     Raises:
         ValueError: if values are not finite: the transform would spread them over all slices.
     """
-    refuse_not_finite(source, "kspace", kspace, ("echo", "coil", "kx", "ky", "kz"))
+    require_finite(f"{source}: kspace", kspace, ("echo", "coil", "kx", "ky", "kz"), REPAIR)
     axes = ((-3, "readout"), (-2, "first"), (-1, "second"))
     findings = [f for axis, name in axes for f in axis_findings(kspace, axis, name)]
     images = resize_centred(ifft_centred(kspace, (-3,)), (n_keep,), (-3,))

@@ -5,21 +5,23 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import h5py
 import numpy as np
 from jaxtyping import Bool, Complex
 
-from data_scripts.command_line import run_script
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from data_scripts import hdf5
+from data_scripts.command_line import run_recipe
+from data_scripts.finite import require_finite
 from data_scripts.mri.coil_maps import noise_covariance, whiten
-from data_scripts.mri.convert import ConvertConfig, find_scans, write_converted
-from data_scripts.mri.intake import hybrid_slices, refuse_not_finite
+from data_scripts.mri.convert import ConvertRecipe, write_volume
+from data_scripts.mri.intake import REPAIR
 from data_scripts.mri.ismrmrd_header import EncodingStep, Header, parse_header
 from data_scripts.mri.kspace_findings import Finding
-from data_scripts.mri.output import convert_all, finish_dataset, scan_name
-from data_scripts.mri.schema import ScanInfo, ScanShape
-from data_scripts.plain_hdf5 import open_plain, plain_dataset, plain_group, read_plain
+from data_scripts.mri.output import ScanJob
 
 _HELP = (
     "give ISMRMRD files: python -m data_scripts.mri.ismrmrd train=[a.h5,b.h5] valid=[c.h5] "
@@ -40,7 +42,7 @@ _REMEDY = "write the file again from the scanner's data, or leave it out"
 
 
 @dataclass
-class IsmrmrdConfig(ConvertConfig):
+class IsmrmrdRecipe(ConvertRecipe):
     """Fully sampled Cartesian scans, 3-D or 2-D multi-slice.
 
     Attributes:
@@ -59,27 +61,30 @@ class IsmrmrdConfig(ConvertConfig):
         accept: kinds of findings that are no reason to refuse a scan (schema.md lists them).
     """
 
+    HELP: ClassVar[str] = _HELP
+
+    name: str = "ismrmrd"
     out: str = "data/ismrmrd"
     group: str = "dataset"
     whiten: bool = True
     licence: str = "not stated"
 
+    @property
+    def licence_of_files(self) -> str:
+        """Licence of the data."""
+        return self.licence
 
-def main(config: IsmrmrdConfig) -> None:
-    """Convert the files, then write the metadata."""
-    jobs = find_scans(config, ".h5", lambda path: path.stem, _HELP)
-    convert_all(config, jobs, lambda path, split, details: convert(config, path, split, details))
-    finish_dataset(
-        Path(config.out),
-        config,
-        {
-            "name": Path(config.out).name,
+    def description(self) -> dict[str, Any]:
+        """Return what was measured."""
+        return {
             "equation": "y_c = F S_c x + n_c, measured",
             "units": "noise standard deviations where whitened, divided by each scan's scale",
             "source": "ISMRMRD files",
-            "licence": config.licence,
-        },
-    )
+        }
+
+    def make_scan(self, job: ScanJob, details: dict[str, Any]) -> None:
+        """Convert one file."""
+        convert(self, job, details)
 
 
 @dataclass(frozen=True)
@@ -100,38 +105,26 @@ class Measurement:
     findings: list[Finding]
 
 
-def convert(config: IsmrmrdConfig, path: Path, split: str, details: dict[str, Any]) -> None:
+def convert(config: IsmrmrdRecipe, job: ScanJob, details: dict[str, Any]) -> None:
     """Convert one file: whiten, remove the readout oversampling, go to hybrid space if 3-D."""
+    path = job.files[0]
     measured = read_measurement(path, config.group)
-    kspace, findings = measured.kspace, measured.findings
+    kspace = measured.kspace
     whitened = config.whiten and measured.noise.size > 0
     if whitened:
         flat = kspace.reshape(*kspace.shape[:3], kspace.shape[3], -1)
         kspace = whiten(flat, noise_covariance(measured.noise)).reshape(kspace.shape)
+    details = {**details, "whitened": whitened}
     n_keep = min(measured.header.reconstructed[0], kspace.shape[3])
-    three_dimensional = kspace.shape[-1] > 1
-    if three_dimensional:
-        if kspace.shape[0] > 1:
-            raise ValueError(f"{path} has several 3-D slabs; convert one of them at a time")
-        slices, of_readout = hybrid_slices(path, kspace[0], n_keep)
-        findings = [*findings, *of_readout]
-        grid = slices.shape[-2:]
-    else:
-        slices = kspace[..., 0].astype(np.complex64)
-        grid = (n_keep, slices.shape[-1])
-    n_slices, n_echoes, n_coils = slices.shape[:3]
-    info = ScanInfo(
-        scan_id=scan_name(path),
-        split=split,
-        source=f"ISMRMRD file {path.name}",
-        licence=config.licence,
-        echo_names=tuple(f"echo{i + 1}" for i in range(n_echoes)),
-        hybrid_axes="x" if three_dimensional else "",
-        target_kind=config.target,
-        details={**details, "whitened": whitened},
+    write_volume(
+        config,
+        job,
+        details,
+        kspace,
+        n_keep,
+        kind="ISMRMRD",
+        findings=measured.findings,
     )
-    shape = ScanShape(n_slices, n_echoes, n_coils, (grid[0], grid[1]))
-    write_converted(config, path, info, shape, slices.__getitem__, findings=findings)
 
 
 def read_measurement(path: Path, group: str = "dataset") -> Measurement:
@@ -146,10 +139,10 @@ def read_measurement(path: Path, group: str = "dataset") -> Measurement:
             the header, lines of several images (phases, sets, ..) would be mixed, or the header
             claims a grid that the lines cannot fill.
     """
-    with open_plain(path, _REMEDY) as file:
-        folder = plain_group(path, file, group, "name the ISMRMRD group with group=NAME")
-        xml = plain_dataset(path, folder, "xml", _REMEDY, kinds="OS")[()]
-        data = plain_dataset(path, folder, "data", _REMEDY, kinds="V")
+    with hdf5.open_file(path, _REMEDY) as file:
+        folder = hdf5.group(file, group, "name the ISMRMRD group with group=NAME")
+        xml = hdf5.array(folder, "xml", _REMEDY, kinds=hdf5.TEXTS)[()]
+        data = hdf5.array(folder, "data", _REMEDY, kinds=hdf5.RECORDS)
         header = parse_header(np.asarray(xml).ravel()[0] if np.size(xml) else b"", path)
         if header.trajectory != "cartesian":
             raise ValueError(f"{path}: the trajectory is {header.trajectory}; only cartesian works")
@@ -172,7 +165,7 @@ def read_measurement(path: Path, group: str = "dataset") -> Measurement:
         noise = []
         for number, line in _lines(path, data, heads):
             head = heads[number]
-            refuse_not_finite(path, f"line {number}", line, ("coil", "sample"))
+            require_finite(f"{path}: line {number}", line, ("coil", "sample"), REPAIR)
             if _has_flag(head["flags"], _NOISE) and len(line) == n_coils:
                 noise.append(line)
             if not imaging[number]:
@@ -208,7 +201,7 @@ def _heads(path: Path, data: h5py.Dataset) -> np.ndarray:
     """Return the headers of all acquisitions, all fields there."""
     if not {"head", "data"} <= set(data.dtype.names or ()) or data.ndim != 1 or not len(data):
         raise ValueError(f"{path} has no acquisitions (head and data of each); {_REMEDY}")
-    heads = read_plain(path, data, ("head",), _REMEDY)
+    heads = hdf5.read(data, ("head",), _REMEDY)
     counters = heads["idx"].dtype.names or () if "idx" in (heads.dtype.names or ()) else ()
     missing = (_FIELDS - set(heads.dtype.names or ())) | (_COUNTERS - set(counters))
     if missing:
@@ -302,7 +295,7 @@ def _lines(
 ) -> Iterator[tuple[int, Complex[np.ndarray, "coils samples"]]]:
     """Yield every acquisition as coils x samples, reading a block at a time."""
     for start in range(0, len(heads), _BLOCK):
-        block = read_plain(path, data, (slice(start, start + _BLOCK),), _REMEDY)
+        block = hdf5.read(data, (slice(start, start + _BLOCK),), _REMEDY)
         for offset, values in enumerate(block["data"]):
             number = start + offset
             n_coils, n_samples = (
@@ -318,4 +311,4 @@ def _lines(
 
 
 if __name__ == "__main__":
-    sys.exit(run_script(main, IsmrmrdConfig))
+    sys.exit(run_recipe(IsmrmrdRecipe))

@@ -28,7 +28,6 @@ KINDS = {
     "header": "header and data disagree",
     "single_coil": "three axes, and nothing tells slices of one coil from coils of one slice",
 }
-KSPACE_AXES = ("echo", "coil", "ky", "kz")
 
 
 @dataclass(frozen=True)
@@ -57,18 +56,6 @@ def unaccepted(findings: Sequence[Finding], accept: Sequence[str]) -> list[str]:
         for finding in findings
         if finding.kind not in accept
     ]
-
-
-def not_finite(values: Num[np.ndarray, "..."], axes: Sequence[str]) -> str:
-    """Return where the first value is that is NaN or infinite, for example `echo 0, coil 2`.
-
-    Empty when all are finite.
-    """
-    wrong = ~np.isfinite(values)
-    if not wrong.any():
-        return ""
-    first = np.argwhere(wrong)[0]
-    return ", ".join(f"{axis} {index}" for axis, index in zip(axes, first, strict=True))
 
 
 def slice_findings(kspace: Complex[np.ndarray, "echoes coils ky kz"]) -> list[Finding]:

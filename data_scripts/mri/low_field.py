@@ -1,20 +1,23 @@
 """Prepare measured 0.055 T brain scans, single coil, split by subject (low_field.md)."""
 
 import sys
-import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scipy.io
 from jaxtyping import Complex
-from scipy.io.matlab import MatReadError
 
-from data_scripts.command_line import run_script
-from data_scripts.mri.convert import ConvertConfig, write_converted
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from data_scripts.command_line import run_recipe
+from data_scripts.mri.convert import CoilOptions, write_converted
 from data_scripts.mri.download import Source, fetch, known_sources
-from data_scripts.mri.output import finish_dataset, is_done, progress_bar, start_dataset
+from data_scripts.mri.output import ScanJob, ScanRecipe
 from data_scripts.mri.schema import SPLITS, ScanInfo, ScanShape
+from data_scripts.recipe import require_one_of
+from data_scripts.unusable import reading
 
 _SOURCE = (
     "github.com/bispmri/Ultra-low-field-MRI-Scanner: measured k-space of a 0.055 T scanner "
@@ -26,7 +29,7 @@ PANELS = ("4A", "4B", "6A", "6B", "7A", "7B")
 
 
 @dataclass
-class LowFieldConfig:
+class LowFieldRecipe(ScanRecipe):
     """Measured single-coil k-space at 0.055 T, one scan per panel, contrast and orientation.
 
     Attributes:
@@ -39,6 +42,7 @@ class LowFieldConfig:
         test: panels of the test scans.
     """
 
+    name: str = "low_field"
     out: str = "data/mri_low_field"
     source_dir: str = ""
     mirror: str = ""
@@ -48,8 +52,8 @@ class LowFieldConfig:
     test: list[str] = field(default_factory=lambda: ["7B"])
 
     def __post_init__(self) -> None:
-        if self.sequence not in GRIDS:
-            raise ValueError(f"sequence must be one of {tuple(GRIDS)}, got {self.sequence!r}")
+        super().__post_init__()
+        require_one_of(self, {"sequence": tuple(GRIDS)})
         panels = [panel for split in SPLITS for panel in getattr(self, split)]
         wrong = [p for p in panels if p not in PANELS or panels.count(p) > 1]
         if wrong:
@@ -58,39 +62,55 @@ class LowFieldConfig:
                 "is one subject, who belongs to one split"
             )
 
+    def jobs(self) -> list[ScanJob]:
+        """Return a scan for each file of the sequence whose panel belongs to a split."""
+        sources = known_sources("bispmri__")
+        paths = fetch(sources, self.source_dir, self.mirror)
+        jobs = []
+        for source, path in zip(sources, paths, strict=True):
+            panel, contrast, name = describe(source)
+            split = next((s for s in SPLITS if panel in getattr(self, s)), None)
+            if split and (contrast == "GRE") == (self.sequence == "gradient_echo"):
+                jobs.append(ScanJob(name, split, source.licence, (path,), (source, contrast)))
+        for split in SPLITS:
+            if split not in {job.split for job in jobs}:
+                raise ValueError(
+                    f"no {self.sequence} scan of the panels {getattr(self, split)} for the split "
+                    f"{split}; the panels are 4A (GRE), 4B (FSE), 6A, 6B, 7A, 7B"
+                )
+        return jobs
 
-def main(config: LowFieldConfig) -> None:
-    """Find the files of the sequence, write one scan each, then the metadata."""
-    sources = known_sources("bispmri__")
-    paths = fetch(sources, config.source_dir, config.mirror)
-    jobs = []
-    for source, path in zip(sources, paths, strict=True):
-        panel, contrast, name = describe(source)
-        split = next((s for s in SPLITS if panel in getattr(config, s)), None)
-        if split and (contrast == "GRE") == (config.sequence == "gradient_echo"):
-            jobs.append((source, path, contrast, name, split))
-    for split in SPLITS:
-        if split not in {job[-1] for job in jobs}:
-            raise ValueError(
-                f"no {config.sequence} scan of the panels {getattr(config, split)} for the split "
-                f"{split}; the panels are 4A (GRE), 4B (FSE), 6A, 6B, 7A, 7B"
-            )
-    out = Path(config.out)
-    start_dataset(out, [name for _, _, _, name, _ in jobs])
-    with progress_bar() as progress:
-        task = progress.add_task(f"preparing {len(jobs)} scans into {out}", total=len(jobs))
-        for job in jobs:
-            _prepare(config, out, *job)
-            progress.advance(task)
-    description = {
-        "name": out.name,
-        "equation": "y = F x + n, measured",
-        "grid": list(GRIDS[config.sequence]),
-        "units": "scanner units divided by each scan's scale",
-        "source": _SOURCE,
-        "licence": "CC0-1.0",
-    }
-    finish_dataset(out, config, description)
+    def details(self, job: ScanJob) -> dict[str, Any]:
+        """Return what the scan is made from."""
+        source, _ = job.about
+        made_from = {"split": job.split, "checksum": source.checksum}
+        return {"recipe": {"sequence": self.sequence, **made_from}}
+
+    def description(self) -> dict[str, Any]:
+        """Return what was measured."""
+        return {
+            "equation": "y = F x + n, measured",
+            "grid": list(GRIDS[self.sequence]),
+            "units": "scanner units divided by each scan's scale",
+            "source": _SOURCE,
+        }
+
+    def make_scan(self, job: ScanJob, details: dict[str, Any]) -> None:
+        """Write one scan."""
+        source, contrast = job.about
+        grid = GRIDS[self.sequence]
+        kspace = read_low_field(job.files[0], grid)
+        info = ScanInfo(
+            scan_id=job.name,
+            split=job.split,
+            source=f"{_SOURCE}; {source.file}",
+            licence=job.licence,
+            echo_names=(contrast,),
+            details={**details, "simulated": False, "field_tesla": 0.055},
+        )
+        shape = ScanShape(len(kspace), 1, 1, grid)
+        options = CoilOptions(out=self.out)
+        write_converted(options, job.files[0], info, shape, kspace.__getitem__)
 
 
 def describe(source: Source) -> tuple[str, str, str]:
@@ -108,16 +128,9 @@ def read_low_field(path: Path, grid: tuple[int, int]) -> Complex[np.ndarray, "sl
     Raises:
         ValueError: if the file holds no k-space of that grid.
     """
-    try:
+    remedy = "fetch it again, or save a MATLAB 7.3 file anew with save(.., '-v7')"
+    with reading(path, remedy):
         arrays = {k: v for k, v in scipy.io.loadmat(path).items() if not k.startswith("__")}
-    except NotImplementedError as error:
-        raise ValueError(
-            f"{path} is a MATLAB 7.3 file; save it again with save(.., '-v7')"
-        ) from error
-    except (OSError, TypeError, ValueError, zlib.error, MatReadError) as error:
-        raise ValueError(
-            f"{path} is damaged or no MATLAB file ({error}); fetch it again"
-        ) from error
     kspace = next((arrays[name] for name in ("ksp", "kspace") if name in arrays), None)
     if kspace is None or kspace.ndim != 3 or kspace.dtype.kind not in "ciuf":
         shapes = {name: f"{v.dtype} {v.shape}" for name, v in arrays.items()}
@@ -131,31 +144,5 @@ def read_low_field(path: Path, grid: tuple[int, int]) -> Complex[np.ndarray, "sl
     return np.ascontiguousarray(np.moveaxis(kspace, -1, 0)[:, None, None], np.complex64)
 
 
-def _prepare(
-    config: LowFieldConfig,
-    out: Path,
-    source: Source,
-    path: Path,
-    contrast: str,
-    name: str,
-    split: str,
-) -> None:
-    recipe = {"sequence": config.sequence, "split": split, "checksum": source.checksum}
-    if is_done(out / f"{name}.h5", recipe):
-        return
-    grid = GRIDS[config.sequence]
-    kspace = read_low_field(path, grid)
-    info = ScanInfo(
-        scan_id=name,
-        split=split,
-        source=f"{_SOURCE}; {source.file}",
-        licence=source.licence,
-        echo_names=(contrast,),
-        details={"recipe": recipe, "simulated": False, "field_tesla": 0.055},
-    )
-    shape = ScanShape(len(kspace), 1, 1, grid)
-    write_converted(ConvertConfig(out=str(out)), path, info, shape, kspace.__getitem__)
-
-
 if __name__ == "__main__":
-    sys.exit(run_script(main, LowFieldConfig))
+    sys.exit(run_recipe(LowFieldRecipe))

@@ -5,23 +5,25 @@ import re
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import requests
-from rich.console import Console
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from data_scripts.archive import unpack
-from data_scripts.command_line import run_script
+from data_scripts.command_line import run_recipe
 from data_scripts.file_names import plain_name
-from data_scripts.mri.convert import find_scans
 from data_scripts.mri.download import DOWNLOADS, Source, download
-from data_scripts.mri.fastmri import FastMriConfig, convert_volumes
+from data_scripts.mri.fastmri import FastMriRecipe
+from data_scripts.mri.output import ScanJob
+from data_scripts.resumable import progress_console
 
-SOURCE = "M4Raw (Lyu et al. 2023, doi:10.1038/s41597-023-02181-4), 0.3 T, 4 coils"
+LICENCE = "CC-BY-4.0 (as stated by the publication; the record says what holds)"
 
 
 @dataclass
-class M4RawConfig(FastMriConfig):
+class M4RawRecipe(FastMriRecipe):
     """M4Raw volumes: one scan per contrast and repetition, split by subject.
 
     Attributes:
@@ -44,6 +46,12 @@ class M4RawConfig(FastMriConfig):
         accept: kinds of findings that are no reason to refuse a scan (schema.md lists them).
     """
 
+    HELP: ClassVar[str] = "no M4Raw volumes were found"
+    SOURCE: ClassVar[str] = (
+        "M4Raw (Lyu et al. 2023, doi:10.1038/s41597-023-02181-4), 0.3 T, 4 coils"
+    )
+
+    name: str = "m4raw"
     out: str = "data/m4raw"
     archives: dict[str, str] = field(
         default_factory=lambda: {"train": "multicoil_train", "valid": "multicoil_val"}
@@ -60,26 +68,28 @@ class M4RawConfig(FastMriConfig):
                 f"archives must name one archive for train and one for valid, got {self.archives}"
             )
 
+    def subject_of(self, path: Path) -> str:
+        """Return the number in front of the contrast: 2022061003_T101.h5 is subject 2022061003."""
+        return path.stem.split("_")[0]
 
-def main(config: M4RawConfig) -> None:
-    """Download what is missing, convert, write the metadata."""
-    licence = "CC-BY-4.0 (as stated by the publication; the record says what holds)"
-    if not config.train and not config.valid:
-        licence = _download(config)
-    jobs = find_scans(config, ".h5", _subject, "no M4Raw volumes were found")
-    convert_volumes(config, jobs, SOURCE, licence)
+    @property
+    def licence_of_files(self) -> str:
+        """Licence of files that you have."""
+        return LICENCE
+
+    def jobs(self) -> list[ScanJob]:
+        """Return a scan for each volume, having downloaded them if no files are given."""
+        if self.train or self.valid:
+            return super().jobs()
+        places, licence = _download(self)
+        return self.jobs_of({**places, "test": self.test}, licence)
 
 
-def _subject(path: Path) -> str:
-    """Return the number in front of the contrast: 2022061003_T101.h5 is subject 2022061003."""
-    return path.stem.split("_")[0]
-
-
-def _download(config: M4RawConfig) -> str:
-    """Fetch and unpack the archives, put their folders into the config, return the licence."""
+def _download(config: M4RawRecipe) -> tuple[dict[str, list[str]], str]:
+    """Fetch and unpack the archives; return the volumes of each split, and their licence."""
     address, record = _record(config)
     sources = _sources(address, record)
-    folder = DOWNLOADS / f"m4raw_{config.record}"
+    folder, places = DOWNLOADS / f"m4raw_{config.record}", {}
     for split, part in config.archives.items():
         source = next((s for s in sources if part in s.file), None)
         if source is None:
@@ -88,7 +98,7 @@ def _download(config: M4RawConfig) -> str:
                 f"{address} has no archive named like {part!r}, only {names}; say with "
                 "archives={train:PART,valid:PART} which are meant"
             )
-        Console(stderr=True, highlight=False).print(
+        progress_console().print(
             f"{source.url}: {source.bytes / 1e9:.1f} GB, licence {source.licence}, to {folder}"
         )
         archive = download(source, folder / source.file, config.mirror)
@@ -96,11 +106,11 @@ def _download(config: M4RawConfig) -> str:
         unpacked = folder / f"{split}_{source.checksum.rpartition(':')[2][:16]}"
         if not unpacked.is_dir():
             unpack(archive, unpacked, ".h5")
-        setattr(config, split, [str(path) for path in sorted(unpacked.rglob("*.h5"))])
-    return sources[0].licence
+        places[split] = [str(path) for path in sorted(unpacked.rglob("*.h5"))]
+    return places, sources[0].licence
 
 
-def _record(config: M4RawConfig) -> tuple[str, object]:
+def _record(config: M4RawRecipe) -> tuple[str, object]:
     """Return the address and text of Zenodo's description of the record: files, sizes, checksums.
 
     Raises:
@@ -150,4 +160,4 @@ def _sources(address: str, record: Any) -> list[Source]:
 
 
 if __name__ == "__main__":
-    sys.exit(run_script(main, M4RawConfig))
+    sys.exit(run_recipe(M4RawRecipe))

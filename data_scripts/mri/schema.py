@@ -40,13 +40,21 @@ import h5py
 import numpy as np
 from jaxtyping import Bool, Complex, Float
 
+from data_scripts import hdf5
 from data_scripts.file_names import plain_name
-from data_scripts.mri.kspace_findings import KSPACE_AXES, not_finite
-from data_scripts.plain_hdf5 import open_plain, plain_dataset, plain_group, read_plain
+from data_scripts.finite import require_finite
+from data_scripts.unusable import require_file
 
 SPLITS = ("train", "valid", "test")
 TARGET_KINDS = ("sense", "rss", "ideal", "source")
 UNITS = "arbitrary signal units divided by scale"
+# Axes of the arrays of one slice; in a file, slices come first.
+AXES = {
+    "kspace": ("echo", "coil", "ky", "kz"),
+    "maps": ("coil", "y", "z"),
+    "target": ("echo", "y", "z"),
+}
+_REMEDY = "delete it and prepare the data again (data_scripts/mri/check.py lists what is wrong)"
 
 
 @dataclass(frozen=True)
@@ -74,6 +82,13 @@ class ScanInfo:
         plain_name(self.scan_id, "scan_id")
         if not self.echo_names or len(set(self.echo_names)) != len(self.echo_names):
             raise ValueError(f"echo_names must be distinct and at least one, got {self.echo_names}")
+        if not self.centered or self.norm != "ortho":
+            raise ValueError(
+                f"k-space is said to have centered={self.centered} and norm={self.norm!r}, but "
+                "must be centred and orthonormal"
+            )
+        if not 0 < self.scale < np.inf:
+            raise ValueError(f"scale must be a positive number, got {self.scale}")
 
     @property
     def accepted(self) -> tuple[str, ...]:
@@ -94,6 +109,16 @@ class ScanShape:
     def __post_init__(self) -> None:
         if min(self.n_slices, self.n_echoes, self.n_coils, *self.grid) < 1:
             raise ValueError(f"a scan has at least one of everything, got {self}")
+
+    @property
+    def arrays(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of the arrays of the file, by name."""
+        s, e, c = self.n_slices, self.n_echoes, self.n_coils
+        return {
+            "kspace": (s, e, c, *self.grid),
+            "maps": (s, c, *self.grid),
+            "target": (s, e, *self.grid),
+        }
 
 
 @dataclass(frozen=True)
@@ -119,11 +144,7 @@ class ScanWriter:
     """
 
     def __init__(self, path: Path, info: ScanInfo, shape: ScanShape) -> None:
-        if len(info.echo_names) != shape.n_echoes:
-            raise ValueError(
-                f"{info.scan_id} has {shape.n_echoes} echoes and the names {info.echo_names}; "
-                "give one name per echo"
-            )
+        _require_names(info, shape)
         self.path = path
         self.info = info
         self.shape = shape
@@ -134,18 +155,9 @@ class ScanWriter:
 
     def __enter__(self) -> "ScanWriter":
         self._file = h5py.File(self._temporary, "w")
-        s, e, c, grid = (
-            self.shape.n_slices,
-            self.shape.n_echoes,
-            self.shape.n_coils,
-            self.shape.grid,
-        )
-        for name, shape, chunk in (
-            ("kspace", (s, e, c, *grid), (1, 1, c, *grid)),
-            ("maps", (s, c, *grid), (1, c, *grid)),
-            ("target", (s, e, *grid), (1, 1, *grid)),
-        ):
-            self._file.create_dataset(name, shape, np.complex64, chunks=chunk, fletcher32=True)
+        for name, shape in self.shape.arrays.items():
+            one_image = (1, *shape[1:]) if name == "maps" else (1, 1, *shape[2:])
+            self._file.create_dataset(name, shape, np.complex64, chunks=one_image, fletcher32=True)
         return self
 
     def __exit__(
@@ -190,11 +202,7 @@ class ScanWriter:
                 f"{self.info.scan_id}: slice {index} was written before or is none of the "
                 f"{self.shape.n_slices}; write each of them once"
             )
-        for name, values, axes in (
-            ("kspace", kspace, KSPACE_AXES),
-            ("maps", maps, ("coil", "y", "z")),
-            ("target", target, ("echo", "y", "z")),
-        ):
+        for name, values in (("kspace", kspace), ("maps", maps), ("target", target)):
             dataset = self._file[name]
             where = f"{self.info.scan_id}, slice {index}: {name}"
             if values.shape != dataset.shape[1:]:
@@ -204,11 +212,7 @@ class ScanWriter:
                 )
             with np.errstate(over="ignore"):
                 stored = np.asarray(values, np.complex64)
-            if place := not_finite(stored, axes):
-                raise ValueError(
-                    f"{where} holds NaN or infinity at {place}; repair the data or leave the scan "
-                    "out"
-                )
+            require_finite(where, stored, AXES[name], "repair the data or leave the scan out")
             dataset[index] = stored
         self._written.add(index)
         magnitude = np.abs(target).astype(np.float64)
@@ -250,30 +254,54 @@ class ScanWriter:
             self._file.attrs[name] = value
 
 
+def _require_names(info: ScanInfo, shape: ScanShape) -> None:
+    if len(info.echo_names) != shape.n_echoes:
+        raise ValueError(
+            f"{info.scan_id} has {shape.n_echoes} echoes and the names {info.echo_names}; give one "
+            "name per echo"
+        )
+
+
 def read_info(path: Path) -> tuple[ScanInfo, ScanShape]:
     """Read the attributes and sizes of a prepared scan, not its arrays.
 
     Raises:
-        ValueError: if the file is not a prepared scan, naming what is missing or wrong.
+        ValueError: if the file is not a prepared scan (attributes, arrays, and whether these belong
+            together), naming what is missing or wrong.
     """
     with open_scan(path) as file:
-        for name, n_axes in (("kspace", 5), ("maps", 4), ("target", 4)):
-            dataset = plain_dataset(path, file, name, _REMEDY)
-            if dataset.ndim != n_axes:
-                raise ValueError(
-                    f"{path}: {name} has {dataset.ndim} axes, expected {n_axes}; {_REMEDY}"
-                )
-        slices, echoes, coils, *grid = file["kspace"].shape
+        arrays = {name: hdf5.array(file, name, _REMEDY) for name in AXES}
+        stored = {name: (array.shape, array.dtype) for name, array in arrays.items()}
         required = [name for name in ScanInfo.__dataclass_fields__ if name not in file.attrs]
         if required:
             raise ValueError(f"{path}: the root attributes {required} are missing; {_REMEDY}")
         attributes = {name: file.attrs[name] for name in ScanInfo.__dataclass_fields__}
     try:
         info = ScanInfo(**_python_values(attributes))
-        shape = ScanShape(slices, echoes, coils, (grid[0], grid[1]))
+        shape = _shape(stored)
+        _require_names(info, shape)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: {error}; {_REMEDY}") from error
     return info, shape
+
+
+def _shape(stored: dict[str, tuple[tuple[int, ...], np.dtype]]) -> ScanShape:
+    """Return the sizes of a scan from the shapes and types of its arrays, which must agree."""
+    of_kspace, _ = stored["kspace"]
+    if len(of_kspace) != 5:
+        raise ValueError(
+            f"kspace has {len(of_kspace)} axes, expected 5 (slices, echoes, coils, ky, kz)"
+        )
+    slices, echoes, coils, *grid = of_kspace
+    shape = ScanShape(slices, echoes, coils, (grid[0], grid[1]))
+    for name, wanted in shape.arrays.items():
+        found, dtype = stored[name]
+        if found != wanted or dtype != np.complex64:
+            raise ValueError(
+                f"{name} is {dtype} of shape {found}, but must be complex64 of {wanted} to go with "
+                f"kspace {of_kspace}"
+            )
+    return shape
 
 
 def _python_values(attributes: dict[str, Any]) -> dict[str, Any]:
@@ -299,18 +327,17 @@ def open_scan(path: Path) -> h5py.File:
     Raises:
         ValueError: if the file is missing, truncated or not HDF5.
     """
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file; prepare the data again or correct dataset.root")
-    return open_plain(path, _REMEDY)
+    require_file(path, "prepare the data again or correct dataset.root")
+    return hdf5.open_file(path, _REMEDY)
 
 
-def read_slice(path: Path, dataset: h5py.Dataset, index: tuple[Any, ...]) -> np.ndarray:
-    """Read part of a dataset, turning a damaged chunk into an error that names the file.
+def read_slice(file: h5py.File, name: str, index: tuple[Any, ...]) -> np.ndarray:
+    """Read part of an array of a scan.
 
     Raises:
         ValueError: if the chunk is truncated or its checksum is wrong.
     """
-    return read_plain(path, dataset, index, _REMEDY)
+    return hdf5.read(file[name], index, _REMEDY)
 
 
 def stored_masks(path: Path) -> dict[str, Float[np.ndarray, "ky kz"]]:
@@ -321,12 +348,12 @@ def stored_masks(path: Path) -> dict[str, Float[np.ndarray, "ky kz"]]:
     """
     with open_scan(path) as file:
         return {
-            name: read_slice(path, mask, ()).astype(np.float32)
-            for name, mask in mask_datasets(path, file, _REMEDY).items()
+            name: hdf5.read(mask, (), _REMEDY).astype(np.float32)
+            for name, mask in mask_datasets(file, _REMEDY).items()
         }
 
 
-def mask_datasets(path: Path, file: h5py.File, remedy: str) -> dict[str, h5py.Dataset]:
+def mask_datasets(file: h5py.File, remedy: str) -> dict[str, h5py.Dataset]:
     """Return the arrays below `masks`, if there are any.
 
     Raises:
@@ -334,8 +361,5 @@ def mask_datasets(path: Path, file: h5py.File, remedy: str) -> dict[str, h5py.Da
     """
     if "masks" not in file:
         return {}
-    group = plain_group(path, file, "masks", remedy)
-    return {name: plain_dataset(path, group, name, remedy) for name in group}
-
-
-_REMEDY = "delete it and prepare the data again (data_scripts/mri/check.py lists what is wrong)"
+    group = hdf5.group(file, "masks", remedy)
+    return {name: hdf5.array(group, name, remedy) for name in group}

@@ -6,18 +6,21 @@ import h5py
 import numpy as np
 from jaxtyping import Complex
 
+from data_scripts import hdf5
+from data_scripts.finite import require_finite
 from data_scripts.mri.coil_maps import combine_rss, combine_sense
-from data_scripts.mri.kspace_findings import (
-    Finding,
-    gap_findings,
-    map_findings,
-    missing_images,
-    shift_findings,
-    slice_findings,
-    unaccepted,
+from data_scripts.mri.intake import Intake
+from data_scripts.mri.kspace_findings import map_findings, shift_findings
+from data_scripts.mri.schema import (
+    AXES,
+    ScanInfo,
+    mask_datasets,
+    open_scan,
+    read_info,
+    read_slice,
 )
-from data_scripts.mri.schema import ScanInfo, mask_datasets, open_scan, read_info, read_slice
 
+_REMEDY = "prepare the data again"
 _SHORTEST_READOUT = 8  # slices along a readout, of which it can be told that the image is shifted
 
 
@@ -30,9 +33,9 @@ def check_scan(path: Path) -> list[str]:
     of the k-space it came from. What was accepted when the scan was converted is no problem.
     """
     try:
-        info, _ = read_info(path)
+        info, shape = read_info(path)
         with open_scan(path) as file:
-            problems = _layout_problems(path, file, info)
+            problems = _mask_problems(path, file, shape.grid)
             return problems or _content_problems(path, file, info)
     except ValueError as error:
         return [str(error)]
@@ -40,77 +43,47 @@ def check_scan(path: Path) -> list[str]:
 
 def _content_problems(path: Path, file: h5py.File, info: ScanInfo) -> list[str]:
     problems: list[str] = []
-    findings: list[Finding] = []
-    n_slices, n_echoes = file["kspace"].shape[:2]
-    energy = np.zeros((n_slices, n_echoes))
-    for index in range(n_slices):
-        for name in ("kspace", "maps", "target"):
+    intake = Intake(path, info.accepted)
+    for index in range(len(file["kspace"])):
+        arrays = {}
+        for name, axes in AXES.items():
             try:
-                values = read_slice(path, file[name], (index,))
+                arrays[name] = read_slice(file, name, (index,))
+                require_finite(f"{path}: slice {index} of {name}", arrays[name], axes, _REMEDY)
             except ValueError as error:
                 problems.append(str(error))
-                continue
-            if not np.isfinite(values).all():
-                problems.append(f"{path}: slice {index} of {name} holds NaN or infinity")
-            elif name == "kspace":
-                energy[index] = (np.abs(values).astype(np.float64) ** 2).sum((1, 2, 3))
-                findings = findings or gap_findings(values)
+        if not problems:
+            intake.look(arrays["kspace"])
     if problems:
         return problems
-    if not energy.any():
-        return [f"{path}: kspace is zero everywhere, so that no metric is defined; leave it out"]
-    strongest = (int(energy.sum(1).argmax()),)
-    kspace, maps, target = (file[name][strongest] for name in ("kspace", "maps", "target"))
-    findings = findings or missing_images(energy > 0)
-    findings += [f for f in slice_findings(kspace) if f.kind != "gaps"]
-    if info.hybrid_axes and n_slices >= _SHORTEST_READOUT:
-        findings += shift_findings(energy.sum(1), "slice")
-    problems = [f"{path}: {text}" for text in unaccepted(findings, info.accepted)]
-    if problems:
-        return problems
-    of_target = _target_problems(kspace, maps, target, info)
-    of_maps = unaccepted(map_findings(kspace, maps), info.accepted)
-    return [f"{path}: {text}" for text in of_target or of_maps]
+    intake.judge_kspace()
+    if info.hybrid_axes and len(intake.energies) >= _SHORTEST_READOUT:
+        intake.refuse(shift_findings(np.asarray(intake.energies), "slice"))
+    strongest = int(np.argmax(intake.energies))
+    kspace, maps, target = (file[name][strongest] for name in AXES)
+    problems = _target_problems(path, kspace, maps, target, info)
+    if not problems:
+        intake.refuse(map_findings(kspace, maps))
+    return problems
 
 
-def _layout_problems(path: Path, file: h5py.File, info: ScanInfo) -> list[str]:
+def _mask_problems(path: Path, file: h5py.File, grid: tuple[int, int]) -> list[str]:
     problems = []
-    slices, echoes, coils, *grid = file["kspace"].shape
-    expected = {
-        "kspace": file["kspace"].shape,
-        "maps": (slices, coils, *grid),
-        "target": (slices, echoes, *grid),
-    }
-    for name, shape in expected.items():
-        if file[name].shape != shape:
-            problems.append(
-                f"{path}: {name} has shape {file[name].shape}, but kspace {file['kspace'].shape} "
-                f"asks for {shape}"
-            )
-        if file[name].dtype != np.complex64:
-            problems.append(f"{path}: {name} is {file[name].dtype}, expected complex64")
-    if len(info.echo_names) != echoes:
-        problems.append(f"{path}: kspace has {echoes} echoes and echo_names is {info.echo_names}")
-    if not info.centered or info.norm != "ortho":
-        problems.append(
-            f"{path}: centered is {info.centered} and norm is {info.norm!r}; prepared k-space is "
-            "centred and orthonormal"
-        )
-    if not (np.isfinite(info.scale) and info.scale > 0):
-        problems.append(f"{path}: scale must be positive, got {info.scale}")
-    for name, mask in mask_datasets(path, file, "prepare the data again").items():
-        if mask.shape != tuple(grid):
-            problems.append(f"{path}: masks/{name} has shape {mask.shape}, expected {tuple(grid)}")
+    for name, mask in mask_datasets(file, _REMEDY).items():
+        where = f"{path}: masks/{name}"
+        if mask.shape != grid:
+            problems.append(f"{where} has shape {mask.shape}, expected {grid}")
             continue
-        values = mask[()].astype(np.float64)
+        values = hdf5.read(mask, (), _REMEDY).astype(np.float64)
         if not np.isin(values, (0.0, 1.0)).all():
-            problems.append(f"{path}: masks/{name} holds values other than 0 and 1")
+            problems.append(f"{where} holds values other than 0 and 1")
         elif not values.any():
-            problems.append(f"{path}: masks/{name} samples nothing")
+            problems.append(f"{where} samples nothing")
     return problems
 
 
 def _target_problems(
+    path: Path,
     kspace: Complex[np.ndarray, "echoes coils ky kz"],
     maps: Complex[np.ndarray, "coils ky kz"],
     target: Complex[np.ndarray, "echoes ky kz"],
@@ -125,7 +98,7 @@ def _target_problems(
         return []
     gain = size / max(float(np.linalg.norm(target)), 1e-30)
     return [
-        f"target is not the {info.target_kind} combination of kspace (relative difference "
+        f"{path}: target is not the {info.target_kind} combination of kspace (relative difference "
         f"{error:.2g}, amplitude ratio {gain:.3g}): wrong norm, maps of other coils, or another "
         "centring; prepared k-space is centred and orthonormal"
     ]

@@ -1,17 +1,20 @@
 """Simulate multi-coil scans from volumes: open_ms_data brains or your own (simulate.md)."""
 
-import dataclasses
+import functools
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import scipy.io
 from jaxtyping import Complex
 from scipy.ndimage import affine_transform
 
-from data_scripts.command_line import run_script
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from data_scripts.command_line import run_recipe
 from data_scripts.mri.acquisition import (
     Imperfections,
     acquire,
@@ -21,10 +24,11 @@ from data_scripts.mri.acquisition import (
 )
 from data_scripts.mri.coil_maps import compression_matrix
 from data_scripts.mri.download import fetch, known_sources
-from data_scripts.mri.output import finish_dataset, is_done, progress_bar, start_dataset
-from data_scripts.mri.schema import ScanInfo, ScanShape, ScanWriter
-from data_scripts.mri.simulation import check_acquisition, check_range
+from data_scripts.mri.output import ScanJob, ScanRecipe
+from data_scripts.mri.schema import SPLITS, ScanInfo, ScanShape, ScanWriter
+from data_scripts.mri.simulation import check_acquisition
 from data_scripts.mri.volumes import Volume, find_volumes, to_grid
+from data_scripts.recipe import require_one_of, require_range
 
 _LESJAK = (
     "open_ms_data (github.com/muschellij2/open_ms_data; Lesjak et al. 2016, 2017): magnitude "
@@ -40,7 +44,7 @@ _SCALE_PERCENTILE = 99.5
 
 
 @dataclass
-class SimulateConfig:
+class SimulateRecipe(ScanRecipe):
     """Multi-coil scans simulated from magnitude (or complex) volumes, split by patient.
 
     Attributes:
@@ -68,6 +72,9 @@ class SimulateConfig:
         seed: of phase, coil position and noise.
     """
 
+    OF_THE_SET: ClassVar[tuple[str, ...]] = ("train", "valid", "test", "contrasts", "licence")
+
+    name: str = "simulate"
     out: str = "data/mri_brain"
     source: str = "open_ms_data"
     source_dir: str = ""
@@ -90,17 +97,13 @@ class SimulateConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, value, allowed in (
-            ("source", self.source, ("open_ms_data", "volumes")),
-            ("maps", self.maps, ("measured", "loops")),
-        ):
-            if value not in allowed:
-                raise ValueError(f"{name} must be one of {allowed}, got {value!r}")
+        super().__post_init__()
+        require_one_of(self, {"source": ("open_ms_data", "volumes"), "maps": ("measured", "loops")})
         if self.source == "volumes" and not self.source_dir:
             raise ValueError("source=volumes needs source_dir=FOLDER with your volumes")
         check_acquisition(self)
-        check_range("move_coils", self.move_coils, 0, 0.5, "fields of view")
-        for name in ("train", "valid", "test", "contrasts"):
+        require_range("move_coils", self.move_coils, 0, 0.5, "fields of view")
+        for name in (*SPLITS, "contrasts"):
             if "" in getattr(self, name):
                 raise ValueError(
                     f"{name} holds an empty name, which fits every volume; leave it out, or write "
@@ -110,34 +113,94 @@ class SimulateConfig:
             for split, patients in _PATIENTS.items():
                 setattr(self, split, getattr(self, split) or list(patients))
 
+    def jobs(self) -> list[ScanJob]:
+        """Return a scan for each volume that belongs to a split."""
+        if self.source == "open_ms_data":
+            sources = known_sources("open_ms_data/")
+            paths, licence = fetch(sources, self.source_dir, self.mirror), sources[0].licence
+        else:
+            folder, licence = Path(self.source_dir), self.licence
+            if not folder.is_dir():
+                raise ValueError(
+                    f"source_dir={folder} is no folder; give the one with your volumes"
+                )
+            paths = sorted(folder.iterdir())
+        return [
+            ScanJob(volume.name, split, licence, about=volume)
+            for volume, split in assign_splits(self, find_volumes(paths, self.slice_axis))
+        ]
 
-def main(config: SimulateConfig) -> None:
-    """Find the volumes, simulate each, write the metadata."""
-    if config.source == "open_ms_data":
-        sources = known_sources("open_ms_data/")
-        paths = fetch(sources, config.source_dir, config.mirror)
-        volumes = find_volumes(paths, config.slice_axis)
-        source, licence = _LESJAK, sources[0].licence
-    else:
-        folder = Path(config.source_dir)
-        if not folder.is_dir():
-            raise ValueError(f"source_dir={folder} is no folder; give the one with your volumes")
-        volumes = find_volumes(sorted(folder.iterdir()), config.slice_axis)
+    @property
+    def origin(self) -> str:
+        """What the volumes are."""
+        if self.source == "open_ms_data":
+            return _LESJAK
         # its name alone: the same volumes elsewhere make the same scans
-        source, licence = f"own volumes in {folder.resolve().name}", config.licence
-    jobs = assign_splits(config, volumes)
-    out = Path(config.out)
-    start_dataset(out, [volume.name for volume, _ in jobs])
-    measured = measured_maps(config) if config.maps == "measured" else None
-    with progress_bar() as progress:
-        task = progress.add_task(f"simulating {len(jobs)} scans into {out}", total=len(jobs))
-        for volume, split in jobs:
-            make_scan(config, volume, split, source, licence, measured)
-            progress.advance(task)
-    finish_dataset(out, config, _description(config, source, licence))
+        return f"own volumes in {Path(self.source_dir).resolve().name}"
+
+    def description(self) -> dict[str, Any]:
+        """Return what is simulated."""
+        maps = "measured, github.com/mriphysics/alignedSENSE (MIT)"
+        return {
+            "equation": "y_c = E F S_c (m exp(i phi)) + n_c, simulated",
+            "grid": [self.height, self.width],
+            "units": "magnitude relative to the volume's 99.5th percentile, divided by scale",
+            "source": self.origin,
+            "coil_maps": maps if self.maps == "measured" else "simulated, Biot-Savart",
+            "caution": "k-space computed from processed magnitude images is optimistic "
+            "(Shimron et al. 2022, doi:10.1073/pnas.2117203119)",
+            "seed": self.seed,
+        }
+
+    @functools.cached_property
+    def measured(self) -> Complex[np.ndarray, "coils y z"] | None:
+        """The measured maps, where they are used."""
+        return measured_maps(self) if self.maps == "measured" else None
+
+    def make_scan(self, job: ScanJob, details: dict[str, Any]) -> None:
+        """Simulate one volume and write it."""
+        volume: Volume = job.about
+        name_seed = [ord(letter) for letter in volume.name]
+        rng = np.random.default_rng([self.seed, *name_seed])
+        grid = (self.height, self.width)
+        images = volume.read()
+        brightest = float(np.percentile(np.abs(images), _SCALE_PERCENTILE))
+        if brightest == 0:
+            raise ValueError(
+                f"{volume.path}: {_SCALE_PERCENTILE:g} % of the volume is zero, so that there is "
+                "no brightness for the noise to be relative to; crop it, or leave it out"
+            )
+        coil_seed = int(rng.integers(2**31))
+        moved = None if self.measured is None else _move(self.measured, self.move_coils, rng)
+        imperfections = Imperfections(self.trajectory, self.epi_ghost, self.b0_hz)
+        info = ScanInfo(
+            scan_id=volume.name,
+            split=job.split,
+            source=f"simulated multi-coil k-space from {self.origin}",
+            licence=job.licence,
+            echo_names=volume.echo_names,
+            target_kind="sense" if imperfections.none else "ideal",
+            details={**details, "simulated": True},
+        )
+        n_slices, n_echoes = images.shape[:2]
+        with ScanWriter(
+            self.folder / f"{job.name}.h5", info, ScanShape(n_slices, n_echoes, self.n_coils, grid)
+        ) as writer:
+            for i in range(n_slices):
+                maps = moved
+                if maps is None:
+                    depth = (i / max(n_slices - 1, 1) - 0.5) * 0.8
+                    coils = np.random.default_rng(coil_seed)
+                    maps, _ = normalise_maps(loop_maps(grid, self.n_coils, depth, coils))
+                signal = to_grid(images[i], grid, volume.pixel_mm) / brightest
+                if not np.iscomplexobj(images):
+                    signal = signal * np.exp(1j * echo_phases(grid, [0.0] * n_echoes, rng))
+                coil_images = (maps * signal[:, None]).astype(np.complex64)
+                acquired = acquire(coil_images, maps, self.noise, imperfections, rng)
+                writer.write(i, acquired.kspace, maps, acquired.target)
 
 
-def assign_splits(config: SimulateConfig, volumes: Sequence[Volume]) -> list[tuple[Volume, str]]:
+def assign_splits(config: SimulateRecipe, volumes: Sequence[Volume]) -> list[tuple[Volume, str]]:
     """Return the volumes to use with their split; a volume belongs to the prefix of its name.
 
     Raises:
@@ -173,58 +236,7 @@ def assign_splits(config: SimulateConfig, volumes: Sequence[Volume]) -> list[tup
     return jobs
 
 
-def make_scan(
-    config: SimulateConfig,
-    volume: Volume,
-    split: str,
-    source: str,
-    licence: str,
-    measured: Complex[np.ndarray, "coils y z"] | None,
-) -> None:
-    """Simulate one volume and write it, unless it is there already."""
-    path = Path(config.out) / f"{volume.name}.h5"
-    recipe = _recipe(config, split)
-    if is_done(path, recipe):
-        return
-    name_seed = [ord(letter) for letter in volume.name]
-    rng = np.random.default_rng([config.seed, *name_seed])
-    grid = (config.height, config.width)
-    images = volume.read()
-    brightest = float(np.percentile(np.abs(images), _SCALE_PERCENTILE))
-    if brightest == 0:
-        raise ValueError(
-            f"{volume.path}: {_SCALE_PERCENTILE:g} % of the volume is zero, so that there is no "
-            "brightness for the noise to be relative to; crop it, or leave it out"
-        )
-    coil_seed = int(rng.integers(2**31))
-    moved = None if measured is None else _move(measured, config.move_coils, rng)
-    imperfections = Imperfections(config.trajectory, config.epi_ghost, config.b0_hz)
-    info = ScanInfo(
-        scan_id=volume.name,
-        split=split,
-        source=f"simulated multi-coil k-space from {source}",
-        licence=licence,
-        echo_names=volume.echo_names,
-        target_kind="sense" if imperfections.none else "ideal",
-        details={"recipe": recipe, "simulated": True},
-    )
-    n_slices, n_echoes = images.shape[:2]
-    with ScanWriter(path, info, ScanShape(n_slices, n_echoes, config.n_coils, grid)) as writer:
-        for i in range(n_slices):
-            maps = moved
-            if maps is None:
-                depth = (i / max(n_slices - 1, 1) - 0.5) * 0.8
-                coils = np.random.default_rng(coil_seed)
-                maps, _ = normalise_maps(loop_maps(grid, config.n_coils, depth, coils))
-            signal = to_grid(images[i], grid, volume.pixel_mm) / brightest
-            if not np.iscomplexobj(images):
-                signal = signal * np.exp(1j * echo_phases(grid, [0.0] * n_echoes, rng))
-            coil_images = (maps * signal[:, None]).astype(np.complex64)
-            acquired = acquire(coil_images, maps, config.noise, imperfections, rng)
-            writer.write(i, acquired.kspace, maps, acquired.target)
-
-
-def measured_maps(config: SimulateConfig) -> Complex[np.ndarray, "coils y z"]:
+def measured_maps(config: SimulateRecipe) -> Complex[np.ndarray, "coils y z"]:
     """Return the measured 32-channel maps of alignedSENSE, compressed and resized to the grid.
 
     The strongest virtual coils are kept (singular vectors of the maps), then the root sum of
@@ -267,28 +279,5 @@ def _resample(
     ).astype(np.complex64)
 
 
-def _recipe(config: SimulateConfig, split: str) -> dict[str, object]:
-    """Return the options that decide what one scan looks like."""
-    other = ("out", "source_dir", "mirror", "train", "valid", "test", "contrasts", "licence")
-    chosen = {k: v for k, v in dataclasses.asdict(config).items() if k not in other}
-    return {**chosen, "split": split}
-
-
-def _description(config: SimulateConfig, source: str, licence: str) -> dict[str, object]:
-    maps = "measured, github.com/mriphysics/alignedSENSE (MIT)"
-    return {
-        "name": Path(config.out).name,
-        "equation": "y_c = E F S_c (m exp(i phi)) + n_c, simulated",
-        "grid": [config.height, config.width],
-        "units": "magnitude relative to the volume's 99.5th percentile, divided by scale",
-        "source": source,
-        "coil_maps": maps if config.maps == "measured" else "simulated, Biot-Savart",
-        "licence": licence,
-        "caution": "k-space computed from processed magnitude images is optimistic "
-        "(Shimron et al. 2022, doi:10.1073/pnas.2117203119)",
-        "seed": config.seed,
-    }
-
-
 if __name__ == "__main__":
-    sys.exit(run_script(main, SimulateConfig))
+    sys.exit(run_recipe(SimulateRecipe))

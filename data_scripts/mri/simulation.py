@@ -3,6 +3,8 @@
 import math
 from typing import Protocol
 
+from data_scripts.recipe import require_range
+
 
 class Acquisition(Protocol):
     """Options of a simulated acquisition; `data_scripts.mri.phantom` says what they mean."""
@@ -33,14 +35,4 @@ def check_acquisition(options: Acquisition) -> None:
         ("b0_hz", -1e4, 1e4, "Hz"),
         ("seed", 0, 2**63 - 1, "(whole)"),
     ):
-        check_range(name, getattr(options, name), lowest, highest, unit)
-
-
-def check_range(name: str, value: float, lowest: float, highest: float, unit: str) -> None:
-    """Check that a number lies in a range; NaN lies in none.
-
-    Raises:
-        ValueError: naming the option, its value and the range.
-    """
-    if not lowest <= value <= highest:
-        raise ValueError(f"{name} must be from {lowest:g} to {highest:g} {unit}, got {value}")
+        require_range(name, getattr(options, name), lowest, highest, unit)

@@ -4,21 +4,24 @@ import json
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import h5py
 import numpy as np
 from jaxtyping import Bool, Complex
 
-from data_scripts.command_line import run_script
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from data_scripts import hdf5
+from data_scripts.command_line import run_recipe
 from data_scripts.file_names import plain_name
 from data_scripts.mri.centred_fft import resize_centred
 from data_scripts.mri.coil_maps import combine_sense
 from data_scripts.mri.intake import Intake
 from data_scripts.mri.kspace_findings import check_kinds
-from data_scripts.mri.output import convert_all, finish_dataset, scan_name
+from data_scripts.mri.output import ScanJob, ScanRecipe, scan_name
 from data_scripts.mri.schema import ScanInfo, ScanShape, ScanWriter, mask_datasets
-from data_scripts.plain_hdf5 import open_plain, plain_dataset, read_plain
+from monarch_core.runs.fingerprint import fingerprint_files
 
 _PORTAL = (
     "SKM-TEA is not downloaded by this script: get it from Stanford AIMI, "
@@ -34,7 +37,7 @@ _SPLIT_FILES = {"train": "train.json", "valid": "val.json", "test": "test.json"}
 
 
 @dataclass
-class SkmTeaConfig:
+class SkmTeaRecipe(ScanRecipe):
     """SKM-TEA raw-track scans: hybrid (x, ky, kz) k-space, two echoes, maps, SENSE target, masks.
 
     Attributes:
@@ -46,6 +49,9 @@ class SkmTeaConfig:
         accept: kinds of findings that are no reason to refuse a scan (schema.md lists them).
     """
 
+    OF_THE_SET: ClassVar[tuple[str, ...]] = ("max_scans", "accept")
+
+    name: str = "skm_tea"
     out: str = "data/skm_tea"
     source_dir: str = ""
     version: str = "v1.0.0"
@@ -54,6 +60,7 @@ class SkmTeaConfig:
     accept: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.slice_step < 1 or self.max_scans < 0:
             raise ValueError(
                 "slice_step must be at least 1 and max_scans not negative, got "
@@ -61,27 +68,33 @@ class SkmTeaConfig:
             )
         check_kinds(self.accept)
 
+    def jobs(self) -> list[ScanJob]:
+        """Return a scan for each file of the source folder that the annotations list."""
+        if not self.source_dir:
+            raise ValueError(_PORTAL)
+        return [
+            ScanJob(scan_name(path), split, LICENCE, (path,)) for path, split in find_scans(self)
+        ]
 
-def main(config: SkmTeaConfig) -> None:
-    """Convert the scans that are in the source folder, then write the metadata."""
-    if not config.source_dir:
-        raise ValueError(_PORTAL)
-    jobs = find_scans(config)
-    convert_all(config, jobs, lambda path, split, details: convert(config, path, split, details))
-    finish_dataset(
-        Path(config.out),
-        config,
-        {
-            "name": Path(config.out).name,
+    def details(self, job: ScanJob) -> dict[str, Any]:
+        """Return what a scan remembers, the content of its file and what was accepted included."""
+        recipe = {**super().details(job)["recipe"], "source": fingerprint_files(job.files)}
+        return {"recipe": recipe, "accept": list(self.accept)}
+
+    def description(self) -> dict[str, Any]:
+        """Return what was measured."""
+        return {
             "equation": "y_c = F S_c x + n_c in hybrid space (x, ky, kz), measured and ARC-filled",
             "units": "scanner units divided by each scan's scale",
             "source": SOURCE,
-            "licence": LICENCE,
-        },
-    )
+        }
+
+    def make_scan(self, job: ScanJob, details: dict[str, Any]) -> None:
+        """Convert one scan."""
+        convert(self, job, details)
 
 
-def find_scans(config: SkmTeaConfig) -> list[tuple[Path, str]]:
+def find_scans(config: SkmTeaRecipe) -> list[tuple[Path, str]]:
     """Return the scans of the source folder with the split that the annotations give them.
 
     Raises:
@@ -116,7 +129,7 @@ def _listed(annotations: Path) -> list[str]:
     return [plain_name(name, f"file_name in {annotations}") for name in names]
 
 
-def convert(config: SkmTeaConfig, path: Path, split: str, details: dict[str, Any]) -> None:
+def convert(config: SkmTeaRecipe, job: ScanJob, details: dict[str, Any]) -> None:
     """Convert one scan, slice by slice along the readout.
 
     K-space counts as acquired where a slice, echo or coil of it is not zero: what was padded is
@@ -126,9 +139,10 @@ def convert(config: SkmTeaConfig, path: Path, split: str, details: dict[str, Any
         ValueError: if a dataset is missing, shapes disagree, or the target is not what k-space and
             maps combine to.
     """
-    with open_plain(path, _REMEDY) as file:
+    path = job.files[0]
+    with hdf5.open_file(path, _REMEDY) as file:
         kspace, maps, target = (
-            plain_dataset(path, file, name, _REMEDY) for name in ("kspace", "maps", "target")
+            hdf5.array(file, name, _REMEDY) for name in ("kspace", "maps", "target")
         )
         n_x, n_y, n_z, n_echoes, n_coils = _sizes(path, kspace, maps, target)
         positions = range(0, n_x, config.slice_step)
@@ -139,10 +153,10 @@ def convert(config: SkmTeaConfig, path: Path, split: str, details: dict[str, Any
             )
         _check_target(path, kspace, maps, target)
         info = ScanInfo(
-            scan_id=scan_name(path),
-            split=split,
+            scan_id=job.name,
+            split=job.split,
             source=SOURCE,
-            licence=LICENCE,
+            licence=job.licence,
             echo_names=tuple(f"echo{i + 1}" for i in range(n_echoes)),
             hybrid_axes="x",
             target_kind="source",
@@ -152,7 +166,7 @@ def convert(config: SkmTeaConfig, path: Path, split: str, details: dict[str, Any
         intake = Intake(path, config.accept)
         with ScanWriter(Path(config.out) / f"{info.scan_id}.h5", info, shape) as writer:
             for index, x in enumerate(positions):
-                measured, slice_maps, image = _slice(path, kspace, maps, target, x)
+                measured, slice_maps, image = _slice(kspace, maps, target, x)
                 intake.look(measured)
                 intake.look_at_maps(measured, slice_maps)
                 writer.write(index, measured, slice_maps, image)
@@ -161,13 +175,13 @@ def convert(config: SkmTeaConfig, path: Path, split: str, details: dict[str, Any
             acquired = intake.acquired((n_y, n_z))
             if not acquired.all():
                 writer.write_mask("acquired", acquired)
-            for name, mask in mask_datasets(path, file, _REMEDY).items():
-                values = read_plain(path, mask, (), _REMEDY)
+            for name, mask in mask_datasets(file, _REMEDY).items():
+                values = hdf5.read(mask, (), _REMEDY)
                 writer.write_mask(name, _padded_mask(path, name, values, (n_y, n_z)))
 
 
 def _slice(
-    path: Path, kspace: h5py.Dataset, maps: h5py.Dataset, target: h5py.Dataset, x: int
+    kspace: h5py.Dataset, maps: h5py.Dataset, target: h5py.Dataset, x: int
 ) -> tuple[
     Complex[np.ndarray, "echoes coils ky kz"],
     Complex[np.ndarray, "coils y z"],
@@ -175,8 +189,7 @@ def _slice(
 ]:
     """Read k-space, maps and target of one slice in the order of prepared scans."""
     measured, coils, images = (
-        read_plain(path, data, (x,), _REMEDY).astype(np.complex64)
-        for data in (kspace, maps, target)
+        hdf5.read(data, (x,), _REMEDY).astype(np.complex64) for data in (kspace, maps, target)
     )
     return (
         np.moveaxis(measured, (2, 3), (0, 1)),
@@ -215,7 +228,7 @@ def _check_target(
 ) -> None:
     """Compare the target of the middle slice with our SENSE combination."""
     x = kspace.shape[0] // 2
-    measured, slice_maps, given = _slice(path, kspace, maps, target, x)
+    measured, slice_maps, given = _slice(kspace, maps, target, x)
     combined = combine_sense(measured, slice_maps)
     difference = float(np.linalg.norm(combined - given))
     if difference > 0.3 * float(np.linalg.norm(given)) + 1e-12:
@@ -227,4 +240,4 @@ def _check_target(
 
 
 if __name__ == "__main__":
-    sys.exit(run_script(main, SkmTeaConfig))
+    sys.exit(run_recipe(SkmTeaRecipe))

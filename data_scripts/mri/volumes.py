@@ -1,7 +1,6 @@
 """Volumes on disk (NIfTI, .npy, .npz) as slices of one or more contrasts, and on another grid."""
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,8 +8,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
+from data_scripts.finite import require_finite
 from data_scripts.mri.centred_fft import fft_centred, ifft_centred, resize_centred
+from data_scripts.unusable import UnusableFileError, read_npy, reading
 
+_REMEDY = "save it again, as one array of numbers"
 _ENDINGS = (".nii.gz", ".nii", ".npy", ".npz")
 
 
@@ -35,8 +37,8 @@ class Volume:
         """Size of a pixel along the rows and columns of a slice; equal where it is not known."""
         if self.path.suffix in (".npy", ".npz"):
             return (1.0, 1.0)
-        with _named(self.path):
-            zooms = _nibabel().load(self.path).header.get_zooms()
+        with reading(self.path, _REMEDY):
+            zooms = _load_nifti(self.path).header.get_zooms()
         rest = [float(z) for axis, z in enumerate(zooms[:3]) if axis != self.slice_axis]
         return (rest[1], rest[0])
 
@@ -57,9 +59,8 @@ class Volume:
                 f"{self.path} holds values of the type {values.dtype} and the shape {shape}, for "
                 "example colours; save one number per voxel, for example the grey values"
             )
-        if not np.isfinite(values).all():
-            raise ValueError(f"{self.path} holds NaN or infinity; replace them first")
         values = values.reshape(*shape[:3], -1)
+        require_finite(str(self.path), values, ("x", "y", "z", "echo"), "replace them first")
         in_plane = [axis for axis in range(3) if axis != self.slice_axis]
         ordered = values.transpose(self.slice_axis, 3, in_plane[1], in_plane[0])
         kind = np.complex64 if np.iscomplexobj(ordered) else np.float32
@@ -68,39 +69,31 @@ class Volume:
     def _shape(self) -> tuple[int, ...]:
         if self.path.suffix == ".npz":
             return tuple(self._load().shape)
-        with _named(self.path):
+        with reading(self.path, _REMEDY):
             if self.path.suffix == ".npy":
                 return tuple(np.lib.format.open_memmap(self.path, mode="r").shape)
-            return tuple(_nibabel().load(self.path).shape)
+            return tuple(_load_nifti(self.path).shape)
 
     def _load(self) -> np.ndarray:
-        with _named(self.path):
-            if self.path.suffix == ".npy":
-                with self.path.open("rb") as file:
-                    return np.lib.format.read_array(file)  # neither archives nor pickles
+        if self.path.suffix == ".npy":
+            return read_npy(self.path, _REMEDY)
+        with reading(self.path, _REMEDY):
             if self.path.suffix == ".npz":
                 with self.path.open("rb") as file:
                     archive = np.load(file)
                     (name,) = archive.files
                     return np.asarray(archive[name])
-            return np.asarray(_nibabel().load(self.path).dataobj)
+            return np.asarray(_load_nifti(self.path).dataobj)
 
 
-@contextlib.contextmanager
-def _named(path: Path) -> Iterator[None]:
-    """Turn what reading a damaged file raises into one error that names it."""
+def _load_nifti(path: Path) -> Any:
     try:
-        yield
+        import nibabel
     except ModuleNotFoundError as error:
-        raise ValueError(
+        raise UnusableFileError(
             f"{path}: reading NIfTI needs nibabel: pip install nibabel, or save the volumes as .npy"
         ) from error
-    except Exception as error:
-        # the readers raise errors of their own, of zipfile, zlib and many more
-        reason = " ".join(str(error).split())
-        raise ValueError(
-            f"{path} is damaged or no single array of numbers ({reason}); save it again"
-        ) from error
+    return nibabel.load(path)
 
 
 def find_volumes(paths: Sequence[Path], slice_axis: int) -> list[Volume]:
@@ -155,9 +148,3 @@ def to_grid(
     gain = np.sqrt(np.prod(grid) / np.prod(padded)).astype(np.float32)
     resized = ifft_centred(resize_centred(fft_centred(image), grid)) * gain
     return resized if np.iscomplexobj(images) else resized.real
-
-
-def _nibabel() -> Any:
-    import nibabel
-
-    return nibabel

@@ -5,16 +5,18 @@ Reads nothing, writes `<data_dir>/burgers_.../` (PDEBench layout, `metadata.yaml
 stopped when called again. `burgers.md` describes the data.
 """
 
-import functools
+import math
 import sys
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from rich.console import Console
 
-from data_scripts.command_line import run_script
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from data_scripts.command_line import run_recipe
 from data_scripts.pde.burgers_solver import (
     BurgersSolver,
     initial_dirichlet,
@@ -22,19 +24,13 @@ from data_scripts.pde.burgers_solver import (
     to_grid,
 )
 from data_scripts.pde.conventions import BURGERS
-from data_scripts.pde.generation import (
-    choose_device,
-    fill_folder,
-    gather,
-    require_working_memory,
-    sample_keys,
-    write_metadata,
-)
+from data_scripts.pde.generation import DEVICES, OneShotRecipe, gather
 from data_scripts.pde.pdebench_format import write_burgers
+from data_scripts.recipe import require, require_one_of, require_positive
 from data_scripts.resumable import Arrays, Batch
-from pde.config.burgers import INITIAL_GRID
-from pde.config.dataset import BurgersConfig
 
+# Intervals of the grid on which the initial field is drawn (Li et al. 2021, arXiv:2010.08895).
+INITIAL_GRID = 8192
 EQUATION = {
     **BURGERS,
     "convention": "viscosity multiplies u_xx on (0, 1); that of PDEBench's own files divides their "
@@ -42,7 +38,7 @@ EQUATION = {
     "units": "length: the domain; time: unit of the equation; u: length/time; "
     "viscosity: length^2/time",
 }
-BOUNDARY = {
+BOUNDARIES = {
     "burgers": {
         "boundary": "periodic",
         "initial_field": "Gaussian random field N(0, 625 (-Laplace + 25)^-2), zero mean, periodic",
@@ -54,99 +50,158 @@ BOUNDARY = {
 }
 
 
-def simulate(config: BurgersConfig, batch: Batch) -> Arrays:
-    """Draw and integrate the samples of one batch.
+@dataclass
+class BurgersRecipe(OneShotRecipe):
+    """One-dimensional Burgers equation on (0, 1): from the field at t = 0 to that at `final_time`.
 
-    Returns:
-        frames: u at t = 0 and at the final time, float32, (sample, 2, x).
-        initial_std: standard deviation of each initial field over the stored points.
+    Lengths are in units of the domain, times in units of the equation; `burgers.md` describes the
+    data.
+
+    Attributes:
+        name: "burgers" is periodic; "burgers_dirichlet" is zero at both ends.
+        n_train: samples to learn from.
+        n_valid: samples to choose by.
+        n_test: samples to report on.
+        seed: of the random fields.
+        stored_grid: intervals of the stored fields, a divisor of 8192.
+        viscosity: nu, in length^2/time.
+        final_time: time of the field to predict.
+        solver_grid: points per unit length while integrating; None picks the smallest power of two
+            known to resolve the viscosity.
+        data_dir: folder below which generated data are kept.
+        n_workers: processes that generate on the CPU; None takes one per available core.
+        batch_size: samples computed together; None takes what suits the machine.
+        device: where to generate: "auto", "cpu" or "cuda".
     """
-    keys = sample_keys(config, batch)
-    # Nothing is gained by more modes of the initial field than its grid resolves.
-    if config.periodic:
-        period, initial = 1, initial_periodic(keys, INITIAL_GRID // 2 - 1)
-    else:
-        period, initial = 2, initial_dirichlet(keys, INITIAL_GRID - 1)
-    solver = BurgersSolver(
-        config.resolved_solver_grid * period,
-        config.viscosity,
-        length=float(period),
-        device=choose_device(config.device),
-    )
-    final = solver.advance(initial, config.final_time).cpu()
-    # A field with finitely many modes is known everywhere: no interpolation is involved.
-    frames = torch.stack([to_grid(u_hat, INITIAL_GRID * period) for u_hat in (initial, final)], 1)
-    stride = INITIAL_GRID // config.stored_grid
-    stored = frames[..., ::stride][..., : config.n_stored_points]
-    return {
-        "frames": stored.float().numpy(),
-        "initial_std": stored[:, 0].std(dim=-1, correction=0).numpy(),
-    }
 
+    NAMES: ClassVar[tuple[str, ...]] = tuple(BOUNDARIES)
 
-def generate(config: BurgersConfig, console: Console) -> Path:
-    """Make the data set unless it is there, and return its folder.
+    name: str = "burgers"
+    stored_grid: int = INITIAL_GRID
+    viscosity: float = 0.1
+    final_time: float = 1.0
+    solver_grid: int | None = None
+    device: str = "auto"
 
-    Raises:
-        OSError: the disk is full or not writable, or a worker process was killed; finished
-            batches are kept.
-        ValueError: the configuration names a file to read, or a device that is not there, or the
-            solver does not fit into memory.
-    """
-    on_gpu = choose_device(config.device).type == "cuda"
-    batch_size = 400 if on_gpu else 50
-    require_working_memory(config, batch_size, config.resolved_solver_grid)
-    return fill_folder(
-        config,
-        console,
-        simulate=functools.partial(simulate, config),
-        assemble=functools.partial(_assemble, config),
-        batch_size=batch_size,
-        n_workers=1 if on_gpu else None,
-        bytes_per_split={
-            split: 4 * size * 2 * config.n_stored_points
-            for split, size in config.split_sizes.items()
-        },
-        description=f"Burgers, {BOUNDARY[config.name]['boundary']}, viscosity {config.viscosity:g}",
-    )
+    def __post_init__(self) -> None:
+        """Check values against each other; raises ValueError naming value and remedy."""
+        super().__post_init__()
+        require_positive("viscosity", self.viscosity, "0.1")
+        require_positive("final_time", self.final_time, "1")
+        divides = INITIAL_GRID % self.stored_grid == 0
+        require(divides, "stored_grid", self.stored_grid, f"a divisor of {INITIAL_GRID}")
+        fits = self.solver_grid is None or self.solver_grid >= 8
+        require(fits, "solver_grid", self.solver_grid, "null or at least 8, such as 256")
+        require_one_of(self, {"device": DEVICES})
 
+    @property
+    def resolved_solver_grid(self) -> int:
+        """Points per unit length while integrating: `solver_grid`, or what the viscosity asks for.
 
-def _assemble(config: BurgersConfig, parts: Path, dataset: Path) -> None:
-    """Put the batches together; `metadata.yaml` comes last and marks the data set complete."""
-    stds = np.concatenate(list(gather(parts, "initial_std")))
-    measured = {
-        "initial_field_std": float(np.sqrt(np.square(stds).mean())),
-        "time_integration": "integrating-factor Runge-Kutta of order 4, 2/3 dealiasing",
-    }
-    equation = {**EQUATION, **BOUNDARY[config.name]}
-    file_name = f"1D_Burgers_viscosity{config.viscosity:g}.hdf5"
-    write_burgers(
-        dataset / file_name,
-        gather(parts, "frames"),
-        n_samples=sum(config.split_sizes.values()),
-        times=np.array([0.0, config.final_time]),
-        points=np.arange(config.n_stored_points) / config.stored_grid,
-        attributes={**config.recipe, **measured, **equation},
-    )
-    about = {
-        "field": "u",
-        **equation,
-        "grid": f"{config.n_stored_points} points at i / {config.stored_grid}",
-        "times": f"0 and {config.final_time:g}",
-        "layout": f"PDEBench 1-D: {file_name}, tensor (sample, t, x); training samples first, "
-        "then validation, then test",
-        "measured": measured,
-        "source": "generated by data_scripts/pde/burgers.py; equation and initial field of "
-        "Li et al. 2021, arXiv:2010.08895",
-    }
-    write_metadata(dataset, config, about, [torch, np])
+        `burgers.md` has the errors that were measured at these grids.
+        """
+        if self.solver_grid is not None:
+            return self.solver_grid
+        return max(256, 2 ** math.ceil(math.log2(1 / self.viscosity)))
 
+    @property
+    def numbers(self) -> dict[str, Any]:
+        """What the stored numbers depend on beside sizes, seed and version."""
+        return {
+            "name": self.name,
+            "viscosity": self.viscosity,
+            "stored_grid": self.stored_grid,
+            "solver_grid": self.resolved_solver_grid,
+            "final_time": self.final_time,
+        }
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns its exit status."""
-    console = Console(markup=False, highlight=False, soft_wrap=True)
-    return run_script(lambda config: generate(config, console), BurgersConfig, arguments)
+    @property
+    def folder_name(self) -> str:
+        """Name, viscosity and stored grid."""
+        return f"{self.name}_nu{self.viscosity:g}_{self.stored_grid}"
+
+    @property
+    def title(self) -> str:
+        """Equation, boundary and viscosity."""
+        return f"Burgers, {BOUNDARIES[self.name]['boundary']}, viscosity {self.viscosity:g}"
+
+    @property
+    def n_axes(self) -> int:
+        """One dimension of space."""
+        return 1
+
+    @property
+    def periodic(self) -> bool:
+        """Whether the ends of the interval are one point."""
+        return self.name == "burgers"
+
+    @property
+    def solver_points(self) -> int:
+        """Points of the solver's grid."""
+        return self.resolved_solver_grid
+
+    @property
+    def suitable_batch_size(self) -> int:
+        """Samples computed together unless `batch_size` says otherwise."""
+        return 400 if self.uses_gpu else 50
+
+    def simulate(self, batch: Batch) -> Arrays:
+        """Draw and integrate the samples of one batch.
+
+        Returns:
+            frames: u at t = 0 and at the final time, float32, (sample, 2, x).
+            initial_std: standard deviation of each initial field over the stored points.
+        """
+        keys = self.sample_keys(batch)
+        # Nothing is gained by more modes of the initial field than its grid resolves.
+        if self.periodic:
+            period, initial = 1, initial_periodic(keys, INITIAL_GRID // 2 - 1)
+        else:
+            period, initial = 2, initial_dirichlet(keys, INITIAL_GRID - 1)
+        solver = BurgersSolver(
+            self.resolved_solver_grid * period,
+            self.viscosity,
+            length=float(period),
+            device=self.device_used,
+        )
+        final = solver.advance(initial, self.final_time).cpu()
+        # A field with finitely many modes is known everywhere: no interpolation is involved.
+        frames = torch.stack([to_grid(u, INITIAL_GRID * period) for u in (initial, final)], 1)
+        stored = frames[..., :: INITIAL_GRID // self.stored_grid][..., : self.n_stored_points]
+        return {
+            "frames": stored.float().numpy(),
+            "initial_std": stored[:, 0].std(dim=-1, correction=0).numpy(),
+        }
+
+    def assemble(self, parts: Path, dataset: Path) -> dict[str, Any]:
+        """Write one PDEBench file."""
+        stds = np.concatenate(list(gather(parts, "initial_std")))
+        measured = {
+            "initial_field_std": float(np.sqrt(np.square(stds).mean())),
+            "time_integration": "integrating-factor Runge-Kutta of order 4, 2/3 dealiasing",
+        }
+        equation = {**EQUATION, **BOUNDARIES[self.name]}
+        file_name = f"1D_Burgers_viscosity{self.viscosity:g}.hdf5"
+        write_burgers(
+            dataset / file_name,
+            gather(parts, "frames"),
+            n_samples=sum(self.split_sizes.values()),
+            times=np.array([0.0, self.final_time]),
+            points=np.arange(self.n_stored_points) / self.stored_grid,
+            attributes={**self.identity(), **measured, **equation},
+        )
+        return {
+            "field": "u",
+            **equation,
+            "grid": f"{self.n_stored_points} points at i / {self.stored_grid}",
+            "times": f"0 and {self.final_time:g}",
+            "layout": f"PDEBench 1-D: {file_name}, tensor (sample, t, x); training samples first, "
+            "then validation, then test",
+            "measured": measured,
+            "source": "generated by data_scripts/pde/burgers.py; equation and initial field of "
+            "Li et al. 2021, arXiv:2010.08895",
+        }
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_recipe(BurgersRecipe))

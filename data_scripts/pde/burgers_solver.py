@@ -16,6 +16,7 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from data_scripts.pde.navier_stokes_solver import dealiased_cutoff
+from data_scripts.pde.steps import integrate_each
 
 # Steps are chosen anew this many times per time unit: |u| shrinks as time goes on.
 INTERVALS_PER_TIME_UNIT = 100
@@ -88,18 +89,9 @@ class BurgersSolver:
     def _integrate(self, u_hat: Tensor, interval: float) -> Tensor:
         fastest = to_grid(u_hat, self.grid).abs().amax(dim=1)
         n_steps = torch.ceil(interval * self._kappa_max * fastest / self.courant).long().clamp(1)
-        # Sorted, the fields that still have steps to go are always the first ones.
-        n_steps, order = n_steps.sort(descending=True)
-        u = u_hat[order]
         h = (interval / n_steps.double())[:, None]
         E = torch.exp(self._diffusion * h / 2)
-        counts = n_steps.tolist()
-        active = len(counts)
-        for done in range(counts[0]):
-            while counts[active - 1] <= done:
-                active -= 1
-            u[:active] = self._step(u[:active], h[:active], E[:active])
-        return u[torch.argsort(order)]
+        return integrate_each(self._step, u_hat, h, E, n_steps)
 
     def _step(self, u: Tensor, h: Tensor, E: Tensor) -> Tensor:
         a = self.tendency(u)  # (3)

@@ -2,30 +2,32 @@
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import h5py
 import numpy as np
-from rich.console import Console
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from data_scripts.pde import pdebench_format, well_format
 from data_scripts.pde.readers import Trajectories, open_trajectories
-from monarch_core.runs.printable import paragraph
+from data_scripts.problems import run_check
 
 FILE_PATTERNS = ("*.hdf5", "*.h5", "*.mat")
 # Samples read at once while looking for NaN.
 N_TOGETHER = 50
 # Range over magnitude below which a field is one value in float32.
 CONSTANT = 1e-6
-# Keys that the readers of other projects rely on, though ours do without.
+# Keys and attributes that the readers of other projects rely on.
 EXPECTED_KEYS = {
-    "The Well": ("dimensions/time", "boundary_conditions", "scalars", "t1_fields", "t2_fields"),
-    "PDEBench 1-D": ("x-coordinate", "t-coordinate"),
-    "PDEBench Darcy": ("x-coordinate", "y-coordinate"),
+    "The Well": well_format.EXPECTED_KEYS,
+    "PDEBench 1-D": pdebench_format.EXPECTED_OF_BURGERS,
+    "PDEBench Darcy": pdebench_format.EXPECTED_OF_DARCY,
 }
 EXPECTED_ATTRIBUTES = {
-    "The Well": ("dataset_name", "grid_type", "n_spatial_dims", "n_trajectories"),
-    "PDEBench Darcy": ("beta",),
+    "The Well": well_format.EXPECTED_ATTRIBUTES,
+    "PDEBench Darcy": (pdebench_format.FORCE,),
 }
 
 
@@ -106,26 +108,17 @@ def find_files(places: Sequence[str]) -> list[Path]:
     return found
 
 
+def _sentences(places: Sequence[str]) -> Iterator[tuple[str, bool]]:
+    for path in find_files(places):
+        summary, problems = check_file(path)
+        yield summary, False
+        yield from ((problem, True) for problem in problems)
+
+
 def main(arguments: Sequence[str]) -> int:
     """Print every file and problem; return 0 if there is none, 1 otherwise, 2 for wrong paths."""
-    console = Console(highlight=False, markup=False, soft_wrap=True)
-    if not arguments or arguments[0] in ("-h", "--help"):
-        console.print("usage: python data_scripts/pde/check.py PATH.. (data files or folders)")
-        return 0 if arguments else 2
-    try:
-        files = find_files(arguments)
-    except ValueError as error:
-        console.print(f"error: {paragraph(error)}")
-        return 2
-    n_problems = 0
-    for path in files:
-        summary, problems = check_file(path)
-        console.print(paragraph(summary))
-        for problem in problems:
-            console.print(f"  {paragraph(problem)}")
-        n_problems += len(problems)
-    console.print(f"{n_problems} problems" if n_problems else "no problems")
-    return 1 if n_problems else 0
+    usage = "python data_scripts/pde/check.py PATH.. (data files or folders)"
+    return run_check(arguments, usage, _sentences)
 
 
 if __name__ == "__main__":

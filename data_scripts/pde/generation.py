@@ -1,18 +1,20 @@
-"""What every PDE data script does around its own mathematics: folder, lock, restart."""
+"""What every PDE recipe does around its own mathematics: sizes, folder, batches, restart."""
 
-import contextlib
+import hashlib
+import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
-import filelock
 import numpy as np
 import torch
-from omegaconf import OmegaConf
 from rich.console import Console
 
+from data_scripts.recipe import Recipe, require, write_metadata
 from data_scripts.resumable import (
     Arrays,
     Batch,
@@ -22,102 +24,249 @@ from data_scripts.resumable import (
     read_batch,
     require_free_space,
 )
-from monarch_core.training.machine import require_memory
-from pde.config.dataset import DatasetConfig
+from monarch_core.runs.machine import require_memory, usable_cores
 
 # Every split has random numbers of its own: more training data leave the test set as it is.
 SPLIT_KEYS = {"train": 0, "valid": 1, "test": 2}
+DEVICES = ("auto", "cpu", "cuda")
 
 
-def fill_folder(
-    config: DatasetConfig,
-    console: Console,
-    *,
-    simulate: Callable[[Batch], Arrays],
-    assemble: Callable[[Path, Path], None],
-    batch_size: int,
-    n_workers: int | None,
-    bytes_per_split: dict[str, int],
-    description: str,
-) -> Path:
-    """Make a data set unless it is there, and return its folder.
+@dataclass
+class PdeRecipe(Recipe):
+    """Samples of a differential equation, computed from random fields.
 
-    Args:
-        config: of the data set.
-        console: where progress is shown.
-        simulate: computes one batch; picklable.
-        assemble: given the folder with the finished batches, writes the data set into a second
-            folder; `metadata.yaml` comes last and marks it complete.
-        batch_size: samples computed together unless the config says otherwise.
-        n_workers: processes unless the config says otherwise; None takes one per core.
-        bytes_per_split: size of the arrays of each split.
-        description: text in front of the progress bar.
+    Attributes:
+        name: the data set, part of every result.
+        n_train: samples to learn from.
+        n_valid: samples to choose by.
+        n_test: samples to report on.
+        seed: of the random fields.
+        data_dir: folder below which generated data are kept.
+        n_workers: processes that generate on the CPU; None takes one per available core.
+        batch_size: samples computed together; None takes what suits the machine.
 
     Raises:
-        OSError: the disk is full or not writable, or a worker process was killed; finished
-            batches are kept.
-        ValueError: the configuration names a file to read, or the folder holds something else.
+        ValueError: a value is impossible; names value and remedy.
     """
-    # here, since Lightning takes seconds to import, which every worker would spend
-    from monarch_core.training.devices import usable_cores
 
-    if config.path is not None:
-        raise ValueError(f"path={config.path} is a file to read, not to generate; leave path away")
-    folder, work = config.folder, config.unfinished_folder
-    if not config.is_generated:
-        _require_room(config, work, bytes_per_split)
-    with friendly_disk_errors(folder.parent):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-    with _only_process(folder, console):
-        if config.is_generated:
-            shutil.rmtree(work, ignore_errors=True)  # what a kill in the last clean-up left
+    PLACES: ClassVar[tuple[str, ...]] = ("data_dir", "n_workers", "batch_size", "device")
+    # Part of the identity of a data set: raised whenever the same options give other numbers.
+    GENERATOR_VERSION: ClassVar[int] = 1
+    # Modules whose version may change the last digits.
+    LIBRARIES: ClassVar[tuple[ModuleType, ...]] = (torch, np)
+
+    n_train: int = 1000
+    n_valid: int = 100
+    n_test: int = 100
+    seed: int = 0
+    data_dir: str = "data"
+    n_workers: int | None = None
+    batch_size: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check what all data sets share."""
+        super().__post_init__()
+        for key in ("n_train", "n_valid", "n_test"):
+            require(getattr(self, key) >= 1, key, getattr(self, key), "at least 1")
+        require(self.seed >= 0, "seed", self.seed, "at least 0")
+        for key in ("n_workers", "batch_size"):
+            value = getattr(self, key)
+            require(value is None or value >= 1, key, value, "null or at least 1")
+
+    @property
+    @abstractmethod
+    def numbers(self) -> dict[str, Any]:
+        """What the stored numbers depend on beside sizes, seed and version."""
+
+    @property
+    @abstractmethod
+    def folder_name(self) -> str:
+        """Beginning of the name of the folder with generated data."""
+
+    @property
+    @abstractmethod
+    def title(self) -> str:
+        """Text in front of the progress bar."""
+
+    @property
+    def solver_points(self) -> int:
+        """Points of the solver's grid; 0 where it needs no memory worth a word."""
+        return 0
+
+    @property
+    def suitable_batch_size(self) -> int:
+        """Samples computed together unless `batch_size` says otherwise."""
+        return 20
+
+    @abstractmethod
+    def values_per_sample(self, split: str) -> int:
+        """Return how many numbers are stored of each sample."""
+
+    @abstractmethod
+    def simulate(self, batch: Batch) -> Arrays:
+        """Compute one batch: named arrays with one entry per sample, `frames` among them."""
+
+    @abstractmethod
+    def assemble(self, parts: Path, dataset: Path) -> dict[str, Any]:
+        """Write the finished batches of `parts` into the folder `dataset`.
+
+        Returns:
+            What the data are, for the metadata: field, equation, units, grid, layout, source and so
+            on.
+        """
+
+    @property
+    def split_sizes(self) -> dict[str, int]:
+        """Samples in each split."""
+        return {"train": self.n_train, "valid": self.n_valid, "test": self.n_test}
+
+    def identity(self) -> dict[str, Any]:
+        """Return everything the stored numbers depend on, with nothing left to a default."""
+        sizes = {f"n_{split}": size for split, size in self.split_sizes.items()}
+        made_by = {"seed": self.seed, "generator_version": self.GENERATOR_VERSION}
+        return {**self.numbers, **sizes, **made_by}
+
+    @property
+    def folder(self) -> Path:
+        """Where the generated data are kept; another identity has another folder."""
+        digest = hashlib.sha256(json.dumps(self.identity(), sort_keys=True).encode()).hexdigest()
+        return Path(self.data_dir) / f"{self.folder_name}_{digest[:8]}"
+
+    @property
+    def unfinished_folder(self) -> Path:
+        """Where they are while they are being generated."""
+        return self.folder.with_name(f"{self.folder.name}.partial")
+
+    def make(self, console: Console) -> None:
+        """Compute the batches that are missing, then put all together.
+
+        Raises:
+            OSError: the disk is full or not writable, or a worker process was killed; finished
+                batches are kept.
+            FloatingPointError: a solution became unstable.
+            ValueError: there is no such device.
+        """
+        folder, work = self.folder, self.unfinished_folder
+        if self.is_complete:
+            self.check()
             console.print(f"{folder} is there already")
-            return folder
+            return
         shutil.rmtree(work / "dataset", ignore_errors=True)  # half of an earlier attempt
         compute_batches(
-            simulate,
+            self.simulate,
             work / "parts",
-            config.split_sizes,
-            batch_size=config.batch_size or batch_size,
-            n_workers=n_workers or config.n_workers or usable_cores(),
+            self.split_sizes,
+            batch_size=self.batch_size or self.suitable_batch_size,
+            n_workers=1 if self.uses_gpu else self.n_workers or usable_cores(),
             console=console,
-            description=description,
+            description=self.title,
         )
         with friendly_disk_errors(work):
-            assemble(work / "parts", work / "dataset")
+            about = self.assemble(work / "parts", work / "dataset")
+            made = {"seed": self.seed, "recipe": self.identity(), "versions": self._versions()}
+            write_metadata(work / "dataset", {"name": self.name, **about, **made})
             (work / "dataset").replace(folder)
         shutil.rmtree(work, ignore_errors=True)
-    console.print(f"{folder}: {sum(config.split_sizes.values())} samples")
-    return folder
+        console.print(f"{folder}: {sum(self.split_sizes.values())} samples")
+
+    def _versions(self) -> dict[str, str]:
+        return {library.__name__: str(library.__version__) for library in self.LIBRARIES}
+
+    def check(self) -> None:
+        """Remove what is left where making the data was killed in its last clean-up."""
+        shutil.rmtree(self.unfinished_folder, ignore_errors=True)
+
+    @property
+    def device_used(self) -> torch.device:
+        """The device that computes.
+
+        Raises:
+            ValueError: there is no GPU.
+        """
+        device = getattr(self, "device", "cpu")
+        if device == "auto":
+            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        if device == "cuda" and not torch.cuda.is_available():
+            raise ValueError("device=cuda, but torch finds no GPU; use device=cpu or device=auto")
+        return torch.device(device)
+
+    @property
+    def uses_gpu(self) -> bool:
+        """Whether a GPU computes."""
+        return self.device_used.type == "cuda"
+
+    def require_room(self) -> None:
+        """Ask, before anything is written, for memory, and room for the missing parts and the set.
+
+        Raises:
+            OSError: the disk is too small.
+            ValueError: the solver does not fit into memory, of which a Runge-Kutta step takes eight
+                complex fields at least, or the folder to be made holds files of another origin.
+        """
+        if self.is_complete:
+            return
+        sizes, n_points = self.split_sizes, self.solver_points
+        n_together = min(self.batch_size or self.suitable_batch_size, max(sizes.values()))
+        what = f"{n_together} samples on the {n_points} points of the solver"
+        require_memory({what: 128.0 * n_together * n_points}, "lower solver_grid or batch_size")
+        # in this order: a data set that another process finishes meanwhile comes with its metadata
+        if self.folder.is_dir() and any(self.folder.iterdir()) and not self.is_complete:
+            raise ValueError(
+                f"{self.folder} holds files but no metadata.yaml, so it is no finished data set; "
+                "delete it, or choose another data_dir"
+            )
+        n_bytes = {split: 4 * n * self.values_per_sample(split) for split, n in sizes.items()}
+        done = finished_batches(self.unfinished_folder / "parts")
+        n_done = {split: sum(b.stop - b.start for b in done if b.split == split) for split in sizes}
+        parts = sum(n_bytes[split] * (1 - n_done[split] / n) for split, n in sizes.items())
+        whole = sum(n_bytes.values())
+        what = ", ".join(f"n_{split}={size}" for split, size in sizes.items())
+        require_free_space(
+            self.unfinished_folder,
+            round(parts + whole),
+            f"a data set of {what}, {whole / 1e9:.3g} GB in memory,",
+        )
+
+    def sample_keys(self, batch: Batch) -> list[tuple[int, int, int]]:
+        """Return what names the random numbers of each sample of a batch."""
+        key = SPLIT_KEYS[batch.split]
+        return [(self.seed, key, number) for number in range(batch.start, batch.stop)]
 
 
-def require_working_memory(config: DatasetConfig, batch_size: int, n_points: int) -> None:
-    """Refuse a solver whose state does not fit into memory.
+@dataclass
+class OneShotRecipe(PdeRecipe):
+    """One field in and one field out, on points i / stored_grid of every axis.
 
-    Args:
-        config: of the data set; its own batch size takes the place of `batch_size`.
-        batch_size: samples computed together unless the config says otherwise.
-        n_points: points of the solver's grid, of which a Runge-Kutta step holds eight complex
-            fields at least.
-
-    Raises:
-        ValueError: it does not fit.
+    Attributes:
+        stored_grid: intervals per axis of the stored fields, both ends included unless the field is
+            periodic.
     """
-    n_together = min(config.batch_size or batch_size, max(config.split_sizes.values()))
-    require_memory(
-        {
-            f"{n_together} samples on the {n_points} points of the solver": 128.0
-            * n_together
-            * n_points
-        },
-        "lower solver_grid or batch_size",
-    )
 
+    stored_grid: int = 0
 
-def sample_keys(config: DatasetConfig, batch: Batch) -> list[tuple[int, int, int]]:
-    """Return what names the random numbers of each sample of a batch."""
-    key = SPLIT_KEYS[batch.split]
-    return [(config.seed, key, number) for number in range(batch.start, batch.stop)]
+    def __post_init__(self) -> None:
+        """Check that there is a grid."""
+        super().__post_init__()
+        require(self.stored_grid >= 4, "stored_grid", self.stored_grid, "at least 4")
+
+    @property
+    @abstractmethod
+    def periodic(self) -> bool:
+        """Whether the field is periodic along every axis."""
+
+    @property
+    @abstractmethod
+    def n_axes(self) -> int:
+        """Dimensions of space."""
+
+    @property
+    def n_stored_points(self) -> int:
+        """Points per axis of the stored fields."""
+        return self.stored_grid if self.periodic else self.stored_grid + 1
+
+    def values_per_sample(self, split: str) -> int:
+        """Return how many numbers the two fields have."""
+        return 2 * self.n_stored_points**self.n_axes
 
 
 def gather(
@@ -129,76 +278,3 @@ def gather(
         for batch in batches:
             if batch.split == split:
                 yield read_batch(parts, batch, name)
-
-
-def choose_device(device: str) -> torch.device:
-    """Return the device for "auto", "cpu" or "cuda".
-
-    Raises:
-        ValueError: there is no GPU.
-    """
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device=cuda, but torch finds no GPU; use device=cpu or device=auto")
-    return torch.device(device)
-
-
-@contextlib.contextmanager
-def _only_process(folder: Path, console: Console) -> Iterator[None]:
-    """Let one process at a time make `folder`; a killed process holds nobody up."""
-    lock = filelock.FileLock(folder.with_name(f".{folder.name}.lock"))
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        console.print(f"another process is making {folder}; waiting for it")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _require_room(config: DatasetConfig, work: Path, bytes_per_split: dict[str, int]) -> None:
-    """Ask, before anything is written, for room for the missing parts and the set made of all.
-
-    Raises:
-        OSError: the disk is too small.
-        ValueError: the folder to be made holds files of another origin.
-    """
-    # in this order: a data set that another process finishes meanwhile comes with its metadata
-    if config.folder.is_dir() and any(config.folder.iterdir()) and not config.is_generated:
-        raise ValueError(
-            f"{config.folder} holds files but no metadata.yaml, so it is no finished data set; "
-            "delete it, or choose another data_dir"
-        )
-    sizes = config.split_sizes
-    done = finished_batches(work / "parts")
-    n_done = {split: sum(b.stop - b.start for b in done if b.split == split) for split in sizes}
-    parts = sum(bytes_per_split[split] * (1 - n_done[split] / n) for split, n in sizes.items())
-    whole = sum(bytes_per_split.values())
-    what = ", ".join(f"n_{split}={size}" for split, size in sizes.items())
-    require_free_space(
-        work, round(parts + whole), f"a data set of {what}, {whole / 1e9:.3g} GB in memory,"
-    )
-
-
-def write_metadata(
-    dataset: Path, config: DatasetConfig, about: dict[str, Any], libraries: Sequence[ModuleType]
-) -> None:
-    """Write `metadata.yaml`, which marks a data set as complete.
-
-    Args:
-        dataset: folder of the data set.
-        config: what was asked for; its recipe is recorded.
-        about: what the data are: field, equation, units, grid, layout, source and so on.
-        libraries: modules whose version may change the last digits.
-    """
-    metadata = {
-        "name": config.name,
-        **about,
-        "seed": config.seed,
-        "recipe": config.recipe,
-        "versions": {library.__name__: str(library.__version__) for library in libraries},
-    }
-    OmegaConf.save(OmegaConf.create(metadata), dataset / "metadata.yaml")

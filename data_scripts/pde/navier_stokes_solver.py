@@ -18,6 +18,8 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
+from data_scripts.pde.steps import integrate_each
+
 # RK4 is stable along the imaginary axis up to 2.83; an interval that ends with a larger Courant
 # number is integrated again with half the step, this often at most.
 STABLE_COURANT = 2.8
@@ -235,19 +237,9 @@ class VorticitySolver:
 
     def _integrate(self, w_hat: Tensor, interval: float, steps: Tensor) -> Tensor:
         """Return w_hat after `interval` time units in steps[i] steps for trajectory i."""
-        # Sorted, the trajectories that still have steps to go are always the first ones.
-        steps, order = steps.sort(descending=True)
-        w = w_hat[order]
         h = (interval / steps.to(self.dtype))[:, None, None]
-        E = torch.exp(self._diffusion * h / 2).to(w.dtype)
-        h = h.to(w.dtype)
-        counts = steps.tolist()
-        active = len(counts)
-        for done in range(counts[0]):
-            while counts[active - 1] <= done:
-                active -= 1
-            w[:active] = self._step(w[:active], h[:active], E[:active])
-        return w[torch.argsort(order)]
+        E = torch.exp(self._diffusion * h / 2).to(w_hat.dtype)
+        return integrate_each(self._step, w_hat, h.to(w_hat.dtype), E, steps)
 
 
 class Recording(NamedTuple):

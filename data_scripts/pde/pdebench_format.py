@@ -18,6 +18,12 @@ from jaxtyping import Float
 
 from data_scripts.new_hdf5 import new_hdf5, write_in_pieces
 
+# Arrays of a file ({} stands for an axis, of time or space), and the attribute of a constant force.
+TENSOR, COEFFICIENT, COORDINATE, FORCE = "tensor", "nu", "{}-coordinate", "beta"
+# What the readers of other projects rely on, though ours do without.
+EXPECTED_OF_BURGERS = tuple(COORDINATE.format(axis) for axis in "xt")
+EXPECTED_OF_DARCY = tuple(COORDINATE.format(axis) for axis in "xy")
+
 
 def write_burgers(
     path: Path,
@@ -35,9 +41,8 @@ def write_burgers(
     """
     with new_hdf5(path) as file:
         file.attrs.update(attributes)
-        file["t-coordinate"] = times.astype(np.float32)
-        file["x-coordinate"] = points.astype(np.float32)
-        tensor = _new_array(file, "tensor", (n_samples, len(times), len(points)))
+        _write_coordinates(file, t=times, x=points)
+        tensor = _new_array(file, TENSOR, (n_samples, len(times), len(points)))
         write_in_pieces(tensor, fields)
 
 
@@ -58,13 +63,16 @@ def write_darcy(
     """
     n = len(points)
     with new_hdf5(path) as file:
-        file.attrs.update({**attributes, "beta": force})
-        file["t-coordinate"] = np.zeros(1, dtype=np.float32)
-        for axis in "xy":
-            file[f"{axis}-coordinate"] = points.astype(np.float32)
-        write_in_pieces(_new_array(file, "nu", (n_samples, n, n)), coefficients)
-        tensor = _new_array(file, "tensor", (n_samples, 1, n, n))
+        file.attrs.update({**attributes, FORCE: force})
+        _write_coordinates(file, t=np.zeros(1), x=points, y=points)
+        write_in_pieces(_new_array(file, COEFFICIENT, (n_samples, n, n)), coefficients)
+        tensor = _new_array(file, TENSOR, (n_samples, 1, n, n))
         write_in_pieces(tensor, (piece[:, None] for piece in solutions))
+
+
+def _write_coordinates(file: h5py.File, **axes: np.ndarray) -> None:
+    for axis, points in axes.items():
+        file[COORDINATE.format(axis)] = points.astype(np.float32)
 
 
 def _new_array(file: h5py.File, name: str, shape: tuple[int, ...]) -> h5py.Dataset:

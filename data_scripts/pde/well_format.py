@@ -17,6 +17,19 @@ from omegaconf import OmegaConf
 
 from data_scripts.new_hdf5 import new_hdf5, write_in_pieces
 
+SPLITS = ("train", "valid", "test")
+# Groups and arrays of a file; {} stands for an axis of space.
+SCALAR_FIELDS, SCALARS, BOUNDARIES = "t0_fields", "scalars", "boundary_conditions"
+DIMENSIONS = "dimensions/{}"
+TIME = DIMENSIONS.format("time")
+# Attributes of the file, of a boundary, and of a field that is a trajectory.
+DATASET_NAME, GRID_TYPE, CARTESIAN = "dataset_name", "grid_type", "cartesian"
+BOUNDARY_KIND, PERIODIC = "bc_type", "PERIODIC"
+VARYING = ("sample_varying", "time_varying")
+# What The Well's own readers rely on, though ours do without.
+EXPECTED_KEYS = (TIME, BOUNDARIES, SCALARS, "t1_fields", "t2_fields")
+EXPECTED_ATTRIBUTES = (DATASET_NAME, GRID_TYPE, "n_spatial_dims", "n_trajectories")
+
 
 class FieldStatistics:
     """Mean, spread and root mean square of a field and of its change between two frames."""
@@ -69,29 +82,27 @@ def write_split(
         OSError: the disk is full or not writable; the file is then useless.
     """
     with new_hdf5(path) as file:
-        file.attrs["dataset_name"] = dataset_name
-        file.attrs["grid_type"] = "cartesian"
+        file.attrs[DATASET_NAME] = dataset_name
+        file.attrs[GRID_TYPE] = CARTESIAN
         file.attrs["n_spatial_dims"] = 2
         file.attrs["n_trajectories"] = shape[0]
         file.attrs["simulation_parameters"] = list(parameters)
         for name, value in {**attributes, **parameters}.items():
             file.attrs[name] = value
-        _write_dimensions(file.create_group("dimensions"), times, shape[2:])
-        _write_boundaries(file.create_group("boundary_conditions"), shape[2:])
-        scalars = file.create_group("scalars")
+        _write_dimensions(file, times, shape[2:])
+        _write_boundaries(file.create_group(BOUNDARIES), shape[2:])
+        scalars = file.create_group(SCALARS)
         scalars.attrs["field_names"] = list(parameters)
         for name, value in parameters.items():
             scalar = scalars.create_dataset(name, data=np.float32(value))
-            scalar.attrs.update({"sample_varying": False, "time_varying": False})
+            scalar.attrs.update(dict.fromkeys(VARYING, False))
         for rank in range(3):
             file.create_group(f"t{rank}_fields").attrs["field_names"] = [field] if rank == 0 else []
         # One frame per chunk lets any window be read alone; the checksum finds damaged files.
-        frames = file["t0_fields"].create_dataset(
+        frames = file[SCALAR_FIELDS].create_dataset(
             field, shape, np.float32, chunks=(1, 1, *shape[2:]), fletcher32=True
         )
-        frames.attrs.update(
-            {"dim_varying": [True, True], "sample_varying": True, "time_varying": True}
-        )
+        frames.attrs.update({"dim_varying": [True, True], **dict.fromkeys(VARYING, True)})
         write_in_pieces(frames, trajectories)
 
 
@@ -100,12 +111,14 @@ def write_statistics(path: Path, statistics: FieldStatistics, field: str) -> Non
     OmegaConf.save(OmegaConf.create(statistics.as_dict(field)), path)
 
 
-def _write_dimensions(group: h5py.Group, times: np.ndarray, grid: tuple[int, ...]) -> None:
-    group.attrs["spatial_dims"] = ["x", "y"]
-    group.create_dataset("time", data=times.astype(np.float32)).attrs["sample_varying"] = False
+def _write_dimensions(file: h5py.File, times: np.ndarray, grid: tuple[int, ...]) -> None:
+    time = file.create_dataset(TIME, data=times.astype(np.float32))
+    time.attrs["sample_varying"] = False
+    time.parent.attrs["spatial_dims"] = ["x", "y"]
     for axis, n in zip("xy", grid, strict=True):
-        points = group.create_dataset(axis, data=np.arange(n, dtype=np.float32) / np.float32(n))
-        points.attrs.update({"sample_varying": False, "time_varying": False})
+        points = np.arange(n, dtype=np.float32) / np.float32(n)
+        written = file.create_dataset(DIMENSIONS.format(axis), data=points)
+        written.attrs.update(dict.fromkeys(VARYING, False))
 
 
 def _write_boundaries(group: h5py.Group, grid: tuple[int, ...]) -> None:
@@ -115,9 +128,8 @@ def _write_boundaries(group: h5py.Group, grid: tuple[int, ...]) -> None:
             {
                 "associated_dims": [axis],
                 "associated_fields": [],
-                "bc_type": "PERIODIC",
-                "sample_varying": False,
-                "time_varying": False,
+                BOUNDARY_KIND: PERIODIC,
+                **dict.fromkeys(VARYING, False),
             }
         )
         ends = np.zeros(n, dtype=bool)

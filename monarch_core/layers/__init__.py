@@ -1,12 +1,7 @@
-"""Layers that hold linear transforms: drop-ins for those of torch and neuralop."""
+"""Layers that hold linear transforms, of torch alone."""
 
 from monarch_core.layers.linear import MonarchLinear
-from monarch_core.layers.spectral_conv import MonarchSpectralConv
-from monarch_core.layers.swap import densify, monarchize
+from monarch_core.layers.spectral_conv import SpectralConv
+from monarch_core.layers.swap import densify
 
-__all__ = [
-    "MonarchLinear",
-    "MonarchSpectralConv",
-    "densify",
-    "monarchize",
-]
+__all__ = ["MonarchLinear", "SpectralConv", "densify"]

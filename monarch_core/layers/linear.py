@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from monarch_core.layers.precision import check_dtype
 from monarch_core.transforms.arguments import check_count, check_flag
+from monarch_core.transforms.classes.projection import project_to_monarch
 from monarch_core.transforms.multiply import monarch_dense, monarch_multiply
-from monarch_core.transforms.projection import project_to_monarch
 
 
 class MonarchLinear(nn.Module):

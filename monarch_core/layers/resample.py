@@ -3,9 +3,7 @@
 import math
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -37,31 +35,55 @@ def interpolation_matrix(n: int, n_new: int, basis: str) -> Float[Tensor, "n_new
     check_choice("basis", basis, BASES)
     for points in (n, n_new):
         check_count("the number of points of a grid", points, "give a grid with points")
-    if torch.compiler.is_compiling():
-        return _formula(n, n_new, basis, torch)
-    return torch.tensor(_computed(n, n_new, basis), device="cpu")
+    # A tensor that a compiler traces, or one without numbers, serves no other call.
+    if torch.compiler.is_compiling() or type(torch.empty(0, device="cpu")) is not Tensor:
+        return _interpolation(n, n_new, basis)
+    return _known_interpolation(n, n_new, basis).clone()
 
 
 @lru_cache(maxsize=128)
-def _computed(n: int, n_new: int, basis: str) -> Any:
-    """Return numbers, no tensor: one belongs to the mode that made it, such as inference."""
-    return _formula(n, n_new, basis, np)
+def _known_interpolation(n: int, n_new: int, basis: str) -> Tensor:
+    with torch.inference_mode(False):  # whose tensors would serve inference alone
+        return _interpolation(n, n_new, basis)
 
 
-def _formula(n: int, n_new: int, basis: str, xp: Any) -> Any:
-    """Return D of `interpolation_matrix` by numpy, or by torch for a compiler to trace."""
+def _interpolation(n: int, n_new: int, basis: str) -> Tensor:
+    """Return D of `interpolation_matrix`."""
     m = min(n, n_new)
     first, last = {"fourier": (0, m // 2), "cosine": (0, m - 1), "sine": (1, m)}[basis]
-    f = xp.arange(first, last + 1, dtype=xp.float64)
+    f = torch.arange(first, last + 1, dtype=torch.float64, device="cpu")
     alone = {"fourier": (f == 0) | (2 * f == n), "cosine": f == 0, "sine": f == n}[basis]
-    w = xp.where(alone, 0 * f + 1 / n, 0 * f + 2 / n)
+    w = torch.where(alone, 0 * f + 1 / n, 0 * f + 2 / n)
     shift, rate = (0.0, 2 * math.pi) if basis == "fourier" else (0.5, math.pi)
     new, old = (
-        xp.outer(rate * (xp.arange(points, dtype=xp.float64) + shift) / points, f)
+        torch.outer(rate * (torch.arange(points, dtype=f.dtype, device="cpu") + shift) / points, f)
         for points in (n_new, n)
     )
-    waves = {"fourier": (xp.cos, xp.sin), "cosine": (xp.cos,), "sine": (xp.sin,)}[basis]
-    return sum((w * wave(new)) @ wave(old).T for wave in waves)
+    waves = {"fourier": (torch.cos, torch.sin), "cosine": (torch.cos,), "sine": (torch.sin,)}[basis]
+    return torch.stack([(w * wave(new)) @ wave(old).T for wave in waves]).sum(0)
+
+
+def resample_rows(
+    rows: Float[Tensor, "2 heads modes n"],
+    n_new: int,
+    frequencies: Sequence[int],
+    basis: str,
+    periodic: bool,
+) -> Float[Tensor, "2 heads modes n_new"]:
+    """Return rows that were learned from those of a basis, as functions on a grid of n_new points.
+
+    Where the fields are not periodic, what Fourier rows have learned is not either, and is
+    interpolated between cell centres, in the basis of the DCT-II:
+
+        rows on the new grid = D_fourier start + D_cosine (rows - start)                         (1)
+    """
+    n = rows.shape[-1]
+    D = interpolation_matrix(n, n_new, basis).to(rows)
+    if periodic or basis != "fourier":
+        return rows @ D.mT
+    start = basis_rows(n, frequencies, basis).unsqueeze(1).to(rows)
+    D_cosine = interpolation_matrix(n, n_new, "cosine").to(rows)
+    return start @ D.mT + (rows - start) @ D_cosine.mT  # (1)
 
 
 def basis_rows(n: int, frequencies: Sequence[int], basis: str) -> Float[Tensor, "2 f n"]:

@@ -1,8 +1,11 @@
 """The report: what many run folders say together, as one page, tables and figures.
 
-It reads `results.json`, `log.jsonl` and `artifacts.npz` and knows no task. The way through it:
-`collect` reads folders, `aggregate` groups them by everything but the seed, `control` finds the FFT
-group to compare with, `spread` has the statistics; `findings`, `tables`, `lines` and `fields` turn
-that into sentences, tables and figures; `block` puts together what was tested on the same data, and
-`page` everything. Figures share `style`, numbers share `wording`.
+It knows no task, and its folders are the way through it: `read` reads run folders and says which
+are the same, `compare` groups them by everything but the seed and finds what to compare each group
+with, `render` turns that into tables, figures and the page. Each imports those before it only.
+Whatever is averaged is averaged in `statistics`; numbers are written in `wording`.
 """
+
+from monarch_core.extras import require
+
+require("report", "hydra", "jinja2", "matplotlib", "omegaconf", "scipy")

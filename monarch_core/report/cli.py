@@ -5,23 +5,23 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from monarch_core.report.aggregate import (
+from monarch_core.report.compare.groups import (
     beside_the_table,
     group_runs,
     metric_names,
 )
-from monarch_core.report.collect import Run, collect_runs
-from monarch_core.report.ladder import ladder_table
-from monarch_core.report.page import write_report
-from monarch_core.report.tables import main_table
-from monarch_core.runs.files import write_text
+from monarch_core.report.documents import add_destination, deliver, run_command
+from monarch_core.report.read.collect import Run, collect_runs
+from monarch_core.report.render.ladder import ladder_table
+from monarch_core.report.render.page import write_report
+from monarch_core.report.render.tables import main_table
 
 _DESCRIPTION = """\
 Compare runs: one HTML page, its tables as CSV and Markdown, its figures as PNG. Groups the runs
 whose config is equal but for the seed and compares each group with the group of the same data,
-measurement and model whose transform is named "fft" and whose config is most like its own. What
-sets the two apart is said beside the change. With --table, --ladder or --update only one table is
-written, as Markdown.
+measurement and model whose transform is the control, the FFT, and whose config is most like its
+own. What sets the two apart is said beside the change. With --table, --ladder or --update only one
+table is written, as Markdown.
 """
 
 
@@ -34,14 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0 on success, 2 when something the user gave is wrong; the message is on standard error.
     """
-    parser = _parser()
-    options = parser.parse_args(arguments)
-    try:
-        _run(options)
-    except (ValueError, OSError) as error:
-        sys.stderr.write(f"{parser.prog}: {' '.join(str(error).split())}\n")
-        return 2
-    return 0
+    return run_command(_parser(), _run, arguments)
 
 
 def markdown_table(
@@ -72,39 +65,7 @@ def markdown_table(
     return main_table(groups, metrics or known).markdown()
 
 
-def update_between_markers(path: Path, name: str, text: str) -> None:
-    """Replace what stands between `<!-- name -->` and `<!-- /name -->` in a file.
-
-    The file is replaced as a whole, so that it is never half written; its line ends stay.
-
-    Raises:
-        OSError: the file cannot be read or written.
-        ValueError: it is not UTF-8; a marker is missing, occurs twice, or the closing one comes
-            first.
-    """
-    try:
-        document = path.read_bytes().decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8 ({error}); save it as UTF-8") from error
-    opening, closing = f"<!-- {name} -->", f"<!-- /{name} -->"
-    for marker in (opening, closing):
-        if document.count(marker) != 1:
-            raise ValueError(
-                f"{path} has {document.count(marker)} lines {marker!r}; put exactly one "
-                f"{opening!r} before and one {closing!r} after the place of the table"
-            )
-    before, rest = document.split(opening)
-    if closing not in rest:
-        raise ValueError(f"{path} has {closing!r} before {opening!r}; swap them")
-    _, after = rest.split(closing)
-    end = "\r\n" if "\r\n" in document else "\n"
-    lines = [f"{before}{opening}", *text.strip().split("\n"), f"{closing}{after}"]
-    write_text(path, end.join(lines))
-
-
 def _run(options: argparse.Namespace) -> None:
-    if (options.update is None) != (options.marker is None):
-        raise ValueError("--update FILE and --marker NAME go together; give both or neither")
     runs = collect_runs(options.runs)
     if options.table is None and options.ladder is None and options.update is None:
         page = write_report(runs, options.out, metric=options.metric)
@@ -113,12 +74,7 @@ def _run(options: argparse.Namespace) -> None:
     wanted = options.ladder or options.table or ""
     metrics = [name.strip() for name in wanted.split(",") if name.strip()]
     table = markdown_table(runs, metrics, ladder=options.ladder is not None)
-    for note in beside_the_table(runs):
-        sys.stderr.write(f"{note}\n")
-    if options.update is None:
-        sys.stdout.write(table)
-    else:
-        update_between_markers(options.update, options.marker, table)
+    deliver(table, beside_the_table(runs), options)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -142,14 +98,7 @@ def _parser() -> argparse.ArgumentParser:
         "--ladder",
         metavar="METRIC",
         help="print only a table with one row per model and training and one column per data set, "
-        "all compared with the best FFT run",
+        "all compared with the best control",
     )
-    parser.add_argument(
-        "--update", type=Path, metavar="FILE", help="write that table into a file instead"
-    )
-    parser.add_argument(
-        "--marker",
-        metavar="NAME",
-        help="the table goes between <!-- NAME --> and <!-- /NAME --> in the file",
-    )
+    add_destination(parser)
     return parser

@@ -4,8 +4,8 @@ import math
 import re
 from collections.abc import Sequence
 
-from monarch_core.report.spread import Change, Spread
-from monarch_core.report.untrusted import finite
+from monarch_core.report.read.untrusted import finite
+from monarch_core.report.statistics import Change, Spread
 
 NOT_AVAILABLE = "n/a"
 NOT_FINITE = "not finite"
@@ -66,6 +66,15 @@ def difference(found: Change | None, metric: str) -> str:
     error = found.standard_error
     spread = "" if error is None else f" ± {scale * error:.{decimals}f}"
     return f"{scale * found.value:+.{decimals}f}{unit}{spread}"
+
+
+def with_half_width(found: Spread, decimals: int) -> str:
+    """Write a mean difference with half the width of its 95 % interval, if it has one."""
+    if found.mean is None:
+        return NOT_FINITE
+    half_width = found.half_width
+    width = "" if half_width is None else f" ± {half_width:.{decimals}f}"
+    return f"{found.mean:+.{decimals}f}{width}"
 
 
 def metric_label(metric: str) -> str:

@@ -19,8 +19,9 @@ import numpy as np
 from jaxtyping import Float
 
 from monarch_core.runs.files import atomic_write
+from monarch_core.runs.folder import RunFolder
+from monarch_core.runs.untrusted import check_plain_file
 
-ARTIFACTS_FILE = "artifacts.npz"
 _METADATA = "metadata"
 _FORMAT = 1
 
@@ -233,7 +234,7 @@ def save_artifacts(run_dir: Path, artifacts: Sequence[Artifact]) -> Path:
     arrays[_METADATA] = np.frombuffer(text.encode(), dtype=np.uint8)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]  # keys never shadow options
-    path = Path(run_dir) / ARTIFACTS_FILE
+    path = RunFolder(run_dir).artifacts
     atomic_write(path, lambda file: file.write(buffer.getbuffer()))
     return path
 
@@ -243,11 +244,12 @@ def load_artifacts(run_dir: Path) -> list[Artifact]:
 
     Raises:
         FileNotFoundError: the run left no artifacts.
-        ValueError: the file is damaged or was written by another version of this package.
+        ValueError: it is no plain file, damaged, or of another version of this package.
     """
-    path = Path(run_dir) / ARTIFACTS_FILE
-    if not path.is_file():
+    path = RunFolder(run_dir).artifacts
+    if not path.exists():
         raise FileNotFoundError(f"{path} does not exist; evaluate the run again to write it")
+    check_plain_file(path)
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             n_bytes = sum(member.file_size for member in arrays.zip.infolist())

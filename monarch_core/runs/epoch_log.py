@@ -1,4 +1,4 @@
-"""`log.jsonl`: one line of JSON for every finished epoch."""
+"""The log of a run: one line of JSON for every finished epoch."""
 
 import json
 import math
@@ -8,119 +8,124 @@ from pathlib import Path
 from typing import Any
 
 from monarch_core.runs.files import write_failure, write_text
+from monarch_core.runs.untrusted import parse_json, read_text
 
-LOG_FILE = "log.jsonl"
+Epoch = dict[str, Any]
 
 
-def append_epoch(run_dir: Path, record: dict[str, Any]) -> None:
-    """Add one line; numbers that are not finite become null, since JSON has none.
+class EpochLog:
+    """The epochs that a run has finished.
 
-    Raises:
-        OSError: the disk is full or the folder cannot be written.
+    Attributes:
+        path: the file.
     """
-    path = run_dir / LOG_FILE
-    finite = {
-        key: None if isinstance(value, float) and not math.isfinite(value) else value
-        for key, value in record.items()
-    }
-    try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(finite) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise OSError(write_failure(path, error)) from error
 
+    def __init__(self, path: Path) -> None:
+        self.path = path
 
-def read_log(run_dir: Path) -> list[dict[str, Any]]:
-    """Return the epochs in order; none when there is no log.
+    def append(self, epoch: Epoch) -> None:
+        """Add one line; numbers that are not finite become null, since JSON has none.
 
-    A last line that a kill cut short is left out.
-
-    Raises:
-        ValueError: it is no file, or another line is damaged, or holds no epoch.
-    """
-    path = run_dir / LOG_FILE
-    if not path.exists():
-        return []
-    if not path.is_file():  # a device or a pipe has no end
-        raise ValueError(f"{path} is no file; restore it from a copy, or delete it.")
-    records = []
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
-    for number, line in enumerate(lines, start=1):
+        Raises:
+            OSError: the disk is full or the folder cannot be written.
+        """
+        finite = {
+            key: None if isinstance(value, float) and not math.isfinite(value) else value
+            for key, value in epoch.items()
+        }
         try:
-            record = json.loads(line)
-        except json.JSONDecodeError as error:
-            if number == len(lines) and not line.endswith("\n"):
-                break
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(finite) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise OSError(write_failure(self.path, error)) from error
+
+    def read(self, damaged: list[str] | None = None) -> list[Epoch]:
+        """Return the epochs in order; none when there is no log.
+
+        Args:
+            damaged: receives the lines that hold no epoch, which are then left out. Without it
+                such a line is an error, unless it is the last one and a kill cut it short.
+
+        Raises:
+            OSError: it cannot be read.
+            ValueError: it is no plain file of text, or damaged.
+        """
+        if not os.path.lexists(self.path):
+            return []
+        epochs = []
+        lines = read_text(self.path).splitlines(keepends=True)
+        for number, line in enumerate(lines, start=1):
+            epoch = _as_epoch(line)
+            if epoch is not None:
+                epochs.append(epoch)
+            elif damaged is not None:
+                damaged.append(line.strip())
+            elif number < len(lines) or line.endswith("\n"):
+                raise ValueError(
+                    f"{self.path}, line {number}, is {line.strip()[:40]!r} and not the record of "
+                    "an epoch; restore the file from a copy, or delete that line."
+                )
+        return epochs
+
+    def column(self, epochs: list[Epoch], key: str) -> list[Any]:
+        """Return one value of every epoch.
+
+        Raises:
+            ValueError: an epoch has none, or no finite number.
+        """
+        for epoch in epochs:
+            value = epoch.get(key)
+            is_number = isinstance(value, int | float) and math.isfinite(value)
+            if not is_number or isinstance(value, bool):
+                raise ValueError(
+                    f"{self.path} has {key}={value!r} for epoch {epoch['epoch']}, where a number "
+                    "belongs; restore the file from a copy."
+                )
+        return [epoch[key] for epoch in epochs]
+
+    def check(self, last_epoch: int, best_error: float) -> None:
+        """Check that the log tells of every epoch that a checkpoint has finished.
+
+        Args:
+            last_epoch: finished epochs.
+            best_error: the lowest validation error of them.
+
+        Raises:
+            ValueError: epochs are missing, twice there or out of order, or have another lowest
+                error.
+        """
+        epochs = [epoch for epoch in self.read() if epoch["epoch"] <= last_epoch]
+        numbers = [epoch["epoch"] for epoch in epochs]
+        remedy = "restore both files from copies, or delete checkpoint.pt and start the run again."
+        if numbers != list(range(1, last_epoch + 1)):
             raise ValueError(
-                f"{path}, line {number}, is not JSON ({error}); restore the file from a copy, or "
-                "delete that line."
-            ) from error
-        if not isinstance(record, dict) or type(record.get("epoch")) is not int:
-            raise ValueError(
-                f"{path}, line {number}, is {line.strip()[:40]!r} and not the record of an epoch; "
-                "restore the file from a copy, or delete that line."
+                f"{self.path} holds {len(numbers)} epochs ({reprlib.repr(numbers)}), but "
+                f"checkpoint.pt has finished {last_epoch}; {remedy}"
             )
-        records.append(record)
-    return records
-
-
-def column(run_dir: Path, epochs: list[dict[str, Any]], key: str) -> list[Any]:
-    """Return one value of every epoch.
-
-    Raises:
-        ValueError: an epoch has none, or no finite number.
-    """
-    for epoch in epochs:
-        value = epoch.get(key)
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | float)
-            or not math.isfinite(value)
-        ):
+        lowest = min(self.column(epochs, "valid_error"))
+        if lowest != best_error:
             raise ValueError(
-                f"{run_dir / LOG_FILE} has {key}={value!r} for epoch {epoch['epoch']}, where a "
-                "number belongs; restore the file from a copy."
+                f"{self.path} has {lowest} as the lowest validation error, but checkpoint.pt has "
+                f"{best_error}; {remedy}"
             )
-    return [epoch[key] for epoch in epochs]
+
+    def best(self) -> Epoch | None:
+        """Return the epoch with the lowest validation error; None if none has a finite one."""
+        finite = [epoch for epoch in self.read() if epoch["valid_error"] is not None]
+        return min(finite, key=lambda epoch: epoch["valid_error"], default=None)
+
+    def truncate(self, last_epoch: int) -> None:
+        """Drop the epochs after `last_epoch`, which a resumed run computes again."""
+        kept = [epoch for epoch in self.read() if epoch["epoch"] <= last_epoch]
+        write_text(self.path, "".join(json.dumps(epoch) + "\n" for epoch in kept))
 
 
-def check_log(run_dir: Path, last_epoch: int, best_error: float) -> None:
-    """Check that the log tells of every epoch that a checkpoint has finished.
-
-    Args:
-        run_dir: the run folder.
-        last_epoch: finished epochs.
-        best_error: the lowest validation error of them.
-
-    Raises:
-        ValueError: epochs are missing, twice there or out of order, or have another lowest error.
-    """
-    epochs = [record for record in read_log(run_dir) if record["epoch"] <= last_epoch]
-    numbers = [record["epoch"] for record in epochs]
-    remedy = "restore both files from copies, or delete checkpoint.pt and start the run again."
-    if numbers != list(range(1, last_epoch + 1)):
-        raise ValueError(
-            f"{run_dir / LOG_FILE} holds {len(numbers)} epochs ({reprlib.repr(numbers)}), but "
-            f"checkpoint.pt has finished {last_epoch}; {remedy}"
-        )
-    lowest = min(column(run_dir, epochs, "valid_error"))
-    if lowest != best_error:
-        raise ValueError(
-            f"{run_dir / LOG_FILE} has {lowest} as the lowest validation error, but checkpoint.pt "
-            f"has {best_error}; {remedy}"
-        )
-
-
-def best_epoch(epochs: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """Return the epoch with the lowest validation error; None if none has a finite one."""
-    finite = [epoch for epoch in epochs if epoch["valid_error"] is not None]
-    return min(finite, key=lambda epoch: epoch["valid_error"], default=None)
-
-
-def truncate_log(run_dir: Path, last_epoch: int) -> None:
-    """Drop the epochs after `last_epoch`, which a resumed run computes again."""
-    kept = [record for record in read_log(run_dir) if record["epoch"] <= last_epoch]
-    text = "".join(json.dumps(record) + "\n" for record in kept)
-    write_text(run_dir / LOG_FILE, text)
+def _as_epoch(line: str) -> Epoch | None:
+    try:
+        record = parse_json(line)
+    except ValueError:
+        return None
+    is_epoch = isinstance(record, dict) and type(record.get("epoch")) is int
+    return record if is_epoch else None

@@ -1,6 +1,5 @@
 """How an entry script fails: one paragraph for the user, the whole story in `failure.txt`."""
 
-import contextlib
 import functools
 import logging
 import os
@@ -15,17 +14,14 @@ from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from monarch_core.runs.files import write_text
+from monarch_core.runs.folder import RunFolder
 from monarch_core.runs.lock import is_in_use, leave_all, occupied_folder
 from monarch_core.runs.printable import paragraph
-from monarch_core.runs.schema import CONFIG_FILE
+from monarch_core.runs.processes import is_main_process, processes
 from monarch_core.runs.signals import StopSignalError, stop_signals_raise
-from monarch_core.training.checkpoint import CHECKPOINT_FILE
-from monarch_core.training.devices import is_main_process, processes
 
 log = logging.getLogger(__name__)
 
-FAILURE_FILE = "failure.txt"
 INTERRUPTED = 130  # what shells report for a program ended by Ctrl-C
 
 Job = Callable[[DictConfig], Any]
@@ -35,9 +31,17 @@ class JobFailedError(CompactHydraException):
     """A job of a sweep failed; hydra goes on, prints this at the end and exits with 1."""
 
 
+class AlreadyFinishedError(Exception):
+    """The folder of a job holds the run that was asked for, with its results."""
+
+    def __init__(self, run_dir: Path) -> None:
+        super().__init__(f"{run_dir} holds this run, and it is finished: skipped")
+
+
 def user_errors(job: Job) -> Job:
     """Turn errors that users can mend into one paragraph; to be put under `@hydra.main`.
 
+    A job whose run is finished already says so in one line and counts as done.
     A ValueError or OSError inside the job prints its message without a traceback. A single run
     then exits with 1; a sweep goes on with its next job and exits with 1 in the end. An interrupt
     says how to go on, ends a sweep too, and exits with 130; so do SIGTERM, with 143, and SIGHUP,
@@ -49,9 +53,13 @@ def user_errors(job: Job) -> Job:
 
     @functools.wraps(job)
     def guarded(raw: DictConfig) -> Any:
+        here = Path.cwd()
         with stop_signals_raise():
             try:
                 result = job(raw)
+            except AlreadyFinishedError as finished:
+                log.info("%s", finished)
+                return None
             except KeyboardInterrupt as interrupt:
                 _record_failure(raw)
                 by = f" by {interrupt.name}" if isinstance(interrupt, StopSignalError) else ""
@@ -77,6 +85,7 @@ def user_errors(job: Job) -> Job:
                 return result
             finally:
                 leave_all()
+                os.chdir(here)  # for the next job of a sweep
 
     return guarded
 
@@ -91,12 +100,12 @@ def run_folder(raw: DictConfig) -> Path | None:
     return Path(str(raw.get("run_dir"))) if raw.get("run_dir") else None
 
 
-def _own_folder(raw: DictConfig) -> Path | None:
+def _own_folder(raw: DictConfig) -> RunFolder | None:
     """Return the folder that this job works in, or would have: never that of another process."""
     folder = occupied_folder() or run_folder(raw)
     if folder is None or not folder.is_dir() or is_in_use(folder):
         return None
-    return folder
+    return RunFolder(folder)
 
 
 def _record_failure(raw: DictConfig) -> Path | None:
@@ -106,32 +115,26 @@ def _record_failure(raw: DictConfig) -> Path | None:
     was taken for a run and is none.
     """
     folder = _own_folder(raw)
-    if folder is None or not is_main_process():
+    if folder is None or not is_main_process() or folder.path.resolve() == Path.cwd():
         return None
-    if (raw.get("resume") or raw.get("run")) and not (folder / CONFIG_FILE).is_file():
+    if (raw.get("resume") or raw.get("run")) and not folder.config.is_file():
         return None
-    if folder.resolve() == Path.cwd() or (folder / "results.json").exists():
-        return None
-    with contextlib.suppress(OSError):
-        write_text(folder / FAILURE_FILE, traceback.format_exc())
-        return folder / FAILURE_FILE
-    return None
+    return folder.mark_failed(traceback.format_exc())
 
 
 def _forget_failure(raw: DictConfig) -> None:
     """Remove the mark of an earlier failure; evaluating a run does not mend its training."""
     folder = _own_folder(raw)
     if folder is not None and is_main_process() and not raw.get("run"):
-        with contextlib.suppress(OSError):
-            (folder / FAILURE_FILE).unlink(missing_ok=True)
+        folder.forget_failure()
 
 
 def _how_to_go_on(raw: DictConfig) -> str:
     if raw.get("run"):
         return "The run is as it was; start the same command again."
     folder = _own_folder(raw)
-    if folder is not None and (folder / CHECKPOINT_FILE).exists():
-        return f"Finished epochs are kept; go on with resume={folder}"
+    if folder is not None and folder.can_resume:
+        return f"Finished epochs are kept; go on with resume={folder.path}"
     return "No epoch was finished; start the same command again."
 
 

@@ -3,20 +3,24 @@
 import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 _WHOLE = 1 << 26  # bytes up to which a file is read as a whole
 _N_SAMPLES = 64  # blocks read of a larger one
 _BLOCK = 1 << 16  # bytes of each of them
 
 
-def fingerprint_arrays(arrays: Iterable[Tensor | np.ndarray]) -> str:
-    """Return 16 hex digits (BLAKE2b) of the shapes, dtypes and values of arrays, in order."""
+def fingerprint_arrays(arrays: Iterable[Any]) -> str:
+    """Return 16 hex digits (BLAKE2b) of the shapes, dtypes and values of arrays, in order.
+
+    Args:
+        arrays: of numpy, or tensors on the CPU.
+    """
     digest = hashlib.blake2b(digest_size=8)
     for array in arrays:
-        values = np.ascontiguousarray(array.numpy() if isinstance(array, Tensor) else array)
+        values = np.ascontiguousarray(array.numpy() if hasattr(array, "numpy") else array)
         digest.update(f"{values.dtype.str}{values.shape}".encode())
         digest.update(values.data.cast("B") if values.size else b"")
     return digest.hexdigest()

@@ -1,9 +1,10 @@
-"""Configs of runs from before the transform had plain options, brought to the layout of today.
+"""Configs of runs from before, brought to the layout of today.
 
-Such a config names functions (`_target_`). They are compared with the names that were in use, and
-never imported.
+Before the transform had plain options, a config named functions (`_target_`). They are compared
+with the names that were in use, and never imported.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -42,3 +43,24 @@ def to_current(config: dict[str, Any]) -> dict[str, Any]:
         "values that none of that version's transforms had, and nothing that a config names is "
         "called; take the file from the run itself, or train again"
     )
+
+
+def without_unread(
+    stored: dict[str, Any], part: str, choices: Mapping[str, type], key: str
+) -> dict[str, Any]:
+    """Return a stored config without options of one part that only other choices of it have.
+
+    Before each choice had options of its own, every run stored those of all, and read its own.
+
+    Args:
+        stored: the config.
+        part: its key, as "model".
+        choices: the dataclass of each choice, by name.
+        key: where the part names its choice; without a known name, nothing is left out.
+    """
+    node = stored.get(part)
+    if not isinstance(node, Mapping) or str(node.get(key)) not in choices:
+        return stored
+    fields = {name: {f.name for f in dataclasses.fields(c)} for name, c in choices.items()}
+    unread = set().union(*fields.values()) - fields[str(node[key])]
+    return {**stored, part: {name: v for name, v in node.items() if name not in unread}}

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from monarch_core.runs.files import remove_leftovers, remove_link
-from monarch_core.training.devices import is_main_process
+from monarch_core.runs.folder import RunFolder
+from monarch_core.runs.processes import is_main_process
 
-LOCK_FILE = ".lock"
 _TAKEN = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
 
 _held: dict[Path, int] = {}  # folders that this process works in, and what keeps them locked
@@ -89,7 +89,7 @@ def occupied(run_dir: Path) -> Iterator[None]:
 
 def _lock(folder: Path) -> int | None:
     """Return the descriptor of the locked file, or None where there can be no lock."""
-    path = folder / LOCK_FILE
+    path = RunFolder(folder).lock
     remove_link(path)
     while True:
         try:
@@ -117,7 +117,7 @@ def _lock(folder: Path) -> int | None:
 
 def _unlock(folder: Path, descriptor: int) -> None:
     with contextlib.suppress(OSError):
-        (folder / LOCK_FILE).unlink()
+        RunFolder(folder).lock.unlink()
     os.close(descriptor)
 
 

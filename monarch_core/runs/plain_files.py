@@ -54,21 +54,6 @@ def parse_yaml(content: bytes) -> Any:
     raise ValueError(reason)
 
 
-def read_overrides(run_dir: Path) -> list[str] | None:
-    """Return the overrides that a run was started with; None when hydra did not start it.
-
-    Raises:
-        ValueError: the record holds something else.
-    """
-    record = run_dir / ".hydra" / "overrides.yaml"
-    if not record.exists():
-        return None
-    overrides = read_yaml(record) or []
-    if not isinstance(overrides, list) or not all(isinstance(item, str) for item in overrides):
-        raise ValueError(f"{record} is no list of overrides; restore it from a copy, or delete it.")
-    return overrides
-
-
 def _beyond_plain(text: str) -> str | None:
     """Say what a document holds beside plain values, and where; None if nothing.
 

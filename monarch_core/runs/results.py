@@ -1,6 +1,5 @@
 """`results.json`: what a run found, what it cost, and how to get it again."""
 
-import contextlib
 import dataclasses
 import importlib.metadata
 import json
@@ -14,29 +13,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import nn
-
-from monarch_core.runs.epoch_log import best_epoch, column, read_log
 from monarch_core.runs.files import write_text
-from monarch_core.runs.plain_files import read_overrides
-from monarch_core.training.checkpoint import CHECKPOINT_FILE, load_checkpoint
-from monarch_core.training.devices import choose_accelerator, describe_device, is_main_process
-from monarch_core.training.recipe import other_than_trained
+from monarch_core.runs.folder import RunFolder
+from monarch_core.runs.processes import is_main_process
 
 log = logging.getLogger(__name__)
 
-RESULTS_FILE = "results.json"
 PACKAGES = ("torch", "neuraloperator", "hydra-core", "monarch-science")
-
-
-def n_parameters(model: nn.Module) -> int:
-    """Return how many real numbers the model learns; a complex weight is two.
-
-    Frozen parameters do not count, nor do buffers; a shared parameter counts once.
-    """
-    trainable = [p for p in model.parameters() if p.requires_grad]
-    return sum(p.numel() * (2 if p.is_complex() else 1) for p in trainable)
 
 
 def write_results(
@@ -52,74 +35,63 @@ def write_results(
     n_parameters: int,
     config: Any,
     fingerprints: Mapping[str, str] | None = None,
+    transform_declares: Mapping[str, Any] | None = None,
+    data_identity: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Write `results.json` atomically and return what is in it.
 
-    Times come from `log.jsonl`. `train_seconds` is the sum over all epochs of training and
+    Times come from the log of the run. `train_seconds` is the sum over all epochs of training and
     validation; `seconds_per_epoch` is the median over the epochs after the first (the warm-up) of
     the training part alone, read after synchronising the device. `peak_memory_bytes` is
-    the peak of the first process: allocated on a GPU, resident on a CPU. The three are null when
-    the run has no log. `device` is the one it was trained on. Numbers that are not finite are
-    written as null, since JSON has none; a metric of null therefore means NaN or infinity.
+    the peak of the first process: allocated on a GPU, resident on a CPU. `device` is the one it was
+    trained on. All four are null when the run has no log. Numbers that are not finite are written
+    as null, since JSON has none; a metric of null therefore means NaN or infinity.
 
     Args:
         run_dir: the run folder.
-        task: "pde" or "mri".
+        task: the application: its scripts are `TASK/train.py` and `TASK/evaluate.py`.
         dataset: its name.
         model: its name.
         transform: its name.
         seed: of the run.
         split_sizes: samples in each split, by name.
         metrics: numbers, or lists of numbers, by name.
-        n_parameters: from the function `n_parameters`.
+        n_parameters: real numbers that the model learns.
         config: of the run.
         fingerprints: of the data of each split, by name: what they hold, wherever they lie.
+        transform_declares: what the transform says of itself: its basis before learning, whether
+            it is the control, and what of it learns.
+        data_identity: what the data are, as the recipe that made them says.
 
     Raises:
         OSError: the file cannot be written.
         ValueError: a value cannot be written as JSON.
     """
+    folder = RunFolder(run_dir)
     results = {
         "task": task,
         "dataset": dataset,
         "model": model,
         "transform": transform,
+        "transform_declares": _plain(transform_declares, "transform_declares"),
         "seed": seed,
         "split_sizes": dict(split_sizes),
         "data_fingerprints": dict(fingerprints or {}),
+        "data_identity": _plain(data_identity, "data_identity"),
         "metrics": _plain(metrics, "metrics"),
         "n_parameters": n_parameters,
-        **_cost(run_dir),
+        **_cost(folder),
         "versions": versions(),
         "git_commit": git_commit(),
-        "command": _command(run_dir, task),
+        "command": _command(folder, task),
         "config": _plain(config, "config"),
     }
     trained, wanted = results.get("n_epochs"), results["config"].get("fit", {}).get("epochs")
     if trained and wanted and trained < wanted:
         log.warning("%s was trained for %d of its %d epochs only", run_dir, trained, wanted)
-    _warn_of_changes(run_dir, config, fingerprints)
     if is_main_process():
-        write_text(run_dir / RESULTS_FILE, json.dumps(results, indent=2, allow_nan=False) + "\n")
+        write_text(folder.results, json.dumps(results, indent=2, allow_nan=False) + "\n")
     return results
-
-
-def _warn_of_changes(run_dir: Path, config: Any, fingerprints: Mapping[str, str] | None) -> None:
-    """Log a warning where data or config are no longer what the weights were trained with."""
-    checkpoint = run_dir / CHECKPOINT_FILE
-    if not checkpoint.is_file() or not dataclasses.is_dataclass(config):
-        return
-    with contextlib.suppress(ValueError):  # weights are measured without a checkpoint too
-        recipe = load_checkpoint(checkpoint).get("recipe")
-        recipe = recipe if isinstance(recipe, dict) else {}
-        changed = other_than_trained(config, fingerprints, recipe)
-        if changed:
-            log.warning(
-                "these are not the numbers of the run that %s holds: it was measured with %s; "
-                "bring back data and config.yaml, then evaluate again",
-                run_dir,
-                ", ".join(changed),
-            )
 
 
 def report_metrics(run_dir: Path, metrics: Mapping[str, float], required: Iterable[str]) -> None:
@@ -177,26 +149,21 @@ def _git(folder: Path, *arguments: str) -> str | None:
     return done.stdout.strip()
 
 
-def _command(run_dir: Path, task: str) -> str | None:
+def _command(folder: RunFolder, task: str) -> str | None:
     """Return the command that makes the run again; None when hydra did not start it."""
-    given = read_overrides(run_dir)
+    given = folder.started_with()
     return None if given is None else shlex.join(["python", f"{task}/train.py", *given])
 
 
-def _cost(run_dir: Path) -> dict[str, Any]:
-    epochs = read_log(run_dir)
+def _cost(folder: RunFolder) -> dict[str, Any]:
+    log_of_run = folder.log
+    epochs = log_of_run.read()
     if not epochs:
-        device = torch.device(choose_accelerator("auto"))
-        return {
-            "train_seconds": None,
-            "seconds_per_epoch": None,
-            "peak_memory_bytes": None,
-            "device": describe_device(device),
-        }
+        return dict.fromkeys(("train_seconds", "seconds_per_epoch", "peak_memory_bytes", "device"))
     seconds, valid_seconds, memory = (
-        column(run_dir, epochs, key) for key in ("seconds", "valid_seconds", "peak_memory_bytes")
+        log_of_run.column(epochs, key) for key in ("seconds", "valid_seconds", "peak_memory_bytes")
     )
-    best = best_epoch(epochs) or epochs[0]
+    best = log_of_run.best() or epochs[0]
     return {
         "train_seconds": math.fsum(seconds) + math.fsum(valid_seconds),
         "seconds_per_epoch": statistics.median(seconds[1:] or seconds),

@@ -15,20 +15,20 @@ from omegaconf.errors import (
 )
 
 from monarch_core.runs.files import write_text
+from monarch_core.runs.folder import RunFolder
 from monarch_core.runs.former_layout import to_current
 from monarch_core.runs.plain_files import parse_yaml, read_yaml
 
 T = TypeVar("T")
-
-CONFIG_FILE = "config.yaml"
 
 
 def to_dataclass(raw: DictConfig, schema: type[T]) -> T:
     """Turn a composed config into an instance of `schema`, checking every name and type.
 
     Fields annotated `dict[str, Any]` arrive as plain dicts. A field with the metadata `by_name`, a
-    dict of dataclasses, becomes an instance of the one that the value of its key `name` says;
-    without a name, of its default. Nothing that a value names is ever imported or called.
+    dict of dataclasses, becomes an instance of the one that the value of its key `name` says (of
+    another key, where the metadata `name` names one); without a name, of its default. Nothing that
+    a value names is ever imported or called.
 
     Args:
         raw: the composed config; values it lacks take the defaults of the schema.
@@ -38,14 +38,15 @@ def to_dataclass(raw: DictConfig, schema: type[T]) -> T:
         ValueError: a key is unknown, a value has the wrong type or is missing; one paragraph that
             names the key, the value and near alternatives.
     """
+    node = _structured(schema, raw)
     try:
         # As plain values: hydra's own nodes may hold keys that were added to them with a plus.
         values = OmegaConf.to_container(raw)
         _refuse_nested_lists(values)
-        merged = OmegaConf.merge(_structured(schema, raw), OmegaConf.create(values))
+        merged = OmegaConf.merge(node, OmegaConf.create(values))
         config = OmegaConf.to_object(merged)
     except ConfigKeyError as error:
-        raise ValueError(_unknown_key(error, schema)) from error
+        raise ValueError(_unknown_key(error, node)) from error
     except MissingMandatoryValue as error:
         key = error.full_key
         raise ValueError(f"config key {key} has no value; give one, as in {key}=VALUE.") from error
@@ -64,24 +65,27 @@ def to_dataclass(raw: DictConfig, schema: type[T]) -> T:
 
 
 def _structured(schema: Any, raw: DictConfig) -> DictConfig:
-    """Return the schema as a node, with the types that the names in `raw` ask for."""
+    """Return the schema as a node, with the types that the names in `raw` ask for, at any depth."""
     node = OmegaConf.structured(schema)
     for item in dataclasses.fields(schema):
-        if OmegaConf.is_missing(raw, item.name) or OmegaConf.is_interpolation(raw, item.name):
+        if item.name not in raw or OmegaConf.is_interpolation(raw, item.name):
             continue
-        given = raw.get(item.name)
+        given = raw[item.name]
         if not isinstance(given, DictConfig):
             continue
         kind: Any = OmegaConf.get_type(given)  # a dataclass if hydra chose one already
         by_name: dict[str, type] = item.metadata.get("by_name", {})
-        name = given.get("name")
-        if by_name and name is not None:
+        key = item.metadata.get("name", "name")
+        name = given.get(key, None)
+        if by_name and (name is not None or node[item.name] is None):
             if name not in by_name:
                 names = ", ".join(by_name)
-                raise ValueError(f"{item.name}.name must be one of {names}, got {name!r}.")
+                raise ValueError(f"{item.name}.{key} must be one of {names}, got {name!r}.")
             kind = kind if dataclasses.is_dataclass(kind) else by_name[name]
+        if not dataclasses.is_dataclass(kind):
+            kind = OmegaConf.get_type(node, item.name)
         if dataclasses.is_dataclass(kind):
-            node[item.name] = OmegaConf.structured(kind)
+            node[item.name] = _structured(kind, given)
     return node
 
 
@@ -102,7 +106,7 @@ def save_config(run_dir: Path, config: Any) -> None:
         parse_yaml(text.encode())
     except ValueError as error:
         raise ValueError(f"the config {error}; give another value") from error
-    write_text(run_dir / CONFIG_FILE, text)
+    write_text(RunFolder(run_dir).config, text)
 
 
 def load_config(run_dir: Path, schema: type[T], changes: Mapping[str, Any] | None = None) -> T:
@@ -110,13 +114,14 @@ def load_config(run_dir: Path, schema: type[T], changes: Mapping[str, Any] | Non
 
     Args:
         run_dir: a run folder.
-        schema: the dataclass it was made from.
+        schema: the dataclass it was made from. Where it has a class method `from_former`, this
+            brings what is stored, a dict, from layouts of before to that of today.
         changes: values that take the place of the run's, as {"evaluation": {"grids": [64]}}.
 
     Raises:
         ValueError: there is no config, it cannot be read, or it does not fit the schema.
     """
-    path = run_dir / CONFIG_FILE
+    path = RunFolder(run_dir).config
     if not path.is_file():
         raise ValueError(
             f"{path} does not exist, so {run_dir} is not a run folder; give the folder that "
@@ -127,7 +132,9 @@ def load_config(run_dir: Path, schema: type[T], changes: Mapping[str, Any] | Non
         raise ValueError(f"{path} holds no config; restore it from a copy.")
     try:
         _refuse_references(stored)
-        raw = OmegaConf.merge(OmegaConf.create(to_current(stored)), dict(changes or {}))
+        from_former = getattr(schema, "from_former", dict)
+        stored = from_former(to_current(stored))
+        raw = OmegaConf.merge(OmegaConf.create(stored), dict(changes or {}))
         assert isinstance(raw, DictConfig)
         return to_dataclass(raw, schema)
     except ValueError as error:
@@ -166,10 +173,10 @@ def _refuse_references(value: Any, key: str = "") -> None:
         )
 
 
-def _unknown_key(error: ConfigKeyError, schema: type) -> str:
+def _unknown_key(error: ConfigKeyError, node: DictConfig) -> str:
     key = str(error.full_key)
     parent = key.rpartition(".")[0]
-    keys = _dotted_keys(OmegaConf.structured(schema))
+    keys = _dotted_keys(node)
     siblings = [k for k in keys if k.rpartition(".")[0] == parent]
     elsewhere = [k for k in keys if k.rpartition(".")[2] == key.rpartition(".")[2]]
     near = difflib.get_close_matches(key, siblings, n=3) + elsewhere

@@ -28,14 +28,12 @@ class Batch:
         indices: of the samples in the split.
         inputs: of the model, with samples along the first axis.
         target: what was to be predicted.
-        prediction: what was.
     """
 
     split: str
     indices: Sequence[int]
     inputs: Sequence[Tensor]
     target: Tensor
-    prediction: Tensor
 
 
 @torch.no_grad()

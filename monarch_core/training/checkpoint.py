@@ -17,18 +17,12 @@ from torch import Tensor, nn
 
 from monarch_core.runs.files import atomic_write
 
-CHECKPOINT_FILE = "checkpoint.pt"
-FORMAT = 2  # version of the layout of checkpoint.pt
+FORMAT = 2  # version of the layout of a checkpoint
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write a nested dict of tensors, numbers, strings and tuples atomically.
-
-    The state is serialised in memory first, so that a full disk is reported as such.
-    """
-    buffer = io.BytesIO()
-    torch.save({"format": FORMAT, **state}, buffer)
-    atomic_write(path, lambda file: file.write(buffer.getbuffer()))
+    """Write a nested dict of tensors, numbers, strings and tuples atomically."""
+    _write(path, {"format": FORMAT, **state})
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -49,9 +43,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 def save_weights(path: Path, model: nn.Module) -> None:
     """Write the tensors of a model (and nothing else) atomically."""
-    buffer = io.BytesIO()
-    torch.save(model_state(model), buffer)
-    atomic_write(path, lambda file: file.write(buffer.getbuffer()))
+    _write(path, model_state(model))
 
 
 def load_weights(path: Path, model: nn.Module) -> None:
@@ -152,6 +144,13 @@ def kind(value: Any) -> str:
 def _first(names: list[str], n_shown: int = 3) -> str:
     rest = len(names) - n_shown
     return ", ".join(names[:n_shown]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _write(path: Path, state: dict[str, Any]) -> None:
+    """Serialise in memory first, so that a full disk is reported as such."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    atomic_write(path, lambda file: file.write(buffer.getbuffer()))
 
 
 def _read(path: Path) -> dict[str, Any]:

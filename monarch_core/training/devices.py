@@ -1,12 +1,12 @@
-"""Which processes and devices take part in a run, and what they cost: memory, threads, names."""
+"""The devices of a run: which take part, how many threads, what they are called and cost."""
 
 import contextlib
+import logging
 import os
 import platform
 import resource
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -18,38 +18,13 @@ from lightning_fabric.plugins.environments import (
     TorchElasticEnvironment,
 )
 
+from monarch_core.runs.processes import processes
 from monarch_core.training.config import FitConfig
 
+log = logging.getLogger(__name__)
 
-@dataclass(frozen=True)
-class Processes:
-    """The processes of one run, as the launcher (torchrun or srun) started them.
-
-    Attributes:
-        rank: number of this process, 0 for the one that writes files.
-        n: processes on all nodes.
-        n_local: processes on this node.
-    """
-
-    rank: int
-    n: int
-    n_local: int
-
-
-def processes() -> Processes:
-    """Return what the environment says; one process when no launcher is at work."""
-    env = os.environ
-    if "TORCHELASTIC_RUN_ID" in env:
-        return Processes(int(env["RANK"]), int(env["WORLD_SIZE"]), int(env["LOCAL_WORLD_SIZE"]))
-    if "SLURM_STEP_ID" in env and int(env.get("SLURM_NTASKS", 1)) > 1:
-        n = int(env["SLURM_NTASKS"])
-        return Processes(int(env["SLURM_PROCID"]), n, n // int(env["SLURM_NNODES"]))
-    return Processes(rank=0, n=1, n_local=1)
-
-
-def is_main_process() -> bool:
-    """Tell whether this process is the one that writes files."""
-    return processes().rank == 0
+_BFLOAT16 = {"avx512_bf16", "amx_bf16", "bf16"}  # as /proc/cpuinfo calls them, on x86 and on Arm
+THREADS_PER_CORE, ALWAYS_ALLOWED = 8, 64
 
 
 def choose_accelerator(name: str) -> str:
@@ -112,15 +87,36 @@ def _environment() -> ClusterEnvironment:
     return TorchElasticEnvironment() if is_torchrun else SLURMEnvironment()
 
 
-def usable_cores() -> int:
-    """Return the cores this process may use: affinity, container quota and sharing respected."""
-    n_cores = float(os.cpu_count() or 1)
-    if hasattr(os, "sched_getaffinity"):
-        n_cores = len(os.sched_getaffinity(0))
-    with contextlib.suppress(OSError, ValueError):  # control groups exist on Linux only
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        n_cores = min(n_cores, int(quota) / int(period))
-    return max(1, int(n_cores) // processes().n_local)
+def check_threads(config: FitConfig) -> None:
+    """Raise ValueError for more threads or processes than this machine has any use for."""
+    cores = os.cpu_count() or 1
+    most = max(ALWAYS_ALLOWED, THREADS_PER_CORE * cores)
+    for key, value in (("n_threads", config.n_threads), ("num_workers", config.num_workers)):
+        if value is not None and value > most:
+            raise ValueError(
+                f"fit.{key} is {value}, but this machine has {cores} cores; use at most {most}, "
+                "one for each core as a rule"
+            )
+
+
+def warn_of_slow_precision(config: FitConfig, accelerator: str) -> None:
+    """Log a warning where bfloat16 is slow: on a processor without instructions for it.
+
+    The times are those of a training step of this suite's networks against float32, on one core:
+    with the instructions of a processor held back, and on one that lacks them.
+    """
+    if config.precision != "bf16-mixed" or accelerator != "cpu":
+        return
+    with contextlib.suppress(OSError):  # only Linux tells
+        if _BFLOAT16.intersection(Path("/proc/cpuinfo").read_text().split()):
+            return
+        wide = torch.backends.cpu.get_cpu_capability() == "AVX512"
+        log.warning(
+            "fit.precision=bf16-mixed: this processor has no instructions for bfloat16, which made "
+            "training %s times slower than float32 when measured; use fit.precision=32-true or a "
+            "GPU",
+            "1.4 to 2" if wide else "5 to 20",
+        )
 
 
 def describe_device(device: torch.device) -> str:

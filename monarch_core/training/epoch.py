@@ -11,7 +11,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from monarch_core.training.batches import start_epoch
+from monarch_core.training.batches import EpochBatches, start_epoch
 from monarch_core.training.causes import DIVERGED, Batch, Loss, NonFiniteError, find_cause
 from monarch_core.training.config import FitConfig
 from monarch_core.training.devices import synchronize
@@ -69,13 +69,14 @@ class EpochRunner:
             # DistributedDataParallel averages gradients; the mean over the batch is a sum of
             # shares, so each share counts as often as there are processes.
             self.fabric.backward(value * self.fabric.world_size)
-            mean = self._sum_over_processes(value.detach()).item()
-            norm = self._clip_gradient()
+            loss = self._sum_over_processes(value.detach())
+            norm_of_gradient = self._clip_gradient().to(loss)
+            mean, norm = torch.stack((loss, norm_of_gradient)).tolist()  # one read of the device
             if not (math.isfinite(mean) and math.isfinite(norm)):
                 found = (
                     f"loss is {mean}" if not math.isfinite(mean) else f"gradient has norm {norm}"
                 )
-                batch = Batch("training", batches.indices(step - 1), inputs, target, prediction)
+                batch = Batch("training", batches.indices(step - 1), inputs, target)
                 cause = self._agree(find_cause(batch, self.loss)) or DIVERGED
                 raise NonFiniteError(
                     f"the training {found} in epoch {epoch}, step {step} of {len(batches)}, at "
@@ -99,21 +100,26 @@ class EpochRunner:
         batches = start_epoch(loader, epoch=0)
         self.model.eval()
         errors: list[Tensor] = []
-        suspect: Batch | None = None
         started = self._clock()
-        steps = enumerate(zip(loader, batches.shares(), strict=True))
-        for step, ((inputs, target), (n_own, _)) in steps:
+        for (inputs, target), (n_own, _) in zip(loader, batches.shares(), strict=True):
             inputs, target = self.fabric.to_device((inputs, target))
-            prediction = self.predict(inputs)
-            errors.append(self.metric(prediction, target) * n_own)
-            if suspect is None and not math.isfinite(errors[-1]):
-                indices = batches.indices(step)
-                suspect = Batch("validation", indices, inputs, target, prediction)
+            errors.append(self.metric(self.predict(inputs), target) * n_own)
         total = self._sum_over_processes(torch.stack(errors).sum()).item()
         if not math.isfinite(total):
-            cause = self._agree(find_cause(suspect, self.metric) if suspect else None) or DIVERGED
+            cause = self._agree(self._cause_in(loader, batches, errors)) or DIVERGED
             raise NonFiniteError(f"the validation error is {total}; {cause}")
         return total / batches.n_samples, self._clock() - started
+
+    def _cause_in(
+        self, loader: DataLoader[Any], batches: EpochBatches, errors: list[Tensor]
+    ) -> str | None:
+        """Return what is wrong with the first batch whose error is not finite, if that is known."""
+        for step, (error, (inputs, target)) in enumerate(zip(errors, loader, strict=True)):
+            if not math.isfinite(error):
+                inputs, target = self.fabric.to_device((inputs, target))
+                batch = Batch("validation", batches.indices(step), inputs, target)
+                return find_cause(batch, self.metric)
+        return None
 
     def predict(self, inputs: Sequence[Tensor]) -> Tensor:
         """Apply the model in the precision of the config; bfloat16 predictions become float32.
@@ -129,13 +135,13 @@ class EpochRunner:
             prediction: Tensor = self.model(*inputs)
         return prediction.float() if prediction.dtype == torch.bfloat16 else prediction
 
-    def _clip_gradient(self) -> float:
+    def _clip_gradient(self) -> Tensor:
         """Return the 2-norm of the gradient of all parameters, after which it may be clipped."""
         parameters = list(self.model.parameters())
         norm = nn.utils.get_total_norm(p.grad for p in parameters if p.grad is not None)
         if self.config.gradient_clip is not None:
             nn.utils.clip_grads_with_norm_(parameters, self.config.gradient_clip, norm)
-        return norm.item()
+        return norm
 
     def _agree(self, cause: str | None) -> str | None:
         """Return the cause that one of the processes found in its share of the data."""

@@ -12,12 +12,11 @@ from rich.console import Console
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from monarch_core.runs.epoch_log import append_epoch, check_log, truncate_log
+from monarch_core.runs.folder import RunFolder
 from monarch_core.runs.lock import occupied
 from monarch_core.training.batches import EpochBatches, make_loader, mix_seed
 from monarch_core.training.causes import Loss, NonFiniteError
 from monarch_core.training.checkpoint import (
-    CHECKPOINT_FILE,
     check_weights,
     load_checkpoint,
     save_checkpoint,
@@ -38,9 +37,6 @@ from monarch_core.training.recipe import make_recipe
 from monarch_core.training.training_state import TrainingState
 
 log = logging.getLogger(__name__)
-
-WEIGHTS_FILE = "weights.pt"
-ABORTED_FILE = "aborted.pt"
 
 
 def fit(
@@ -87,7 +83,7 @@ def fit(
             holds the state at that moment, and the epochs before are kept.
         OSError: the disk is full; what was finished before is kept.
     """
-    fabric = make_fabric(config)
+    fabric, folder = make_fabric(config), RunFolder(run_dir)
     reset_peak_memory(fabric.device)
     train_loader = _make_loader("training", train, config, fabric, seed=seed)
     valid_loader = _make_loader("validation", valid, config, fabric, seed=None)
@@ -96,7 +92,7 @@ def fit(
         run_dir.mkdir(parents=True, exist_ok=True)
     with occupied(run_dir):
         if not any(parameter_groups(model)):
-            _keep_untrained(model, metric or loss, valid_loader, config, fabric, run_dir)
+            _keep_untrained(model, metric or loss, valid_loader, config, fabric, folder)
             return
         optimizer = make_optimizer(model, config)
         schedule = make_schedule(optimizer, config, len(train_loader))
@@ -108,10 +104,10 @@ def fit(
             fingerprints=fingerprints,
         )
         state = TrainingState(model, optimizer, schedule, recipe, config.epochs, len(train_loader))
-        _continue_run(state, fabric, run_dir)
+        _continue_run(state, fabric, folder)
         if state.epoch == config.epochs:
             log.info("%s is trained already (%d epochs)", run_dir, state.epoch)
-            _remove_aborted(fabric, run_dir)
+            _remove_aborted(fabric, folder)
             return
         if fabric.global_rank > 0:  # random layers draw differently in each process
             torch.manual_seed(mix_seed(seed, state.epoch, fabric.global_rank))
@@ -133,21 +129,14 @@ def fit(
                     train_loss, seconds = runner.train(state, train_loader, display.step)
                     valid_error, valid_seconds = runner.validate(valid_loader)
                 except NonFiniteError as error:
-                    raise ValueError(_abort(state, fabric, run_dir, error)) from error
+                    raise ValueError(_abort(state, fabric, folder, error)) from error
                 state.epoch += 1
                 display.epoch(state.epoch, train_loss, valid_error)
-                record = {
-                    "epoch": state.epoch,
-                    "train_loss": train_loss,
-                    "valid_error": valid_error,
-                    "learning_rate": rates[0],
-                    "transform_learning_rate": rates[1],
-                    "seconds": seconds,
-                    "valid_seconds": valid_seconds,
-                }
                 if fabric.is_global_zero:
-                    _finish_epoch(state, config, fabric, run_dir, record)
-        _remove_aborted(fabric, run_dir)
+                    losses, times = (train_loss, valid_error), (seconds, valid_seconds)
+                    record = _record(state.epoch, losses, rates, times, fabric)
+                    _finish_epoch(state, config, folder, record)
+        _remove_aborted(fabric, folder)
     fabric.barrier()  # no process reads weights.pt before it is there
 
 
@@ -173,34 +162,29 @@ def _make_loader(
     return make_loader(split, batches, n_workers=config.num_workers, pin_memory=is_cuda)
 
 
-def _continue_run(state: TrainingState, fabric: Fabric, run_dir: Path) -> None:
+def _continue_run(state: TrainingState, fabric: Fabric, folder: RunFolder) -> None:
     """Restore the last finished epoch, if there is one; everything is checked before."""
-    checkpoint = run_dir / CHECKPOINT_FILE
-    if checkpoint.exists():
-        saved = load_checkpoint(checkpoint)
-        state.check(saved, checkpoint)
-        check_log(run_dir, saved["epoch"], saved["best_error"])
-        check_weights(run_dir / WEIGHTS_FILE, state.model)
-        state.restore(saved, checkpoint)
-        log.info("continuing %s after epoch %d", run_dir, state.epoch)
+    if folder.can_resume:
+        saved = load_checkpoint(folder.checkpoint)
+        state.check(saved, folder.checkpoint)
+        folder.log.check(saved["epoch"], saved["best_error"])
+        check_weights(folder.weights, state.model)
+        state.restore(saved, folder.checkpoint)
+        log.info("continuing %s after epoch %d", folder.path, state.epoch)
     if fabric.is_global_zero:
-        truncate_log(run_dir, state.epoch)
+        folder.log.truncate(state.epoch)
 
 
 def _finish_epoch(
-    state: TrainingState,
-    config: FitConfig,
-    fabric: Fabric,
-    run_dir: Path,
-    record: dict[str, Any],
+    state: TrainingState, config: FitConfig, folder: RunFolder, record: dict[str, Any]
 ) -> None:
     """Write weights, log, checkpoint, in this order: a kill in between repeats the epoch."""
     if record["valid_error"] < state.best_error or state.epoch == 1:
-        save_weights(run_dir / WEIGHTS_FILE, state.model)
+        save_weights(folder.weights, state.model)
     state.best_error = min(state.best_error, record["valid_error"])
-    append_epoch(run_dir, {**record, **_cost(fabric)})
+    folder.log.append(record)
     if state.epoch % config.checkpoint_every == 0 or state.epoch == config.epochs:
-        save_checkpoint(run_dir / CHECKPOINT_FILE, state.to_dict())
+        save_checkpoint(folder.checkpoint, state.to_dict())
 
 
 def _keep_untrained(
@@ -209,42 +193,51 @@ def _keep_untrained(
     valid_loader: DataLoader[Any],
     config: FitConfig,
     fabric: Fabric,
-    run_dir: Path,
+    folder: RunFolder,
 ) -> None:
     """Leave the files of a run whose model has nothing to learn, such as a plain FFT."""
     runner = EpochRunner(fabric, model, metric, metric, config)
     valid_error, valid_seconds = runner.validate(valid_loader)
     log.info("the model has no trainable parameters; validation error %.4g", valid_error)
     if fabric.is_global_zero:
-        truncate_log(run_dir, last_epoch=-1)
-        save_weights(run_dir / WEIGHTS_FILE, model)
-        record = {
-            "epoch": 0,
-            "train_loss": None,
-            "valid_error": valid_error,
-            "learning_rate": config.learning_rate,
-            "transform_learning_rate": config.transform_learning_rate,
-            "seconds": 0.0,
-            "valid_seconds": valid_seconds,
-        }
-        append_epoch(run_dir, {**record, **_cost(fabric)})
+        folder.log.truncate(last_epoch=-1)
+        save_weights(folder.weights, model)
+        rates = [config.learning_rate, config.transform_learning_rate]
+        losses, times = (None, valid_error), (0.0, valid_seconds)
+        folder.log.append(_record(0, losses, rates, times, fabric))
     fabric.barrier()
 
 
-def _cost(fabric: Fabric) -> dict[str, Any]:
-    device = fabric.device
-    return {"peak_memory_bytes": peak_memory_bytes(device), "device": describe_device(device)}
+def _record(
+    epoch: int,
+    losses: tuple[float | None, float],
+    rates: list[float],
+    times: tuple[float, float],
+    fabric: Fabric,
+) -> dict[str, Any]:
+    """Return the line of an epoch: losses and times are those of training and of validation."""
+    return {
+        "epoch": epoch,
+        "train_loss": losses[0],
+        "valid_error": losses[1],
+        "learning_rate": rates[0],
+        "transform_learning_rate": rates[1],
+        "seconds": times[0],
+        "valid_seconds": times[1],
+        "peak_memory_bytes": peak_memory_bytes(fabric.device),
+        "device": describe_device(fabric.device),
+    }
 
 
-def _abort(state: TrainingState, fabric: Fabric, run_dir: Path, error: NonFiniteError) -> str:
+def _abort(state: TrainingState, fabric: Fabric, folder: RunFolder, error: NonFiniteError) -> str:
     if fabric.is_global_zero:
-        save_checkpoint(run_dir / ABORTED_FILE, state.to_dict())
+        save_checkpoint(folder.aborted, state.to_dict())
     kept = f"{state.epoch} finished epochs are kept" if state.epoch else "no epoch was finished"
-    return f"{error}. {kept}; the state at this moment is in {run_dir / ABORTED_FILE}."
+    return f"{error}. {kept}; the state at this moment is in {folder.aborted}."
 
 
-def _remove_aborted(fabric: Fabric, run_dir: Path) -> None:
+def _remove_aborted(fabric: Fabric, folder: RunFolder) -> None:
     """Delete what an earlier attempt left, now that one has succeeded."""
     if fabric.is_global_zero:
         with contextlib.suppress(OSError):  # a finished run may lie where nothing can be written
-            (run_dir / ABORTED_FILE).unlink(missing_ok=True)
+            folder.aborted.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Optimiser and learning-rate schedule of the fit loop."""
+"""What of a model is trained, with which optimiser and which learning rates."""
 
 from typing import Any
 
@@ -34,6 +34,15 @@ def parameter_groups(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Para
         [p for p in trainable if id(p) not in inside],
         [p for p in trainable if id(p) in inside],
     )
+
+
+def n_parameters(model: nn.Module) -> int:
+    """Return how many real numbers the model learns; a complex weight is two.
+
+    Frozen parameters do not count, nor do buffers; a shared parameter counts once.
+    """
+    trainable = [p for p in model.parameters() if p.requires_grad]
+    return sum(p.numel() * (2 if p.is_complex() else 1) for p in trainable)
 
 
 def make_optimizer(model: nn.Module, config: FitConfig) -> Optimizer:

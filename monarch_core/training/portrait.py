@@ -1,10 +1,41 @@
 """What the transforms of a model became: their distance from the start, and their rows."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
 from monarch_core.runs.artifacts import Artifact, Curve, Picture, Table
 from monarch_core.transforms import LinearTransform
+
+
+@dataclass(frozen=True)
+class Distance:
+    """How far a learned transform moved.
+
+        distance = ||A - A_0|| / ||A_0||,   departure = ||A A^H - A_0 A_0^H|| / ||A_0 A_0^H||
+
+    A_0 is its start, the norms are those of Frobenius, and A has the kept frequencies as rows.
+
+    Attributes:
+        part: name of the module in the model.
+        n: points of its axis.
+        distance: from the start, dimensionless; 0 before learning.
+        departure: from unitarity where the start is unitary but for a scale, likewise.
+    """
+
+    part: str
+    n: int
+    distance: float
+    departure: float
+
+
+def distances(model: nn.Module, start: nn.Module) -> list[Distance]:
+    """Return how far each transform with parameters moved from where it is in `start`."""
+    return [
+        Distance(name, A.shape[1], _relative(A, A_0), _relative(A @ A.mH, A_0 @ A_0.mH))
+        for name, (A, A_0) in _learned(model, start).items()
+    ]
 
 
 def portray_transforms(model: nn.Module, start: nn.Module) -> list[Artifact]:
@@ -15,31 +46,38 @@ def portray_transforms(model: nn.Module, start: nn.Module) -> list[Artifact]:
         start: the same model before training, which holds the transforms at their start.
 
     Returns:
-        A table of the relative Frobenius distances ||A - A_0|| / ||A_0||; and, of the transform
-        that moved farthest, one row in space beside its start, and the magnitude of all rows in
-        frequency, |A F^H| with the unitary DFT F: at a Fourier start, a single one per row.
-        Nothing for a model without learnable transforms.
+        A table of `distances`; and, of the transform that moved farthest, one row in space beside
+        its start, and the magnitude of all rows in frequency, |A F^H| with the unitary DFT F: at a
+        Fourier start, a single one per row. Nothing for a model without learnable transforms.
     """
-    learned = {
-        name: (_first_head(module), _first_head(start.get_submodule(name)))
-        for name, module in model.named_modules()
-        if isinstance(module, LinearTransform) and any(True for _ in module.parameters())
-    }
-    if not learned:
+    moved = distances(model, start)
+    if not moved:
         return []
-    distances = {name: ((A - A_0).norm() / A_0.norm()).item() for name, (A, A_0) in learned.items()}
-    rows: list[list[str | float]] = [[name, distance] for name, distance in distances.items()]
-    farthest = max(distances, key=lambda name: distances[name])
+    farthest = max(moved, key=lambda d: d.distance).part
+    A, A_0 = _learned(model, start)[farthest]
     return [
         Table(
             figure="transform_distance",
             title="How far the transforms moved (relative Frobenius distance from their start)",
-            columns=["transform", "distance"],
-            rows=rows,
+            columns=["transform", "n", "distance", "departure from unitarity"],
+            rows=[[d.part, d.n, d.distance, d.departure] for d in moved],
         ),
-        *_rows_in_space(farthest, *learned[farthest]),
-        _rows_in_frequency(farthest, learned[farthest][0]),
+        *_rows_in_space(farthest, A, A_0),
+        _rows_in_frequency(farthest, A),
     ]
+
+
+def _learned(model: nn.Module, start: nn.Module) -> dict[str, tuple[Tensor, Tensor]]:
+    """Return the matrices of every transform with parameters, as it is and as it was."""
+    return {
+        name: (_first_head(module), _first_head(start.get_submodule(name)))
+        for name, module in model.named_modules()
+        if isinstance(module, LinearTransform) and any(True for _ in module.parameters())
+    }
+
+
+def _relative(A: Tensor, A_0: Tensor) -> float:
+    return float((A - A_0).norm() / A_0.norm())
 
 
 def _first_head(transform: nn.Module) -> Tensor:
@@ -57,7 +95,7 @@ def _rows_in_space(name: str, A: Tensor, A_0: Tensor) -> list[Curve]:
         Curve(
             figure="transform_row",
             title=f"The row that moved most, real part ({name})",
-            x_label="grid point",
+            x_label="place in the row",
             y_label="value",
             x=x,
             y=matrix[moved].real.numpy(),

@@ -1,12 +1,19 @@
-"""What determines the weights of a run, and must be the same for the run to go on."""
+"""What determines the weights of a run: the same for it to go on, and when it is measured."""
 
 import dataclasses
+import logging
 import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
+from monarch_core.runs.folder import RunFolder
+from monarch_core.training.checkpoint import load_checkpoint, load_weights
 from monarch_core.training.config import FitConfig
+
+log = logging.getLogger(__name__)
 
 # Keys that say where a run happens, or how often it is saved; all others say what is computed.
 _FREE_TO_CHANGE = (
@@ -17,6 +24,7 @@ _FREE_TO_CHANGE = (
     "fit.checkpoint_every",
     "resume",
 )
+_MARK = "data fingerprint of "
 
 
 def make_recipe(
@@ -47,30 +55,52 @@ def make_recipe(
     }
 
 
-def other_than_trained(
-    config: Any, fingerprints: Mapping[str, str] | None, saved: Mapping[str, Any]
-) -> list[str]:
-    """Return in words what a run is measured with and was not trained with.
+def load_trained(
+    run_dir: Path, model: nn.Module, config: Any, fingerprints: Mapping[str, str] | None = None
+) -> None:
+    """Load the best weights of a run; warn where it is not measured with what it was trained with.
 
     Args:
+        run_dir: the run folder.
+        model: of the structure that the config describes.
         config: of the run as it is now, a dataclass; how it is measured does not count.
         fingerprints: of the data, by split.
-        saved: the recipe in its checkpoint, which anybody may have written.
+
+    Raises:
+        ValueError: the weights are missing or damaged, or belong to another model.
     """
+    folder = RunFolder(run_dir)
+    load_weights(folder.weights, model)
+    if not folder.checkpoint.is_file():  # weights are measured without one too
+        return
+    try:
+        saved = load_checkpoint(folder.checkpoint).get("recipe")
+    except ValueError:
+        return
     now = {**_flatten(dataclasses.asdict(config)), **_marks(fingerprints)}
-    return [
+    changed = [
         f"{key}={reprlib.repr(value)} (trained with {reprlib.repr(saved[key])})"
         for key, value in now.items()
-        if key in saved and not key.startswith("evaluation.") and not _same(value, saved[key])
+        if isinstance(saved, dict)  # anybody may have written it
+        and key in saved
+        and not key.startswith("evaluation.")
+        and not _same(value, saved[key])
     ]
+    if changed:
+        log.warning(
+            "these are not the numbers of the run that %s holds: it was measured with %s; bring "
+            "back data and config.yaml, then evaluate again",
+            run_dir,
+            ", ".join(changed),
+        )
 
 
 def _marks(fingerprints: Mapping[str, str] | None) -> dict[str, str]:
-    return {f"data fingerprint of {split}": mark for split, mark in (fingerprints or {}).items()}
+    return {f"{_MARK}{split}": mark for split, mark in (fingerprints or {}).items()}
 
 
 def check_recipe(recipe: Mapping[str, Any], saved: Any, source: Path) -> None:
-    """Compare a recipe with that of a saved run.
+    """Compare a recipe with that of a saved run, which may have options that no network read.
 
     Raises:
         ValueError: naming every value that differs, with what the run was started with.
@@ -83,7 +113,7 @@ def check_recipe(recipe: Mapping[str, Any], saved: Any, source: Path) -> None:
     changed = [
         f"{key}={reprlib.repr(recipe.get(key))} (the run was started with {reprlib.repr(value)})"
         for key, value in saved.items()
-        if not _same(recipe.get(key), value)
+        if (key in recipe or key.startswith(_MARK)) and not _same(recipe.get(key), value)
     ]
     changed += [f"{key}, which it does not know" for key in sorted(recipe.keys() - saved.keys())]
     if changed:

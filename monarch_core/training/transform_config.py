@@ -1,9 +1,11 @@
 """The transform of a run: the one line in which two compared runs differ."""
 
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
-from omegaconf import MISSING
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, OmegaConf
 
 from monarch_core.runs.ranges import MOST, check_ranges
 from monarch_core.transforms import Dense, Fourier, LinearTransform, Monarch
@@ -67,12 +69,30 @@ class TransformConfig:
                     f"transform.kind={self.kind} has no option {option.name}, got transform."
                     f"{option.name}={value}; leave it out, or choose another transform"
                 )
-        if (self.kind == "fourier") != (self.name == CONTROL):
+        if self.is_control != (self.name == CONTROL):
             raise ValueError(
                 f"tables call the Fourier transform {CONTROL} and no other, got transform.name="
                 f"{self.name} with transform.kind={self.kind}; use transform={CONTROL} for the "
                 "control, or another name"
             )
+
+    @property
+    def is_control(self) -> bool:
+        """Whether this is the FFT itself, which every other transform is compared with."""
+        return self.kind == "fourier"
+
+    def declares(self) -> dict[str, str | bool]:
+        """Return what others may want to know of a transform, whatever its name is.
+
+        Returns:
+            `basis`, what it equals before learning; `control`, whether it is the one that all
+            others are compared with; `learns`: both, forward, inverse or none.
+        """
+        return {
+            "basis": self.start,
+            "control": self.is_control,
+            "learns": "none" if self.is_control else self.learn,
+        }
 
     def _require(self, key: str, is_valid: bool, remedy: str) -> None:
         if not is_valid:
@@ -93,7 +113,7 @@ def axis_transform(
     Raises:
         ValueError: the transform does not exist on n points.
     """
-    if config.kind == "fourier":
+    if config.is_control:
         return Fourier(n, inverse=inverse, **options)
     frozen = config.learn not in ("both", "inverse" if inverse else "forward")
     options |= {"inverse": inverse, "heads": config.heads, "frozen": frozen}
@@ -107,3 +127,15 @@ def axis_transform(
         apply=config.apply,
         **options,
     )
+
+
+def offer_transforms(configs: Path) -> None:
+    """Let hydra choose among the files in the folder `transform` of `configs`.
+
+    Hydra looks for groups in one folder, that of the application; these belong to all of them. What
+    is stored here goes with the run to any folder and into the processes of any launcher.
+    """
+    for path in sorted((configs / "transform").glob("*.yaml")):
+        ConfigStore.instance().store(
+            group="transform", name=path.stem, node=OmegaConf.load(path), provider=path.parent.name
+        )

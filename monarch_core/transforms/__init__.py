@@ -2,22 +2,23 @@
 
 from monarch_core.transforms.base import LinearTransform
 from monarch_core.transforms.classes import (
+    MMStar,
     circulant_mm_star,
     cosine_mm_star_squared,
+    factorize_mm_star,
     fourier_mm_star_squared,
     fourier_monarch,
     hadamard_monarch,
     permutation_mm_star,
+    project_to_monarch,
     sine_mm_star_squared,
     toeplitz_mm_star,
 )
 from monarch_core.transforms.dense import Dense
 from monarch_core.transforms.fourier import Fourier
-from monarch_core.transforms.mm_star import MMStar, factorize_mm_star
 from monarch_core.transforms.monarch import Monarch
 from monarch_core.transforms.multiply import monarch_adjoint, monarch_dense, monarch_multiply
-from monarch_core.transforms.once import computed_once, matrices_computed_once
-from monarch_core.transforms.projection import project_to_monarch
+from monarch_core.transforms.prepared import prepared
 
 __all__ = [
     "Dense",
@@ -26,17 +27,16 @@ __all__ = [
     "MMStar",
     "Monarch",
     "circulant_mm_star",
-    "computed_once",
     "cosine_mm_star_squared",
     "factorize_mm_star",
     "fourier_mm_star_squared",
     "fourier_monarch",
     "hadamard_monarch",
-    "matrices_computed_once",
     "monarch_adjoint",
     "monarch_dense",
     "monarch_multiply",
     "permutation_mm_star",
+    "prepared",
     "project_to_monarch",
     "sine_mm_star_squared",
     "toeplitz_mm_star",

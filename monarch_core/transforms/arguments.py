@@ -1,7 +1,8 @@
 """Checks of the arguments of transforms and layers, where the user gives them."""
 
+import functools
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -51,6 +52,23 @@ def check_choice(name: str, value: Any, choices: Sequence[Any]) -> None:
     """Raise ValueError for a value that is none of those offered."""
     if not any(value is choice or value == choice for choice in choices):
         raise ValueError(f"{name} must be one of {', '.join(map(str, choices))}, got {value!r}")
+
+
+def check_not_replaced(make: Callable[..., Any], given: dict[str, Any]) -> None:
+    """Raise ValueError where `functools.partial` binds another value than a call is to give.
+
+    The one of the call would take its place without a word.
+    """
+    if not isinstance(make, functools.partial):
+        return
+    bound = make.keywords
+    for name in bound.keys() & given.keys():
+        if type(bound[name]) is not type(given[name]) or bound[name] != given[name]:
+            raise ValueError(
+                f"{getattr(make.func, '__name__', make.func)} is bound with {name}="
+                f"{bound[name]!r}, and is called with {name}={given[name]!r}; leave {name} out of "
+                "functools.partial"
+            )
 
 
 def check_matrix(A: Tensor) -> None:

@@ -6,8 +6,6 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
-from monarch_core.transforms.once import computed_once
-
 
 class LinearTransform(nn.Module, ABC):
     """A linear map A on the last axis of a complex tensor, with its adjoint.
@@ -50,12 +48,8 @@ class LinearTransform(nn.Module, ABC):
         """Return A^H y."""
 
     @abstractmethod
-    def compute_matrix(self) -> Float[Tensor, "2 heads n_out n_in"]:
-        """Return the real and the imaginary part of every A_g, differentiable in its parameters."""
-
     def matrix(self) -> Float[Tensor, "2 heads n_out n_in"]:
-        """Return `compute_matrix()`, computed once inside `matrices_computed_once()`."""
-        return computed_once(self, "matrix", self.compute_matrix)
+        """Return the real and the imaginary part of every A_g, differentiable in its parameters."""
 
     def dense(self, dtype: torch.dtype = torch.complex64) -> Complex[Tensor, "*heads n_out n_in"]:
         """Return A as a matrix by applying it to the unit vectors, for tests and reports.

@@ -68,10 +68,7 @@ class Dense(LinearTransform):
         LinearTransform.__init__(dense, transform.n_in, transform.n_out, transform.heads)
         dense._start = None
         weight = (
-            transform.compute_matrix()
-            .detach()
-            .movedim(0, -1)
-            .clone(memory_format=torch.contiguous_format)
+            transform.matrix().detach().movedim(0, -1).clone(memory_format=torch.contiguous_format)
         )
         learns = any(p.requires_grad for p in transform.parameters())
         dense.weight = nn.Parameter(weight, requires_grad=learns)
@@ -87,6 +84,6 @@ class Dense(LinearTransform):
         check_length(y, self.n_out, "y")
         return apply_matrices(torch.view_as_complex(self.weight).mH, y)
 
-    def compute_matrix(self) -> Float[Tensor, "2 heads n_out n_in"]:
+    def matrix(self) -> Float[Tensor, "2 heads n_out n_in"]:
         """Return the real and imaginary part of the weight."""
         return self.weight.movedim(-1, 0)

@@ -73,7 +73,7 @@ class Fourier(IndexedTransform):
             return self._select(self._transform(y, torch.fft.fft, norm))
         return self._transform(self._pad(y), torch.fft.ifft, norm)
 
-    def compute_matrix(self) -> Float[Tensor, "2 1 n_out n_in"]:
+    def matrix(self) -> Float[Tensor, "2 1 n_out n_in"]:
         """Return the real and imaginary part of A, in single precision."""
         return torch.view_as_real(self.dense(torch.complex128)).permute(2, 0, 1)[:, None].float()
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Complex, Float
+from jaxtyping import Complex, Float, Num
 from torch import Tensor, nn
 
 from monarch_core.transforms.arguments import (
@@ -13,12 +13,14 @@ from monarch_core.transforms.arguments import (
     check_choice,
     check_count,
     check_flag,
+    check_matrix,
     kept_indices,
 )
 from monarch_core.transforms.base import apply_matrices, check_length, split_heads
+from monarch_core.transforms.classes.projection import project_to_monarch
 from monarch_core.transforms.indices import IndexedTransform
 from monarch_core.transforms.multiply import monarch_multiply
-from monarch_core.transforms.once import computed_once
+from monarch_core.transforms.prepared import Preparable
 from monarch_core.transforms.starts import Factors, Start
 
 APPLICATIONS = ("auto", "factored", "multiplied")
@@ -29,7 +31,7 @@ APPLICATIONS = ("auto", "factored", "multiplied")
 FACTORED_COST = 3.8
 
 
-class Monarch(IndexedTransform):
+class Monarch(IndexedTransform, Preparable):
     """A learnable Monarch transform (Dao et al. 2022, arXiv:2204.00595).
 
         M[i, c] = sum_r L[i, b(c), r] R[c, k(i), r]                              (1)
@@ -104,24 +106,82 @@ class Monarch(IndexedTransform):
         super().__init__(n_in=n_kept if inverse else n, n_out=n if inverse else n_kept, heads=heads)
         self.block_sizes = p, q = check_block_sizes(n, block_sizes)
         self.start = start
-        self._start = Start(start, n, (p, q), norm, inverse, centered, kept, rank)
-        copies = [self._start.factors() for _ in range(heads)]
+        self._start: Start | None = Start(start, n, (p, q), norm, inverse, centered, kept, rank)
+        self._assemble([self._start.factors() for _ in range(heads)], frozen, apply, dtype)
+
+    @classmethod
+    def from_matrix(
+        cls,
+        A: Num[Tensor, "*heads n_out n_in"],
+        *,
+        block_sizes: tuple[int, int] | None = None,
+        rank: int = 1,
+        frozen: bool = False,
+        apply: str = "auto",
+        dtype: torch.dtype = torch.float32,
+    ) -> "Monarch":
+        """Start at the Monarch matrix nearest to a given one, in the natural order.
+
+        The DFT is met exactly, by its projection in double precision; `project_to_monarch` returns
+        the distance for others. DCT-II, Hadamard and others that need a fixed order of inputs or
+        blocks are not near their `start` here.
+
+        Args:
+            A: real or complex, of any two sizes; with three axes, one matrix per head.
+            block_sizes: (p, q); p divides n_out and q divides n_in; default: of
+                `project_to_monarch`.
+            rank: number of terms.
+            frozen: keep the factors fixed.
+            apply: as of the class.
+            dtype: of the real parameters.
+
+        Raises:
+            ValueError: as the class and `project_to_monarch`.
+        """
+        check_choice("apply", apply, APPLICATIONS)
+        check_choice("dtype", dtype, DTYPES)
+        check_flag("frozen", frozen)
+        matrices = A[None] if A.ndim == 2 else A
+        check_matrix(matrices.flatten(0, -2))
+        copies = [_nearest(M.to("cpu", torch.complex128), block_sizes, rank) for M in matrices]
+        n_out, n_in = matrices.shape[-2:]
+        monarch = cls.__new__(cls)
+        IndexedTransform.__init__(monarch, n_in, n_out, len(matrices))
+        monarch.block_sizes = copies[0].R.shape[1], copies[0].L.shape[1]
+        monarch.start, monarch._start = "matrix", None
+        monarch._assemble(copies, frozen, apply, dtype)
+        return monarch
+
+    def _assemble(
+        self, copies: list[Factors], frozen: bool, apply: str, dtype: torch.dtype
+    ) -> None:
+        """Take the factors of every head as parameters, and what their order asks for."""
         device = torch.get_default_device()
         self.L, self.R = (
             nn.Parameter(values.to(device, dtype, copy=True), requires_grad=not frozen)
             for values in _as_real(copies)
         )
+        p, q = self.block_sizes
         k, b = copies[0].k, copies[0].b
         inputs, outputs = _group(b, q), _group(k, p)
         orders = [_order(inputs), _order(outputs)]
         names = ("k", "b", "inputs", "outputs", "inputs_order", "outputs_order")
         for name, index in zip(names, (k, b, inputs, outputs, *orders), strict=True):
             self.set_index(name, index)
-        self.natural_order = all(order.tolist() == list(range(n)) for order in orders)
+        self.natural_order = all(order.tolist() == list(range(self.n)) for order in orders)
         self.factored = apply == "factored" or (apply == "auto" and self._factored_is_cheaper())
 
     def reset_parameters(self) -> None:
-        """Go back to the start, as is needed after `Module.to_empty`; random numbers are new."""
+        """Go back to the start, as is needed after `Module.to_empty`; random numbers are new.
+
+        Raises:
+            ValueError: for factors of `from_matrix`, which have no start.
+        """
+        if self._start is None:
+            raise ValueError(
+                f"this Monarch of {self.n_out} x {self.n_in} was made by Monarch.from_matrix and "
+                "has no start to go back to; load its weights"
+            )
         copies = [self._start.factors() for _ in range(self.heads)]
         with torch.no_grad():
             for factor, values in zip((self.L, self.R), _as_real(copies), strict=True):
@@ -162,31 +222,26 @@ class Monarch(IndexedTransform):
         check_length(x, self.n_in, "x")
         if not self.factored:
             return apply_matrices(torch.complex(*self.matrix()), x)
-        factors = computed_once(self, "factors", self.factors)
-        return self._multiply(x, factors, self.inputs, self.outputs_order)
+        return self._multiply(x, self.factors(), self.inputs, self.outputs_order)
 
     def adjoint(self, y: Complex[Tensor, "*batch n_out"]) -> Complex[Tensor, "*batch n_in"]:
         """Return A^H y: the two factors change places."""
         check_length(y, self.n_out, "y")
         if not self.factored:
             return apply_matrices(torch.complex(*self.matrix()).mH, y)
-        factors = computed_once(self, "adjoint factors", self._adjoint_factors)
-        return self._multiply(y, factors, self.outputs, self.inputs_order)
+        return self._multiply(y, self._factors("adjoint"), self.outputs, self.inputs_order)
 
     def factors(self) -> list[tuple[Complex[Tensor, "p s t"], Complex[Tensor, "q j a"]]]:
         """Return (L, R) of every head as `monarch_multiply` takes them.
 
         In the natural order of a full transform, `monarch_multiply(x, L, R)` is `forward(x)`.
         """
-        left, right = _blocks(self.L, self.outputs), _blocks(self.R, self.inputs)
-        return [_as_multiply_factors(*sides) for sides in zip(left, right, strict=True)]
+        return self._factors("forward")
 
-    def _adjoint_factors(self) -> list[tuple[Tensor, Tensor]]:
-        left, right = _blocks(self.R, self.inputs).conj(), _blocks(self.L, self.outputs).conj()
-        return [_as_multiply_factors(*sides) for sides in zip(left, right, strict=True)]
-
-    def compute_matrix(self) -> Float[Tensor, "2 heads n_out n_in"]:
-        """Return the real and imaginary part of (1), in real arithmetic."""
+    def matrix(self) -> Float[Tensor, "2 heads n_out n_in"]:
+        """Return the real and the imaginary part of (1), in real arithmetic."""
+        if (made := self.made("matrix")) is not None:
+            return made
         L = _pick(self.L, self.b)  # heads, n_out, n_in, rank, 2
         R = _pick(self.R, self.k).transpose(1, 2)
         L_re, L_im = L.movedim(-1, 0).contiguous()
@@ -194,6 +249,24 @@ class Monarch(IndexedTransform):
         real = (L_re * R_re - L_im * R_im).sum(-1)
         imag = (L_re * R_im + L_im * R_re).sum(-1)
         return torch.stack((real, imag))
+
+    def make(self) -> dict[str, Tensor]:
+        """Return the matrix, or for a factored one the blocks of both factors, each way."""
+        if not self.factored:
+            return {"matrix": self.matrix()}
+        ways = ("forward", "adjoint")
+        return {f"{way}_{i}": side for way in ways for i, side in enumerate(self._sides(way))}
+
+    def _factors(self, way: str) -> list[tuple[Tensor, Tensor]]:
+        return [_as_multiply_factors(*sides) for sides in zip(*self._sides(way), strict=True)]
+
+    def _sides(self, way: str) -> tuple[Tensor, Tensor]:
+        """Return the blocks of the factor applied last and of the one applied first."""
+        last, first = self.made(f"{way}_0"), self.made(f"{way}_1")
+        if last is not None and first is not None:
+            return last, first
+        left, right = _blocks(self.L, self.outputs), _blocks(self.R, self.inputs)
+        return (left, right) if way == "forward" else (right.conj(), left.conj())
 
     def extra_repr(self) -> str:
         """Return the options, for `print(model)`."""
@@ -221,6 +294,21 @@ class Monarch(IndexedTransform):
             pairs = zip(parts, factors, strict=True)
             y = torch.cat([monarch_multiply(part, *pair) for part, pair in pairs], dim=-2)
         return y if self.natural_order else _take(y, order)
+
+
+def _nearest(A: Tensor, block_sizes: tuple[int, int] | None, rank: int) -> Factors:
+    """Return the factors of (1) nearest to A, with k(i) = i mod p and b(c) = c mod q.
+
+    Term r of the slice (b, m) stands at column b rank + r of L[m] and row r p + m of R[b].
+    """
+    L, R, _ = project_to_monarch(A, block_sizes=block_sizes, rank=rank)
+    (p, s, _), (q, _, a) = L.shape, R.shape
+    return Factors(
+        L=L.reshape(p, s, q, -1).transpose(0, 1).flatten(0, 1),
+        R=R.reshape(q, -1, p, a).permute(3, 0, 2, 1).flatten(0, 1),
+        k=torch.arange(len(A)) % p,
+        b=torch.arange(A.shape[1]) % q,
+    )
 
 
 def _take(x: Tensor, index: Tensor) -> Tensor:

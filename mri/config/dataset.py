@@ -1,23 +1,39 @@
 """Configuration of an MRI dataset: which scans, how they are undersampled, what an item is."""
 
+import dataclasses
 import math
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
+from hydra.core.config_store import ConfigStore
+
+from data_scripts.mri.bart_cfl import BartRecipe
+from data_scripts.mri.fastmri import FastMriRecipe
+from data_scripts.mri.ismrmrd import IsmrmrdRecipe
+from data_scripts.mri.low_field import LowFieldRecipe
+from data_scripts.mri.m4raw import M4RawRecipe
+from data_scripts.mri.output import ScanRecipe
+from data_scripts.mri.phantom import PhantomRecipe
+from data_scripts.mri.simulate import SimulateRecipe
+from data_scripts.mri.skm_tea import SkmTeaRecipe
+from data_scripts.recipe import require
 from mri.physics.masks import KINDS
 
 REGIMES = ("fixed", "scan", "random")
-# Modules of data_scripts that a config may have run.
-SCRIPTS = (
-    "mri_phantom",
-    "mri_simulate",
-    "mri_low_field",
-    "fastmri",
-    "m4raw",
-    "skm_tea",
-    "ismrmrd",
-    "bart_cfl",
-)
+# Which options a recipe has, by its name.
+RECIPES: dict[str, type[ScanRecipe]] = {
+    kind.name: kind
+    for kind in (
+        PhantomRecipe,
+        SimulateRecipe,
+        LowFieldRecipe,
+        FastMriRecipe,
+        M4RawRecipe,
+        SkmTeaRecipe,
+        IsmrmrdRecipe,
+        BartRecipe,
+    )
+}
 
 
 @dataclass
@@ -26,9 +42,8 @@ class DatasetConfig:
 
     Attributes:
         name: name of the dataset in results and tables.
-        root: folder of prepared scans (`data_scripts.mri.schema`), made by `script` if missing.
-        script: which of `SCRIPTS`, modules of `data_scripts`, makes `root`; empty when none does.
-        prepare: options of that script that differ from its defaults.
+        root: folder of prepared scans (`data_scripts.mri.schema`), made by `recipe` if missing.
+        recipe: how they are made; its name says which options it has. null takes those in `root`.
         acceleration: ratio of all k-space samples to those kept, at least 1.
         mask: `poisson`, `equispaced`, `random` (`mri.physics.masks`), or `stored`: the scan's own
             `masks/poisson_<acceleration>x`, which test scans must have; training and validation
@@ -50,12 +65,15 @@ class DatasetConfig:
     """
 
     # Where the data are: free to change while their content stays.
-    DATA_PLACES: ClassVar[tuple[str, ...]] = ("root", "mask_cache")
+    DATA_PLACES: ClassVar[tuple[str, ...]] = (
+        "root",
+        "mask_cache",
+        *(f"recipe.{place}" for place in ScanRecipe.PLACES),
+    )
 
     name: str = "mri_phantom"
     root: str = "data/mri_phantom"
-    script: str = "mri_phantom"
-    prepare: dict[str, Any] = field(default_factory=dict)
+    recipe: ScanRecipe | None = field(default=None, metadata={"by_name": RECIPES})
     acceleration: float = 2.0
     mask: str = "poisson"
     calibration: int = 16
@@ -72,14 +90,17 @@ class DatasetConfig:
     allow_duplicates: bool = False
 
     def __post_init__(self) -> None:
+        if self.recipe is not None and self.recipe.out not in (type(self.recipe).out, self.root):
+            raise ValueError(
+                f"dataset.recipe.out={self.recipe.out} is another folder than dataset.root="
+                f"{self.root}; give it as dataset.root"
+            )
         for name, value, allowed in (
-            ("script", self.script, ("", *SCRIPTS)),
             ("mask", self.mask, (*KINDS, "stored")),
             ("mask_regime", self.mask_regime, REGIMES),
             ("target", self.target, ("stored", "sense", "rss")),
         ):
-            if value not in allowed:
-                raise ValueError(f"dataset.{name} must be one of {allowed}, got {value!r}")
+            require(value in allowed, f"dataset.{name}", value, f"one of {allowed}")
         if not 1 <= self.acceleration < math.inf:
             raise ValueError(
                 f"dataset.acceleration must be a number of at least 1, got {self.acceleration}"
@@ -100,3 +121,15 @@ class DatasetConfig:
                 "dataset.mask=stored takes the masks of the scans: mask_regime=random cannot be "
                 "used with it"
             )
+
+    @property
+    def recipe_there(self) -> ScanRecipe | None:
+        """The recipe of the scans in `root`."""
+        return self.recipe and dataclasses.replace(self.recipe, out=self.root)
+
+
+# The options that hydra checks, chosen by the files of the group `dataset`.
+for _kind in RECIPES.values():
+    ConfigStore.instance().store(
+        group="dataset", name=f"{_kind.name}_options", node=DatasetConfig(recipe=_kind())
+    )

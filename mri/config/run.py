@@ -1,91 +1,22 @@
-"""Names, types and defaults of an MRI run; `configs/mri.yaml` holds the values that differ."""
+"""Names, types and defaults of an MRI run; `configs/mri` holds the values that differ."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, OmegaConf
 
-from monarch_core.runs.ranges import MOST, SEEDS, check_ranges
+from monarch_core.runs.ranges import SEEDS, check_ranges
 from monarch_core.training.config import FitConfig
-from monarch_core.training.transform_config import TransformConfig
+from monarch_core.training.transform_config import TransformConfig, offer_transforms
 from mri.config.dataset import DatasetConfig
+from mri.config.former import former_dataset, former_model
+from mri.config.model import MODELS, ModelConfig, SenseConfig
 from mri.metrics.losses import find_loss
 from mri.metrics.presets import find_preset
 
-# The transforms that each model holds: to k-space, from k-space, or both.
-DIRECTIONS = {
-    "sense": "inverse",
-    "cg_sense": "forward",
-    "l1_wavelet": "forward",
-    "unet": "inverse",
-    "unrolled": "forward",
-}
-WORDS = {
-    "weighting": ("none", "scale", "diagonal"),
-    "data_consistency": ("gradient", "cg"),
-}
-RANGES = {
-    "candidates": (0, MOST),
-    "n_iterations": (1, MOST),
-    "n_channels": (1, 2**16),
-    "n_pools": (1, 32),
-    "n_cascades": (1, 1024),
-    "n_layers": (1, 1024),
-}
-
-
-@dataclass
-class ModelConfig:
-    """A reconstruction model; each reads only the options named after it.
-
-    Attributes:
-        name: sense, cg_sense, l1_wavelet, unet or unrolled.
-        weighting: sense: what is learned besides the transform: none, scale or diagonal.
-        candidates: cg_sense, l1_wavelet: regularisation weights; with several, the best on the
-            validation split is kept.
-        n_iterations: cg_sense, l1_wavelet: iterations; unrolled with cg: iterations per cascade.
-        n_channels: unet: channels of the first level; unrolled: channels of the regulariser.
-        n_pools: unet: poolings.
-        residual: unet: add the zero-filled image to the output.
-        n_cascades: unrolled: cascades.
-        n_layers: unrolled: layers of the regulariser.
-        data_consistency: unrolled: gradient or cg.
-        tied: unrolled: the way back to the image is the adjoint of the transform.
-        transform_per_cascade: unrolled: each cascade learns its own transform.
-        regulariser_per_cascade: unrolled: each cascade learns its own regulariser.
-    """
-
-    name: str = "sense"
-    weighting: str = "none"
-    candidates: list[float] = field(default_factory=lambda: [0.01])
-    n_iterations: int = 10
-    n_channels: int = 32
-    n_pools: int = 4
-    residual: bool = False
-    n_cascades: int = 5
-    n_layers: int = 5
-    data_consistency: str = "gradient"
-    tied: bool = True
-    transform_per_cascade: bool = False
-    regulariser_per_cascade: bool = True
-
-    def __post_init__(self) -> None:
-        """Raise ValueError for a word or a number that no model takes."""
-        if self.name not in DIRECTIONS:
-            raise ValueError(f"model must be one of {', '.join(DIRECTIONS)}, got {self.name!r}")
-        for key, known in WORDS.items():
-            if getattr(self, key) not in known:
-                raise ValueError(
-                    f"model.{key} must be one of {', '.join(known)}, got {getattr(self, key)!r}"
-                )
-        check_ranges(self, "model", RANGES)
-        if not self.candidates:
-            raise ValueError("model.candidates must hold at least one number, got []")
-
-    @property
-    def directions(self) -> str:
-        """Which transforms the model holds, in the words of `TransformConfig.learn`."""
-        untied = self.name == "unrolled" and not self.tied
-        return "both" if untied else DIRECTIONS[self.name]
+CONFIGS = Path(__file__).parents[2] / "configs"
 
 
 @dataclass
@@ -108,7 +39,7 @@ class MriConfig:
 
     Attributes:
         dataset: what is reconstructed, and its sampling masks.
-        model: which reconstruction.
+        model: which reconstruction; its name decides which options it has.
         transform: which linear transform.
         fit: how it is trained.
         evaluation: how it is measured.
@@ -118,13 +49,21 @@ class MriConfig:
     """
 
     dataset: DatasetConfig = field(default_factory=DatasetConfig)
-    model: ModelConfig = field(default_factory=ModelConfig)
+    model: ModelConfig = field(default_factory=SenseConfig, metadata={"by_name": MODELS})
     transform: TransformConfig = field(default_factory=TransformConfig)
     fit: FitConfig = field(default_factory=FitConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     loss: str = "l2"
     seed: int = 0
     resume: str | None = None
+
+    @classmethod
+    def from_former(cls, stored: dict[str, Any]) -> dict[str, Any]:
+        """Return the stored config of a run in the layout of today, whenever the run was made."""
+        dataset = stored.get("dataset")
+        if isinstance(dataset, dict):
+            stored = {**stored, "dataset": former_dataset(dataset)}
+        return former_model(stored)
 
     def __post_init__(self) -> None:
         """Raise ValueError for words that are none, and for what does not go together."""
@@ -152,5 +91,12 @@ class MriConfig:
             )
 
 
-# Hydra checks every override of `configs/mri.yaml` against these names and types.
-ConfigStore.instance().store(name="mri_schema", node=MriConfig)
+# Hydra checks every override of `configs/mri/train.yaml` against these names and types; those of a
+# model and of a recipe are chosen by their files.
+_schema = OmegaConf.structured(MriConfig)
+_schema.model = _schema.dataset = MISSING
+_store = ConfigStore.instance().store
+_store(name="mri_schema", node=_schema)
+for _name, _model in MODELS.items():
+    _store(group="model", name=f"mri_{_name}_options", node=_model)
+offer_transforms(CONFIGS)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -155,10 +156,10 @@ class SliceDataset(Dataset[tuple[Measurement, Tensor]]):
         scan, slice_index, echoes = self._items[index]
         where = (slice_index, slice(echoes[0], echoes[-1] + 1))
         with open_scan(scan.path) as file:
-            kspace = read_slice(scan.path, file["kspace"], where)
-            maps = read_slice(scan.path, file["maps"], (slice_index,))
+            kspace = read_slice(file, "kspace", where)
+            maps = read_slice(file, "maps", (slice_index,))
             if self.config.target == "stored":
-                target = read_slice(scan.path, file["target"], where)
+                target = read_slice(file, "target", where)
             elif self.config.target == "sense":
                 target = combine_sense(kspace, maps)
             else:
@@ -220,11 +221,24 @@ class SliceDataset(Dataset[tuple[Measurement, Tensor]]):
 
 @dataclass(frozen=True)
 class Splits:
-    """Training, validation and test slices of one dataset."""
+    """Training, validation and test slices of one dataset.
+
+    Attributes:
+        train: to learn from.
+        valid: to choose by.
+        test: to report on.
+        identity: what the scans depend on: the options of their recipe, None for your own.
+    """
 
     train: SliceDataset
     valid: SliceDataset
     test: SliceDataset
+    identity: dict[str, Any] | None = None
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Slices in each split."""
+        return {name: len(getattr(self, name)) for name in SPLITS}
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -270,7 +284,7 @@ def load_splits(config: DatasetConfig) -> Splits:
         ValueError: if the data cannot be prepared, was prepared with other options, lacks a split,
             its scans do not belong together, or no mask of the wanted kind exists.
     """
-    prepare_if_missing(config)
+    identity = prepare_if_missing(config)
     by_split = select_scans(config)
     n_coils = max(scan.shape.n_coils for scans in by_split.values() for scan in scans)
     if config.acceleration > n_coils:
@@ -285,4 +299,5 @@ def load_splits(config: DatasetConfig) -> Splits:
         train=SliceDataset(by_split["train"], config, n_coils, training=True),
         valid=SliceDataset(by_split["valid"], config, n_coils, training=False),
         test=test,
+        identity=identity,
     )

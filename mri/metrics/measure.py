@@ -1,153 +1,135 @@
-"""Reconstruct scans volume by volume, and score each echo of each scan."""
+"""Measure a reconstruction, and zero-filled SENSE beside it, on the test split."""
 
-import csv
-import io
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from jaxtyping import Complex
 from torch import nn
-from torch.utils.data import default_collate
 
-from monarch_core.runs.files import write_text
-from mri.dataset.splits import SliceDataset
-from mri.metrics.presets import Preset
-from mri.metrics.volumes import volume_metrics
+from monarch_core import Fourier, prepared
+from monarch_core.runs.folder import RunFolder
+from monarch_core.training.devices import choose_accelerator
+from mri.config.run import MriConfig
+from mri.dataset.splits import SliceDataset, Splits
+from mri.metrics.presets import Preset, find_preset
+from mri.metrics.scores import METRICS, Score, Volume, mean_over_scans, reconstruct, score
+from mri.metrics.volumes import check_volume_size
+from mri.models.sense import SenseReconstruction
+from mri.models.tuning import Regularised
+from mri.physics.encoding import axis_transforms
 
-METRICS = ("psnr", "psnr_magnitude", "ssim", "nrmse", "nmse")
-SCANS_FILE = "scans.csv"
-
-
-@dataclass(frozen=True)
-class Volume:
-    """One echo of one scan, as measured and as reconstructed, in the unit of the data.
-
-    Attributes:
-        scan: name of the scan.
-        echo: name of the echo or contrast.
-        target: ground truth.
-        predictions: the reconstruction of each method, by name.
-    """
-
-    scan: str
-    echo: str
-    target: Complex[np.ndarray, "slices h w"]
-    predictions: Mapping[str, Complex[np.ndarray, "slices h w"]]
+MODEL, ZERO_FILLED = "model", "zero-filled"
+SEEN, UNSEEN = "seen", "unseen"
+UNSEEN_OFFSET = 1000  # far from the seeds 0, 1, 2, .. of ordinary runs
+# Metrics that results.json also gives for zero-filled SENSE, for each echo and for unseen masks.
+DETAILED = ("psnr", "psnr_magnitude", "ssim")
 
 
 @dataclass(frozen=True)
-class Score:
-    """The metrics of one method on one echo of one scan.
+class Measured:
+    """What a model does on the test split of its run.
 
     Attributes:
-        scan: name of the scan.
-        echo: name of the echo or contrast.
-        method: name of the method.
-        masks: "seen" for the sampling masks of the config (in training too, where
-            dataset.mask_regime is fixed), "unseen" for others.
-        acceleration: what the mask achieves, measured over kept samples.
-        n_slices: slices of the volume.
-        values: one number for each of `METRICS`.
+        metrics: numbers by name; the first is the main one.
+        scores: of each scan, echo, method and kind of mask.
+        shown: every echo of the first test scan, reconstructed by `MODEL` and `ZERO_FILLED`.
+        preset: of the metrics.
     """
 
-    scan: str
-    echo: str
-    method: str
-    masks: str
-    acceleration: float
-    n_slices: int
-    values: Mapping[str, float]
+    metrics: dict[str, float]
+    scores: list[Score]
+    shown: list[Volume]
+    preset: Preset
+
+    @property
+    def required(self) -> list[str]:
+        """Metrics that must be finite; the PSNR of images without any error is not."""
+        return [name for name in METRICS if self.metrics[name] != math.inf]
 
 
-def reconstruct(
-    methods: Mapping[str, nn.Module], dataset: SliceDataset, batch_size: int, device: torch.device
-) -> Iterator[Volume]:
-    """Yield every echo of every scan; one scan at a time is in memory.
-
-    Args:
-        methods: models by name, on the device.
-        dataset: scans to reconstruct.
-        batch_size: slices per forward pass.
-        device: where the models are.
-    """
-    for scan in dataset.scan_ids:
-        targets: dict[str, list[np.ndarray]] = {}
-        images: dict[tuple[str, str], list[np.ndarray]] = {}
-        items = dataset.slices_of(scan)
-        for start in range(0, len(items), batch_size):
-            indices = items[start : start + batch_size]
-            inputs, target = default_collate([dataset[i] for i in indices])
-            inputs = [tensor.to(device) for tensor in inputs]
-            with torch.no_grad():
-                outputs = {name: model(*inputs).cpu().numpy() for name, model in methods.items()}
-            for row, index in enumerate(indices):
-                for column, echo in enumerate(dataset.key(index).echo_names):
-                    targets.setdefault(echo, []).append(target[row, column].numpy())
-                    for name, output in outputs.items():
-                        images.setdefault((echo, name), []).append(output[row, column])
-        for echo, slices in targets.items():
-            predictions = {name: np.stack(images.pop((echo, name))) for name in methods}
-            yield Volume(scan, echo, np.stack(slices), predictions)
-
-
-def score(volume: Volume, preset: Preset, masks: str, acceleration: float) -> list[Score]:
-    """Return one score per method.
+@torch.no_grad()
+def measure(model: nn.Module, splits: Splits, config: MriConfig) -> Measured:
+    """Measure a model, in evaluation mode, with the masks of the config and with unseen ones.
 
     Raises:
-        ValueError: if a metric is not defined; names scan, echo and method.
+        ValueError: a metric is not defined.
     """
-    scores = []
-    for method, prediction in volume.predictions.items():
-        try:
-            values = volume_metrics(prediction, volume.target, preset)
-        except ValueError as error:
-            where = f"scan {volume.scan}, {volume.echo}, {method}"
-            raise ValueError(f"{where}: {error}") from error
-        n_slices = len(volume.target)
-        scores.append(
-            Score(volume.scan, volume.echo, method, masks, acceleration, n_slices, values)
-        )
-    return scores
+    methods: dict[str, nn.Module] = {
+        MODEL: prepared(model),
+        ZERO_FILLED: SenseReconstruction(axis_transforms(Fourier, splits.grid, inverse=True)),
+    }
+    preset = find_preset(config.evaluation.preset)
+    kinds = {SEEN: splits.test}
+    if config.evaluation.unseen_mask:
+        kinds[UNSEEN] = with_unseen_masks(splits.test)
+    scores: list[Score] = []
+    shown: list[Volume] = []
+    device = torch.device(choose_accelerator(config.fit.accelerator))
+    for masks, test in kinds.items():
+        for volume in reconstruct(methods, test, config.fit.batch_size, device):
+            if masks == SEEN and volume.scan == test.scan_ids[0]:
+                shown.append(volume)
+            scores += score(volume, preset, masks, test.acceleration_of(volume.scan))
+    lamda = {"lamda": float(model.lamda)} if isinstance(model, Regularised) else {}
+    return Measured({**summarise(scores), **lamda}, scores, shown, preset)
 
 
-def mean_over_scans(scores: Sequence[Score], metric: str) -> tuple[float, float | None]:
-    """Return mean and standard error over scans; the echoes of a scan are averaged first.
+def summarise(scores: Sequence[Score]) -> dict[str, float]:
+    """Return the metrics of results.json: means over test scans, echoes of a scan averaged first.
 
-        mean = 1/n sum_i m_i,   error = sqrt(sum_i (m_i - mean)^2 / (n - 1)) / sqrt(n)
+    The plain names are the model with the masks of the config. A suffix names zero-filled SENSE,
+    one echo, or unseen masks; `psnr_gain` is the PSNR above zero-filled SENSE, in dB.
+    """
+    own = [s for s in scores if (s.method, s.masks) == (MODEL, SEEN)]
+    metrics = {metric: mean_over_scans(own, metric)[0] for metric in METRICS}
+    groups = {
+        "zero_filled": [s for s in scores if (s.method, s.masks) == (ZERO_FILLED, SEEN)],
+        "unseen_mask": [s for s in scores if (s.method, s.masks) == (MODEL, UNSEEN)],
+        "zero_filled/unseen_mask": [
+            s for s in scores if (s.method, s.masks) == (ZERO_FILLED, UNSEEN)
+        ],
+    }
+    echoes = list(dict.fromkeys(s.echo for s in own))
+    if len(echoes) > 1:
+        groups |= {echo: [s for s in own if s.echo == echo] for echo in echoes}
+    for name, members in groups.items():
+        if members:
+            metrics |= {f"{m}/{name}": mean_over_scans(members, m)[0] for m in DETAILED}
+    metrics["psnr_gain"] = metrics["psnr"] - metrics["psnr/zero_filled"]
+    return metrics
 
-    The error is None for a single scan, and where a mean is infinite (the PSNR of a scan that was
-    reproduced exactly).
+
+def check_evaluation(config: MriConfig, test: SliceDataset) -> None:
+    """Check before training that the loss and the metrics will be defined on the test split.
 
     Raises:
-        ValueError: if there is no score, or one is NaN.
+        ValueError: if complex images are to be compared with targets without a phase, SSIM needs
+            larger volumes than a scan has, or an unseen mask cannot be made.
     """
-    undefined = [f"scan {s.scan}, {s.echo}" for s in scores if math.isnan(s.values[metric])]
-    if undefined or not scores:
+    preset = find_preset(config.evaluation.preset)
+    if not test.targets_have_phase and (
+        config.loss != "l1_magnitude" or "complex" in (preset.psnr.domain, preset.error.domain)
+    ):
         raise ValueError(
-            f"a mean of {metric} needs a number for every scan, got "
-            f"{'NaN for ' + undefined[0] if undefined else 'no scan'}; measure the run again"
+            "the targets are root sums of squares and have no phase, but loss="
+            f"{config.loss} and evaluation.preset={preset.name} compare complex images; use "
+            "loss=l1_magnitude evaluation.preset=fastmri, or dataset.target=sense"
         )
-    by_scan: dict[str, list[float]] = {}
-    for entry in scores:
-        by_scan.setdefault(entry.scan, []).append(entry.values[metric])
-    means = np.array([np.mean(values) for values in by_scan.values()])
-    if len(means) < 2 or not np.isfinite(means).all():
-        return float(means.mean()), None
-    return float(means.mean()), float(means.std(ddof=1) / np.sqrt(len(means)))
+    if config.evaluation.unseen_mask:
+        with_unseen_masks(test)
+    for scan in test.scan_ids:
+        n_slices = len({test.key(i).slice_index for i in test.slices_of(scan)})
+        check_volume_size((n_slices, *test.grid), preset)
 
 
-def write_scans(run_dir: Path, scores: Sequence[Score], preset: Preset) -> None:
-    """Write `scans.csv` into a run folder: one line per scan, echo, method and kind of mask."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    head = ["scan", "echo", "method", "masks", "acceleration", "n_slices", "preset"]
-    writer.writerow([*head, *METRICS])
-    for entry in scores:
-        numbers = [entry.values[metric] for metric in METRICS]
-        facts = [entry.scan, entry.echo, entry.method, entry.masks]
-        writer.writerow([*facts, entry.acceleration, entry.n_slices, preset.name, *numbers])
-    write_text(run_dir / SCANS_FILE, text.getvalue())
+def validation_loss(run_dir: Path) -> dict[str, float]:
+    """Return the validation loss by which the weights were chosen, if it was logged."""
+    best = RunFolder(run_dir).log.best()
+    return {"loss_valid": best["valid_error"]} if best else {}
+
+
+def with_unseen_masks(test: SliceDataset) -> SliceDataset:
+    """Return the same slices under masks that training never saw."""
+    return test.with_mask_seed(test.config.mask_seed + UNSEEN_OFFSET)

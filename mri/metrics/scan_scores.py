@@ -2,36 +2,34 @@
 
 import csv
 import io
-from collections.abc import Sequence
 
-from monarch_core.report.collect import Run
-from monarch_core.report.untrusted import read_text
+from monarch_core.report.compare.paired import Scores
+from monarch_core.report.read.collect import Run
+from monarch_core.runs.folder import RunFolder
 from monarch_core.runs.printable import printable
-from mri.metrics.measure import SCANS_FILE
+from monarch_core.runs.untrusted import read_text
 
 METRICS = ("psnr", "psnr_magnitude", "ssim")
 _PRESET = "evaluation.preset"
 _NEEDED = ("scan", "echo", "method", "masks", *METRICS)
 
-Scores = dict[tuple[str, str], dict[str, float]]  # (scan, echo) -> metric -> value
-
 
 def read_scores(run: Run) -> Scores:
-    """Return what the model of a run scored on each scan and echo under the masks of its config.
+    """Return what the model of a run scored on each (scan, echo) under the masks of its config.
 
     Raises:
         ValueError: the file is missing or damaged, or is not what `results.json` was made of.
     """
-    path = run.folder / SCANS_FILE
+    path = RunFolder(run.folder).scans
     anew = f"make it anew with python mri/evaluate.py run={run.name}"
     if not path.exists():
         raise ValueError(f"{printable(str(path))} is missing; {anew}")
-    where = f"{run.name}, {SCANS_FILE}"
+    where = f"{run.name}, {path.name}"
     try:
         rows = list(csv.DictReader(io.StringIO(read_text(path))))
     except (OSError, ValueError, csv.Error) as error:
         raise ValueError(f"{where} cannot be read ({printable(str(error))}); {anew}") from error
-    scores: Scores = {}
+    scores: dict[tuple[str, str], dict[str, float]] = {}
     for number, row in enumerate(rows, start=2):
         lacking = [column for column in _NEEDED if not row.get(column)]
         if lacking:
@@ -54,22 +52,3 @@ def read_scores(run: Run) -> Scores:
     if not scores:
         raise ValueError(f"{where} has no line of the model; {anew}")
     return scores
-
-
-def check_scans(runs: Sequence[Run], scores: Sequence[Scores]) -> None:
-    """Check that runs can be paired.
-
-    Raises:
-        ValueError: they were not tested on the same scans and echoes.
-    """
-    for run, own in zip(runs[1:], scores[1:], strict=True):
-        for lacking, has, missing in (
-            (run, runs[0], scores[0].keys() - own.keys()),
-            (runs[0], run, own.keys() - scores[0].keys()),
-        ):
-            if missing:
-                scan, echo = min(missing)
-                raise ValueError(
-                    f"{lacking.name} has no score of scan {scan}, {echo}, which {has.name} has; "
-                    "evaluate both on the same scans"
-                )

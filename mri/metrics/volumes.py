@@ -20,12 +20,16 @@ import numpy as np
 from jaxtyping import Shaped
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from data_scripts.finite import require_finite
 from mri.metrics.presets import WINDOW_SIZES, Choice, Preset
 
 # Sizes and kinds of numbers are left to the ValueErrors below, which name the remedy.
 Volume = Shaped[np.ndarray, "..."]
 
 EMPTY_BELOW = 1e-3
+_AXES = ("slice", "row", "column")
+_TARGET = "no metric is defined: repair the data, or leave this scan out of the test split"
+_RECONSTRUCTION = "no metric is defined: it diverged, or the model's weights are damaged"
 
 
 def psnr(prediction: Volume, target: Volume, choice: Choice) -> float:
@@ -114,7 +118,7 @@ def slices_with_signal(target: Volume) -> np.ndarray:
     Raises:
         ValueError: if the volume holds NaN or infinity, or no signal at all.
     """
-    _check_finite("target", target, "repair the data, or leave this scan out of the test split")
+    require_finite("the target", target, _AXES, _TARGET)
     maxima = np.abs(target).max(axis=(1, 2))
     if not maxima.max() > 0:
         raise ValueError(
@@ -134,7 +138,7 @@ def _aggregate(
     """Apply a metric to the volume, or average it over the slices, with the chosen peak."""
     prediction, target = _as_comparable(prediction, target, choice)
     filled = slices_with_signal(target)
-    _check_finite("reconstruction", prediction, "it diverged, or the model's weights are damaged")
+    require_finite("the reconstruction", prediction, _AXES, _RECONSTRUCTION)
     if choice.domain == "magnitude":
         prediction, target = np.abs(prediction), np.abs(target)
     volume_peak = float(np.abs(target).max())
@@ -185,16 +189,6 @@ def _as_comparable(
         prediction.astype(np.result_type(prediction, np.float32), copy=False),
         target.astype(np.result_type(target, np.float32), copy=False),
     )
-
-
-def _check_finite(name: str, volume: np.ndarray, remedy: str) -> None:
-    wrong = ~np.isfinite(volume)
-    if wrong.any():
-        where = ", ".join(str(int(i)) for i in np.argwhere(wrong)[0])
-        raise ValueError(
-            f"the {name} holds {int(wrong.sum())} values that are NaN or infinite, the first at "
-            f"(slice, row, column) = ({where}), so no metric is defined; {remedy}"
-        )
 
 
 def _sound(value: float, where: str) -> float:

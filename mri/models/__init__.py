@@ -1,15 +1,19 @@
 """Build a reconstruction model from its config, a transform and a grid."""
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 from torch import nn
 
-from mri.config.run import ModelConfig
-from mri.models.sense import CgSense, SenseReconstruction
-from mri.models.unet import UNet, UNetReconstruction, check_depth
-from mri.models.unrolled import Unrolled
-from mri.models.wavelet import L1Wavelet
-from mri.physics.encoding import AxisFactory, axis_transforms
+from monarch_core.training.transform_config import axis_transform
+from mri.config.model import ModelConfig
+from mri.config.run import MriConfig
+from mri.models.sense import build_cg_sense, build_sense
+from mri.models.unet import build_unet
+from mri.models.unrolled import build_unrolled
+from mri.models.wavelet import build_l1_wavelet
+from mri.physics.encoding import AxisFactory
 
 Grid = tuple[int, int]
 
@@ -27,56 +31,21 @@ def build_model(config: ModelConfig, transform: AxisFactory, grid: Grid) -> nn.M
         grid: height and width in pixels.
 
     Raises:
-        ValueError: if the name of the model is unknown, an option does not suit it, or a
-            learnable transform is given to a model that cannot learn it.
+        ValueError: if an option does not suit the model, or a learnable transform is given to a
+            model that cannot learn it.
     """
-    if config.name not in _BUILDERS:
-        raise ValueError(f"model must be one of {', '.join(_BUILDERS)}, got {config.name!r}")
     return _BUILDERS[config.name](config, transform, grid)
 
 
-def _sense(config: ModelConfig, transform: AxisFactory, grid: Grid) -> nn.Module:
-    return SenseReconstruction(axis_transforms(transform, grid, inverse=True), config.weighting)
+def model_of(config: MriConfig, grid: Grid) -> nn.Module:
+    """Return the model of a run; errors as `build_model`."""
+    return build_model(config.model, partial(axis_transform, config.transform), grid)
 
 
-def _cg_sense(config: ModelConfig, transform: AxisFactory, grid: Grid) -> nn.Module:
-    return CgSense(axis_transforms(transform, grid), config.candidates, config.n_iterations)
-
-
-def _l1_wavelet(config: ModelConfig, transform: AxisFactory, grid: Grid) -> nn.Module:
-    if any(True for _ in axis_transforms(transform, grid).parameters()):
-        raise ValueError(
-            "l1_wavelet runs sigpy's own FFT and cannot use a transform with parameters; set "
-            "transform=fft"
-        )
-    return L1Wavelet(grid, config.candidates, config.n_iterations)
-
-
-def _unet(config: ModelConfig, transform: AxisFactory, grid: Grid) -> nn.Module:
-    check_depth(config.n_pools, grid)
-    unet = UNet(n_channels=config.n_channels, n_pools=config.n_pools)
-    return UNetReconstruction(axis_transforms(transform, grid, inverse=True), unet, config.residual)
-
-
-def _unrolled(config: ModelConfig, transform: AxisFactory, grid: Grid) -> nn.Module:
-    return Unrolled(
-        transform,
-        grid,
-        n_cascades=config.n_cascades,
-        data_consistency=config.data_consistency,
-        n_iterations=config.n_iterations,
-        n_channels=config.n_channels,
-        n_layers=config.n_layers,
-        tied=config.tied,
-        transform_per_cascade=config.transform_per_cascade,
-        regulariser_per_cascade=config.regulariser_per_cascade,
-    )
-
-
-_BUILDERS: dict[str, Callable[[ModelConfig, AxisFactory, Grid], nn.Module]] = {
-    "sense": _sense,
-    "cg_sense": _cg_sense,
-    "l1_wavelet": _l1_wavelet,
-    "unet": _unet,
-    "unrolled": _unrolled,
+_BUILDERS: dict[str, Callable[[Any, AxisFactory, Grid], nn.Module]] = {
+    "sense": build_sense,
+    "cg_sense": build_cg_sense,
+    "l1_wavelet": build_l1_wavelet,
+    "unet": build_unet,
+    "unrolled": build_unrolled,
 }

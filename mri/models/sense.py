@@ -6,10 +6,18 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
-from monarch_core.transforms import matrices_computed_once
+from monarch_core.transforms import prepared
+from mri.config.model import CgSenseConfig, SenseConfig
 from mri.models.tuning import Regularised
 from mri.physics.conjugate_gradient import check_iterations, conjugate_gradient
-from mri.physics.encoding import AxisTransforms, Sense, check_measurement, zero_filled
+from mri.physics.encoding import (
+    AxisFactory,
+    AxisTransforms,
+    Sense,
+    axis_transforms,
+    check_measurement,
+    zero_filled,
+)
 
 WEIGHTINGS = ("none", "scale", "diagonal")
 
@@ -110,7 +118,18 @@ class CgSense(Regularised):
             ValueError: if the shapes do not belong together or do not fit the transform.
         """
         check_measurement(kspace, maps, mask, self.transform.shape_out, self.transform.shape_in)
-        sense = Sense(maps, mask, self.transform)
-        with matrices_computed_once():
-            b = sense.adjoint(kspace)
-            return conjugate_gradient(sense.normal, b, self.lamda, self.n_iterations)
+        sense = Sense(maps, mask, prepared(self.transform))
+        b = sense.adjoint(kspace)
+        return conjugate_gradient(sense.normal, b, self.lamda, self.n_iterations)
+
+
+def build_sense(config: SenseConfig, transform: AxisFactory, grid: tuple[int, int]) -> nn.Module:
+    """Return zero-filled SENSE."""
+    return SenseReconstruction(axis_transforms(transform, grid, inverse=True), config.weighting)
+
+
+def build_cg_sense(
+    config: CgSenseConfig, transform: AxisFactory, grid: tuple[int, int]
+) -> nn.Module:
+    """Return iterative SENSE."""
+    return CgSense(axis_transforms(transform, grid), config.candidates, config.n_iterations)

@@ -9,8 +9,15 @@ from jaxtyping import Complex, Float
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, pad
 
+from mri.config.model import UNetConfig
 from mri.models.channels import from_channels, to_channels
-from mri.physics.encoding import AxisTransforms, zero_filled, zero_filled_scale
+from mri.physics.encoding import (
+    AxisFactory,
+    AxisTransforms,
+    axis_transforms,
+    zero_filled,
+    zero_filled_scale,
+)
 
 NEGATIVE_SLOPE = 0.2
 
@@ -136,3 +143,14 @@ class UNetReconstruction(nn.Module):
         z = image / scale
         x = from_channels(self.unet(to_channels(z)), z)
         return scale * (x + z if self.residual else x)
+
+
+def build_unet(config: UNetConfig, transform: AxisFactory, grid: tuple[int, int]) -> nn.Module:
+    """Return the U-Net.
+
+    Raises:
+        ValueError: it has more poolings than the grid allows.
+    """
+    check_depth(config.n_pools, grid)
+    unet = UNet(n_channels=config.n_channels, n_pools=config.n_pools)
+    return UNetReconstruction(axis_transforms(transform, grid, inverse=True), unet, config.residual)

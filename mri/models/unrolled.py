@@ -5,13 +5,16 @@ With `data_consistency="gradient"` a cascade is one step of learned proximal gra
 2019, arXiv:1712.02862). The transform is injected and appears as a forward/adjoint pair.
 """
 
+import dataclasses
 import math
+from typing import cast
 
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
-from monarch_core.transforms import matrices_computed_once
+from monarch_core.transforms import prepared
+from mri.config.model import UnrolledConfig
 from mri.models.channels import from_channels, to_channels
 from mri.physics.conjugate_gradient import check_iterations, conjugate_gradient
 from mri.physics.encoding import (
@@ -175,19 +178,20 @@ class Unrolled(nn.Module):
         Raises:
             ValueError: if the shapes do not belong together or do not fit the transform.
         """
-        first = self._encoding(0)
+        encodings = [cast(Encoding, prepared(encoding)) for encoding in self.encodings]
+        first = encodings[0]
         check_measurement(kspace, maps, mask, first.encode.shape_out, first.encode.shape_in)
         scale = zero_filled_scale(kspace)
         y = mask[:, None, None] * kspace / scale.unsqueeze(-3)
-        with matrices_computed_once():
-            x = first.to_image(y, maps, mask)  # (1)
-            for k in range(self.n_cascades):
-                x = self._cascade(k, x, y, maps, mask)
+        x = first.to_image(y, maps, mask)  # (1)
+        for k in range(self.n_cascades):
+            x = self._cascade(k, encodings[k % len(encodings)], x, y, maps, mask)
         return scale * x
 
-    def _cascade(self, k: int, x: Tensor, y: Tensor, maps: Tensor, mask: Tensor) -> Tensor:
+    def _cascade(
+        self, k: int, encoding: Encoding, x: Tensor, y: Tensor, maps: Tensor, mask: Tensor
+    ) -> Tensor:
         """Return x_{k+1}."""
-        encoding = self._encoding(k)
         regularise = self.regularisers[k % len(self.regularisers)]
         sense = Sense(maps, mask, encoding.encode)
         if self.steps is not None:
@@ -199,7 +203,11 @@ class Unrolled(nn.Module):
         b = sense.adjoint(y) + lamda * z
         return conjugate_gradient(sense.normal, b, lamda, self.n_iterations, start=z)  # (3)
 
-    def _encoding(self, k: int) -> Encoding:
-        encoding = self.encodings[k % len(self.encodings)]
-        assert isinstance(encoding, Encoding)
-        return encoding
+
+def build_unrolled(
+    config: UnrolledConfig, transform: AxisFactory, grid: tuple[int, int]
+) -> nn.Module:
+    """Return the unrolled network."""
+    options = dataclasses.asdict(config)
+    del options["name"]
+    return Unrolled(transform, grid, **options)

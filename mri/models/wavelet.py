@@ -6,9 +6,10 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
+from mri.config.model import L1WaveletConfig
 from mri.models.tuning import Regularised
 from mri.physics.conjugate_gradient import check_iterations
-from mri.physics.encoding import check_measurement, zero_filled_scale
+from mri.physics.encoding import AxisFactory, axis_transforms, check_measurement, zero_filled_scale
 
 
 class L1Wavelet(Regularised):
@@ -78,3 +79,19 @@ class L1Wavelet(Regularised):
                 )
                 image[b, e] = torch.from_numpy(app.run())
         return image.to(kspace.device) * scale
+
+
+def build_l1_wavelet(
+    config: L1WaveletConfig, transform: AxisFactory, grid: tuple[int, int]
+) -> L1Wavelet:
+    """Return compressed sensing.
+
+    Raises:
+        ValueError: the transform has parameters, which would be ignored.
+    """
+    if any(True for _ in axis_transforms(transform, grid).parameters()):
+        raise ValueError(
+            "l1_wavelet runs sigpy's own FFT and cannot use a transform with parameters; set "
+            "transform=fft"
+        )
+    return L1Wavelet(grid, config.candidates, config.n_iterations)

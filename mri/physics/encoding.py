@@ -19,7 +19,7 @@ from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
 from monarch_core.layers.chunks import chunk_bytes
-from monarch_core.transforms import LinearTransform, matrices_computed_once
+from monarch_core.transforms import LinearTransform, prepared
 
 AxisFactory = Callable[..., LinearTransform]
 
@@ -63,7 +63,7 @@ class AxisTransforms(nn.Module):
             ValueError: if the last two axes of `x` are not `shape_in`.
         """
         _check_grid("the array", x.shape[-2:], self.shape_in)
-        return _few_at_a_time(lambda X: self.along_width(self.along_height(X.mT).mT), x)  # (1)
+        return _few_at_a_time(self, lambda A, X: A.along_width(A.along_height(X.mT).mT), x)  # (1)
 
     def adjoint(self, y: Complex[Tensor, "*batch h_out w_out"]) -> Complex[Tensor, "*batch h w"]:
         """Return A_H^H Y conj(A_W).
@@ -72,20 +72,23 @@ class AxisTransforms(nn.Module):
             ValueError: if the last two axes of `y` are not `shape_out`.
         """
         _check_grid("the array", y.shape[-2:], self.shape_out)
-        along_height, along_width = self.along_height.adjoint, self.along_width.adjoint
-        return _few_at_a_time(lambda Y: along_width(along_height(Y.mT).mT), y)  # (2)
+        return _few_at_a_time(
+            self, lambda A, Y: A.along_width.adjoint(A.along_height.adjoint(Y.mT).mT), y
+        )  # (2)
 
 
 def _few_at_a_time(
-    apply: Callable[[Tensor], Tensor], x: Complex[Tensor, "*batch h w"]
+    A: AxisTransforms,
+    apply: Callable[[AxisTransforms, Tensor], Tensor],
+    x: Complex[Tensor, "*batch h w"],
 ) -> Complex[Tensor, "*batch h_out w_out"]:
-    """Return apply(x), for so few images at once that they stay in the cache from axis to axis."""
+    """Return apply(A, x), for so few images at once that they stay in the cache."""
     images = x.reshape(-1, *x.shape[-2:])
     n = max(1, chunk_bytes(x.device) // (x.element_size() * x.shape[-2] * x.shape[-1]))
     if n >= len(images) or torch.compiler.is_compiling():
-        return apply(x)
-    with matrices_computed_once():
-        pieces = [apply(piece) for piece in images.split(n)]
+        return apply(A, x)
+    view = prepared(A)
+    pieces = [apply(view, piece) for piece in images.split(n)]
     return torch.cat(pieces).unflatten(0, x.shape[:-2])
 
 

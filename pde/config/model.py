@@ -1,12 +1,9 @@
-"""Options of the models of a PDE run."""
+"""Options of the models of a PDE run: one dataclass for each architecture."""
 
 from dataclasses import dataclass
 
 from monarch_core.runs.ranges import MOST, check_ranges
 
-FOURIER = ("fno", "fno_fast", "fno_neuralop", "fno_3d", "monarch_no")
-CONVOLUTIONAL = ("unet", "tf_net", "resnet")  # with batch norm
-ARCHITECTURES = (*FOURIER, *CONVOLUTIONAL)
 RANGES = {
     "hidden_channels": (1, MOST),
     "n_modes": (1, MOST),
@@ -22,61 +19,168 @@ RANGES = {
 
 @dataclass
 class ModelConfig:
-    """A surrogate model; each architecture reads only the options named after it.
+    """Options of any surrogate model; `architecture` decides which others there are.
 
     Attributes:
         name: word for tables.
-        architecture: fno (the published network, Li et al. 2021, arXiv:2010.08895), fno_fast (the
-            same function as plain matrix products), fno_neuralop (neuralop's own variant), fno_3d
-            (in space and time), monarch_no (gated layers), unet, tf_net or resnet.
-        hidden_channels: fno*, monarch_no: width; the others: channels of the first level, a
-            multiple of 4.
-        n_modes: fno*, monarch_no: kept frequencies |k| < n_modes per axis (and k = -n_modes;
-            fno_neuralop also keeps k = n_modes on the last axis).
-        n_layers: fno*, monarch_no: Fourier layers.
-        projection_channels: fno*, monarch_no: hidden channels of the projection.
-        domain_padding: fno* but fno_fast: zeros added before and after every axis of space, as a
-            fraction of its length.
-        lifting_channels: fno_neuralop: hidden channels of the lifting; 0 makes it one linear map.
-        use_channel_mlp: fno_neuralop: add neuralop's channel MLP to every layer.
-        time_padding: fno_3d: zeros added to the time axis, half before and half after.
-        gate_channels: monarch_no: channels of each factor of the products.
-        n_filter_frames: tf_net: frames that the temporal filter averages.
-        checkpoint_steps: fno*: keep only the input of every step of the roll-out and compute the
-            step again for the gradient: less memory, more time.
+        architecture: which network, one of `MODELS`.
+        hidden_channels: width; of a convolutional network, channels of its first level.
     """
 
     name: str = "fno"
     architecture: str = "fno"
     hidden_channels: int = 20
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for options of another network, or a number that no network can have."""
+        own = type(self).architecture
+        if self.architecture != own:
+            raise ValueError(
+                f"the options are those of {own}, got model.architecture={self.architecture}; "
+                "choose another network by its file, as in model=fno_fast"
+            )
+        check_ranges(self, "model", {key: RANGES[key] for key in RANGES if hasattr(self, key)})
+
+    @property
+    def shared_channels(self) -> dict[str, int]:
+        """Channels that the heads of a transform share out; none where there is no transform."""
+        return {}
+
+
+@dataclass
+class FourierConfig(ModelConfig):
+    """Options of the networks with Fourier layers.
+
+    Attributes:
+        n_modes: kept frequencies |k| < n_modes per axis (and k = -n_modes; fno_neuralop also keeps
+            k = n_modes on the last axis).
+        n_layers: Fourier layers.
+        projection_channels: hidden channels of the projection.
+        checkpoint_steps: keep only the input of every step of the roll-out and compute the step
+            again for the gradient: less memory, more time.
+    """
+
     n_modes: int = 12
     n_layers: int = 4
     projection_channels: int = 128
-    domain_padding: float = 0.0
-    lifting_channels: int = 0
-    use_channel_mlp: bool = False
-    time_padding: int = 6
-    gate_channels: int = 18
-    n_filter_frames: int = 4
     checkpoint_steps: bool = False
 
+    @property
+    def shared_channels(self) -> dict[str, int]:
+        """The width."""
+        return {"model.hidden_channels": self.hidden_channels}
+
+
+@dataclass
+class PaddedConfig(FourierConfig):
+    """Options of those that neuralop is the host of.
+
+    Attributes:
+        domain_padding: zeros added before and after every axis of space, as a fraction of its
+            length.
+    """
+
+    domain_padding: float = 0.0
+
+
+@dataclass
+class FnoConfig(PaddedConfig):
+    """The published network (Li et al. 2021, arXiv:2010.08895)."""
+
+
+@dataclass
+class FnoFastConfig(FourierConfig):
+    """The same function as plain matrix products, without padding."""
+
+    architecture: str = "fno_fast"
+
+
+@dataclass
+class FnoNeuralopConfig(PaddedConfig):
+    """neuralop's own variant.
+
+    Attributes:
+        lifting_channels: hidden channels of the lifting; 0 makes it one linear map.
+        use_channel_mlp: add neuralop's channel MLP to every layer.
+    """
+
+    architecture: str = "fno_neuralop"
+    lifting_channels: int = 0
+    use_channel_mlp: bool = False
+
+
+@dataclass
+class Fno3dConfig(PaddedConfig):
+    """The published network in space and time.
+
+    Attributes:
+        time_padding: zeros added to the time axis, half before and half after.
+    """
+
+    architecture: str = "fno_3d"
+    time_padding: int = 6
+
     def __post_init__(self) -> None:
-        """Raise ValueError for an unknown architecture or a number that no network can have."""
-        if self.architecture not in ARCHITECTURES:
-            raise ValueError(
-                f"model.architecture must be one of {', '.join(ARCHITECTURES)}, got "
-                f"{self.architecture!r}"
-            )
-        check_ranges(self, "model", RANGES)
-        if self.domain_padding and self.architecture not in ("fno", "fno_neuralop", "fno_3d"):
-            raise ValueError(
-                f"{self.architecture} does not pad the domain, got model.domain_padding="
-                f"{self.domain_padding}; set it to 0, or use model=fno"
-            )
-        if self.checkpoint_steps and self.architecture in CONVOLUTIONAL:
-            raise ValueError(
-                f"{self.architecture} has batch norm, which would count every batch twice with "
-                "model.checkpoint_steps=true; set it to false"
-            )
+        """As every model; the padding has two equal halves."""
+        super().__post_init__()
         if self.time_padding % 2:
             raise ValueError(f"model.time_padding must be even, got {self.time_padding}")
+
+
+@dataclass
+class MonarchNoConfig(FourierConfig):
+    """Gated layers with residual connections.
+
+    Attributes:
+        gate_channels: channels of each factor of the products.
+    """
+
+    architecture: str = "monarch_no"
+    gate_channels: int = 18
+
+    @property
+    def shared_channels(self) -> dict[str, int]:
+        """The width, and what the spectral layers return."""
+        return {**super().shared_channels, "twice model.gate_channels": 2 * self.gate_channels}
+
+
+@dataclass
+class UNetConfig(ModelConfig):
+    """A U-Net, whose channels are a multiple of 4."""
+
+    architecture: str = "unet"
+
+
+@dataclass
+class ResNetConfig(ModelConfig):
+    """A residual network."""
+
+    architecture: str = "resnet"
+
+
+@dataclass
+class TfNetConfig(ModelConfig):
+    """Turbulent-Flow Net, whose channels are even.
+
+    Attributes:
+        n_filter_frames: frames that the temporal filter averages.
+    """
+
+    architecture: str = "tf_net"
+    n_filter_frames: int = 4
+
+
+# Which options a model has, by its architecture.
+MODELS: dict[str, type[ModelConfig]] = {
+    config.architecture: config
+    for config in (
+        FnoConfig,
+        FnoFastConfig,
+        FnoNeuralopConfig,
+        Fno3dConfig,
+        MonarchNoConfig,
+        UNetConfig,
+        TfNetConfig,
+        ResNetConfig,
+    )
+}

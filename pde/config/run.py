@@ -1,15 +1,20 @@
-"""Names, types and defaults of a PDE run; `configs/pde.yaml` holds the values that differ."""
+"""Names, types and defaults of a PDE run; `configs/pde` holds the values that differ."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, OmegaConf
 
 from monarch_core.runs.ranges import MOST, SEEDS, check_ranges
 from monarch_core.training.config import FitConfig
-from monarch_core.training.transform_config import TransformConfig
+from monarch_core.training.transform_config import TransformConfig, offer_transforms
 from pde.config.dataset import DATASETS, DatasetConfig, NavierStokesConfig
-from pde.config.model import ModelConfig
+from pde.config.former import former_model
+from pde.config.model import MODELS, FnoConfig, ModelConfig
+
+CONFIGS = Path(__file__).parents[2] / "configs"
 
 
 @dataclass
@@ -34,7 +39,7 @@ class PdeConfig:
 
     Attributes:
         dataset: which equation, data and frames; its name decides which options it has.
-        model: which operator.
+        model: which operator; its architecture decides which options it has.
         transform: which linear transform.
         fit: how it is trained.
         evaluation: how it is measured.
@@ -50,7 +55,9 @@ class PdeConfig:
     dataset: DatasetConfig = field(
         default_factory=NavierStokesConfig, metadata={"by_name": DATASETS}
     )
-    model: ModelConfig = field(default_factory=ModelConfig)
+    model: ModelConfig = field(
+        default_factory=FnoConfig, metadata={"by_name": MODELS, "name": "architecture"}
+    )
     transform: TransformConfig = field(default_factory=TransformConfig)
     fit: FitConfig = field(default_factory=FitConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
@@ -59,13 +66,15 @@ class PdeConfig:
     seed: int = 0
     resume: str | None = None
 
+    @classmethod
+    def from_former(cls, stored: dict[str, Any]) -> dict[str, Any]:
+        """Return the stored config of a run in the layout of today, whenever the run was made."""
+        return former_model(stored)
+
     def __post_init__(self) -> None:
         """Raise ValueError for a seed or a fraction that is none, or heads without channels."""
         check_ranges(self, "", {"teacher_forcing": (0, 1), **SEEDS})
-        channels = {"model.hidden_channels": self.model.hidden_channels}
-        if self.model.architecture == "monarch_no":
-            channels["twice model.gate_channels"] = 2 * self.model.gate_channels
-        for name, n in channels.items():
+        for name, n in self.model.shared_channels.items():
             if n % self.transform.heads:
                 raise ValueError(
                     f"transform.heads must divide {name}, got transform.heads="
@@ -73,10 +82,14 @@ class PdeConfig:
                 )
 
 
-# Hydra checks every override of `configs/pde.yaml` against these names and types; those of a data
-# set are chosen by its file in `configs/dataset`.
+# Hydra checks every override of `configs/pde/train.yaml` against these names and types; those of a
+# data set and of a model are chosen by its file.
 _schema = OmegaConf.structured(PdeConfig)
-_schema.dataset = MISSING
-ConfigStore.instance().store(name="pde_schema", node=_schema)
+_schema.dataset = _schema.model = MISSING
+_store = ConfigStore.instance().store
+_store(name="pde_schema", node=_schema)
 for _name in ("navier_stokes", "burgers", "darcy"):
-    ConfigStore.instance().store(group="dataset", name=f"{_name}_options", node=DATASETS[_name])
+    _store(group="dataset", name=f"{_name}_options", node=DATASETS[_name])
+for _name, _model in MODELS.items():
+    _store(group="model", name=f"pde_{_name}_options", node=_model)
+offer_transforms(CONFIGS)

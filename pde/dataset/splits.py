@@ -1,13 +1,10 @@
 """Load the training, validation and test samples of a data set, making them if need be."""
 
 import functools
-import json
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -22,9 +19,10 @@ from data_scripts.pde.readers import (
     open_trajectories,
 )
 from data_scripts.pde.readers.trajectories import FEWER
+from data_scripts.recipe import ensure
 from monarch_core.runs.fingerprint import fingerprint_arrays
+from monarch_core.runs.machine import require_memory
 from monarch_core.training.batches import mix_seed
-from monarch_core.training.machine import require_memory
 from pde.config.dataset import DatasetConfig
 from pde.dataset.checks import (
     common_times,
@@ -111,6 +109,7 @@ class Splits:
         sizes: trajectories in each split.
         times: time of every used frame, inputs first, in units of the equation.
         description: one sentence for people.
+        identity: what the numbers depend on: the recipe of generated data, None for your own.
     """
 
     train: TrajectoryDataset
@@ -120,6 +119,7 @@ class Splits:
     sizes: dict[str, int]
     times: tuple[float, ...]
     description: str
+    identity: dict[str, Any] | None = None
 
     @functools.cached_property
     def fingerprints(self) -> dict[str, str]:
@@ -175,6 +175,7 @@ def load_splits(config: DatasetConfig) -> Splits:
         times=times,
         description=f"{config.name} (from {source}), {' x '.join(map(str, grid))} points: "
         f"{config.describe_frames(times)}",
+        identity=config.identity() if config.path is None else None,
     )
 
 
@@ -234,13 +235,9 @@ def _source(config: DatasetConfig) -> Path:
     if config.path is not None:
         return Path(config.path)
     config.check_frames()
-    if config.is_generated:
-        # what is left where making them was killed in its last clean-up
-        shutil.rmtree(config.unfinished_folder, ignore_errors=True)
-    else:
+    if not config.is_complete:
         _require_memory(config)
-        _generate(config)
-    return config.folder
+    return ensure(config)
 
 
 def _require_memory(config: DatasetConfig) -> None:
@@ -325,21 +322,3 @@ def _points(config: DatasetConfig, trajectories: Trajectories, grid: int) -> tup
             "dataset.convention=own if both axes are of length 1"
         )
     return points
-
-
-def _generate(config: DatasetConfig) -> None:
-    """Run the data script as a process of its own, whose progress is seen on this terminal."""
-    options = [
-        f"{field.name}={json.dumps(getattr(config, field.name))}"
-        for field in fields(config)
-        if field.name != "path"
-    ]
-    # -P: a data_scripts in the folder where this was called is not ours
-    command = [sys.executable, "-P", "-m", config.generator, *options]
-    finished = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
-    if finished.returncode != 0:
-        lines = finished.stderr.strip().splitlines() or ["it said nothing"]
-        raise ValueError(
-            f"the data could not be made ({config.generator}, exit status {finished.returncode}): "
-            f"{lines[-1].removeprefix('error: ')}"
-        )

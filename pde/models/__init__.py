@@ -1,23 +1,24 @@
 """Neural operators, and the networks that they are compared with."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
 
+from monarch_core.runs.machine import require_memory
 from monarch_core.training.devices import choose_accelerator
-from monarch_core.training.machine import require_memory
-from pde.config.model import FOURIER
+from pde.config.model import FourierConfig
 from pde.config.run import PdeConfig
 from pde.models.fno import build_fno, build_fno_neuralop, check_fft_grid
 from pde.models.fno_3d import build_fno_3d
 from pde.models.fno_fast import build_fno_fast
 from pde.models.memory import least_memory
 from pde.models.monarch_no import build_monarch_no
-from pde.models.resnet import ResNet
+from pde.models.resnet import build_resnet
 from pde.models.roll_out import RollOut
-from pde.models.tf_net import TFNet
-from pde.models.unet import UNet
+from pde.models.tf_net import build_tf_net
+from pde.models.unet import build_unet
 
 __all__ = ["RollOut", "build_model", "check_model"]
 
@@ -37,12 +38,18 @@ def build_model(config: PdeConfig, grid: Grid) -> RollOut:
             option does not suit the data, or a network without a Fourier transform is given
             another transform.
     """
-    step = _BUILDERS[config.model.architecture](config, grid)
+    model = config.model
+    if not isinstance(model, FourierConfig) and not config.transform.is_control:
+        raise ValueError(
+            f"{model.architecture} has no Fourier transform that transform="
+            f"{config.transform.name} could replace; set transform=fft, or choose one of the fno "
+            "models"
+        )
     return RollOut(
-        step,
+        _BUILDERS[model.architecture](model, config, grid),
         config.dataset.n_output_frames,
         config.dataset.normalization,
-        checkpoint_steps=config.model.checkpoint_steps,
+        checkpoint_steps=isinstance(model, FourierConfig) and model.checkpoint_steps,
     )
 
 
@@ -62,48 +69,18 @@ def check_model(config: PdeConfig) -> None:
         symmetry(torch.zeros(1, *[config.dataset.grid] * n_axes), torch.Generator())
     with torch.random.fork_rng(devices=[]):
         build_model(config, (config.dataset.grid,) * n_axes)
-    if config.transform.kind == "fourier" and config.model.architecture in FOURIER:
+    if config.transform.is_control and isinstance(config.model, FourierConfig):
         for n in config.evaluation.grids:
             check_fft_grid((n,) * n_axes)
 
 
-def _unet(config: PdeConfig, grid: Grid) -> nn.Module:
-    _require_fft(config)
-    return UNet(config.dataset.n_input_frames, config.model.hidden_channels, n_axes=len(grid))
-
-
-def _tf_net(config: PdeConfig, grid: Grid) -> nn.Module:
-    _require_fft(config)
-    return TFNet(
-        config.dataset.n_input_frames,
-        config.model.hidden_channels,
-        config.model.n_filter_frames,
-        n_axes=len(grid),
-    )
-
-
-def _resnet(config: PdeConfig, grid: Grid) -> nn.Module:
-    _require_fft(config)
-    return ResNet(config.dataset.n_input_frames, config.model.hidden_channels, n_axes=len(grid))
-
-
-def _require_fft(config: PdeConfig) -> None:
-    """Raise ValueError for any transform but the control, which would be ignored."""
-    if config.transform.kind != "fourier":
-        raise ValueError(
-            f"{config.model.architecture} has no Fourier transform that transform="
-            f"{config.transform.name} could replace; set transform=fft, or choose one of the fno "
-            "models"
-        )
-
-
-_BUILDERS: dict[str, Callable[[PdeConfig, Grid], nn.Module]] = {
+_BUILDERS: dict[str, Callable[[Any, PdeConfig, Grid], nn.Module]] = {
     "fno": build_fno,
     "fno_fast": build_fno_fast,
     "fno_neuralop": build_fno_neuralop,
     "fno_3d": build_fno_3d,
     "monarch_no": build_monarch_no,
-    "unet": _unet,
-    "tf_net": _tf_net,
-    "resnet": _resnet,
+    "unet": build_unet,
+    "tf_net": build_tf_net,
+    "resnet": build_resnet,
 }

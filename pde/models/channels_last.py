@@ -1,22 +1,22 @@
 """A Fourier neural operator as plain matrix products: neuralop's, with the same weights, faster."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import torch
 from jaxtyping import Float
-from neuralop.layers.spectral_convolution import SpectralConv
+from neuralop.layers.spectral_convolution import SpectralConv as NeuralopConv
 from torch import Tensor, nn
 from torch.nn.functional import gelu
 from torch.nn.modules.module import _global_forward_hooks
 
+from monarch_core.layers import SpectralConv
 from monarch_core.layers.derivatives import formula_is_needed
 from monarch_core.layers.pointwise import PointwiseMLP
 from monarch_core.layers.precision import check_real
-from monarch_core.layers.spectral_conv import MonarchSpectralConv
 
 # Their backward pass does not need their output: the skip connection is added to it in place.
-OUTPUT_IS_FREE = (MonarchSpectralConv, SpectralConv)
+OUTPUT_IS_FREE = (SpectralConv, NeuralopConv)
 
 
 class FNO(nn.Module):
@@ -36,7 +36,7 @@ class FNO(nn.Module):
         n_layers: Fourier layers.
         lifting_channels: hidden channels of P; 0 makes it one linear map.
         projection_channels: hidden channels of Q; 0 makes it one linear map.
-        conv_module: class of K, called with (in_channels, out_channels, n_modes), such as
+        conv_module: makes K, called with (in_channels, out_channels, n_modes), such as
             `MonarchSpectralConv.configured(grid=...)` or neuralop's `SpectralConv`.
 
     Raises:
@@ -53,7 +53,7 @@ class FNO(nn.Module):
         lifting_channels: int = 0,
         projection_channels: int = 128,
         *,
-        conv_module: type[nn.Module],
+        conv_module: Callable[..., nn.Module],
     ) -> None:
         super().__init__()
         if isinstance(n_modes, int) or not n_modes:

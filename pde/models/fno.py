@@ -1,6 +1,6 @@
 """Fourier neural operators (Li et al. 2021, arXiv:2010.08895), made of neuralop's parts."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from jaxtyping import Float
@@ -9,9 +9,10 @@ from neuralop.layers.spectral_convolution import SpectralConv
 from neuralop.models import FNO
 from torch import Tensor, nn
 
-from monarch_core.layers import MonarchSpectralConv
+from monarch_core.adapters.neuralop import MonarchSpectralConv
 from monarch_core.layers.resample import BASES
 from monarch_core.training.transform_config import axis_transform
+from pde.config.model import FnoConfig, FnoNeuralopConfig, PaddedConfig
 from pde.config.run import PdeConfig
 
 
@@ -53,7 +54,7 @@ class PublishedBlocks(nn.Module):
         self.blocks.n_modes = n_modes
 
 
-def build_fno(config: PdeConfig, grid: tuple[int, ...]) -> nn.Module:
+def build_fno(model: FnoConfig, config: PdeConfig, grid: tuple[int, ...]) -> nn.Module:
     """Return the published network: linear lifting, Fourier layers, projection of one hidden layer.
 
     The input channels are the frames and the coordinates i / n of the points. The frequencies
@@ -61,20 +62,23 @@ def build_fno(config: PdeConfig, grid: tuple[int, ...]) -> nn.Module:
     scripts do; neuralop's modes count both signs.
 
     Args:
-        config: sizes, frames and transform.
+        model: sizes.
+        config: frames and transform.
         grid: points per axis.
 
     Raises:
         ValueError: when the padded grid cannot hold the modes, or the transform does not fit it.
     """
-    padding = [config.model.domain_padding] * len(grid)
-    return published_fno(config, grid, padding)
+    return published_fno(model, config, grid, [model.domain_padding] * len(grid))
 
 
-def published_fno(config: PdeConfig, grid: tuple[int, ...], padding: list[float]) -> nn.Module:
+def published_fno(
+    model: PaddedConfig, config: PdeConfig, grid: tuple[int, ...], padding: list[float]
+) -> nn.Module:
     """Return the published network on a grid of any axes, padded by a fraction of each."""
-    m = config.model.n_modes
+    m = model.n_modes
     network = _neuralop_fno(
+        model,
         config,
         grid,
         padding,
@@ -86,22 +90,26 @@ def published_fno(config: PdeConfig, grid: tuple[int, ...], padding: list[float]
     return network
 
 
-def build_fno_neuralop(config: PdeConfig, grid: tuple[int, ...]) -> nn.Module:
+def build_fno_neuralop(
+    model: FnoNeuralopConfig, config: PdeConfig, grid: tuple[int, ...]
+) -> nn.Module:
     """Return neuralop's FNO untouched, with its channel MLP and hidden lifting layer.
 
     Arguments and errors as `build_fno`; the last axis also keeps k = n_modes.
     """
     return _neuralop_fno(
+        model,
         config,
         grid,
-        [config.model.domain_padding] * len(grid),
-        n_modes=(2 * config.model.n_modes,) * len(grid),
-        use_channel_mlp=config.model.use_channel_mlp,
-        lifting_channels=config.model.lifting_channels,
+        [model.domain_padding] * len(grid),
+        n_modes=(2 * model.n_modes,) * len(grid),
+        use_channel_mlp=model.use_channel_mlp,
+        lifting_channels=model.lifting_channels,
     )
 
 
 def _neuralop_fno(
+    model: PaddedConfig,
     config: PdeConfig,
     grid: tuple[int, ...],
     padding: list[float],
@@ -110,7 +118,6 @@ def _neuralop_fno(
     use_channel_mlp: bool,
     lifting_channels: int,
 ) -> FNO:
-    model = config.model
     # neuralop pads both ends of an axis and rounds like this.
     padded = tuple(n + 2 * round(p * n) for n, p in zip(grid, padding, strict=True))
     check_modes(model.n_modes, padded)
@@ -141,14 +148,14 @@ def check_modes(n_modes: int, grid: tuple[int, ...]) -> None:
         )
 
 
-def spectral_conv(config: PdeConfig, grid: tuple[int, ...]) -> type[nn.Module]:
-    """Return the class of the spectral convolution: here the FFT becomes a Monarch.
+def spectral_conv(config: PdeConfig, grid: tuple[int, ...]) -> Callable[..., nn.Module]:
+    """Return what makes a spectral convolution: here the FFT becomes a Monarch.
 
     Raises:
         ValueError: neuralop's layer, the control, is no convolution on this grid.
     """
     transform = config.transform
-    if transform.kind == "fourier":
+    if transform.is_control:
         check_fft_grid(grid)
         return SpectralConv
     return MonarchSpectralConv.configured(

@@ -3,6 +3,7 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from pde.config.model import Fno3dConfig
 from pde.config.run import PdeConfig
 from pde.models.fno import published_fno
 
@@ -31,7 +32,7 @@ class SpaceTime(nn.Module):
         return self.network(past).squeeze(1).movedim(-1, 1)
 
 
-def build_fno_3d(config: PdeConfig, grid: tuple[int, ...]) -> nn.Module:
+def build_fno_3d(model: Fno3dConfig, config: PdeConfig, grid: tuple[int, ...]) -> nn.Module:
     """Return the published FNO-3D, `build_fno` with time as a last axis.
 
     Time is not periodic and padded by `time_padding` zeros. The published script puts them at the
@@ -39,12 +40,13 @@ def build_fno_3d(config: PdeConfig, grid: tuple[int, ...]) -> nn.Module:
     coordinates, which come before the padding, knows where the period begins.
 
     Args:
-        config: sizes, frames and transform.
+        model: sizes.
+        config: frames and transform.
         grid: points per axis of space.
 
     Raises:
         ValueError: when the padded grid cannot hold the modes, or the transform does not fit it.
     """
     n_frames = config.dataset.n_output_frames
-    padding = [*[config.model.domain_padding] * len(grid), config.model.time_padding / 2 / n_frames]
-    return SpaceTime(published_fno(config, (*grid, n_frames), padding), n_frames)
+    padding = [*[model.domain_padding] * len(grid), model.time_padding / 2 / n_frames]
+    return SpaceTime(published_fno(model, config, (*grid, n_frames), padding), n_frames)

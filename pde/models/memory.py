@@ -2,7 +2,7 @@
 
 import math
 
-from pde.config.model import FOURIER
+from pde.config.model import FourierConfig
 from pde.config.run import PdeConfig
 
 FLOAT32 = 4  # bytes
@@ -18,16 +18,17 @@ def least_memory(config: PdeConfig) -> dict[str, float]:
     data, model = config.dataset, config.model
     points = data.grid**data.n_axes
     per_pair = 3.0**data.n_axes
-    if model.architecture in FOURIER:
+    width = sizes = f"hidden_channels={model.hidden_channels}"
+    if isinstance(model, FourierConfig):
         per_pair = model.n_layers * float(min(2 * model.n_modes, data.grid)) ** data.n_axes
+        sizes += f", n_layers={model.n_layers}, n_modes={model.n_modes}"
     batch = min(config.fit.batch_size, data.n_train)
-    sizes = f"hidden_channels={model.hidden_channels}, n_layers={model.n_layers}"
     return {
-        f"the weights of the model (model.{sizes}, n_modes={model.n_modes})": FLOAT32
+        f"the weights of the model (model.{sizes})": FLOAT32
         * COPIES
         * per_pair
         * model.hidden_channels**2,
-        f"the fields of one batch (fit.batch_size={batch}, model.{sizes}; {points} points)": float(
+        f"the fields of one batch (fit.batch_size={batch}, model.{width}; {points} points)": float(
             FLOAT32 * math.prod((batch, model.hidden_channels, points))
         ),
     }

@@ -1,6 +1,6 @@
 """The Monarch neural operator: gated spectral layers with residual connections."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu
 
 from monarch_core.layers.pointwise import PointwiseMLP, pointwise_linear
+from pde.config.model import MonarchNoConfig
 from pde.config.run import PdeConfig
 from pde.models.channels_last import unit_grid
 from pde.models.fno import check_modes, spectral_conv
@@ -37,7 +38,7 @@ class MonarchNO(nn.Module):
         hidden_channels: channels of a and of b.
         n_layers: layers.
         projection_channels: hidden channels of Q.
-        conv_module: class of K, called with (in_channels, out_channels, n_modes).
+        conv_module: makes K, called with (in_channels, out_channels, n_modes).
         increment: y is added to x_last (4).
     """
 
@@ -50,7 +51,7 @@ class MonarchNO(nn.Module):
         n_layers: int,
         projection_channels: int,
         *,
-        conv_module: type[nn.Module],
+        conv_module: Callable[..., nn.Module],
         increment: bool,
     ) -> None:
         super().__init__()
@@ -82,7 +83,7 @@ class GatedSpectralLayer(nn.Module):
         width: channels of v.
         hidden_channels: channels of a and of b.
         n_modes: kept frequencies per axis, both signs.
-        conv_module: class of K.
+        conv_module: makes K.
     """
 
     def __init__(
@@ -90,7 +91,7 @@ class GatedSpectralLayer(nn.Module):
         width: int,
         hidden_channels: int,
         n_modes: Sequence[int],
-        conv_module: type[nn.Module],
+        conv_module: Callable[..., nn.Module],
     ) -> None:
         super().__init__()
         self.conv = conv_module(width, 2 * hidden_channels, n_modes)
@@ -110,13 +111,12 @@ class GatedSpectralLayer(nn.Module):
         return v + change.unflatten(2, v.shape[2:])
 
 
-def build_monarch_no(config: PdeConfig, grid: tuple[int, ...]) -> nn.Module:
+def build_monarch_no(model: MonarchNoConfig, config: PdeConfig, grid: tuple[int, ...]) -> nn.Module:
     """Return the operator with the kept frequencies of `build_fno`.
 
     Raises:
         ValueError: when the grid cannot hold the modes, or the transform does not fit it.
     """
-    model = config.model
     check_modes(model.n_modes, grid)
     return MonarchNO(
         (*[2 * model.n_modes] * (len(grid) - 1), 2 * (model.n_modes - 1)),

@@ -3,6 +3,8 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from pde.config.model import ResNetConfig
+from pde.config.run import PdeConfig
 from pde.models.convolutions import convolution, normed_convolution
 
 N_STAGES, N_RESIDUALS = 3, 2
@@ -51,6 +53,11 @@ class ResNet(nn.Module):
     def forward(self, x: Float[Tensor, "batch n_in *grid"]) -> Float[Tensor, "batch 1 *grid"]:
         """Return one frame."""
         return self.layers(x)
+
+
+def build_resnet(model: ResNetConfig, config: PdeConfig, grid: tuple[int, ...]) -> nn.Module:
+    """Return the residual network for the frames of a data set."""
+    return ResNet(config.dataset.n_input_frames, model.hidden_channels, n_axes=len(grid))
 
 
 def _pair(n_axes: int, n_in: int, n_out: int) -> nn.Sequential:

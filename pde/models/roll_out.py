@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from torch.utils.data import Dataset
 
-from monarch_core.transforms import matrices_computed_once
+from monarch_core.transforms import prepared
 
 Sample = tuple[tuple[Tensor, ...], Tensor]
 Step = Callable[[Tensor], Tensor]
@@ -115,14 +115,15 @@ class RollOut(nn.Module):
             n_steps = truth.shape[1]
         n_steps = n_steps or self.n_steps
         checkpointed = self.checkpoint_steps and torch.is_grad_enabled()
-        step = partial(checkpoint, self.step, use_reentrant=False) if checkpointed else self.step
+        step: Step = prepared(self.step)
+        if checkpointed:
+            step = partial(checkpoint, step, use_reentrant=False)
         start = (frames - self.mean) / self.std
-        with matrices_computed_once():
-            if truth is None:
-                predictions = _roll_out(step, start, n_steps)
-            else:
-                known = torch.cat((start, (truth[:, :-1] - self.mean) / self.std), dim=1)
-                predictions = _forced(step, known, n_steps, side_by_side=not checkpointed)
+        if truth is None:
+            predictions = _roll_out(step, start, n_steps)
+        else:
+            known = torch.cat((start, (truth[:, :-1] - self.mean) / self.std), dim=1)
+            predictions = _forced(step, known, n_steps, side_by_side=not checkpointed)
         return torch.cat(predictions, dim=1)[:, :n_steps] * self.output_std + self.output_mean
 
 

@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from pde.config.model import TfNetConfig
+from pde.config.run import PdeConfig
 from pde.models.convolutions import convolution, crop, enlargement, normed_convolution
 
 N_LEVELS = 4
@@ -88,6 +90,12 @@ class TFNet(nn.Module):
             y = crop(enlarge(y), below)
             y = y + below if levels else torch.cat((below, y), dim=1)
         return self.head(y)
+
+
+def build_tf_net(model: TfNetConfig, config: PdeConfig, grid: tuple[int, ...]) -> nn.Module:
+    """Return the TF-Net for the frames of a data set."""
+    n_in, n_averaged = config.dataset.n_input_frames, model.n_filter_frames
+    return TFNet(n_in, model.hidden_channels, n_averaged, n_axes=len(grid))
 
 
 def _convolve(n_axes: int, x: Tensor, kernel: Tensor) -> Tensor:

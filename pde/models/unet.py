@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from pde.config.model import UNetConfig
+from pde.config.run import PdeConfig
 from pde.models.convolutions import convolution, crop, enlargement, normed_convolution
 
 
@@ -55,3 +57,8 @@ class UNet(nn.Module):
             skipped = levels.pop()
             y = torch.cat((skipped, crop(enlarge(y), skipped)), dim=1)
         return self.head(y)
+
+
+def build_unet(model: UNetConfig, config: PdeConfig, grid: tuple[int, ...]) -> nn.Module:
+    """Return the U-Net for the frames of a data set."""
+    return UNet(config.dataset.n_input_frames, model.hidden_channels, n_axes=len(grid))

@@ -244,7 +244,7 @@ LAYERS = [
     bad(
         "another grid without a basis",
         "layer(basis=None, grid=(8, 8), transform=partial(Monarch, start='hadamard'))(x)",
-        "basis=None works on the grid it is made for alone, 8x8, got 16",
+        "basis=None works on the grid it is made for alone, got 16",
         "bring the fields to its grid",
     ),
     bad(
@@ -281,9 +281,8 @@ LAYERS = [
     bad(
         "bias left out of a swap",
         "monarchize(SpectralConv(2, 2, 4), conv_module=MonarchSpectralConv.configured(bias=False))",
-        "with bias=False",
-        "neuralop's does, which has bias=True",
-        "leave the option out",
+        "is bound with bias=False, and is called with bias=True",
+        "leave bias out",
     ),
     bad(
         "bias bound to be left out of a swap",

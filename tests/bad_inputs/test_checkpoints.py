@@ -33,7 +33,7 @@ from damaged_runs import (
 from tiny_problem import TinyModel
 from torch import nn
 
-from monarch_core.runs.start import seed_everything
+from monarch_core.training.start import seed_everything
 
 STEPS = 3 * N_EPOCHS  # 11 samples in batches of 4
 RECOVER = "restore it from a copy, or delete it and start the run again"

@@ -2,17 +2,18 @@
 
 from pathlib import Path
 
-import pytest
 from bad_inputs import BadInput, assert_refused, table
-from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
-from pde_configs import CONFIGS, config_of
+from pde_configs import composed, config_of
 
-from monarch_core.runs.plain_files import read_overrides, read_yaml
+from monarch_core.runs.folder import RunFolder
+from monarch_core.runs.machine import require_memory
+from monarch_core.runs.plain_files import read_yaml
 from monarch_core.runs.schema import load_config, save_config, to_dataclass
-from monarch_core.runs.start import run_to_read, start_run
+from monarch_core.runs.start import run_to_read
 from monarch_core.training.config import FitConfig
-from monarch_core.training.machine import check_threads, require_memory
+from monarch_core.training.devices import check_threads
+from monarch_core.training.start import start_run
 from monarch_core.training.transform_config import TransformConfig
 from mri.config.run import MriConfig
 from pde.config.run import PdeConfig
@@ -21,8 +22,7 @@ from pde.models import check_model
 
 
 def mri(*overrides):
-    with initialize_config_dir(CONFIGS, version_base="1.3"):
-        return to_dataclass(compose("mri", overrides=list(overrides)), MriConfig)
+    return to_dataclass(composed("mri", *overrides), MriConfig)
 
 
 def train_pde(*overrides):
@@ -102,17 +102,37 @@ def fit(name, says, **values):
     pde("a solver on nothing", "dataset.solver_grid=0", "solver_grid", "at least 4", "got 0"),
     of_mri("an unknown model", "model.name=senes", "sense, cg_sense", "'senes'"),
     of_mri("an unknown weighting", "model.weighting=phase", "diagonal", "'phase'"),
-    of_mri("unknown consistency", "model.data_consistency=newton", "gradient, cg", "'newton'"),
+    of_mri("another model", "model.name=unet", "those of sense", "model.name=unet"),
+    of_mri("options of another", "+model.n_cascades=3", "unknown config key model.n_cascades"),
+    of_mri("a misspelt option", "model=unrolled +model.n_cascade=3", "mean model.n_cascades"),
+    of_mri(
+        "unknown consistency",
+        "model=unrolled model.data_consistency=newton",
+        "gradient, cg",
+        "'newton'",
+    ),
     of_mri("no candidate", "model=cg_sense model.candidates=[]", "at least one"),
-    of_mri("a candidate below 0", "model.candidates=[0.1,-1]", "model.candidates", "-1"),
-    of_mri("a candidate that is none", "model.candidates=[nan]", "model.candidates", "nan"),
+    of_mri(
+        "a candidate below 0", "model=cg_sense model.candidates=[0.1,-1]", "model.candidates", "-1"
+    ),
+    of_mri(
+        "a candidate that is none",
+        "model=cg_sense model.candidates=[nan]",
+        "model.candidates",
+        "nan",
+    ),
     of_mri("no cascade", "model=unrolled model.n_cascades=0", "model.n_cascades", "from 1"),
-    of_mri("cascades beyond count", "model.n_cascades=100000", "model.n_cascades", "1024"),
+    of_mri(
+        "cascades beyond count",
+        "model=unrolled model.n_cascades=100000",
+        "model.n_cascades",
+        "1024",
+    ),
     of_mri("channels of a U-Net", "model=unet model.n_channels=1000000", "1 to 65536"),
     of_mri("poolings beyond count", "model=unet model.n_pools=64", "model.n_pools", "1 to 32"),
     of_mri("heads without channels", "transform.heads=2", "transform.heads=2", "heads=1"),
     of_mri("nothing that learns", "transform.learn=forward", "model=sense", "learn=inverse"),
-    of_mri("a script of no data set", "dataset.script=os", "mri_phantom", "'os'"),
+    of_mri("a recipe of no data set", "dataset.recipe.name=os", "phantom", "'os'"),
     of_mri("a seed below 0", "seed=-1", "seed must be from 0", "got -1"),
 )
 def test_values_that_cannot_be_meant(case):
@@ -184,7 +204,7 @@ def config_file(folder: Path, content: str) -> Path:
         lambda d: (
             (d / ".hydra").mkdir(),
             (d / ".hydra/overrides.yaml").write_text("[[1]]"),
-            read_overrides(d),
+            RunFolder(d).started_with(),
         ),
         ("overrides.yaml is no list of overrides", "from a copy"),
     ),
@@ -197,26 +217,3 @@ def config_file(folder: Path, content: str) -> Path:
 )
 def test_run_folders_that_are_none(case, tmp_path):
     assert_refused(case, tmp_path)
-
-
-@pytest.mark.parametrize("task", ["pde", "mri"])
-@pytest.mark.parametrize("plus", ["", "+"])
-def test_an_unknown_experiment_lists_those_there_are(task, plus):
-    with (
-        initialize_config_dir(CONFIGS, version_base="1.3"),
-        pytest.raises(Exception, match="no_such") as caught,
-    ):
-        compose(task, overrides=[f"{plus}experiment=no_such"])
-    if not plus:
-        known = {path.stem for path in (Path(CONFIGS) / "experiment").glob("*.yaml")}
-        assert known <= set(str(caught.value).split())
-
-
-@pytest.mark.parametrize("group", ["dataset", "model", "transform", "experiment"])
-@pytest.mark.parametrize("task", ["pde", "mri"])
-def test_no_group_takes_a_name_that_is_none(task, group):
-    with (
-        initialize_config_dir(CONFIGS, version_base="1.3"),
-        pytest.raises(Exception, match="no_such"),
-    ):
-        compose(task, overrides=[f"{group}=no_such"])

@@ -9,6 +9,7 @@ from bad_inputs import BadInput, assert_refused, table
 
 from data_scripts.archive import unpack
 from data_scripts.mri import m4raw
+from data_scripts.recipe import produce
 
 
 def zip_of(path, members):
@@ -69,7 +70,7 @@ def with_record(change):
         record = change({"files": files})
         text = record if isinstance(record, str) else json.dumps(record)
         (mirror / "record.json").write_text(text)
-        m4raw.main(m4raw.M4RawConfig(out=str(folder / "out"), mirror=str(mirror)))
+        produce(m4raw.M4RawRecipe(out=str(folder / "out"), mirror=str(mirror)))
 
     return act
 

@@ -12,6 +12,7 @@ from mri_sources import (
 
 from data_scripts.mri import bart_cfl
 from data_scripts.mri.centred_fft import fft_centred, ifft_centred
+from data_scripts.recipe import produce
 
 
 def bart_scan(folder, kspace, maps=None):
@@ -20,7 +21,7 @@ def bart_scan(folder, kspace, maps=None):
         write_cfl(folder / name, kspace)
         if maps is not None:
             write_cfl(folder / f"{name}_maps", maps)
-    bart_cfl.main(bart_cfl.BartConfig(**options(folder, ".cfl")))
+    produce(bart_cfl.BartRecipe(**options(folder, ".cfl")))
 
 
 def slice_2d(n_coils=4):
@@ -35,7 +36,7 @@ def with_hdr(text):
         for _, name in SPLITS:
             write_cfl(folder / name, kspace)
         (folder / "a.hdr").write_bytes(text)
-        bart_cfl.main(bart_cfl.BartConfig(**options(folder, ".cfl")))
+        produce(bart_cfl.BartRecipe(**options(folder, ".cfl")))
 
     return act
 
@@ -46,7 +47,7 @@ def with_cfl(change):
         for _, name in SPLITS:
             write_cfl(folder / name, kspace)
         (folder / "a.cfl").write_bytes(change((folder / "a.cfl").read_bytes()))
-        bart_cfl.main(bart_cfl.BartConfig(**options(folder, ".cfl")))
+        produce(bart_cfl.BartRecipe(**options(folder, ".cfl")))
 
     return act
 
@@ -114,9 +115,14 @@ BART = (
         with_maps(lambda m: m * (np.arange(40) > 19)[:, None, None]),
         ("a.cfl: slice 0: the SENSE combination differs", "root sum", "accept=[maps]"),
     ),
+    BadInput(
+        "several slabs of a volume",
+        lambda folder: bart_scan(folder, np.ones((8, 6, 2, 1, *[1] * 9, 3))),
+        ("a.cfl has 3 slabs of 2 partitions", "one of them at a time", "bart slice 13"),
+    ),
     BadInput("maps of other coils", with_maps(lambda m: m[..., ::-1]), ("accept=[maps]",)),
     BadInput("NaN in maps", with_maps(lambda m: m * np.nan), ("slice 0 of the maps", "coil 0")),
-    BadInput("fewer maps", with_maps(lambda m: m[..., :2]), ("a_maps.cfl", "(1, 2, 48, 40)")),
+    BadInput("fewer maps", with_maps(lambda m: m[..., :2]), ("a_maps.cfl", "(1, 2, 48, 40, 1)")),
     BadInput(
         "maps of echoes",
         with_maps(lambda m: np.stack([m, m], -1)[..., None, :]),

@@ -85,17 +85,17 @@ beside[3, 0] = 1
     BadInput(
         "NaN in k-space of a test scan",
         spoil("kspace", (1, 0, 2, 5, 6), NAN),
-        ("scan d", "slice 1", "kspace holds 1", "[0, 2, 5, 6]", "repair it"),
+        ("scan d", "slice 1", "kspace holds", "in 1 of", "echo 0, coil 2, ky 5, kz 6", "repair it"),
     ),
     BadInput(
         "infinity in the maps of a validation scan",
         spoil("maps", (2, 1, 5, 6), INF, "c"),
-        ("scan c", "slice 2", "maps holds 1", "repair it"),
+        ("scan c", "slice 2", "maps holds", "coil 1, y 5, z 6", "repair it"),
     ),
     BadInput(
         "NaN in a target",
         spoil("target", (0, 1, 5, 6), complex(0, NAN)),
-        ("scan d", "slice 0", "target holds 1", "repair it"),
+        ("scan d", "slice 0", "target holds", "echo 1, y 5, z 6", "repair it"),
     ),
     BadInput(
         "an echo of a test scan without signal",
@@ -136,10 +136,10 @@ beside[3, 0] = 1
     BadInput(
         "k-space that is not centred",
         set_attribute("centered", False),
-        ("scan c", "centered=False", "must be centred"),
+        ("c.h5", "centered=False", "must be centred", "prepare the data again"),
     ),
     BadInput(
-        "a scale of zero", set_attribute("scale", 0.0), ("scan c", "scale", "got 0.0", "repair it")
+        "a scale of zero", set_attribute("scale", 0.0), ("c.h5", "scale", "got 0.0", "prepare")
     ),
     BadInput(
         "fewer names than echoes",
@@ -149,17 +149,17 @@ beside[3, 0] = 1
     BadInput(
         "maps of other coils",
         replace_array("maps", lambda maps: maps[:, :2]),
-        ("scan b", "maps", "(3, 2, 17, 12)", "(3, 3, 17, 12)", "repair it"),
+        ("b.h5", "maps", "(3, 2, 17, 12)", "(3, 3, 17, 12)", "prepare the data again"),
     ),
     BadInput(
         "a target of another grid",
         replace_array("target", lambda target: target[..., 1:]),
-        ("scan b", "target", "(3, 2, 17, 11)", "repair it"),
+        ("b.h5", "target", "(3, 2, 17, 11)", "prepare the data again"),
     ),
     BadInput(
         "maps without a phase",
         replace_array("maps", np.abs),
-        ("scan b", "maps is float32", "must be complex64"),
+        ("b.h5", "maps is float32", "must be complex64"),
     ),
     BadInput("no validation scan", remove_split, ("'valid'", "prepare at least one")),
     BadInput(
@@ -227,7 +227,7 @@ def test_bad_validation_data_stop_a_run_before_it_trains(tmp_path):
     with h5py.File(root / "c.h5", "r+") as file:
         file["kspace"][0, 1, 1, 3, 4] = NAN
     run_dir = tmp_path / "run"
-    options = {"dataset.root": root, "dataset.script": "", "dataset.mask": "random"}
+    options = {"dataset.root": root, "dataset.recipe": "null", "dataset.mask": "random"}
     options |= {"dataset.center_fraction": 0.2, "fit.accelerator": "cpu", "hydra.run.dir": run_dir}
     done = subprocess.run(
         [sys.executable, "mri/train.py", *(f"{key}={value}" for key, value in options.items())],
@@ -237,6 +237,6 @@ def test_bad_validation_data_stop_a_run_before_it_trains(tmp_path):
     )
     assert done.returncode == 1
     (error,) = [line for line in done.stderr.splitlines() if line.startswith("Error")]
-    assert "scan c, slice 0: kspace holds 1 values" in error
+    assert "scan c, slice 0: kspace holds NaN or infinity in 1 of" in error
     assert not list(run_dir.glob("*.pt"))
     assert not (run_dir / "log.jsonl").exists()

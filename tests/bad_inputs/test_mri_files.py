@@ -12,6 +12,7 @@ from mri_sources import (
 
 from data_scripts.mri import fastmri
 from data_scripts.mri.centred_fft import ifft_centred
+from data_scripts.recipe import produce
 
 
 def with_kspace(change):
@@ -96,7 +97,7 @@ def truncated(folder):
     (folder / "a.h5").write_bytes(content[: len(content) // 2])
     for name in "bc":
         fastmri_volume(folder / f"{name}.h5")
-    fastmri.main(fastmri.FastMriConfig(**options(folder, ".h5")))
+    produce(fastmri.FastMriRecipe(**options(folder, ".h5")))
 
 
 def every_second(kspace):
@@ -122,7 +123,7 @@ def swapped_axes(folder):
             del file["kspace"], file["ismrmrd_header"]
             file["kspace"] = kspace
             file["ismrmrd_header"] = header_xml(40, 48, 1, (20, 48, 1), 47, 24)
-    fastmri.main(fastmri.FastMriConfig(**options(folder, ".h5")))
+    produce(fastmri.FastMriRecipe(**options(folder, ".h5")))
 
 
 SIGNS = (-1.0) ** np.arange(GRID[1])
@@ -228,12 +229,12 @@ FASTMRI = (
     BadInput(
         "an empty dataset",
         with_dataset(lambda file, _: file.create_dataset("kspace", data=h5py.Empty("c8"))),
-        ("a.h5: kspace holds", "None"),
+        ("a.h5: kspace is empty", "leave it out"),
     ),
     BadInput(
         "words for k-space",
         with_dataset(lambda file, _: file.create_dataset("kspace", data=["a", "b"])),
-        ("a.h5: kspace holds object"),
+        ("a.h5: kspace has type object", "leave it out"),
     ),
     BadInput("an external link", with_dataset(external_link), ("a.h5: kspace", "other file")),
     BadInput(
@@ -241,8 +242,8 @@ FASTMRI = (
     ),
     BadInput("a virtual dataset", with_dataset(virtual), ("a.h5: kspace", "copy the values")),
     BadInput("external storage", with_dataset(external_storage), ("a.h5: kspace", "other file")),
-    BadInput("a huge claim", with_dataset(huge_claim), ("a.h5: kspace claims", "0 bytes are")),
-    BadInput("a truncated file", truncated, ("a.h5: truncated", "leave it out")),
+    BadInput("a huge claim", with_dataset(huge_claim), ("a.h5: kspace claims", "never written")),
+    BadInput("a truncated file", truncated, ("a.h5 is truncated", "leave it out")),
 )
 
 

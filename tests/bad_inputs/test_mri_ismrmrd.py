@@ -13,6 +13,7 @@ from mri_sources import (
 )
 
 from data_scripts.mri import ismrmrd
+from data_scripts.recipe import produce
 
 
 def with_lines(change=lambda lines: lines, header=None, group="dataset"):
@@ -23,7 +24,7 @@ def with_lines(change=lambda lines: lines, header=None, group="dataset"):
         for _, name in SPLITS:
             lines = change(kspace_lines(head(GRID, 2)[0]))
             write_ismrmrd(folder / f"{name}.h5", header, lines)
-        ismrmrd.main(ismrmrd.IsmrmrdConfig(**options(folder, ".h5", group=group)))
+        produce(ismrmrd.IsmrmrdRecipe(**options(folder, ".h5", group=group)))
 
     return act
 
@@ -99,7 +100,11 @@ ISMRMRD = (
         with_lines(last(data=np.full((2, 48), np.nan))),
         ("a.h5: line 39", "coil 0, sample 0"),
     ),
-    BadInput("another group", with_lines(group="scan"), ("a.h5: 'scan'", "group=NAME")),
+    BadInput(
+        "another group",
+        with_lines(group="scan"),
+        ("a.h5: scan is missing", "there is dataset", "group=NAME"),
+    ),
     BadInput(
         "no acquisitions",
         raw_dataset(
@@ -110,13 +115,13 @@ ISMRMRD = (
     BadInput(
         "numbers for acquisitions",
         raw_dataset(lambda file: file.create_dataset("dataset/data", data=np.ones(3))),
-        ("a.h5: dataset/data holds float64",),
+        ("a.h5: dataset/data has type float64",),
     ),
     BadInput(
         "headers without counters",
         raw_dataset(
             lambda file: file.create_dataset(
-                "dataset/data", (2,), np.dtype([("head", [("flags", "u8")]), ("data", "f4")])
+                "dataset/data", data=np.zeros(2, [("head", [("flags", "u8")]), ("data", "f4")])
             )
         ),
         ("a.h5: the acquisition headers lack", "'active_channels'", "'idx'"),

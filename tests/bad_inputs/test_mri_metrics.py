@@ -26,17 +26,17 @@ def measure(prediction, target, preset="meddlr_2d"):
     BadInput(
         "NaN in the reconstruction",
         lambda: measure(volume(spot=NAN), volume()),
-        ("reconstruction holds 1", "(1, 2, 3)", "NaN", "diverged"),
+        ("reconstruction holds", "in 1 of", "slice 1, row 2, column 3", "NaN", "diverged"),
     ),
     BadInput(
         "infinity in the reconstruction",
         lambda: measure(volume(spot=INF), volume(), "fastmri"),
-        ("reconstruction holds 1", "(1, 2, 3)", "diverged"),
+        ("reconstruction holds", "slice 1, row 2, column 3", "diverged"),
     ),
     BadInput(
         "NaN in the target",
         lambda: measure(volume(), volume(spot=NAN)),
-        ("target holds 1", "(1, 2, 3)", "leave this scan out"),
+        ("target holds", "slice 1, row 2, column 3", "leave this scan out"),
     ),
     BadInput(
         "a target without signal",

@@ -8,7 +8,7 @@ from bad_inputs import BadInput, assert_refused, table
 from mri_scans import GRID
 
 from monarch_core.transforms import Fourier
-from mri.config.run import ModelConfig
+from mri.config.model import MODELS
 from mri.metrics.losses import find_loss
 from mri.models import build_model
 from mri.physics.conjugate_gradient import conjugate_gradient
@@ -19,7 +19,7 @@ ones = partial(torch.ones, dtype=torch.complex64)
 
 
 def model(name, grid=GRID, **options):
-    return lambda: build_model(ModelConfig(name, **options), Fourier, grid)
+    return lambda: build_model(MODELS[name](**options), Fourier, grid)
 
 
 def measurement(**changed):

@@ -13,7 +13,7 @@ def fastmri_with(**more):
 
 
 def bart_with(**more):
-    return lambda _: bart_cfl.BartConfig(**more)
+    return lambda _: bart_cfl.BartRecipe(**more)
 
 
 def in_two_folders(folder):
@@ -64,17 +64,17 @@ OPTIONS = (
     BadInput("width above the grid", fastmri_with(width=1000), ("a.h5", "1000", "twice", "40")),
     BadInput(
         "slice step 0",
-        lambda _: skm_tea.SkmTeaConfig(slice_step=0),
+        lambda _: skm_tea.SkmTeaRecipe(slice_step=0),
         ("slice_step must be at least 1", "slice_step=0"),
     ),
     BadInput(
         "a subject in two splits",
-        lambda _: mri_low_field.LowFieldConfig(test=["7A"]),
+        lambda _: mri_low_field.LowFieldRecipe(test=["7A"]),
         ("'7A'", "4A, 4B, 6A", "one split"),
     ),
     BadInput(
         "a subject that is not there",
-        lambda _: mri_low_field.LowFieldConfig(train=["4A", "9Z"]),
+        lambda _: mri_low_field.LowFieldRecipe(train=["4A", "9Z"]),
         ("'9Z' is none of the panels",),
     ),
     BadInput(
@@ -82,10 +82,10 @@ OPTIONS = (
         lambda _: Imperfections(trajectory=float("nan")),
         ("trajectory", "nan", "0 leaves it out"),
     ),
-    BadInput("record 0", lambda _: m4raw.M4RawConfig(record=0), ("record", "got 0")),
+    BadInput("record 0", lambda _: m4raw.M4RawRecipe(record=0), ("record", "got 0")),
     BadInput(
         "archives of other splits",
-        lambda _: m4raw.M4RawConfig(archives={"../x": "train"}),
+        lambda _: m4raw.M4RawRecipe(archives={"../x": "train"}),
         ("archives must name", "../x"),
     ),
     BadInput("a place that is not there", fastmri_with(train=["/no/scan.h5"]), ("/no/scan.h5",)),

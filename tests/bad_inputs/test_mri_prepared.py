@@ -11,6 +11,7 @@ from mri_sources import (
 )
 
 from data_scripts.mri import check as mri_check
+from data_scripts.mri.phantom import PhantomRecipe
 from data_scripts.mri.schema import ScanInfo, ScanShape, ScanWriter, read_info, stored_masks
 from mri.dataset.preparation import prepare_if_missing
 
@@ -81,14 +82,14 @@ def with_metadata(text):
     def act(folder):
         write_scan(folder / "y.h5")
         (folder / "metadata.yaml").write_text(text)
-        prepare_if_missing(dataset_config(folder, script="mri_phantom"))
+        prepare_if_missing(dataset_config(folder, recipe=PhantomRecipe()))
 
     return act
 
 
 def root_is_file(folder):
     (folder / "file").write_text("")
-    prepare_if_missing(dataset_config(folder / "file", script="mri_phantom"))
+    prepare_if_missing(dataset_config(folder / "file", recipe=PhantomRecipe()))
 
 
 both = ((0, same), (1, same))

@@ -4,18 +4,18 @@ import math
 
 from bad_inputs import BadInput, assert_refused, table
 
-from data_scripts.mri.phantom import PhantomConfig
-from data_scripts.mri.simulate import SimulateConfig
+from data_scripts.mri.phantom import PhantomRecipe
+from data_scripts.mri.simulate import SimulateRecipe
 
 NAN, INF = math.nan, math.inf
 
 
 def phantom(**options):
-    return lambda: PhantomConfig(**options)
+    return lambda: PhantomRecipe(**options)
 
 
 def simulate(**options):
-    return lambda: SimulateConfig(**options)
+    return lambda: SimulateRecipe(**options)
 
 
 @table(

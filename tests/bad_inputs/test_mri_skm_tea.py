@@ -9,6 +9,7 @@ from mri_sources import (
 )
 
 from data_scripts.mri import skm_tea
+from data_scripts.recipe import produce
 
 
 def with_skm_tea(change=lambda path: None, annotations=None, **more):
@@ -18,7 +19,7 @@ def with_skm_tea(change=lambda path: None, annotations=None, **more):
         if annotations is not None:
             (folder / "annotations" / "v1.0.0" / "train.json").write_text(annotations)
         options = {"out": str(folder / "out"), "source_dir": str(folder), **more}
-        skm_tea.main(skm_tea.SkmTeaConfig(**options))
+        produce(skm_tea.SkmTeaRecipe(**options))
 
     return act
 
@@ -75,7 +76,7 @@ SKM_TEA = (
     BadInput(
         "a truncated scan",
         with_skm_tea(lambda p: p.write_bytes(p.read_bytes()[:3000])),
-        ("MTR_001.h5: truncated", "unpack the scan again"),
+        ("MTR_001.h5 is truncated", "unpack the scan again"),
     ),
 )
 

@@ -69,28 +69,46 @@ VOLUMES = (
     ),
     BadInput("two axes", volume("a.npy", lambda p: np.save(p, np.ones((4, 5)))), ("(4, 5)",)),
     BadInput("no slice", volume("a.npy", lambda p: np.save(p, np.ones((4, 5, 0)))), ("(4, 5, 0)",)),
-    BadInput("truncated", volume("a.nii", truncated_nifti), ("a.nii is damaged", "save it again")),
-    BadInput("no NIfTI", volume("a.nii", lambda p: p.write_text("no")), ("a.nii is damaged",)),
+    BadInput(
+        "truncated",
+        volume("a.nii", truncated_nifti),
+        ("a.nii is truncated or damaged", "save it again"),
+    ),
+    BadInput(
+        "no NIfTI",
+        volume("a.nii", lambda p: p.write_text("no")),
+        ("a.nii is truncated or damaged", "save it again"),
+    ),
     BadInput(
         "objects",
         volume("a.npy", lambda p: np.save(p, np.array([{}, []], object), allow_pickle=True)),
-        ("a.npy is damaged or no single array",),
+        ("a.npy is truncated or damaged", "Python objects", "one array of numbers"),
     ),
     BadInput(
         "two arrays",
         volume("a.npz", lambda p: np.savez(p, x=np.ones(3), y=np.ones(3))),
-        ("a.npz is damaged or no single array of numbers",),
+        ("a.npz is truncated or damaged", "one array of numbers"),
     ),
-    BadInput("no ZIP", volume("a.npz", lambda p: p.write_bytes(b"PK\x03\x04")), ("a.npz is dam",)),
+    BadInput(
+        "no ZIP",
+        volume("a.npz", lambda p: p.write_bytes(b"PK\x03\x04")),
+        ("a.npz is truncated or dam", "zip"),
+    ),
     BadInput(
         "NaN",
         volume("a.npy", lambda p: np.save(p, np.full((4, 5, 6), np.nan))),
         ("a.npy holds NaN",),
     ),
     BadInput("NIfTI without nibabel", without_nibabel, ("a.nii.gz", "pip install nibabel", ".npy")),
-    BadInput("MATLAB 7.3", mat(mat_73), ("a.mat is a MATLAB 7.3 file", "-v7")),
-    BadInput("half a MATLAB file", mat(cut_mat), ("a.mat is damaged", "fetch it again")),
-    BadInput("no MATLAB file", mat(lambda p: p.write_text("x" * 200)), ("a.mat is damaged",)),
+    BadInput("MATLAB 7.3", mat(mat_73), ("a.mat ", "v7.3", "'-v7'")),
+    BadInput(
+        "half a MATLAB file", mat(cut_mat), ("a.mat is truncated or damaged", "fetch it again")
+    ),
+    BadInput(
+        "no MATLAB file",
+        mat(lambda p: p.write_text("x" * 200)),
+        ("a.mat is truncated or damaged", "or of another format"),
+    ),
     BadInput(
         "a cell array",
         mat(lambda p: scipy.io.savemat(p, {"ksp": np.full((4, 5, 2), "x", object)})),

@@ -17,7 +17,7 @@ from pde_bad_files import (
 from pde_files import flow, own_burgers, write_groups, write_well
 
 from data_scripts.pde.readers import open_trajectories
-from monarch_core.training import machine
+from monarch_core.runs import machine
 
 
 def with_value(value, trajectory, frame, u=None):

@@ -5,35 +5,31 @@ import io
 from bad_inputs import BadInput, assert_refused, table
 from rich.console import Console
 
-from data_scripts.pde import burgers as burgers_script
-from data_scripts.pde import darcy as darcy_script
-from data_scripts.pde import navier_stokes as navier_stokes_script
+from data_scripts.recipe import produce
 from pde.config.dataset import BurgersConfig, DarcyConfig, NavierStokesConfig
 from pde.dataset.splits import load_splits
 
-SCRIPTS = (
-    (burgers_script, BurgersConfig),
-    (darcy_script, DarcyConfig),
-    (navier_stokes_script, NavierStokesConfig),
-)
+CONFIGS = (BurgersConfig, DarcyConfig, NavierStokesConfig)
 
 
-def left_over(script, config):
+def made(config):
+    return produce(config, Console(file=io.StringIO()))
+
+
+def left_over(config):
     """Put something into the folder that is to be made."""
     config.folder.mkdir(parents=True)
     (config.folder / "notes.txt").touch()
-    script.generate(config, Console(file=io.StringIO()))
+    made(config)
 
 
 GENERATORS = tuple(
     case
-    for script, kind in SCRIPTS
+    for kind in CONFIGS
     for case in (
         BadInput(
             f"too many samples of {kind.__name__}",
-            lambda p, s=script, k=kind: s.generate(
-                k(n_train=10**10, data_dir=str(p)), Console(file=io.StringIO())
-            ),
+            lambda p, k=kind: made(k(n_train=10**10, data_dir=str(p))),
             ("n_train=10000000000", "GB on disk", "GB in memory", "fewer samples"),
         ),
         BadInput(
@@ -43,22 +39,17 @@ GENERATORS = tuple(
         ),
         BadInput(
             f"a folder of something else for {kind.__name__}",
-            lambda p, s=script, k=kind: left_over(s, k(data_dir=str(p))),
+            lambda p, k=kind: left_over(k(data_dir=str(p))),
             ("holds files but no metadata.yaml", "delete it"),
         ),
     )
 ) + tuple(
     BadInput(
         f"a solver of too many points for {kind.__name__}",
-        lambda p, s=script, k=kind: s.generate(
-            k(solver_grid=2**30, data_dir=str(p)), Console(file=io.StringIO())
-        ),
+        lambda p, k=kind: made(k(solver_grid=2**30, data_dir=str(p))),
         (str(n_points), "GB of memory", "lower solver_grid or batch_size"),
     )
-    for script, kind, n_points in (
-        (burgers_script, BurgersConfig, 2**30),
-        (navier_stokes_script, NavierStokesConfig, 2**60),
-    )
+    for kind, n_points in ((BurgersConfig, 2**30), (NavierStokesConfig, 2**60))
 )
 
 

@@ -104,5 +104,5 @@ PROBLEMS = (
 
 
 @table(*PROBLEMS)
-def test_files_of_another_problem_are_refused(case, tmp_path):
+def test_axes_and_files_that_do_not_agree_are_refused(case, tmp_path):
     assert_refused(case, tmp_path)

@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 from bad_inputs import BadInput, assert_refused, table
 
-from monarch_core.report.cli import main, markdown_table, update_between_markers
-from monarch_core.report.collect import collect_runs
-from monarch_core.report.page import write_report
+from monarch_core.report.cli import main, markdown_table
+from monarch_core.report.documents import update_between_markers
+from monarch_core.report.read.collect import collect_runs
+from monarch_core.report.render.differences import differences_table
+from monarch_core.report.render.page import write_report
 from monarch_core.runs import artifacts
 from monarch_core.runs.artifacts import Curve, load_artifacts, save_artifacts
 from mri import compare
+from mri.metrics.methods import mri_runs, read_methods
 
 DOCUMENT = "# Results\r\n\r\n<!-- here -->\r\nold\r\n<!-- /here -->\r\n"
 
@@ -51,8 +54,9 @@ def ladder(folder):
     return markdown_table(collect_runs([folder]), ["nmse"], ladder=True)
 
 
-def compared(folder, **options):
-    return compare.table(compare.read_methods(compare.mri_runs([folder])), **options)
+def compared(folder, control=compare.CONTROL, **options):
+    methods = read_methods(mri_runs([folder]))
+    return differences_table(methods, control, compare.HEADS, item="scan", **options)
 
 
 def fft_and(folder, transform="monarch", **changes):
@@ -150,7 +154,7 @@ def bomb(folder):
     BadInput(
         "a ladder without a control",
         lambda folder: ladder(write_run(folder / "a", "monarch")),
-        says=("a ladder needs runs with transform=fft",),
+        says=("a ladder needs runs of a control",),
     ),
     BadInput(
         "a ladder whose best control nothing tells",
@@ -208,7 +212,7 @@ def bomb(folder):
     BadInput(
         "two models as two seeds",
         lambda folder: fft_and(folder, "fft", seed=1, model__n_cascades=7),
-        says=("/b differ in model.n_cascades 5 / 7", "compare them apart"),
+        says=("/b differ in model.n_cascades unset / 7", "compare them apart"),
     ),
     BadInput(
         "one run twice",

@@ -11,8 +11,8 @@ import pde_configs
 import pytest
 import torch
 
-from monarch_core.runs.results import n_parameters
-from pde.metrics import relative_l2
+from monarch_core.training.optimization import n_parameters
+from pde.metrics.errors import relative_l2
 from pde.models import build_model
 
 PATH = Path(__file__).parents[2] / "benchmarks" / "fno_control.py"

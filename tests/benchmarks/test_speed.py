@@ -1,19 +1,23 @@
 """A tiny suite runs, and its contenders compute the same function before learning."""
 
 import json
+import os
 import sys
 
 import pytest
 import torch
 
+import monarch_core
 from benchmarks import applications, contenders, speed
-from benchmarks.speed import Options
+from benchmarks.options import TITLES, Options
+from benchmarks.rows import in_new_process
+from benchmarks.suites import layers, machine
 from monarch_core.transforms import Monarch
 from mri.physics.encoding import axis_transforms
 
 
 def test_a_tiny_suite_leaves_its_results(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(speed, "SWEEP", [((8, 8), 2)])
+    monkeypatch.setattr(layers, "SWEEP", [((8, 8), 2, 20, 20)])
     arguments = [f"out={tmp_path}", "suites=sweep", "rounds=2"]
     monkeypatch.setattr(sys, "argv", ["speed", *arguments])
     n_threads = torch.get_num_threads()
@@ -32,14 +36,33 @@ def test_a_tiny_suite_leaves_its_results(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out.count("sweep grid=[8, 8]") == 3
 
 
+def test_every_suite_has_a_title():
+    assert list(speed.SUITES) == list(TITLES)
+
+
+@pytest.mark.skipif(not hasattr(monarch_core, "prepared"), reason="nothing makes matrices once")
+def test_a_single_sample_goes_through_matrices_made_once(monkeypatch):
+    monkeypatch.setattr(layers, "SINGLES", [((8, 8), 2, 3, 1), ((16,), 2, 3, 1)])
+    rows = layers.single(Options(rounds=2))
+    names = ["torch.fft", "neuralop", "ours, frozen", "ours, learned", "ours, prepared"]
+    assert [row["contender"] for row in rows] == 2 * names
+    assert {row["pass"] for row in rows} == {"forward"}
+
+
+def test_a_process_of_its_own_has_its_variables_and_threads():
+    assert in_new_process({"MALLOC_TOP_PAD_": "7"}, 1, os.getenv, "MALLOC_TOP_PAD_") == "7"
+    assert "MALLOC_TOP_PAD_" not in os.environ
+    assert in_new_process({}, 2, torch.get_num_threads) == 2
+
+
 def test_limits_and_the_cost_of_factors(monkeypatch):
-    monkeypatch.setattr(speed, "BARS", [((8, 8), 2, 2, 3)])
-    monkeypatch.setattr(speed, "FACTORS", (12,))
+    monkeypatch.setattr(layers, "BARS", [((8, 8), 2, 2, 3)])
+    monkeypatch.setattr(machine, "FACTORS", (12,))
     options = Options(rounds=2)
-    for row in speed.roofline(options):
+    for row in machine.roofline(options):
         assert row["GFLOP"] > 0
         assert row["ratio_at_the_bound"] == pytest.approx(row["fft_ms"] / row["bound_ms"])
-    (row,) = speed.factors(options)
+    (row,) = machine.factors(options)
     assert row["blocks"] == [3, 4]
     assert row["cost"] > 0
 

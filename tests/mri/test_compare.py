@@ -2,10 +2,13 @@
 
 import json
 
-import numpy as np
 import pytest
 
-from mri.compare import beside, difference, main, mri_runs, read_methods, table
+from monarch_core.report.compare.paired import trained_apart
+from monarch_core.report.render.differences import differences_table
+from monarch_core.report.statistics import paired_difference
+from mri.compare import CONTROL, HEADS, main
+from mri.metrics.methods import mri_runs, read_methods
 
 
 def write_run(
@@ -62,30 +65,12 @@ def methods(folder, **options):
     return read_methods(mri_runs([folder]), **options)
 
 
+def table(found):
+    return differences_table(found, CONTROL, HEADS, item="scan")
+
+
 def psnr(method):
     return [scores["a", "E1"]["psnr"] for scores in method.scores]
-
-
-def test_interval_is_students():
-    found = difference([3.0, 5.0, 4.0], [1.0, 2.0, 3.0])
-    d = np.array([2.0, 3.0, 1.0])
-    assert found.mean == pytest.approx(2.0)
-    assert found.half_width == pytest.approx(4.302653 * d.std(ddof=1) / np.sqrt(3), rel=1e-5)
-
-
-def test_a_constant_difference_has_no_width_however_scans_differ():
-    found = difference([11.0, 31.0, 21.0], [10.0, 30.0, 20.0])
-    assert found.mean == pytest.approx(1.0)
-    assert found.half_width == pytest.approx(0.0)
-
-
-def test_one_scan_has_no_interval():
-    assert difference([2.0], [1.0]).half_width is None
-
-
-def test_unpaired_values_are_refused():
-    with pytest.raises(ValueError, match="paired"):
-        difference([1.0, 2.0], [1.0])
 
 
 def test_seeds_are_averaged_and_scans_matched_by_name(tmp_path):
@@ -165,7 +150,7 @@ def test_echoes_of_a_scan_are_no_scans_of_their_own(tmp_path):
     """The interval is over scans: differences 4.5, 1.5 and 3 of the means over two echoes."""
     write_run(tmp_path / "fft", "fft", [10, 20, 30], echoes=("E1", "E2"))
     write_run(tmp_path / "m", "monarch", [13, 21, 32], echoes=("E1", "E2"))
-    found = difference([4.5, 1.5, 3.0], [0.0, 0.0, 0.0])
+    found = paired_difference([4.5, 1.5, 3.0], [0.0, 0.0, 0.0])
     row = table(methods(tmp_path)).markdown().splitlines()[2]
     assert f"| +{found.mean:.2f} ± {found.half_width:.2f} |" in row
     assert row.endswith("| 3 | 1 |")
@@ -197,7 +182,7 @@ def test_how_training_differs_from_that_of_the_control_is_said(tmp_path, capsys)
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "failure.txt").write_text("ValueError: loss is nan")
     said = "x, 2x: sense, monarch and sense, fft differ in fit.precision 32-true / bf16-mixed"
-    assert beside(methods(tmp_path)) == [said]
+    assert trained_apart(methods(tmp_path), CONTROL) == [said]
     assert main([str(tmp_path)]) == 0
     error = capsys.readouterr().err
     assert said in error

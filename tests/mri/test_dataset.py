@@ -1,5 +1,6 @@
 import copy
 import itertools
+import random
 import subprocess
 import sys
 import textwrap
@@ -8,12 +9,19 @@ import h5py
 import numpy as np
 import pytest
 import torch
+import yaml
 from mri_scans import GRID, config, masks_of_an_epoch, write_scan
 from omegaconf import OmegaConf
 from torch.utils.data import DataLoader
 
 from data_scripts.mri.centred_fft import ifft_centred
-from mri.config.dataset import DatasetConfig
+from data_scripts.mri.phantom import PhantomRecipe
+from data_scripts.mri.simulate import SimulateRecipe
+from data_scripts.recipe import ensure, produce
+from monarch_core.runs.schema import load_config, save_config
+from monarch_core.training.transform_config import TransformConfig
+from mri.config.dataset import RECIPES, DatasetConfig
+from mri.config.run import MriConfig
 from mri.dataset.splits import load_splits
 
 # Python 3.12 warns of every fork of a process with threads; torch's workers are forked on Linux
@@ -179,7 +187,7 @@ def test_a_missing_split_is_named(root):
 def test_a_truncated_file_is_named(root):
     path = root / "b.h5"
     path.write_bytes(path.read_bytes()[:-2000])
-    with pytest.raises(ValueError, match=r"b\.h5: truncated"):
+    with pytest.raises(ValueError, match=r"b\.h5 is truncated"):
         load_splits(config(root))
 
 
@@ -191,47 +199,84 @@ def test_a_damaged_chunk_is_named_when_it_is_read(root):
     content[offset + 100] ^= 4
     path.write_bytes(content)
     test = load_splits(config(root)).test
-    with pytest.raises(ValueError, match=r"d\.h5: kspace.* is damaged"):
+    with pytest.raises(ValueError, match=r"d\.h5: kspace.* is truncated or damaged"):
         test[0]
     assert torch.isfinite(test[1][1].abs()).all()
 
 
-def test_missing_data_without_a_script_are_named(tmp_path):
+def test_missing_data_without_a_recipe_are_named(tmp_path):
     with pytest.raises(ValueError, match="no prepared scans"):
         load_splits(config(tmp_path))
 
 
-def test_missing_data_are_made_by_the_script_once(tmp_path):
-    prepare = {
-        "n_train": 1,
-        "n_valid": 1,
-        "n_test": 1,
-        "n_slices": 1,
-        "height": 20,
-        "width": 14,
-        "n_coils": 3,
-        "echo_times_ms": [12.0],
-        "n_workers": 1,
-    }
-    options = config(tmp_path / "made", script="mri_phantom", prepare=prepare)
+FFT = TransformConfig(name="fft", kind="fourier")
+SMALL = {
+    "n_train": 1,
+    "n_valid": 1,
+    "n_test": 1,
+    "n_slices": 1,
+    "height": 20,
+    "width": 14,
+    "n_coils": 3,
+    "echo_times_ms": [12.0],
+    "n_workers": 1,
+}
+
+
+def test_missing_data_are_made_by_the_recipe_once(tmp_path):
+    options = config(tmp_path / "made", recipe=PhantomRecipe(**SMALL))
     splits = load_splits(options)
     assert splits.grid == (20, 14)
+    assert splits.identity == options.recipe.identity()
     stamp = (tmp_path / "made" / "train_000.h5").stat().st_mtime_ns
     load_splits(options)
     assert (tmp_path / "made" / "train_000.h5").stat().st_mtime_ns == stamp
-    options.prepare["n_coils"] = 4
-    with pytest.raises(ValueError, match=r"n_coils=3, but dataset.prepare.n_coils is 4"):
-        load_splits(options)
-    options.prepare = {"noize": 0.1}
-    with pytest.raises(ValueError, match=r"was prepared without an option 'noize'"):
-        load_splits(options)
 
 
-def test_a_script_that_fails_is_named(tmp_path, capfd):
-    options = config(tmp_path / "none", script="mri_phantom", prepare={"n_train": 0})
-    with pytest.raises(ValueError, match=r"preparing .* failed"):
-        load_splits(options)
-    assert "n_train must be from 1 to 100000 scans, got 0" in capfd.readouterr().err
+def test_scans_that_were_made_otherwise_are_refused(tmp_path):
+    root = tmp_path / "made"
+    produce(PhantomRecipe(out=str(root), **SMALL))
+    other = {**SMALL, "n_coils": 4}
+    with pytest.raises(ValueError, match=r"n_coils=3, but dataset.recipe.n_coils is 4; delete"):
+        load_splits(config(root, recipe=PhantomRecipe(**other)))
+    with pytest.raises(ValueError, match=r"by the recipe 'phantom', not by 'simulate'"):
+        load_splits(config(root, recipe=SimulateRecipe()))
+    metadata = yaml.safe_load((root / "metadata.yaml").read_text())
+    del metadata["config"]["noise"], metadata["config"]["name"]  # as a version without them
+    (root / "metadata.yaml").write_text(yaml.safe_dump(metadata))
+    load_splits(config(root, recipe=PhantomRecipe(**SMALL)))
+    with pytest.raises(ValueError, match=r"was prepared without an option 'noise'"):
+        load_splits(config(root, recipe=PhantomRecipe(**SMALL, noise=0.1)))
+
+
+def test_options_left_at_their_defaults_take_the_scans_that_are_there(tmp_path):
+    root = tmp_path / "made"
+    produce(PhantomRecipe(out=str(root), **SMALL, seed=3))
+    splits = load_splits(config(root, recipe=PhantomRecipe()))
+    assert splits.sizes == {"train": 1, "valid": 1, "test": 1}
+    assert splits.identity["seed"] == 3
+    assert splits.identity["n_slices"] == 1
+    assert "out" not in splits.identity
+
+
+def test_the_place_of_the_scans_is_said_once():
+    with pytest.raises(ValueError, match=r"recipe.out=there .* dataset.root=here; give it as"):
+        DatasetConfig(root="here", recipe=PhantomRecipe(out="there"))
+
+
+def test_making_data_leaves_the_random_numbers_of_the_training_alone(tmp_path, monkeypatch):
+    make_scan = PhantomRecipe.make_scan
+
+    def greedy(recipe, job, details):
+        random.random(), np.random.random(), torch.rand(1)
+        make_scan(recipe, job, details)
+
+    monkeypatch.setattr(PhantomRecipe, "make_scan", greedy)
+    random.seed(1), np.random.seed(1), torch.manual_seed(1)
+    expected = random.random(), np.random.random(), torch.rand(1).item()
+    random.seed(1), np.random.seed(1), torch.manual_seed(1)
+    ensure(PhantomRecipe(out=str(tmp_path / "made"), **SMALL))
+    assert (random.random(), np.random.random(), torch.rand(1).item()) == expected
 
 
 @pytest.mark.parametrize(
@@ -254,8 +299,41 @@ def test_wrong_options_are_named(options, message):
 
 def test_the_config_is_a_schema_for_omegaconf():
     schema = OmegaConf.structured(DatasetConfig)
-    merged = OmegaConf.merge(schema, {"n_train_scans": 3, "prepare": {"noise": 0.1}})
-    assert OmegaConf.to_object(merged).prepare == {"noise": 0.1}
+    merged = OmegaConf.merge(schema, {"n_train_scans": 3})
+    assert OmegaConf.to_object(merged) == DatasetConfig(n_train_scans=3)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_run_remembers_the_recipe_of_its_data(tmp_path, name):
+    recipe = RECIPES[name]()
+    stored = MriConfig(DatasetConfig(root="here", recipe=recipe), transform=FFT)
+    save_config(tmp_path, stored)
+    assert load_config(tmp_path, MriConfig) == stored
+
+
+def test_a_run_of_own_scans_remembers_that_nothing_makes_them(tmp_path):
+    stored = MriConfig(DatasetConfig(root="here", recipe=None), transform=FFT)
+    save_config(tmp_path, stored)
+    assert load_config(tmp_path, MriConfig) == stored
+
+
+@pytest.mark.parametrize(
+    ("former", "recipe"),
+    [
+        ({"script": "mri_phantom", "prepare": {}}, PhantomRecipe()),
+        (
+            {"script": "mri_simulate", "prepare": {"trajectory": 0.5}},
+            SimulateRecipe(trajectory=0.5),
+        ),
+        ({"script": "", "prepare": {}}, None),
+    ],
+)
+def test_runs_from_before_data_sets_had_recipes_are_read(tmp_path, former, recipe):
+    dataset = {"name": "mine", "root": "here", "acceleration": 3.0, **former}
+    stored = {"dataset": dataset, "transform": {"name": "fft", "kind": "fourier"}}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(stored))
+    config = load_config(tmp_path, MriConfig)
+    assert config.dataset == DatasetConfig("mine", "here", recipe, acceleration=3.0)
 
 
 MEMORY_TEST = """
@@ -266,7 +344,7 @@ MEMORY_TEST = """
     from mri.config.dataset import DatasetConfig
     from data_scripts.mri.schema import open_scan
 
-    config = DatasetConfig(root=sys.argv[1], script="", mask="random", mask_regime="random")
+    config = DatasetConfig(root=sys.argv[1], recipe=None, mask="random", mask_regime="random")
     splits = load_splits(config)
     splits.train[0]
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()

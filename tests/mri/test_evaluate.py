@@ -20,13 +20,22 @@ from monarch_core.runs.schema import save_config
 from monarch_core.training.checkpoint import save_weights
 from monarch_core.transforms import Dense, Fourier, Monarch
 from mri.config.dataset import DatasetConfig
-from mri.config.run import EvaluationConfig, FitConfig, ModelConfig, MriConfig, TransformConfig
+from mri.config.model import (
+    CgSenseConfig,
+    L1WaveletConfig,
+    ModelConfig,
+    SenseConfig,
+    UNetConfig,
+    UnrolledConfig,
+)
+from mri.config.run import EvaluationConfig, FitConfig, MriConfig, TransformConfig
 from mri.dataset.splits import load_splits
-from mri.evaluate import check_evaluation, evaluate, summarise
-from mri.learned import describe_transforms, distances, kspace_weighting, point_spread
+from mri.evaluate import evaluate
+from mri.learned import describe_transforms, kspace_weighting, point_spread
 from mri.metrics.losses import find_loss
-from mri.metrics.measure import METRICS, Score, Volume, mean_over_scans, score
+from mri.metrics.measure import check_evaluation, summarise
 from mri.metrics.presets import PRESETS
+from mri.metrics.scores import METRICS, Score, Volume, mean_over_scans, score
 from mri.metrics.volumes import volume_metrics
 from mri.models import build_model
 from mri.physics.encoding import axis_transforms
@@ -63,7 +72,7 @@ def data(tmp_path_factory) -> DatasetConfig:
     return DatasetConfig(
         name="blobs",
         root=str(root),
-        script="",
+        recipe=None,
         mask="random",
         acceleration=2.0,
         center_fraction=0.3,
@@ -98,14 +107,14 @@ def read_scans(folder: Path) -> list[dict[str, str]]:
 
 
 def test_numbers_are_those_of_the_volumes(tmp_path, data):
-    config = make_run(tmp_path, data, ModelConfig("sense"), "Monarch")
+    config = make_run(tmp_path, data, SenseConfig(), "Monarch")
     results = evaluate(tmp_path)
     lines = read_scans(tmp_path)
     assert len(lines) == 2 * 2 * 2  # scans, echoes, methods
     test = load_splits(config.dataset).test
     model = build_model(config.model, Monarch, GRID)
     model.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
-    zero_filled = build_model(ModelConfig("sense"), Fourier, GRID)
+    zero_filled = build_model(SenseConfig(), Fourier, GRID)
     for line in lines:
         items = [test[i] for i in test.slices_of(line["scan"])]
         echo = ECHOES.index(line["echo"])
@@ -127,7 +136,7 @@ def test_numbers_are_those_of_the_volumes(tmp_path, data):
 
 
 def test_results_have_the_agreed_keys_and_stay_the_same(tmp_path, data):
-    make_run(tmp_path, data, ModelConfig("sense"), "Monarch")
+    make_run(tmp_path, data, SenseConfig(), "Monarch")
     results = evaluate(tmp_path)
     assert json.loads((tmp_path / "results.json").read_text()) == results
     assert results["task"] == "mri"
@@ -145,7 +154,7 @@ def test_results_have_the_agreed_keys_and_stay_the_same(tmp_path, data):
 
 
 def test_the_fft_is_zero_filled_sense(tmp_path, data):
-    make_run(tmp_path, data, ModelConfig("sense"), "Fourier")
+    make_run(tmp_path, data, SenseConfig(), "Fourier")
     metrics = evaluate(tmp_path)["metrics"]
     assert metrics["psnr_gain"] == 0
     for artifact in load_artifacts(tmp_path):
@@ -156,11 +165,11 @@ def test_the_fft_is_zero_filled_sense(tmp_path, data):
 @pytest.mark.parametrize(
     ("model", "transform"),
     [
-        (ModelConfig("sense", weighting="diagonal"), "Monarch"),
-        (ModelConfig("unrolled", n_cascades=2, n_channels=3, n_layers=2, tied=False), "Dense"),
-        (ModelConfig("cg_sense", n_iterations=2), "Fourier"),
-        (ModelConfig("l1_wavelet", n_iterations=2), "Fourier"),
-        (ModelConfig("unet", n_channels=2, n_pools=1), "Fourier"),
+        (SenseConfig(weighting="diagonal"), "Monarch"),
+        (UnrolledConfig(n_cascades=2, n_channels=3, n_layers=2, tied=False), "Dense"),
+        (CgSenseConfig(n_iterations=2), "Fourier"),
+        (L1WaveletConfig(n_iterations=2), "Fourier"),
+        (UNetConfig(n_channels=2, n_pools=1), "Fourier"),
     ],
     ids=lambda value: getattr(value, "name", value),
 )
@@ -176,15 +185,16 @@ def test_every_model_is_evaluated_and_described(tmp_path, data, model, transform
     assert len(tables["scans"].rows) == 8
     pictures = {a.figure for a in artifacts if isinstance(a, Picture)}
     described = {"kspace_weighting", "point_spread"} if model.name != "l1_wavelet" else set()
-    assert pictures == described
-    assert ("distance_from_dft" in tables) == bool(described)
+    learned = transform != "Fourier"
+    assert pictures == described | ({"transform_spectrum"} if learned else set())
+    assert ("transform_distance" in tables) == learned
     curves = [a for a in artifacts if isinstance(a, Curve)]
-    assert len(curves) == (4 if described else 0)
+    assert len(curves) == (4 if described else 0) + (2 if learned else 0)
     assert all(c.x[c.y.argmax()] == 0 for c in curves if c.shared)  # the peak is at the centre
 
 
 def test_unseen_masks_are_measured_when_asked_for(tmp_path, data):
-    config = make_run(tmp_path, data, ModelConfig("sense"), "Monarch")
+    config = make_run(tmp_path, data, SenseConfig(), "Monarch")
     save_config(tmp_path, replace(config, evaluation=EvaluationConfig("fastmri", unseen_mask=True)))
     metrics = evaluate(tmp_path)["metrics"]
     assert {line["masks"] for line in read_scans(tmp_path)} == {"seen", "unseen"}
@@ -217,7 +227,7 @@ def test_a_reconstruction_that_is_not_finite_is_named():
     spoilt = target.copy()
     spoilt[1, 3, 4] = math.nan
     volume = Volume("knee", "t2", target, {"zero-filled": 0.9 * target, "model": spoilt})
-    where = r"scan knee, t2, model: the reconstruction holds 1 .*\(1, 3, 4\)"
+    where = r"knee, t2, model: the reconstruction holds NaN .* in 1 of .* slice 1, row 3, column 4"
     with pytest.raises(ValueError, match=where):
         score(volume, PRESETS["fastmri"], "seen", 2.0)
 
@@ -285,7 +295,7 @@ def test_a_scan_without_signal_is_named(tmp_path, data):
     zeros = np.zeros((2, 1, *GRID), np.complex64)
     with ScanWriter(empty / "test_9.h5", info, ScanShape(1, 2, 1, GRID)) as writer:
         writer.write(0, zeros, zeros[0], zeros[:, 0])
-    make_run(tmp_path, replace(data, root=str(empty)), ModelConfig("sense"), "Fourier")
+    make_run(tmp_path, replace(data, root=str(empty)), SenseConfig(), "Fourier")
     with pytest.raises(ValueError, match="scan test_9, t1, model: the target volume has no signal"):
         evaluate(tmp_path)
 
@@ -296,14 +306,16 @@ def test_an_evaluation_that_is_refused_keeps_the_run_and_its_results(tmp_path, d
     for path in Path(data.root).iterdir():
         (root / path.name).write_bytes(path.read_bytes())
     run_dir = tmp_path / "run"
-    make_run(run_dir, replace(data, root=str(root)), ModelConfig("sense"), "Monarch")
+    make_run(run_dir, replace(data, root=str(root)), SenseConfig(), "Monarch")
     results = evaluate(run_dir)
     assert results["data_fingerprints"] == load_splits(data).fingerprints
     before = {path.name: path.read_bytes() for path in run_dir.iterdir()}
     assert {"weights.pt", "results.json", "scans.csv", "artifacts.npz"} <= set(before)
     with h5py.File(root / "test_3.h5", "r+") as file:
         file["target"][0, 1, 3, 4] = math.nan
-    with pytest.raises(ValueError, match="scan test_3, slice 0: target holds 1 values"):
+    with pytest.raises(
+        ValueError, match="scan test_3, slice 0: target holds NaN or infinity in 1 of"
+    ):
         evaluate(run_dir)
     assert {path.name: path.read_bytes() for path in run_dir.iterdir()} == before
 
@@ -327,7 +339,7 @@ def test_weighting_and_point_spread_of_a_diagonal_change(inverse):
 
 
 def test_a_learned_filter_shows_in_weighting_and_point_spread():
-    model = build_model(ModelConfig("sense", weighting="diagonal"), Fourier, GRID)
+    model = build_model(SenseConfig(weighting="diagonal"), Fourier, GRID)
     torch.nn.init.uniform_(model.density, 0.2, 2.0)
     mask = (torch.rand(GRID) < 0.5).float()
     pictures = {a.figure: a for a in describe_transforms(model, mask) if isinstance(a, Picture)}
@@ -336,14 +348,3 @@ def test_a_learned_filter_shows_in_weighting_and_point_spread():
     spread = point_spread(model.inverse, density * mask).abs()
     expected = 60 + 20 * (spread / spread.max()).clamp(min=1e-3).log10()
     np.testing.assert_allclose(pictures["point_spread"].image, expected, atol=1e-3)
-
-
-def test_distance_from_the_dft():
-    model = build_model(ModelConfig("sense"), Monarch, GRID)
-    assert all(d.distance < 1e-5 and d.departure < 1e-5 for d in distances(model))
-    model.inverse.along_width.L.data *= 1.5
-    height, width = distances(model)
-    assert (height.axis, height.n, width.axis, width.n) == ("height", 15, "width", 14)
-    assert height.distance < 1e-5
-    assert width.distance == pytest.approx(0.5, rel=1e-4)
-    assert width.departure == pytest.approx(1.25, rel=1e-4)

@@ -12,7 +12,7 @@ from neuralop.models import FNO
 from neuralop.models.tests import test_fno
 from tltorch import FactorizedTensor
 
-from monarch_core.layers import MonarchSpectralConv
+from monarch_core import MonarchSpectralConv
 
 pytestmark = pytest.mark.filterwarnings("default")  # neuralop's own warnings are not ours
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from neuralop.losses import H1Loss, LpLoss
 
-from pde.metrics import (
+from pde.metrics.errors import (
     band_errors,
     energy_spectrum,
     relative_h1,
@@ -159,7 +159,7 @@ def test_no_metric_knows_the_unit_of_the_field(fields, scale):
 
 @pytest.mark.parametrize("metric", ["relative_l2", "roll_out_loss", "relative_h1", "band_errors"])
 def test_shapes_that_merely_broadcast_are_refused(metric):
-    call = f"from pde.metrics import {metric} as m; import torch; " + (
+    call = f"from pde.metrics.errors import {metric} as m; import torch; " + (
         "m(torch.ones(2, 1, 4, 4), torch.ones(2, 3, 4, 4))"
     )
     done = subprocess.run([sys.executable, "-c", call], capture_output=True, text=True, check=False)

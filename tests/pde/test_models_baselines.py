@@ -4,7 +4,7 @@ import pytest
 import torch
 from pde_configs import config_of
 
-from monarch_core.runs.results import n_parameters
+from monarch_core.training.optimization import n_parameters
 from pde.models import build_model
 from pde.models.resnet import ResNet
 from pde.models.tf_net import TFNet

@@ -8,8 +8,8 @@ from neuralop.models import FNO
 from pde_configs import config_of
 from torch import nn
 
-from monarch_core.layers import MonarchSpectralConv
-from monarch_core.runs.results import n_parameters
+from monarch_core import MonarchSpectralConv
+from monarch_core.training.optimization import n_parameters
 from pde.models import build_model
 from pde.models.fno import PublishedBlocks
 
@@ -215,13 +215,19 @@ def test_the_projection_has_the_channels_asked_for(width):
         (["model=fno_3d"], "a grid of 16x16x11 points holds k < 5 modes"),
         (["model=fno_3d", "model.time_padding=5"], "time_padding must be even, got 5"),
         (["model.domain_padding=-0.1"], "domain_padding must be from 0 to 1, got -0.1"),
-        (["model.lifting_channels=-1"], "lifting_channels must be from 0 to 1000000, got -1"),
+        (
+            ["model=fno_neuralop", "model.lifting_channels=-1"],
+            "lifting_channels must be from 0 to 1000000, got -1",
+        ),
         (["model.architecture=fno2"], "model.architecture must be one of fno, fno_fast"),
         (["model=fno_fast", "model.n_modes=9"], "a grid of 16x16 points holds k < 8 modes"),
         (
-            ["model=fno_fast", "model.domain_padding=0.1"],
-            "fno_fast does not pad the domain, got model.domain_padding=0.1; set it to 0",
+            ["model.architecture=fno_fast"],
+            "architecture=fno_fast; choose another .* model=fno_fast",
         ),
+        (["model=fno_fast", "model.domain_padding=0.1"], "not override 'model.domain_padding'"),
+        (["model=fno_fast", "+model.domain_padding=0.1"], "unknown config key model.domain_padd"),
+        (["model.gate_channels=3"], "not override 'model.gate_channels'"),
     ],
 )
 def test_errors(overrides, message):

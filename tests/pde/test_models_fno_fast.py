@@ -6,7 +6,7 @@ import pytest
 import torch
 from pde_configs import config_of
 
-from monarch_core.runs.results import n_parameters
+from monarch_core.training.optimization import n_parameters
 from pde.models import build_model
 from pde.models.channels_last import copy_neuralop_weights
 

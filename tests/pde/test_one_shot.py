@@ -2,14 +2,13 @@
 
 import json
 import math
-from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 import scipy.io
 import torch
-from hydra import compose, initialize_config_dir
+from pde_configs import composed
 
 from data_scripts.pde.conventions import BURGERS
 from monarch_core.runs.artifacts import Curve, load_artifacts
@@ -20,13 +19,7 @@ from pde.config.run import PdeConfig
 from pde.dataset.splits import check_grids, load_splits, load_test_split
 from pde.evaluate import evaluate
 
-CONFIGS = str(Path(__file__).parents[2] / "configs")
 SIZES = {"n_train": 5, "n_valid": 2, "n_test": 3}
-
-
-def composed(*overrides):
-    with initialize_config_dir(CONFIGS, version_base="1.3"):
-        return compose("pde", overrides=list(overrides))
 
 
 def smooth(n_points, n=10, n_axes=1, ends=False):
@@ -154,20 +147,38 @@ def test_the_folder_depends_on_what_is_stored_and_not_on_what_is_used_of_it():
     [("burgers", BurgersConfig), ("burgers_dirichlet", BurgersConfig), ("darcy", DarcyConfig)],
 )
 def test_the_name_decides_which_options_there_are(name, kind):
-    config = to_dataclass(composed(f"dataset={name}"), PdeConfig)
+    config = to_dataclass(composed("pde", f"dataset={name}"), PdeConfig)
     assert type(config.dataset) is kind
     assert config.dataset.name == name
-    from_file = to_dataclass(type(composed())(to_dict(config)), PdeConfig)
+    from_file = to_dataclass(
+        type(
+            composed(
+                "pde",
+            )
+        )(to_dict(config)),
+        PdeConfig,
+    )
     assert from_file == config
     with pytest.raises(Exception, match=r"dataset\.amplitude"):
-        composed(f"dataset={name}", "dataset.amplitude=2022")
-    assert type(to_dataclass(composed(), PdeConfig).dataset) is NavierStokesConfig
+        composed("pde", f"dataset={name}", "dataset.amplitude=2022")
+    assert (
+        type(
+            to_dataclass(
+                composed(
+                    "pde",
+                ),
+                PdeConfig,
+            ).dataset
+        )
+        is NavierStokesConfig
+    )
     with pytest.raises(ValueError, match=r"dataset\.name must be one of navier_stokes, burgers"):
-        to_dataclass(composed("dataset.name=heat"), PdeConfig)
+        to_dataclass(composed("pde", "dataset.name=heat"), PdeConfig)
 
 
 def run(folder, name, path, *overrides):
     raw = composed(
+        "pde",
         f"dataset={name}",
         f"dataset.path={path}",
         *(f"dataset.{key}={value}" for key, value in SIZES.items()),

@@ -223,7 +223,7 @@ def test_artifacts_for_the_report(runs):
     assert error.x.tolist() == [3.0, 4.0, 5.0]
     distances = next(a for a in artifacts if isinstance(a, Table))
     assert len(distances.rows) == 2 * 2 * 2  # layers, directions, axes
-    assert all(distance > 0 for _, distance in distances.rows)
+    assert all(distance > 0 for _, _, distance, _ in distances.rows)
     assert not any(isinstance(a, Table) for a in load_artifacts(runs["fft"][0]))
 
 

@@ -10,7 +10,7 @@ from monarch_core.training.fit import fit
 from pde.config.dataset import DarcyConfig, NavierStokesConfig
 from pde.dataset.splits import Splits, TrajectoryDataset, training_set
 from pde.dataset.symmetries import random_symmetry
-from pde.metrics import relative_l2, roll_out_loss
+from pde.metrics.errors import relative_l2, roll_out_loss
 from pde.models import RollOut
 from pde.models.channels_last import FNO
 

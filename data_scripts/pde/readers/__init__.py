@@ -13,13 +13,10 @@ Where a sample is one field in and one field out, such as the coefficient and th
 flow, these take the place of two times.
 """
 
+from data_scripts.pde.readers.axes import evenly_spaced
 from data_scripts.pde.readers.open_files import is_well_folder, open_trajectories, read_trajectories
-from data_scripts.pde.readers.trajectories import (
-    Statement,
-    Trajectories,
-    UnusableFileError,
-    evenly_spaced,
-)
+from data_scripts.pde.readers.trajectories import Statement, Trajectories
+from data_scripts.unusable import UnusableFileError
 
 __all__ = [
     "Statement",

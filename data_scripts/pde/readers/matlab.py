@@ -15,17 +15,16 @@ import h5py
 import numpy as np
 import scipy.io
 
-from data_scripts.pde.readers import hdf5
+from data_scripts.pde.readers.axes import field, numbers, read_field, stored_times
 from data_scripts.pde.readers.names import other_equation, viscosity_in_name
 from data_scripts.pde.readers.trajectories import (
     LAYOUTS,
     Statement,
     Trajectories,
-    UnusableFileError,
-    stored_times,
 )
+from data_scripts.unusable import UnusableFileError
+from monarch_core.runs.machine import require_memory
 from monarch_core.runs.printable import listed
-from monarch_core.training.machine import require_memory
 
 Shapes = dict[str, tuple[int, ...]]
 # Takes the name of an array and slices of its axes, in the order above.
@@ -45,7 +44,7 @@ def open_matlab_hdf5(path: Path, file: h5py.File, header: bytes) -> Trajectories
         ValueError: MATLAB did not write it, or the arrays have other axes.
     """
     arrays = {
-        name: hdf5.field(file, name, integers=name == "coeff")
+        name: field(file, name, integers=name == "coeff")
         for name in ("u", "a", "coeff", "sol")
         if name in file
     }
@@ -57,11 +56,10 @@ def open_matlab_hdf5(path: Path, file: h5py.File, header: bytes) -> Trajectories
         )
 
     def part(name: str, axes: tuple[slice, ...]) -> np.ndarray:
-        with h5py.File(path) as opened:
-            return hdf5.field(opened, name, integers=True)[axes[::-1]].T
+        return read_field(path, name, axes[::-1], integers=True).T
 
     shapes = {name: array.shape[::-1] for name, array in arrays.items()}
-    return _open(path, "MATLAB v7.3", shapes, part, lambda: hdf5.numbers(file, "t"))
+    return _open(path, "MATLAB v7.3", shapes, part, lambda: numbers(file, "t"))
 
 
 def open_classic_matlab(path: Path) -> Trajectories:

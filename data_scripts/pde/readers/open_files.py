@@ -8,16 +8,14 @@ import h5py
 import numpy as np
 from jaxtyping import Float
 
-from data_scripts.pde.readers import hdf5
+from data_scripts import hdf5
+from data_scripts.pde.pdebench_format import TENSOR
 from data_scripts.pde.readers.matlab import open_classic_matlab, open_matlab_hdf5
 from data_scripts.pde.readers.pdebench import open_pdebench_groups, open_pdebench_tensor
-from data_scripts.pde.readers.trajectories import (
-    LAYOUTS,
-    Trajectories,
-    UnusableFileError,
-    reading,
-)
+from data_scripts.pde.readers.trajectories import AGAIN, LAYOUTS, Trajectories
 from data_scripts.pde.readers.well import open_well
+from data_scripts.pde.well_format import SCALAR_FIELDS, SPLITS
+from data_scripts.unusable import UnusableFileError, reading, require_file
 from monarch_core.runs.printable import listed
 
 
@@ -47,16 +45,12 @@ def open_trajectories(path: str | Path, convention: str | None = None) -> Trajec
     path = Path(path)
     if path.is_dir():
         return _open_folder(path, convention)
-    if not path.is_file():
-        what = "is no regular file" if path.exists() else "does not exist"
-        raise UnusableFileError(
-            f"{path} {what}; check the path (relative ones start at {Path.cwd()})"
-        )
-    with reading(path):
+    require_file(path, f"check the path (relative ones start at {Path.cwd()})")
+    with reading(path, AGAIN):
         with path.open("rb") as opened:
             header = opened.read(128)
         if h5py.is_hdf5(path):
-            with h5py.File(path) as file:
+            with hdf5.open_file(path, AGAIN) as file:
                 return _open_hdf5(path, file, header, convention)
         if header.startswith(b"MATLAB 5.0 MAT-file"):
             return open_classic_matlab(path)
@@ -68,15 +62,15 @@ def open_trajectories(path: str | Path, convention: str | None = None) -> Trajec
 
 def is_well_folder(path: Path) -> bool:
     """Return whether a folder has The Well's splits."""
-    return (path / "data" / "train").is_dir()
+    return (path / "data" / SPLITS[0]).is_dir()
 
 
 def _open_hdf5(path: Path, file: h5py.File, header: bytes, convention: str | None) -> Trajectories:
-    if "t0_fields" in file:
+    if SCALAR_FIELDS in file:
         return open_well(path, file)
-    if "tensor" in file:
+    if TENSOR in file:
         return open_pdebench_tensor(path, file, convention)
-    groups = sorted(name for name in file if name.isdigit() and _has(file, f"{name}/data"))
+    groups = sorted(n for n in file if n.isdigit() and hdf5.find(file, f"{n}/data") is not None)
     if groups:
         return open_pdebench_groups(path, file, groups)
     if "u" in file or ("coeff" in file and "sol" in file):
@@ -86,13 +80,9 @@ def _open_hdf5(path: Path, file: h5py.File, header: bytes, convention: str | Non
     )
 
 
-def _has(file: h5py.File, name: str) -> bool:
-    return hdf5.find(file, name) is not None
-
-
 def _open_folder(path: Path, convention: str | None) -> Trajectories:
     """Join all files of a folder: those of data/train, data/valid and data/test, in this order."""
-    folders = [path / "data" / split for split in ("train", "valid", "test")]
+    folders = [path / "data" / split for split in SPLITS]
     files = [
         file
         for folder in (folders if is_well_folder(path) else [path])

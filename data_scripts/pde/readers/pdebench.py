@@ -18,17 +18,22 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from data_scripts import hdf5
 from data_scripts.pde.conventions import BURGERS, PDEBENCH
-from data_scripts.pde.readers import hdf5
-from data_scripts.pde.readers.names import other_equation, viscosity_in_name
-from data_scripts.pde.readers.trajectories import (
-    Statement,
-    Trajectories,
-    UnusableFileError,
+from data_scripts.pde.pdebench_format import COEFFICIENT, COORDINATE, FORCE, TENSOR
+from data_scripts.pde.readers.axes import (
+    coordinates,
+    field,
+    numbers,
     off_unit,
+    read_field,
     spans,
     stored_times,
+    unit_axes,
 )
+from data_scripts.pde.readers.names import other_equation, viscosity_in_name
+from data_scripts.pde.readers.trajectories import Statement, Trajectories
+from data_scripts.unusable import UnusableFileError
 
 # Parameters by which PDEBench's other equations are known.
 _OTHERS = {"beta": "advection", "rho": "reaction and diffusion", "eta": "compressible flow"}
@@ -45,21 +50,20 @@ def open_pdebench_tensor(path: Path, file: h5py.File, convention: str | None) ->
     Raises:
         ValueError: the axes are not those of such a file.
     """
-    if "nu" in file:
+    if COEFFICIENT in file:
         return _open_darcy(path, file)
-    shape = hdf5.field(file, "tensor").shape
+    shape = field(file, TENSOR).shape
     if len(shape) != 3:
         raise UnusableFileError(
             f"{path}: tensor must have axes (trajectory, time, x), got shape {shape}; only the "
             "one-dimensional PDEBench files have such a tensor"
         )
-    points = hdf5.coordinates(file, "{}-coordinate", shape[2:])
-    times = stored_times(path, hdf5.numbers(file, "t-coordinate"), shape[1], one_more=True)
+    points = coordinates(file, COORDINATE, shape[2:])
+    times = stored_times(path, numbers(file, COORDINATE.format("t")), shape[1], one_more=True)
     states, length = _read_burgers(path, file, points, convention)
 
     def load(trajectories: slice, frames: slice) -> np.ndarray:
-        with h5py.File(path) as opened:
-            u = hdf5.field(opened, "tensor")[trajectories, frames]
+        u = read_field(path, TENSOR, (trajectories, frames))
         return u if length == 1 else u / length
 
     return Trajectories(path, "PDEBench 1-D", shape, times, load, states)
@@ -115,34 +119,29 @@ def _length(path: Path, x: np.ndarray | None) -> float:
 
 def _open_darcy(path: Path, file: h5py.File) -> Trajectories:
     """Return coefficient and solution for a force of 1: the equation is linear in beta."""
-    coefficient, solution = hdf5.field(file, "nu", integers=True), hdf5.field(file, "tensor")
+    coefficient, solution = field(file, COEFFICIENT, integers=True), field(file, TENSOR)
     n, *grid = coefficient.shape
     if len(grid) != 2 or solution.shape != (n, 1, *grid):
         raise UnusableFileError(
             f"{path}: nu must have axes (sample, x, y) and tensor (sample, 1, x, y), got shapes "
             f"{coefficient.shape} and {solution.shape}"
         )
-    beta = hdf5.number(file, "beta")
+    beta = hdf5.number(file, FORCE)
     force = 1.0 if beta is None else beta
     if force == 0:
         raise UnusableFileError(
             f"{path}: attribute beta is the force on the right-hand side and must not be 0; "
             "correct it"
         )
-    points = hdf5.coordinates(file, "{}-coordinate", grid)
-    misplaced = off_unit(points)
+    misplaced, unit_square = unit_axes(file, COORDINATE, grid)
 
     def load(samples: slice, roles: slice) -> np.ndarray:
-        with h5py.File(path) as opened:
-            a = hdf5.field(opened, "nu", integers=True)[samples]
-            u = hdf5.field(opened, "tensor")[samples, 0]
+        a = read_field(path, COEFFICIENT, samples, integers=True)
+        u = read_field(path, TENSOR, (samples, 0))
         return np.stack([a, u if force == 1 else u / force], axis=1)[:, roles]
 
-    states = Statement(
-        "darcy",
-        doubts=(*misplaced, *other_equation(path)),
-        unit_square=len(points) == len(grid) and not misplaced,
-    )
+    doubts = (*misplaced, *other_equation(path))
+    states = Statement("darcy", doubts=doubts, unit_square=unit_square)
     return Trajectories(path, "PDEBench Darcy", (n, 2, *grid), np.arange(2.0), load, states)
 
 
@@ -152,7 +151,7 @@ def open_pdebench_groups(path: Path, file: h5py.File, groups: list[str]) -> Traj
     Raises:
         ValueError: the trajectories differ in shape or times, or hold more than one channel.
     """
-    shapes = {hdf5.field(file, f"{group}/data").shape for group in groups}
+    shapes = {field(file, f"{group}/data").shape for group in groups}
     if len(shapes) != 1:
         raise UnusableFileError(
             f"{path}: all trajectories must have one shape, got {sorted(shapes)}"
@@ -163,9 +162,7 @@ def open_pdebench_groups(path: Path, file: h5py.File, groups: list[str]) -> Traj
             f"{path}: {groups[0]}/data must have axes (time, x, y, channel) with one channel, got "
             f"shape {shape}"
         )
-    times = [
-        stored_times(path, hdf5.numbers(file, f"{group}/grid/t"), shape[0]) for group in groups
-    ]
+    times = [stored_times(path, numbers(file, f"{group}/grid/t"), shape[0]) for group in groups]
     for group, other in zip(groups, times, strict=True):
         if not np.allclose(other, times[0], rtol=1e-5):
             raise UnusableFileError(
@@ -174,13 +171,8 @@ def open_pdebench_groups(path: Path, file: h5py.File, groups: list[str]) -> Traj
             )
 
     def load(trajectories: slice, frames: slice) -> np.ndarray:
-        with h5py.File(path) as opened:
-            return np.stack(
-                [
-                    hdf5.field(opened, f"{group}/data")[frames, ..., 0]
-                    for group in groups[trajectories]
-                ]
-            )
+        part = (frames, ..., 0)
+        return np.stack([read_field(path, f"{group}/data", part) for group in groups[trajectories]])
 
     return Trajectories(
         path,
@@ -198,9 +190,9 @@ def _read_groups(path: Path, groups: list[h5py.Group], grid: tuple[int, ...]) ->
     Raises:
         UnusableFileError: the trajectories lie on different points.
     """
-    points = hdf5.coordinates(groups[0], "grid/{}", grid)
+    points = coordinates(groups[0], "grid/{}", grid)
     for group in groups[1:]:
-        others = hdf5.coordinates(group, "grid/{}", grid)
+        others = coordinates(group, "grid/{}", grid)
         if points.keys() != others.keys() or any(
             not np.allclose(others[axis], x, rtol=1e-5) for axis, x in points.items()
         ):
@@ -208,10 +200,10 @@ def _read_groups(path: Path, groups: list[h5py.Group], grid: tuple[int, ...]) ->
                 f"{path}: the coordinates of {group.name} differ from those of {groups[0].name}; "
                 "make a file for each"
             )
-    misplaced = off_unit(points)
+    misplaced, unit_square = unit_axes(groups[0], "grid/{}", grid)
     return Statement(
         viscosity=viscosity_in_name(path),
         by_name=True,
         doubts=(*other_equation(path), *misplaced, "it does not say what its field is"),
-        unit_square=len(points) == len(grid) and not misplaced,
+        unit_square=unit_square,
     )

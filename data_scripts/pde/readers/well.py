@@ -6,15 +6,24 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from data_scripts import hdf5
 from data_scripts.pde.conventions import FORCING_AMPLITUDE, VORTICITY
-from data_scripts.pde.readers import hdf5
-from data_scripts.pde.readers.trajectories import (
-    Statement,
-    Trajectories,
-    UnusableFileError,
-    off_unit,
-    stored_times,
+from data_scripts.pde.readers.axes import field, numbers, read_field, stored_times, unit_axes
+from data_scripts.pde.readers.trajectories import Statement, Trajectories
+from data_scripts.pde.well_format import (
+    BOUNDARIES,
+    BOUNDARY_KIND,
+    CARTESIAN,
+    DATASET_NAME,
+    DIMENSIONS,
+    GRID_TYPE,
+    PERIODIC,
+    SCALAR_FIELDS,
+    SCALARS,
+    TIME,
+    VARYING,
 )
+from data_scripts.unusable import UnusableFileError
 from monarch_core.runs.printable import listed, printable
 
 PROBLEM = "navier_stokes"
@@ -27,7 +36,7 @@ def open_well(path: Path, file: h5py.File) -> Trajectories:
     Raises:
         ValueError: the file has no such field, or it is no trajectory.
     """
-    fields = hdf5.find(file, "t0_fields")
+    fields = hdf5.find(file, SCALAR_FIELDS)
     names = sorted(fields) if isinstance(fields, h5py.Group) else []
     if VORTICITY in names:
         names = [VORTICITY]
@@ -36,45 +45,44 @@ def open_well(path: Path, file: h5py.File) -> Trajectories:
             f"{path} must hold one scalar field or one named {VORTICITY}, got "
             f"{listed(names) or 'none'}"
         )
-    name = f"t0_fields/{names[0]}"
-    field = hdf5.field(file, name)
-    for key in ("sample_varying", "time_varying"):
-        if not hdf5.number(field, key):
+    name = f"{SCALAR_FIELDS}/{names[0]}"
+    stored = field(file, name)
+    for key in VARYING:
+        if not hdf5.number(stored, key):
             raise UnusableFileError(f"{path}: {name} must have {key}=True, as a trajectory has")
-    if field.ndim < 3:
+    if stored.ndim < 3:
         raise UnusableFileError(
-            f"{path}: {name} must have axes (trajectory, time, space), got shape {field.shape}"
+            f"{path}: {name} must have axes (trajectory, time, space), got shape {stored.shape}"
         )
-    times = hdf5.numbers(file, "dimensions/time")
-    if times is None or times.size != field.shape[1]:
+    times = numbers(file, TIME)
+    if times is None or times.size != stored.shape[1]:
         raise UnusableFileError(
-            f"{path}: {name} has {field.shape[1]} frames but dimensions/time "
+            f"{path}: {name} has {stored.shape[1]} frames but {TIME} "
             f"{0 if times is None else times.size} entries; time must be there, and the same for "
             "all trajectories"
         )
 
     def load(trajectories: slice, frames: slice) -> np.ndarray:
-        with h5py.File(path) as opened:
-            return hdf5.field(opened, name)[trajectories, frames]
+        return read_field(path, name, (trajectories, frames))
 
     return Trajectories(
         path,
         "The Well",
-        field.shape,
-        stored_times(path, times, field.shape[1]),
+        stored.shape,
+        stored_times(path, times, stored.shape[1]),
         load,
-        _read_statement(path, file, names[0], field.shape[2:]),
+        _read_statement(path, file, names[0], stored.shape[2:]),
     )
 
 
 def _read_statement(path: Path, file: h5py.File, name: str, grid: tuple[int, ...]) -> Statement:
     doubts = [] if name == VORTICITY else [f"its field is {printable(name)}, not {VORTICITY}"]
-    stated = hdf5.text(file, "dataset_name")
+    stated = hdf5.text(file, DATASET_NAME)
     if stated not in (None, PROBLEM):
-        doubts.append(f"its dataset_name is {stated}")
-    kind = hdf5.text(file, "grid_type")
-    if kind not in (None, "cartesian"):
-        doubts.append(f"its grid_type is {kind}")
+        doubts.append(f"its {DATASET_NAME} is {stated}")
+    kind = hdf5.text(file, GRID_TYPE)
+    if kind not in (None, CARTESIAN):
+        doubts.append(f"its {GRID_TYPE} is {kind}")
     parameters = _parameters(path, file)
     viscosity = parameters.pop(_VISCOSITY, None)
     forcing = parameters.pop(_FORCING, FORCING_AMPLITUDE)
@@ -82,13 +90,12 @@ def _read_statement(path: Path, file: h5py.File, name: str, grid: tuple[int, ...
         doubts.append(f"its {_FORCING} is {forcing:g}, not {FORCING_AMPLITUDE:g}")
     if parameters:
         doubts.append(f"it has the parameters {listed(sorted(parameters))} of another equation")
-    points = hdf5.coordinates(file, "dimensions/{}", grid)
-    misplaced = off_unit(points)
+    misplaced, unit_square = unit_axes(file, DIMENSIONS, grid)
     return Statement(
         problem=PROBLEM,
         viscosity=viscosity,
         doubts=(*doubts, *misplaced, *_walls(file)),
-        unit_square=len(points) == len(grid) and not misplaced,
+        unit_square=unit_square,
     )
 
 
@@ -98,11 +105,11 @@ def _parameters(path: Path, file: h5py.File) -> dict[str, float]:
     Raises:
         UnusableFileError: one differs between trajectories, or between attribute and scalar.
     """
-    scalars = hdf5.find(file, "scalars")
+    scalars = hdf5.find(file, SCALARS)
     names = list(scalars) if isinstance(scalars, h5py.Group) else []
     found = dict.fromkeys(names, math.nan)
     for name in (_VISCOSITY, _FORCING):
-        stored = hdf5.numbers(scalars, name) if name in names else None
+        stored = numbers(scalars, name) if name in names else None
         stated = hdf5.number(file, name)
         values = [*(() if stored is None else stored.flat), *(() if stated is None else (stated,))]
         if not values:
@@ -119,14 +126,14 @@ def _parameters(path: Path, file: h5py.File) -> dict[str, float]:
 
 def _walls(file: h5py.File) -> list[str]:
     """Return the boundaries that are not periodic, as doubts."""
-    boundaries = hdf5.find(file, "boundary_conditions")
+    boundaries = hdf5.find(file, BOUNDARIES)
     if not isinstance(boundaries, h5py.Group):
         return []
     kinds = {name: _kind(hdf5.find(boundaries, name)) for name in boundaries}
-    others = [f"{name} ({kind})" for name, kind in kinds.items() if kind.upper() != "PERIODIC"]
-    return [f"not all of its boundaries are PERIODIC: {listed(others)}"] if others else []
+    others = [f"{name} ({kind})" for name, kind in kinds.items() if kind.upper() != PERIODIC]
+    return [f"not all of its boundaries are {PERIODIC}: {listed(others)}"] if others else []
 
 
 def _kind(boundary: h5py.Group | h5py.Dataset | h5py.Datatype | None) -> str:
-    stated = None if boundary is None else hdf5.text(boundary, "bc_type")
-    return "without bc_type" if stated is None else stated
+    stated = None if boundary is None else hdf5.text(boundary, BOUNDARY_KIND)
+    return f"without {BOUNDARY_KIND}" if stated is None else stated

@@ -4,10 +4,11 @@ import h5py
 import numpy as np
 import pytest
 
-from data_scripts.mri.brain_slice import BrainSliceConfig, load_brain_slice, main
+from data_scripts.mri.brain_slice import BrainSliceRecipe, load_brain_slice
 from data_scripts.mri.coil_maps import combine_rss, combine_sense
 from data_scripts.mri.download import BESIDE
 from data_scripts.mri.schema_check import check_scan
+from data_scripts.recipe import produce
 from mri.physics.acceleration import achieved_acceleration
 from mri.physics.masks import make_masks
 
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def scan(tmp_path_factory):
     out = tmp_path_factory.mktemp("brain_slice")
-    main(BrainSliceConfig(out=str(out)))
+    produce(BrainSliceRecipe(out=str(out)))
     return out / "brain_slice.h5"
 
 

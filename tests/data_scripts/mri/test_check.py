@@ -5,13 +5,13 @@ from mri_scans import write_dataset, write_scan
 
 from data_scripts.mri.check import check_paths, main
 from data_scripts.mri.output import finish_dataset
-from data_scripts.mri.phantom import PhantomConfig
+from data_scripts.resumable import progress_console
 
 
 @pytest.fixture
 def root(tmp_path):
     folder = write_dataset(tmp_path / "scans", n_slices=1)
-    finish_dataset(folder, PhantomConfig(out=str(folder)), {"name": "test"})
+    finish_dataset(folder, {"name": "test", "config": {}}, progress_console())
     return folder
 
 
@@ -33,21 +33,22 @@ def test_missing_changed_and_broken_scans_are_listed(root, capsys):
     (root / "d.h5").write_bytes((root / "d.h5").read_bytes()[:-1000])
     assert main([str(root)]) == 1
     said = capsys.readouterr().out.splitlines()
-    assert len(said) == 3
+    assert len(said) == 4
+    assert said[3] == "3 problems"
     assert "a.h5: listed in manifest.json, but missing" in said[0]
     assert "b.h5: changed since it was made" in said[1]
-    assert "d.h5: truncated" in said[2]
+    assert "d.h5 is truncated" in said[2]
 
 
 def test_single_files_can_be_checked(root):
     assert check_paths([str(root / "a.h5"), str(root / "b.h5")]) == []
     (problem,) = check_paths([str(root / "nothing.h5")])
-    assert "no such file" in problem
+    assert "does not exist" in problem
 
 
 def test_scans_of_several_grids_are_told_when_they_are_made_and_checked(root, capsys):
     write_scan(root / "e.h5", n_slices=1, grid=(16, 12), seed=5)
-    finish_dataset(root, PhantomConfig(out=str(root)), {"name": "test"})
+    finish_dataset(root, {"name": "test", "config": {}}, progress_console())
     told = capsys.readouterr().err.replace("\n", " ")
     assert "most scans have the grid (17, 12), but these have another: e (16, 12)" in told
     assert main([str(root)]) == 0

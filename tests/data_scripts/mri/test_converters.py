@@ -22,11 +22,12 @@ from mri_sources import (
     write_skm_tea_folder,
 )
 
-from data_scripts.command_line import run_script
+from data_scripts.command_line import run_recipe
 from data_scripts.mri import bart_cfl, fastmri, m4raw, skm_tea
 from data_scripts.mri import download as mri_download
 from data_scripts.mri.centred_fft import fft_centred, ifft_centred
 from data_scripts.mri.schema import read_info, stored_masks
+from data_scripts.recipe import produce
 from mri.config.dataset import DatasetConfig
 from mri.dataset.splits import load_splits
 
@@ -39,10 +40,10 @@ def test_fastmri_volumes_lose_oversampling_and_keep_their_patients_apart(tmp_pat
     for i, patient in enumerate("bbcc"):
         write_fastmri(tmp_path / "val" / f"file{i + 2}.h5", coil_images(seed=i), patient_id=patient)
     out = tmp_path / "out"
-    config = fastmri.FastMriConfig(
+    config = fastmri.FastMriRecipe(
         out=str(out), train=[str(tmp_path / "train")], valid=[str(tmp_path / "val")]
     )
-    fastmri.main(config)
+    produce(config)
     assert_all_sound(out, 5)
     info, shape = read_info(out / "file1.h5")
     assert info.echo_names == ("CORPD_FBK",)
@@ -51,7 +52,7 @@ def test_fastmri_volumes_lose_oversampling_and_keep_their_patients_apart(tmp_pat
     splits = {i: read_info(out / f"file{i}.h5")[0].split for i in range(2, 6)}
     assert splits == {2: "valid", 3: "valid", 4: "test", 5: "test"}
     stamp = (out / "file1.h5").stat().st_mtime_ns
-    fastmri.main(config)
+    produce(config)
     assert (out / "file1.h5").stat().st_mtime_ns == stamp
 
 
@@ -64,9 +65,7 @@ def test_fastmri_coil_maps_are_estimated_and_padding_is_remembered(tmp_path):
         split: [str(tmp_path / f"{n}.h5")]
         for split, n in zip(("train", "valid", "test"), "abc", strict=True)
     }
-    fastmri.main(
-        fastmri.FastMriConfig(out=str(out), calibration=16, kernel=4, target="rss", **files)
-    )
+    produce(fastmri.FastMriRecipe(out=str(out), calibration=16, kernel=4, target="rss", **files))
     assert_all_sound(out, 3)
     kspace, maps, target = read(out / "a.h5")
     inside = np.abs(target[0, 0]) > 0.3 * np.abs(target).max()
@@ -84,8 +83,8 @@ def test_fastmri_images_can_be_cropped_to_one_grid(tmp_path):
         write_fastmri(tmp_path / f"{name}.h5", coil_images(grid=(24, n)))
     files = {s: [str(tmp_path / f"{n}.h5")] for s, n in (("train", "a"), ("valid", "b"))}
     out = tmp_path / "out"
-    fastmri.main(
-        fastmri.FastMriConfig(
+    produce(
+        fastmri.FastMriRecipe(
             out=str(out), width=18, height=16, test=[str(tmp_path / "c.h5")], **files
         )
     )
@@ -96,7 +95,7 @@ def test_fastmri_images_can_be_cropped_to_one_grid(tmp_path):
 
 
 def test_fastmri_says_where_the_data_are(capsys):
-    said = refused(fastmri.main, fastmri.FastMriConfig, [], capsys)
+    said = refused(fastmri.FastMriRecipe, [], capsys)
     assert "https://fastmri.med.nyu.edu" in said
     assert "no redistribution" in said
     assert "1.2 TB" in said
@@ -106,7 +105,7 @@ def test_fastmri_says_where_the_data_are(capsys):
     ("change", "message"),
     [
         (lambda file: file.create_dataset("mask", data=np.ones(20)), "is undersampled"),
-        (lambda file: file.pop("kspace"), "'kspace' is missing"),
+        (lambda file: file.pop("kspace"), "kspace is missing"),
     ],
 )
 def test_fastmri_files_without_truth_are_refused(tmp_path, capsys, change, message):
@@ -118,7 +117,7 @@ def test_fastmri_files_without_truth_are_refused(tmp_path, capsys, change, messa
     write_fastmri(tmp_path / "c.h5", coil_images())
     arguments = [f"train={a}", f"valid=[{tmp_path}/b.h5]", f"test=[{tmp_path}/c.h5]"]
     arguments += [f"out={tmp_path}/out"]
-    assert message in refused(fastmri.main, fastmri.FastMriConfig, arguments, capsys)
+    assert message in refused(fastmri.FastMriRecipe, arguments, capsys)
     assert not list((tmp_path / "out").glob("*.h5"))
 
 
@@ -129,7 +128,7 @@ def test_kspace_that_is_not_centred_is_refused(tmp_path, capsys):
         file["kspace"][...] = np.fft.ifftshift(file["kspace"][()], (-2, -1))
     arguments = [f"train=[{tmp_path}/a.h5]", f"valid=[{tmp_path}/b.h5]"]
     arguments += [f"test=[{tmp_path}/c.h5]", f"out={tmp_path}/out"]
-    said = refused(fastmri.main, fastmri.FastMriConfig, arguments, capsys)
+    said = refused(fastmri.FastMriRecipe, arguments, capsys)
     assert "a.h5: k-space peaks at" in said
     assert not list((tmp_path / "out").iterdir())
 
@@ -139,7 +138,7 @@ def test_a_patient_in_two_splits_is_refused(tmp_path, capsys):
         write_fastmri(tmp_path / f"{name}.h5", coil_images(), patient_id="one")
     arguments = [f"train=[{tmp_path}/a.h5]", f"valid=[{tmp_path}/b.h5]"]
     arguments += [f"test=[{tmp_path}/c.h5]", f"out={tmp_path}/out"]
-    said = refused(fastmri.main, fastmri.FastMriConfig, arguments, capsys)
+    said = refused(fastmri.FastMriRecipe, arguments, capsys)
     assert "subject one is in train and valid" in said
 
 
@@ -173,7 +172,7 @@ def test_m4raw_is_fetched_verified_and_split_by_subject(mirror, tmp_path, monkey
     monkeypatch.setattr(m4raw, "DOWNLOADS", tmp_path / "downloads")
     out = tmp_path / "out"
     arguments = [f"out={out}", f"mirror={mirror}"]
-    assert run_script(m4raw.main, m4raw.M4RawConfig, arguments) == 0
+    assert run_recipe(m4raw.M4RawRecipe, arguments) == 0
     assert_all_sound(out, 3)
     info, _ = read_info(out / "2022061002_T101.h5")
     assert (info.split, info.licence) == ("valid", "cc-by-4.0")
@@ -185,11 +184,11 @@ def test_a_broken_m4raw_archive_is_refused(mirror, tmp_path, monkeypatch, capsys
     archive = mirror / "M4Raw_multicoil_val.zip"
     archive.write_bytes(archive.read_bytes()[:-1] + b"x")
     arguments = [f"out={tmp_path}/out", f"mirror={mirror}"]
-    assert "checksum is not md5:" in refused(m4raw.main, m4raw.M4RawConfig, arguments, capsys)
+    assert "checksum is not md5:" in refused(m4raw.M4RawRecipe, arguments, capsys)
 
 
 def test_m4raw_asks_for_the_record_with_the_checksums(tmp_path, capsys):
-    said = refused(m4raw.main, m4raw.M4RawConfig, [f"mirror={tmp_path}"], capsys)
+    said = refused(m4raw.M4RawRecipe, [f"mirror={tmp_path}"], capsys)
     assert "record.json could not be read" in said
 
 
@@ -203,7 +202,7 @@ def skm_tea_folder(tmp_path):
 
 def test_skm_tea_scans_keep_maps_targets_and_masks(skm_tea_folder, tmp_path):
     out = tmp_path / "out"
-    skm_tea.main(skm_tea.SkmTeaConfig(out=str(out), source_dir=str(skm_tea_folder)))
+    produce(skm_tea.SkmTeaRecipe(out=str(out), source_dir=str(skm_tea_folder)))
     assert_all_sound(out, 3)  # MTR_005 is in the annotations, but was not unpacked
     info, shape = read_info(out / "MTR_003.h5")
     assert (info.split, info.hybrid_axes, info.target_kind) == ("test", "x", "source")
@@ -218,7 +217,7 @@ def test_skm_tea_scans_keep_maps_targets_and_masks(skm_tea_folder, tmp_path):
 
 def test_skm_tea_masks_are_padded_and_say_what_was_acquired(skm_tea_folder, tmp_path):
     out = tmp_path / "out"
-    skm_tea.main(skm_tea.SkmTeaConfig(out=str(out), source_dir=str(skm_tea_folder)))
+    produce(skm_tea.SkmTeaRecipe(out=str(out), source_dir=str(skm_tea_folder)))
     for name in ("MTR_001", "MTR_002", "MTR_003"):
         masks = stored_masks(out / f"{name}.h5")
         np.testing.assert_array_equal(masks["acquired"], SKM_TEA_ACQUIRED)
@@ -226,7 +225,7 @@ def test_skm_tea_masks_are_padded_and_say_what_was_acquired(skm_tea_folder, tmp_
     sampled = masks["poisson_6.0x"]
     assert sampled[2:12, 3].all()  # every sixth of 10 x 6 is the first column
     assert sampled.sum() == 10
-    options = {"mask": "stored", "acceleration": 6.0, "calibration": 2, "script": ""}
+    options = {"mask": "stored", "acceleration": 6.0, "calibration": 2, "recipe": None}
     options |= {"root": str(out), "mask_cache": str(tmp_path / "masks")}
     options |= {"allow_duplicates": True}  # one image serves all scans of this test
     with pytest.warns(UserWarning, match="exceeds the 2 coil"):
@@ -236,12 +235,12 @@ def test_skm_tea_masks_are_padded_and_say_what_was_acquired(skm_tea_folder, tmp_
 
 def test_part_of_skm_tea_can_be_converted(skm_tea_folder, tmp_path):
     out = tmp_path / "out"
-    skm_tea.main(skm_tea.SkmTeaConfig(out=str(out), source_dir=str(skm_tea_folder), slice_step=3))
+    produce(skm_tea.SkmTeaRecipe(out=str(out), source_dir=str(skm_tea_folder), slice_step=3))
     assert read_info(out / "MTR_001.h5")[1].n_slices == 2
 
 
 def test_skm_tea_says_where_the_data_are(capsys):
-    said = refused(skm_tea.main, skm_tea.SkmTeaConfig, [], capsys)
+    said = refused(skm_tea.SkmTeaRecipe, [], capsys)
     for words in ("stanfordaimi.azurewebsites.net", "900 GB", "agreement", "files_recon_calib-24"):
         assert words in said
 
@@ -251,18 +250,18 @@ def test_skm_tea_files_of_another_convention_are_refused(skm_tea_folder, tmp_pat
     path = skm_tea_folder / "files_recon_calib-24" / "MTR_001.h5"
     with h5py.File(path, "r+") as file:
         file["kspace"][...] = np.fft.ifftshift(file["kspace"][()], (1, 2))
-    said = refused(skm_tea.main, skm_tea.SkmTeaConfig, arguments, capsys)
+    said = refused(skm_tea.SkmTeaRecipe, arguments, capsys)
     assert "MTR_001.h5: the target of slice 2 differs" in said
     with h5py.File(path, "r+") as file:
         del file["maps"]
         file["maps"] = np.ones((2, 2))
-    said = refused(skm_tea.main, skm_tea.SkmTeaConfig, arguments, capsys)
+    said = refused(skm_tea.SkmTeaRecipe, arguments, capsys)
     assert "maps (2, 2)" in said
     with h5py.File(path, "r+") as file:
         del file["maps"]
-    assert "'maps' is missing" in refused(skm_tea.main, skm_tea.SkmTeaConfig, arguments, capsys)
+    assert "maps is missing" in refused(skm_tea.SkmTeaRecipe, arguments, capsys)
     path.unlink()
-    said = refused(skm_tea.main, skm_tea.SkmTeaConfig, arguments, capsys)
+    said = refused(skm_tea.SkmTeaRecipe, arguments, capsys)
     assert "none of the 2 train scans" in said
 
 
@@ -270,7 +269,7 @@ def test_an_skm_tea_mask_larger_than_kspace_is_refused(skm_tea_folder, tmp_path,
     arguments = [f"source_dir={skm_tea_folder}", f"out={tmp_path}/out"]
     with h5py.File(skm_tea_folder / "files_recon_calib-24" / "MTR_003.h5", "r+") as file:
         file["masks/poisson_4.0x"] = np.ones((10, 13), bool)
-    said = refused(skm_tea.main, skm_tea.SkmTeaConfig, arguments, capsys)
+    said = refused(skm_tea.SkmTeaRecipe, arguments, capsys)
     assert "masks/poisson_4.0x has shape (10, 13)" in said
     assert not (tmp_path / "out" / "MTR_003.h5").exists()
 
@@ -293,7 +292,7 @@ def test_bart_slices_with_echoes_and_maps(tmp_path):
         ordered = kspace.transpose(2, 3, 1, 0)[:, :, None, :, None, :]
         write_cfl(tmp_path / name, 37 * ordered)
         write_cfl(tmp_path / f"{name}_maps", maps.transpose(1, 2, 0)[:, :, None, :])
-    assert run_script(bart_cfl.main, bart_cfl.BartConfig, bart_arguments(tmp_path)) == 0
+    assert run_recipe(bart_cfl.BartRecipe, bart_arguments(tmp_path)) == 0
     assert_all_sound(tmp_path / "out", 3)
     _, found_maps, target = read(tmp_path / "out" / "a.h5")
     np.testing.assert_allclose(found_maps[0], maps, atol=1e-6)
@@ -308,7 +307,7 @@ def test_bart_volumes_become_hybrid_slices_without_oversampling(tmp_path):
     for name in "abc":
         write_cfl(tmp_path / name, kspace)
     arguments = bart_arguments(tmp_path, "oversampling=2")
-    assert run_script(bart_cfl.main, bart_cfl.BartConfig, arguments) == 0
+    assert run_recipe(bart_cfl.BartRecipe, arguments) == 0
     assert_all_sound(tmp_path / "out", 3)
     info, shape = read_info(tmp_path / "out" / "a.h5")
     assert (info.hybrid_axes, shape.n_slices, shape.grid) == ("x", 3, (14, 12))
@@ -326,7 +325,7 @@ def test_maps_beside_the_scans_do_not_count_as_scans(tmp_path):
             write_cfl(path.with_name(f"{path.name}_maps"), maps.transpose(1, 2, 0)[:, :, None, :])
     arguments = [f"{split}=[{tmp_path}/{split}]" for split in ("train", "valid", "test")]
     arguments += [f"out={tmp_path}/out", "max_scans=2"]
-    assert run_script(bart_cfl.main, bart_cfl.BartConfig, arguments) == 0
+    assert run_recipe(bart_cfl.BartRecipe, arguments) == 0
     found = sorted(path.stem for path in (tmp_path / "out").glob("*.h5"))
     assert found == [f"{split}_{n}" for split in ("test", "train", "valid") for n in "ab"]
 
@@ -335,17 +334,17 @@ def test_bart_files_that_cannot_be_read_are_named(tmp_path, capsys):
     for name in "abc":
         write_cfl(tmp_path / name, np.ones((4, 4, 1, 1, 1, 1, 1, 3)))
     arguments = bart_arguments(tmp_path)
-    said = refused(bart_cfl.main, bart_cfl.BartConfig, arguments, capsys)
+    said = refused(bart_cfl.BartRecipe, arguments, capsys)
     assert "BART dimensions {7: 3}" in said
     content = (tmp_path / "a.cfl").read_bytes()
     (tmp_path / "a.cfl").write_bytes(content[:-8])
-    assert "truncated" in refused(bart_cfl.main, bart_cfl.BartConfig, arguments, capsys)
+    assert "truncated" in refused(bart_cfl.BartRecipe, arguments, capsys)
     (tmp_path / "a.hdr").unlink()
-    assert "a.hdr is missing" in refused(bart_cfl.main, bart_cfl.BartConfig, arguments, capsys)
+    assert "a.hdr is missing" in refused(bart_cfl.BartRecipe, arguments, capsys)
 
 
 def test_bart_without_files_is_answered_with_help(capsys):
-    assert "train=[a." in refused(bart_cfl.main, bart_cfl.BartConfig, [], capsys)
+    assert "train=[a." in refused(bart_cfl.BartRecipe, [], capsys)
 
 
 def test_downloads_have_one_place():

@@ -10,7 +10,7 @@ from mri_conversions import GRID, SPLITS, fastmri_volume, options
 from mri_scans import write_scan
 from mri_sources import head, header_xml, read, write_cfl
 
-from data_scripts.command_line import run_script
+from data_scripts.command_line import run_recipe
 from data_scripts.mri import bart_cfl, fastmri
 from data_scripts.mri.brain_slice import load_brain_slice
 from data_scripts.mri.centred_fft import fft_centred, ifft_centred
@@ -19,6 +19,7 @@ from data_scripts.mri.download import BESIDE
 from data_scripts.mri.kspace_findings import KINDS
 from data_scripts.mri.schema import read_info, stored_masks
 from data_scripts.mri.schema_check import check_scan
+from data_scripts.recipe import produce
 
 
 def convert(folder, volumes, names="abc", **more):
@@ -27,7 +28,7 @@ def convert(folder, volumes, names="abc", **more):
         with h5py.File(folder / f"{name}.h5", "w") as file:
             file["kspace"] = kspace
     files = {s: [str(folder / f"{n}.h5")] for (s, _), n in zip(SPLITS, names, strict=True)}
-    fastmri.main(fastmri.FastMriConfig(**{**options(folder, ".h5"), **files, **more}))
+    produce(fastmri.FastMriRecipe(**{**options(folder, ".h5"), **files, **more}))
     return folder / "out"
 
 
@@ -122,8 +123,8 @@ def test_maps_that_lose_part_of_the_image_can_be_accepted(tmp_path):
         write_cfl(tmp_path / f"{name}_maps", 0.5 * maps.transpose(1, 2, 0)[:, :, None])
     arguments = options(tmp_path, ".cfl")
     with pytest.raises(ValueError, match=r"amplitude ratio 0\.5.*accept=\[maps\]"):
-        bart_cfl.main(bart_cfl.BartConfig(**arguments))
-    bart_cfl.main(bart_cfl.BartConfig(**arguments, accept=["maps"]))
+        produce(bart_cfl.BartRecipe(**arguments))
+    produce(bart_cfl.BartRecipe(**arguments, accept=["maps"]))
     assert check_scan(tmp_path / "out" / "a.h5") == []
 
 
@@ -134,12 +135,12 @@ def test_data_outside_the_range_of_the_header_are_never_masked_away(tmp_path):
             del file["ismrmrd_header"]
             n = GRID[1]
             file["ismrmrd_header"] = header_xml(*GRID, 1, (*GRID, 1), n - 13, n // 2 - 6)
-    fastmri.main(fastmri.FastMriConfig(**options(tmp_path, ".h5", accept=["header"])))
+    produce(fastmri.FastMriRecipe(**options(tmp_path, ".h5", accept=["header"])))
     assert stored_masks(tmp_path / "out" / "a.h5") == {}
 
 
 def test_every_kind_can_be_accepted_at_once_and_is_documented():
-    fastmri.FastMriConfig(accept=list(KINDS))
+    fastmri.FastMriRecipe(accept=list(KINDS))
     page = (Path(fastmri.__file__).parent / "schema.md").read_text()
     for kind in KINDS:
         assert f"| `{kind}` |" in page
@@ -171,7 +172,7 @@ def test_maps_replaced_beside_a_scan_are_read_again(tmp_path):
         write_cfl(tmp_path / name, kspace.transpose(1, 2, 0)[:, :, None])
     for written in (maps, turned):
         write_cfl(tmp_path / "a_maps", written.transpose(1, 2, 0)[:, :, None])
-        bart_cfl.main(bart_cfl.BartConfig(**options(tmp_path, ".cfl")))
+        produce(bart_cfl.BartRecipe(**options(tmp_path, ".cfl")))
         np.testing.assert_allclose(read(tmp_path / "out" / "a.h5")[1][0], written, atol=1e-6)
 
 
@@ -188,12 +189,12 @@ def test_a_tilde_in_options_is_the_home_folder(tmp_path, monkeypatch):
     for _, name in SPLITS:
         fastmri_volume(tmp_path / f"{name}.h5", n_coils=1, n_slices=1)
     arguments = [f"{split}=[~/{name}.h5]" for split, name in SPLITS]
-    assert run_script(fastmri.main, fastmri.FastMriConfig, [*arguments, "out=~/out"]) == 0
+    assert run_recipe(fastmri.FastMriRecipe, [*arguments, "out=~/out"]) == 0
     assert len(list((tmp_path / "out").glob("*.h5"))) == 3
 
 
 def test_an_option_that_cannot_be_ends_with_one_line(capsys):
-    assert run_script(bart_cfl.main, bart_cfl.BartConfig, ["kernel=0"]) == 2
+    assert run_recipe(bart_cfl.BartRecipe, ["kernel=0"]) == 2
     said = capsys.readouterr().err
     assert said.startswith("error: ")
     assert "kernel=0" in said
@@ -245,7 +246,7 @@ def test_a_readout_shifted_by_half_is_seen_in_a_prepared_volume(tmp_path):
 
 
 def test_a_word_for_a_list_is_answered_with_how_to_write_one(capsys):
-    assert run_script(fastmri.main, fastmri.FastMriConfig, ["accept=gaps"]) == 2
+    assert run_recipe(fastmri.FastMriRecipe, ["accept=gaps"]) == 2
     assert "it is a list; write accept=[A,B]" in capsys.readouterr().err
 
 
@@ -259,13 +260,13 @@ def test_the_measured_slice_is_converted_and_refused_once_spoilt(tmp_path):
     for name in "ac":
         (tmp_path / f"{name}.h5").write_bytes((tmp_path / "b.h5").read_bytes())
     files = options(tmp_path, ".h5", calibration=24, kernel=6)
-    fastmri.main(fastmri.FastMriConfig(**files))
+    produce(fastmri.FastMriRecipe(**files))
     assert check_scan(tmp_path / "out" / "a.h5") == []
     assert read_info(tmp_path / "out" / "a.h5")[1].grid == (256, 216)
     with h5py.File(tmp_path / "a.h5", "r+") as file:
         file["kspace"][...] = np.roll(file["kspace"][()], 27, -1)
     with pytest.raises(ValueError, match=r"a\.h5: k-space peaks at sample 135 of the second axis"):
-        fastmri.main(fastmri.FastMriConfig(**files))
+        produce(fastmri.FastMriRecipe(**files))
 
 
 @pytest.mark.skipif(not BESIDE.is_dir(), reason="the measured scans are not beside the repository")
@@ -276,4 +277,4 @@ def test_measured_coils_where_partitions_belong_are_no_axis_of_kspace(tmp_path):
     with pytest.raises(
         ValueError, match=r"a\.cfl: .* second axis of length 7 .*accept=\[no_peak\]"
     ):
-        bart_cfl.main(bart_cfl.BartConfig(**options(tmp_path, ".cfl")))
+        produce(bart_cfl.BartRecipe(**options(tmp_path, ".cfl")))

@@ -14,7 +14,7 @@ from mri_sources import (
     write_ismrmrd,
 )
 
-from data_scripts.command_line import run_script
+from data_scripts.command_line import run_recipe
 from data_scripts.mri import ismrmrd
 from data_scripts.mri.centred_fft import fft_centred, ifft_centred
 from data_scripts.mri.schema import read_info, stored_masks
@@ -52,7 +52,7 @@ def test_ismrmrd_slices_are_sorted_whitened_and_cropped(tmp_path):
     for name in "abc":
         write_ismrmrd(tmp_path / f"{name}.h5", header, lines)
     arguments = ismrmrd_arguments(tmp_path, "calibration=16", "kernel=4")
-    assert run_script(ismrmrd.main, ismrmrd.IsmrmrdConfig, arguments) == 0
+    assert run_recipe(ismrmrd.IsmrmrdRecipe, arguments) == 0
     assert_all_sound(tmp_path / "out", 3)
     info, shape = read_info(tmp_path / "out" / "a.h5")
     assert info.details["whitened"]
@@ -77,7 +77,7 @@ def test_ismrmrd_volumes_become_hybrid_slices_with_their_gaps(tmp_path):
     header = header_xml(4, 14, 12, (4, 14, 12), 13, 7)
     for name in "abc":
         write_ismrmrd(tmp_path / f"{name}.h5", header, lines)
-    assert run_script(ismrmrd.main, ismrmrd.IsmrmrdConfig, ismrmrd_arguments(tmp_path)) == 0
+    assert run_recipe(ismrmrd.IsmrmrdRecipe, ismrmrd_arguments(tmp_path)) == 0
     assert_all_sound(tmp_path / "out", 3)
     info, _ = read_info(tmp_path / "out" / "a.h5")
     assert (info.hybrid_axes, info.details["whitened"]) == ("x", False)
@@ -116,16 +116,16 @@ def test_ismrmrd_files_that_cannot_be_sorted_are_named(tmp_path, capsys):
     arguments = ismrmrd_arguments(tmp_path)
     for name in "abc":
         write_ismrmrd(tmp_path / f"{name}.h5", header, [line])
-    said = refused(ismrmrd.main, ismrmrd.IsmrmrdConfig, arguments, capsys)
+    said = refused(ismrmrd.IsmrmrdRecipe, arguments, capsys)
     assert "outside the encoded matrix (8, 6, 1)" in said
     write_ismrmrd(tmp_path / "a.h5", header, [{**line, "flags": flag(19)}])
-    said = refused(ismrmrd.main, ismrmrd.IsmrmrdConfig, arguments, capsys)
+    said = refused(ismrmrd.IsmrmrdRecipe, arguments, capsys)
     assert "no imaging lines" in said
     write_ismrmrd(tmp_path / "a.h5", header.replace("cartesian", "radial"), [line])
-    said = refused(ismrmrd.main, ismrmrd.IsmrmrdConfig, arguments, capsys)
+    said = refused(ismrmrd.IsmrmrdRecipe, arguments, capsys)
     assert "the trajectory is radial" in said
     write_ismrmrd(tmp_path / "a.h5", header.replace("encodedSpace", "other"), [line])
-    said = refused(ismrmrd.main, ismrmrd.IsmrmrdConfig, arguments, capsys)
+    said = refused(ismrmrd.IsmrmrdRecipe, arguments, capsys)
     assert "no <encodedSpace><matrixSize><x>" in said
 
 
@@ -138,7 +138,7 @@ def test_lines_of_several_images_are_not_mixed(tmp_path, capsys, counter):
     for name in "abc":
         write_ismrmrd(tmp_path / f"{name}.h5", header_xml(8, 6, 1, (8, 6, 1), 5, 3), lines)
     arguments = ismrmrd_arguments(tmp_path)
-    said = refused(ismrmrd.main, ismrmrd.IsmrmrdConfig, arguments, capsys)
+    said = refused(ismrmrd.IsmrmrdRecipe, arguments, capsys)
     assert f"a.h5: its imaging lines have the values [1, 2] of the counter '{counter}'" in said
     assert "write the lines of each value into a file of its own" in said
 
@@ -179,4 +179,4 @@ def test_averages_are_averaged_and_the_other_counters_keep_lines_apart(tmp_path)
 
 
 def test_nothing_given_is_answered_with_help(capsys):
-    assert "train=[a." in refused(ismrmrd.main, ismrmrd.IsmrmrdConfig, [], capsys)
+    assert "train=[a." in refused(ismrmrd.IsmrmrdRecipe, [], capsys)

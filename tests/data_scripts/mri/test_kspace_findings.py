@@ -18,7 +18,6 @@ from data_scripts.mri.kspace_findings import (
     check_kinds,
     map_findings,
     missing_images,
-    not_finite,
     shift_findings,
     slice_findings,
     unaccepted,
@@ -220,13 +219,6 @@ def test_maps_that_lose_part_of_the_image_are_found(change):
 def test_maps_are_not_judged_in_noise():
     kspace, maps = head((64, 51), 8, noise=1.5)
     assert map_findings(kspace[None], maps) == []
-
-
-def test_the_first_value_that_is_not_finite_is_named():
-    values = np.zeros((2, 3, 4))
-    assert not_finite(values, ("a", "b", "c")) == ""
-    values[1, 0, 2] = values[1, 2, 0] = np.nan
-    assert not_finite(values, ("a", "b", "c")) == "a 1, b 0, c 2"
 
 
 def test_only_kinds_that_exist_can_be_accepted():

@@ -7,9 +7,10 @@ import scipy.io
 from data_scripts.mri import low_field as mri_low_field
 from data_scripts.mri.centred_fft import fft_centred
 from data_scripts.mri.download import BESIDE, Source, known_sources
-from data_scripts.mri.low_field import LowFieldConfig, describe, main, read_low_field
+from data_scripts.mri.low_field import LowFieldRecipe, describe, read_low_field
 from data_scripts.mri.schema import read_info
 from data_scripts.mri.schema_check import check_scan
+from data_scripts.recipe import produce
 
 GRID = (128, 126)
 
@@ -67,7 +68,7 @@ def sources(tmp_path, monkeypatch):
 )
 def test_scans_are_sound_and_split_by_panel(sources, tmp_path, sequence, contrast, grid):
     out = tmp_path / "out"
-    main(LowFieldConfig(out=str(out), source_dir=str(sources), sequence=sequence))
+    produce(LowFieldRecipe(out=str(out), source_dir=str(sources), sequence=sequence))
     splits = {}
     for path in out.glob("*.h5"):
         assert check_scan(path) == []
@@ -82,14 +83,14 @@ def test_scans_are_sound_and_split_by_panel(sources, tmp_path, sequence, contras
 
 def test_a_split_without_scans_is_named(sources, tmp_path):
     panels = {"train": ["6A", "7B"], "test": ["4A"]}
-    options = LowFieldConfig(out=str(tmp_path / "out"), source_dir=str(sources), **panels)
+    options = LowFieldRecipe(out=str(tmp_path / "out"), source_dir=str(sources), **panels)
     with pytest.raises(ValueError, match=r"no spin_echo scan of the panels \['4A'\]"):
-        main(options)
+        produce(options)
 
 
 @pytest.mark.skipif(not BESIDE.is_dir(), reason="the public files are not beside the repository")
 def test_the_measured_files_are_in_this_layout(tmp_path):
-    main(LowFieldConfig(out=str(tmp_path)))
+    produce(LowFieldRecipe(out=str(tmp_path)))
     paths = sorted(tmp_path.glob("*.h5"))
     assert len(paths) == 10
     assert sum(read_info(path)[1].n_slices for path in paths) == 52

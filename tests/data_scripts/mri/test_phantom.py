@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from data_scripts.command_line import run_script
+from data_scripts.command_line import run_recipe, run_script
 from data_scripts.mri.anatomy import ANATOMIES, TISSUES, random_anatomy
 from data_scripts.mri.output import start_dataset
-from data_scripts.mri.phantom import PhantomConfig, main, make_scan
+from data_scripts.mri.phantom import PhantomRecipe
 from data_scripts.mri.schema import read_info
 from data_scripts.mri.schema_check import check_scan
+from data_scripts.recipe import produce
 
 SHAPE = (48, 37)
 
@@ -58,13 +59,13 @@ def test_an_unknown_anatomy_is_named():
 def tiny(out, **options):
     values = {"n_train": 1, "n_valid": 1, "n_test": 1, "n_slices": 2, "n_coils": 3}
     values |= {"height": SHAPE[0], "width": SHAPE[1], "n_workers": 1}
-    return PhantomConfig(out=str(out), **{**values, **options})
+    return PhantomRecipe(out=str(out), **{**values, **options})
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     out = tmp_path_factory.mktemp("phantom")
-    main(tiny(out))
+    produce(tiny(out))
     return out
 
 
@@ -84,7 +85,7 @@ def test_the_scans_are_sound_and_described(made):
 def test_what_is_written_is_what_the_metadata_say(tmp_path):
     options = {"n_train": 2, "n_slices": 1, "echo_times_ms": [5.0, 20.0, 80.0], "seed": 4}
     options |= {"anatomy": "knee", "height": 13, "width": 11, "n_coils": 1}
-    main(tiny(tmp_path, **options))
+    produce(tiny(tmp_path, **options))
     metadata = OmegaConf.to_container(OmegaConf.load(tmp_path / "metadata.yaml"))
     assert {key: metadata["config"][key] for key in options} == options
     assert metadata["grid"] == [13, 11]
@@ -107,7 +108,9 @@ def test_what_is_written_is_what_the_metadata_say(tmp_path):
 def test_the_noise_of_a_scan_has_the_deviation_asked_for(tmp_path, noise):
     acquired = []
     for level in (0.0, noise):
-        make_scan(tiny(tmp_path / str(level), noise=level), "valid", 0)
+        recipe = tiny(tmp_path / str(level), noise=level)
+        job = next(job for job in recipe.jobs() if job.name == "valid_000")
+        recipe.make_scan(job, recipe.details(job))
         path = tmp_path / str(level) / "valid_000.h5"
         with h5py.File(path) as file:
             acquired.append(file["kspace"][()] * read_info(path)[0].scale)
@@ -124,8 +127,8 @@ def test_the_second_echo_has_decayed(made):
 
 
 def test_a_scan_depends_on_its_seed_and_not_on_the_others(made, tmp_path):
-    main(tiny(tmp_path / "more", n_train=2))
-    main(tiny(tmp_path / "other", seed=1))
+    produce(tiny(tmp_path / "more", n_train=2))
+    produce(tiny(tmp_path / "other", seed=1))
 
     def kspace(folder, name):
         with h5py.File(folder / f"{name}.h5") as file:
@@ -138,12 +141,12 @@ def test_a_scan_depends_on_its_seed_and_not_on_the_others(made, tmp_path):
 
 
 def test_a_broken_run_goes_on_where_it_stopped(tmp_path):
-    main(tiny(tmp_path))
+    produce(tiny(tmp_path))
     kept = (tmp_path / "train_000.h5").stat().st_mtime_ns
     lost = (tmp_path / "test_000.h5").read_bytes()
     (tmp_path / "test_000.h5").write_bytes(lost[:-500])
     (tmp_path / "metadata.yaml").unlink()
-    main(tiny(tmp_path))
+    produce(tiny(tmp_path))
     assert (tmp_path / "train_000.h5").stat().st_mtime_ns == kept
     assert check_scan(tmp_path / "test_000.h5") == []
     assert (tmp_path / "metadata.yaml").is_file()
@@ -160,20 +163,20 @@ def test_what_a_killed_process_left_goes_and_what_a_running_one_writes_stays(tmp
 
 
 def test_scans_of_other_options_are_not_mixed_in(tmp_path):
-    main(tiny(tmp_path, n_train=2))
+    produce(tiny(tmp_path, n_train=2))
     with pytest.raises(ValueError, match=r"1 scans that these options do not make \(train_001"):
-        main(tiny(tmp_path))
+        produce(tiny(tmp_path))
 
 
 def test_several_processes_make_the_same_scans(made, tmp_path):
-    main(tiny(tmp_path, n_workers=2))
+    produce(tiny(tmp_path, n_workers=2))
     for path in made.glob("*.h5"):
         with h5py.File(path) as one, h5py.File(tmp_path / path.name) as two:
             np.testing.assert_array_equal(one["kspace"][()], two["kspace"][()])
 
 
 def test_an_imperfect_scanner_keeps_the_ideal_target(made, tmp_path):
-    main(tiny(tmp_path, trajectory=0.5))
+    produce(tiny(tmp_path, trajectory=0.5))
     info, _ = read_info(tmp_path / "train_000.h5")
     assert info.target_kind == "ideal"
     assert check_scan(tmp_path / "train_000.h5") == []
@@ -193,7 +196,7 @@ def test_an_imperfect_scanner_keeps_the_ideal_target(made, tmp_path):
     ],
 )
 def test_the_command_line_answers_in_one_paragraph(arguments, status, message, capsys):
-    assert run_script(main, PhantomConfig, arguments) == status
+    assert run_recipe(PhantomRecipe, arguments) == status
     said = capsys.readouterr().err
     assert message in said
     assert "Traceback" not in said
@@ -212,11 +215,11 @@ def diverged(_):
     [(interrupted, 130, "What is finished is kept"), (diverged, 1, "the field is not finite")],
 )
 def test_work_that_ends_early_is_explained(work, status, message, capsys):
-    assert run_script(work, PhantomConfig, []) == status
+    assert run_script(work, PhantomRecipe, []) == status
     assert message in capsys.readouterr().err
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path, capsys):
     (tmp_path / "file").write_text("")
-    assert run_script(main, PhantomConfig, [f"out={tmp_path}/file/data", "n_workers=1"]) == 1
+    assert run_recipe(PhantomRecipe, [f"out={tmp_path}/file/data", "n_workers=1"]) == 1
     assert "file" in capsys.readouterr().err

@@ -9,19 +9,17 @@ import pytest
 import scipy.io
 from mri_scans import smooth_maps
 
-from data_scripts.command_line import run_script
+from data_scripts.command_line import run_recipe
 from data_scripts.mri import simulate as mri_simulate
-from data_scripts.mri.download import BESIDE, Source, fetch, known_sources
+from data_scripts.mri.download import BESIDE, Source
 from data_scripts.mri.schema import ScanShape, read_info
 from data_scripts.mri.schema_check import check_scan
 from data_scripts.mri.simulate import (
-    SimulateConfig,
-    assign_splits,
-    main,
-    make_scan,
+    SimulateRecipe,
     measured_maps,
 )
 from data_scripts.mri.volumes import find_volumes, to_grid
+from data_scripts.recipe import produce
 
 needs_sources = pytest.mark.skipif(
     not BESIDE.is_dir(), reason="the public source files are not beside the repository"
@@ -52,11 +50,11 @@ def volumes(tmp_path):
 def config(volumes, tmp_path, **options):
     values = {"source": "volumes", "source_dir": str(volumes), "out": str(tmp_path / "out")}
     values |= {"train": [], "valid": ["p2"], "test": ["p3"], "maps": "loops", "n_coils": 3}
-    return SimulateConfig(**{**values, "height": 20, "width": 18, **options})
+    return SimulateRecipe(**{**values, "height": 20, "width": 18, **options})
 
 
 def test_own_volumes_become_sound_scans_split_by_name(volumes, tmp_path):
-    main(config(volumes, tmp_path))
+    produce(config(volumes, tmp_path))
     splits = {}
     for path in (tmp_path / "out").glob("*.h5"):
         assert check_scan(path) == []
@@ -75,7 +73,7 @@ def test_own_volumes_become_sound_scans_split_by_name(volumes, tmp_path):
 
 
 def test_the_target_is_the_volume(volumes, tmp_path):
-    main(config(volumes, tmp_path, noise=0.0, height=30, width=26))
+    produce(config(volumes, tmp_path, noise=0.0, height=30, width=26))
     with h5py.File(tmp_path / "out" / "p3_FLAIR.h5") as file:
         target = np.abs(file["target"][1, 0])
     expected = head(seed=7)[:, :, 1].T
@@ -85,22 +83,22 @@ def test_the_target_is_the_volume(volumes, tmp_path):
 def test_the_place_of_the_volumes_does_not_change_the_scans(volumes, tmp_path):
     elsewhere = tmp_path / "elsewhere" / "volumes"
     elsewhere.parent.mkdir()
-    main(config(volumes, tmp_path / "one"))
+    produce(config(volumes, tmp_path / "one"))
     volumes.rename(elsewhere)
-    main(config(elsewhere, tmp_path / "two"))
+    produce(config(elsewhere, tmp_path / "two"))
     for path in sorted((tmp_path / "one" / "out").glob("*.h5")):
         assert path.read_bytes() == (tmp_path / "two" / "out" / path.name).read_bytes()
 
 
 def test_contrasts_can_be_chosen(volumes, tmp_path):
-    main(config(volumes, tmp_path, contrasts=["FLAIR"]))
+    produce(config(volumes, tmp_path, contrasts=["FLAIR"]))
     assert not (tmp_path / "out" / "p1_T2W.h5").exists()
 
 
 def test_echoes_and_phase_of_complex_volumes_are_kept(volumes, tmp_path):
     both = np.stack([head(), 0.5j * head()], -1).astype(np.complex64)
     np.save(volumes / "p5.npy", both)
-    main(config(volumes, tmp_path, noise=0.0, height=30, width=26))
+    produce(config(volumes, tmp_path, noise=0.0, height=30, width=26))
     with h5py.File(tmp_path / "out" / "p5.h5") as file:
         assert list(file.attrs["echo_names"]) == ["echo1", "echo2"]
         first, second = file["target"][1]
@@ -116,20 +114,20 @@ def test_the_command_of_the_page_works(tmp_path, monkeypatch):
         np.save(f"FOLDER/{name}.npy", head(seed=seed))
     monkeypatch.setattr(mri_simulate, "measured_maps", lambda _: smooth_maps(8, (128, 128)))
     arguments = shlex.split(command.replace("\\\n", " "))
-    assert run_script(main, SimulateConfig, arguments) == 0
+    assert run_recipe(SimulateRecipe, arguments) == 0
     infos = [read_info(path)[0] for path in sorted(Path("data/mine").glob("*.h5"))]
     assert [info.split for info in infos] == ["valid", "test", "test", "train", "train"]
     assert {info.licence for info in infos} == {"internal"}
 
 
 def test_the_public_patients_are_those_of_the_public_source_alone(tmp_path):
-    public = SimulateConfig(test=["patient01"])
+    public = SimulateRecipe(test=["patient01"])
     assert (public.train[0], public.valid, public.test) == (
         "patient01",
         ["patient04"],
         ["patient01"],
     )
-    own = SimulateConfig(source="volumes", source_dir=str(tmp_path))
+    own = SimulateRecipe(source="volumes", source_dir=str(tmp_path))
     assert own.train == own.valid == own.test == []
 
 
@@ -146,14 +144,14 @@ def test_the_public_patients_are_those_of_the_public_source_alone(tmp_path):
 )
 def test_splits_that_cannot_be_are_named(volumes, tmp_path, options, message):
     with pytest.raises(ValueError, match=message):
-        main(config(volumes, tmp_path, **options))
+        produce(config(volumes, tmp_path, **options))
 
 
 def test_a_volume_without_brightness_is_named_and_leaves_no_scan(volumes, tmp_path):
     np.save(volumes / "p4_FLAIR.npy", np.zeros((6, 6, 2), np.float32))
     (volumes / "p4_FLAIR.npz").unlink()
     with pytest.raises(ValueError, match=r"p4_FLAIR\.npy: 99\.5 % of the volume is zero.*crop it"):
-        main(config(volumes, tmp_path))
+        produce(config(volumes, tmp_path))
     assert not (tmp_path / "out" / "p4_FLAIR.h5").exists()
 
 
@@ -195,23 +193,23 @@ def test_measured_maps_are_compressed_and_normalised(tmp_path, monkeypatch):
     source = Source("maps.mat", "", "MIT", 1, "")
     monkeypatch.setattr(mri_simulate, "known_sources", lambda prefix: [source])
     monkeypatch.setattr(mri_simulate, "fetch", lambda *_: [path])
-    maps = measured_maps(SimulateConfig(n_coils=2, height=24, width=20))
+    maps = measured_maps(SimulateRecipe(n_coils=2, height=24, width=20))
     assert maps.shape == (2, 24, 20)
     np.testing.assert_allclose((np.abs(maps) ** 2).sum(0), 1, atol=1e-5)
     with pytest.raises(ValueError, match="5 channels, n_coils is 6"):
-        measured_maps(SimulateConfig(n_coils=6))
+        measured_maps(SimulateRecipe(n_coils=6))
 
 
 @needs_sources
 def test_public_brains_are_split_by_patient_with_every_contrast(tmp_path):
-    options = SimulateConfig(out=str(tmp_path), height=32, width=30, n_coils=4)
-    jobs = assign_splits(options, find_volumes(fetch(known_sources("open_ms_data/")), 2))
+    options = SimulateRecipe(out=str(tmp_path), height=32, width=30, n_coils=4)
+    jobs = [(job.about, job.split) for job in options.jobs()]
     contrasts = {split: {v.echo_names[0] for v, s in jobs if s == split} for _, split in jobs}
     patients = {split: {v.name.split("_")[0] for v, s in jobs if s == split} for _, split in jobs}
     assert len(jobs) == 19
     assert all(found == {"FLAIR", "T1W", "T2W"} for found in contrasts.values())
     assert sum(len(found) for found in patients.values()) == 5
-    volume, split = next(job for job in jobs if job[0].name == "patient19_study2_T1W")
-    make_scan(options, volume, split, "open_ms_data", "CC-BY", measured_maps(options))
+    job = next(job for job in options.jobs() if job.name == "patient19_study2_T1W")
+    options.make_scan(job, options.details(job))
     assert check_scan(tmp_path / "patient19_study2_T1W.h5") == []
     assert read_info(tmp_path / "patient19_study2_T1W.h5")[1] == ScanShape(48, 1, 4, (32, 30))

@@ -8,8 +8,12 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from data_scripts.pde import burgers, darcy, navier_stokes
+from data_scripts.command_line import run_recipe
+from data_scripts.pde.burgers import BurgersRecipe
+from data_scripts.pde.darcy import DarcyRecipe
+from data_scripts.pde.navier_stokes import NavierStokesRecipe
 from data_scripts.pde.readers import read_trajectories
+from data_scripts.recipe import produce
 from pde.config.dataset import DarcyConfig
 from pde.dataset.splits import load_splits
 
@@ -21,7 +25,7 @@ def tiny(folder):
 
 
 def generate(config):
-    return darcy.generate(config, Console(file=io.StringIO()))
+    return produce(config, Console(file=io.StringIO()))
 
 
 def made(folder):
@@ -74,10 +78,10 @@ def test_loading_removes_what_a_killed_clean_up_left(tmp_path):
     assert made(tmp_path) == [folder.name]
 
 
-@pytest.mark.parametrize("script", [burgers, darcy, navier_stokes], ids=lambda s: s.__name__)
-def test_the_command_line_refuses_more_than_the_disk_holds(tmp_path, capfd, script):
+@pytest.mark.parametrize("schema", [BurgersRecipe, DarcyRecipe, NavierStokesRecipe])
+def test_the_command_line_refuses_more_than_the_disk_holds(tmp_path, capfd, schema):
     arguments = [f"data_dir={tmp_path / 'data'}", "n_train=10000000000"]
-    assert script.main(arguments) == 1
+    assert run_recipe(schema, arguments) == 1
     said = capfd.readouterr().err
     assert "n_train=10000000000" in said
     assert "GB on disk" in said
@@ -89,7 +93,7 @@ def test_the_command_line_refuses_more_than_the_disk_holds(tmp_path, capfd, scri
 def test_room_is_asked_for_the_missing_batches_only(tmp_path, monkeypatch):
     config = tiny(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(darcy, "_assemble", lambda *arguments: 1 / 0)
+        patch.setattr(DarcyRecipe, "assemble", lambda *arguments: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             generate(config)
     n_bytes = 4 * 5 * 2 * 9 * 9

@@ -8,96 +8,97 @@ import pytest
 import yaml
 from rich.console import Console
 
-from data_scripts.pde import burgers, darcy
+from data_scripts.command_line import run_recipe
 from data_scripts.pde import check as pde_check
+from data_scripts.pde import darcy
+from data_scripts.pde.burgers import BurgersRecipe
 from data_scripts.pde.burgers_solver import BurgersSolver, initial_dirichlet, to_grid
+from data_scripts.pde.darcy import DarcyRecipe
 from data_scripts.pde.readers import read_trajectories
+from data_scripts.recipe import produce
 from data_scripts.resumable import Batch
-from pde.config.dataset import BurgersConfig, DarcyConfig
 
 SIZES = {"n_train": 3, "n_valid": 2, "n_test": 2, "n_workers": 1, "batch_size": 2}
 
 
 def tiny_burgers(folder, **changes):
-    options = {"grid": 32, "stored_grid": 128, "solver_grid": 48, "device": "cpu", **SIZES}
-    return BurgersConfig(**{**options, "data_dir": str(folder), **changes})
+    options = {"stored_grid": 128, "solver_grid": 48, "device": "cpu", **SIZES}
+    return BurgersRecipe(**{**options, "data_dir": str(folder), **changes})
 
 
 def tiny_darcy(folder, **changes):
-    options = {"grid": 8, "stored_grid": 16, **SIZES}
-    return DarcyConfig(**{**options, "data_dir": str(folder), **changes})
+    options = {"stored_grid": 16, **SIZES}
+    return DarcyRecipe(**{**options, "data_dir": str(folder), **changes})
 
 
 MAKERS = {
-    "burgers": (burgers, tiny_burgers),
-    "dirichlet": (burgers, lambda folder, **c: tiny_burgers(folder, name="burgers_dirichlet", **c)),
-    "darcy": (darcy, tiny_darcy),
+    "burgers": tiny_burgers,
+    "dirichlet": lambda folder, **c: tiny_burgers(folder, name="burgers_dirichlet", **c),
+    "darcy": tiny_darcy,
 }
 
 
-def generate(script, config):
+def generate(recipe):
     said = io.StringIO()
-    return script.generate(config, Console(file=said, width=200)), said.getvalue()
+    return produce(recipe, Console(file=said, width=200)), said.getvalue()
 
 
 @pytest.fixture(params=MAKERS)
-def kind(request):
+def configure(request):
     return MAKERS[request.param]
 
 
-def test_the_data_set_is_complete_and_says_how_it_was_made(tmp_path, kind):
-    script, configure = kind
+def test_the_data_set_is_complete_and_says_how_it_was_made(tmp_path, configure):
     config = configure(tmp_path)
-    folder, said = generate(script, config)
+    folder, said = generate(config)
     assert folder == config.folder
     assert "7/7" in said
     metadata = yaml.safe_load((folder / "metadata.yaml").read_text())
-    assert metadata["recipe"] == config.recipe
+    assert metadata["recipe"] == config.identity()
     assert {"equation", "boundary", "grid", "units", "seed", "source"} <= set(metadata)
     frames, _ = read_trajectories(folder)
     assert frames.shape == (7, 2, *[config.n_stored_points] * config.n_axes)
     assert len(np.unique(frames[:, 1].reshape(7, -1), axis=0)) == 7
-    assert "is there already" in generate(script, config)[1]
+    assert "is there already" in generate(config)[1]
 
 
-def test_more_training_data_leave_the_other_splits_as_they_are(tmp_path, kind):
-    script, configure = kind
-    small, _ = read_trajectories(generate(script, configure(tmp_path))[0])
+def test_more_training_data_leave_the_other_splits_as_they_are(tmp_path, configure):
+    small, _ = read_trajectories(generate(configure(tmp_path))[0])
     config = configure(tmp_path, n_train=4, batch_size=3)
-    large, _ = read_trajectories(generate(script, config)[0])
+    large, _ = read_trajectories(generate(config)[0])
     np.testing.assert_allclose(large[:3], small[:3], rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(large[4:], small[3:], rtol=1e-5, atol=1e-6)
 
 
-def test_an_interrupted_run_continues(tmp_path, kind, monkeypatch):
-    script, configure = kind
-    config, simulate, batches = configure(tmp_path), script.simulate, []
+def test_an_interrupted_run_continues(tmp_path, configure, monkeypatch):
+    config, batches = configure(tmp_path), []
+    simulate = type(config).simulate
 
-    def interrupted(config, batch):
+    def interrupted(recipe, batch):
         if len(batches) == 2:
             raise KeyboardInterrupt
         batches.append(batch)
-        return simulate(config, batch)
+        return simulate(recipe, batch)
 
     with monkeypatch.context() as patch:
-        patch.setattr(script, "simulate", interrupted)
+        patch.setattr(type(config), "simulate", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            generate(script, config)
-    _, said = generate(script, config)
+            generate(config)
+    _, said = generate(config)
     assert "4 of 7 trajectories are there already" in said or "3 of 7" in said
 
 
 def test_a_coarser_storage_holds_the_same_fields(tmp_path):
     batch = Batch("test", 0, 2)
     for name in ("burgers", "burgers_dirichlet"):
-        fine = burgers.simulate(tiny_burgers(tmp_path, name=name), batch)["frames"]
-        coarse = burgers.simulate(tiny_burgers(tmp_path, name=name, stored_grid=64), batch)
+        fine = tiny_burgers(tmp_path, name=name).simulate(batch)["frames"]
+        coarse = tiny_burgers(tmp_path, name=name, stored_grid=64).simulate(batch)
         np.testing.assert_array_equal(coarse["frames"], fine[..., ::2])
 
 
 def test_the_dirichlet_file_has_both_ends_where_the_field_vanishes(tmp_path):
     config = tiny_burgers(tmp_path, name="burgers_dirichlet")
-    folder, _ = generate(burgers, config)
+    folder, _ = generate(config)
     with h5py.File(folder / "1D_Burgers_viscosity0.1.hdf5") as file:
         assert file["x-coordinate"][[0, -1]].tolist() == [0.0, 1.0]
         assert np.abs(file["tensor"][..., [0, -1]]).max() < 1e-12
@@ -111,7 +112,7 @@ def test_the_dirichlet_file_has_both_ends_where_the_field_vanishes(tmp_path):
 
 
 def test_the_darcy_file_is_that_of_pdebench(tmp_path):
-    folder, _ = generate(darcy, tiny_darcy(tmp_path))
+    folder, _ = generate(tiny_darcy(tmp_path))
     with h5py.File(folder / darcy.FILE_NAME) as file:
         assert set(np.unique(file["nu"])) == {3.0, 12.0}
         assert file["tensor"].shape == (7, 1, 17, 17)
@@ -122,27 +123,26 @@ def test_the_darcy_file_is_that_of_pdebench(tmp_path):
 
 def test_the_command_lines_make_the_data_and_explain_mistakes(tmp_path, capfd):
     options = [f"data_dir={tmp_path}", "n_train=1", "n_valid=1", "n_test=1", "n_workers=1"]
-    assert darcy.main([*options, "grid=4", "stored_grid=8"]) == 0
-    assert burgers.main([*options, "grid=16", "stored_grid=32", "solver_grid=32"]) == 0
-    assert "3 samples" in capfd.readouterr().out
-    assert burgers.main([*options, "grid=48"]) == 2
-    assert "8192 points cannot be thinned out to 48" in capfd.readouterr().err
-    assert darcy.main([*options, "viscosity=1"]) == 2
+    assert run_recipe(DarcyRecipe, [*options, "stored_grid=8"]) == 0
+    assert run_recipe(BurgersRecipe, [*options, "stored_grid=32", "solver_grid=32"]) == 0
+    assert "3 samples" in capfd.readouterr().err
+    assert run_recipe(BurgersRecipe, [*options, "stored_grid=48"]) == 2
+    assert "stored_grid must be a divisor of 8192" in capfd.readouterr().err
+    assert run_recipe(DarcyRecipe, [*options, "viscosity=1"]) == 2
     assert "unknown option 'viscosity'" in capfd.readouterr().err
 
 
-def test_the_checker_describes_good_files(tmp_path, kind, capsys):
-    script, configure = kind
-    folder, _ = generate(script, configure(tmp_path))
+def test_the_checker_describes_good_files(tmp_path, configure, capsys):
+    folder, _ = generate(configure(tmp_path))
     assert pde_check.main([str(folder)]) == 0
     said = capsys.readouterr().out
     assert "7 trajectories, 2 frames" in said
     assert "no problems" in said
-    assert "viscosity 0.1" in said or script is darcy
+    assert "viscosity 0.1" in said or configure is tiny_darcy
 
 
 def test_the_checker_names_every_problem(tmp_path, capsys):
-    path = generate(burgers, tiny_burgers(tmp_path))[0] / "1D_Burgers_viscosity0.1.hdf5"
+    path = generate(tiny_burgers(tmp_path))[0] / "1D_Burgers_viscosity0.1.hdf5"
     with h5py.File(path, "a") as file:
         del file["t-coordinate"]
         del file.attrs["equation"]
@@ -173,8 +173,8 @@ def test_the_checker_refuses_a_wrong_place(tmp_path, capsys):
 @pytest.mark.parametrize(("kind", "n_axes"), [("burgers", 1), ("dirichlet", 1), ("darcy", 2)])
 def test_pdebench_s_own_reader_opens_it(tmp_path, kind, n_axes):
     pdebench = pytest.importorskip("pdebench.models.fno.utils")
-    script, configure = MAKERS[kind]
-    folder, _ = generate(script, configure(tmp_path))
+    configure = MAKERS[kind]
+    folder, _ = generate(configure(tmp_path))
     path = next(folder.glob("*.hdf5"))
     reader = pdebench.FNODatasetSingle(path.name, saved_folder=str(folder), initial_step=1)
     assert len(reader) > 0
@@ -185,12 +185,12 @@ def test_pdebench_s_own_reader_opens_it(tmp_path, kind, n_axes):
 
 def test_the_documented_keys_of_pdebench(tmp_path):
     """What its reader takes from a file: `tensor` by its number of axes, and the coordinates."""
-    folder, _ = generate(burgers, tiny_burgers(tmp_path))
+    folder, _ = generate(tiny_burgers(tmp_path))
     with h5py.File(next(folder.glob("*.hdf5"))) as file:
         assert file["tensor"].ndim == 3
         assert file["tensor"].dtype == np.float32
         assert file["x-coordinate"].shape == file["tensor"].shape[2:]
-    folder, _ = generate(darcy, tiny_darcy(tmp_path))
+    folder, _ = generate(tiny_darcy(tmp_path))
     with h5py.File(next(folder.glob("*.hdf5"))) as file:
         assert file["tensor"].ndim == 4
         assert file["nu"].shape == (7, *file["tensor"].shape[2:])
@@ -199,7 +199,7 @@ def test_the_documented_keys_of_pdebench(tmp_path):
 
 
 def test_the_checker_goes_on_after_a_file_it_cannot_read(tmp_path, capsys):
-    folder = generate(burgers, tiny_burgers(tmp_path))[0]
+    folder = generate(tiny_burgers(tmp_path))[0]
     with h5py.File(folder / "1D_Burgers_viscosity0.1.hdf5", "a") as file:
         file.create_dataset("u", data=1.0)
     with h5py.File(folder / "0.h5", "w") as file:
@@ -218,7 +218,7 @@ def test_the_checker_goes_on_after_a_file_it_cannot_read(tmp_path, capsys):
 
 
 def test_the_checker_calls_a_field_constant_whatever_its_last_digits(tmp_path, capsys):
-    path = generate(burgers, tiny_burgers(tmp_path))[0] / "1D_Burgers_viscosity0.1.hdf5"
+    path = generate(tiny_burgers(tmp_path))[0] / "1D_Burgers_viscosity0.1.hdf5"
     with h5py.File(path, "a") as file:
         noise = np.random.default_rng(0).standard_normal(file["tensor"].shape[2])
         file["tensor"][2, 1] = 1e-6 + 1e-15 * noise

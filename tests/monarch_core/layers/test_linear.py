@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from monarch_core.layers.linear import MonarchLinear
-from monarch_core.transforms.projection import project_to_monarch
+from monarch_core.transforms.classes.projection import project_to_monarch
 
 SIZES = [(7, 12, 2), (12, 7, 3), (35, 35, 5), (64, 85, 4), (85, 64, 4), (161, 160, 7), (9, 9, 1)]
 SIZES += [(3, 3, 3), (10, 2, 2)]

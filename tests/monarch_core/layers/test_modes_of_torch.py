@@ -1,6 +1,5 @@
 """Layers and transforms on the meta device, under inference and in every precision."""
 
-from contextlib import nullcontext
 from functools import partial
 
 import pytest
@@ -10,7 +9,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from monarch_core import Dense, Fourier, Monarch, MonarchLinear, MonarchSpectralConv
 from monarch_core.layers.pointwise import PointwiseMLP
 from monarch_core.layers.resample import interpolation_matrix
-from monarch_core.transforms import matrices_computed_once
+from monarch_core.transforms import prepared
 from pde.models.channels_last import FNO
 
 COSINE = {"transform": partial(Monarch, start="cosine", heads=2), "basis": "cosine"}
@@ -77,12 +76,11 @@ def test_a_skeleton_is_reset_to_the_start(name):
     torch.testing.assert_close(skeleton(x), model(x))
 
 
-@pytest.mark.parametrize("block", [nullcontext, matrices_computed_once])
+@pytest.mark.parametrize("view", [lambda module: module, prepared])
 @pytest.mark.parametrize("name", MAKERS)
-def test_shapes_are_known_without_numbers(name, block):
+def test_shapes_are_known_without_numbers(name, view):
     model, skeleton, x = made(name)
-    with block():
-        y = skeleton(x.to("meta"))
+    y = view(skeleton)(x.to("meta"))
     assert y.is_meta
     assert (y.shape, y.dtype) == (model(x).shape, model(x).dtype)
     if y.requires_grad:

@@ -7,7 +7,7 @@ import torch
 from neuralop.layers.spectral_convolution import SpectralConv
 from neuralop.models import FNO
 
-from monarch_core.layers import MonarchSpectralConv
+from monarch_core import MonarchSpectralConv
 from monarch_core.transforms import Dense, Fourier, Monarch
 
 TRANSFORMS = {

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from monarch_core.report import fields, lines
-from monarch_core.report.aggregate import group_runs
-from monarch_core.report.collect import collect_runs
+from monarch_core.report.compare.groups import group_runs
+from monarch_core.report.read.collect import collect_runs
+from monarch_core.report.render import fields, lines
 from monarch_core.runs.artifacts import Comparison, Curve, Picture, Table, save_artifacts
 
 TRANSFORMS = {
@@ -89,7 +89,7 @@ def make_run(runs):
             "seed": seed,
             "split_sizes": {"train": 160, "valid": 20, "test": 20},
             "metrics": {"relative_l2": error, "h1_error": 3 * error} | (metrics or {}),
-            "n_parameters": 465_557,
+            "n_parameters": 900_000 if transform == "dense" else 465_557,
             "command": f"python pde/train.py transform={transform} seed={seed}",
             "train_seconds": 90.0,
             "seconds_per_epoch": 3.0 if transform == "fft" else 6.3,

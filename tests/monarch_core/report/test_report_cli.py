@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from monarch_core.report.cli import main, markdown_table
-from monarch_core.report.collect import collect_runs
+from monarch_core.report.read.collect import collect_runs
 
 MODULE = "monarch_core.report"
 DOCUMENT = "# Title\n\n<!-- results -->\nold text\n<!-- /results -->\n\nThe end <!-- other -->\n"

@@ -10,9 +10,9 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from monarch_core.report import fields, lines
-from monarch_core.report.collect import collect_runs
-from monarch_core.report.page import write_report
+from monarch_core.report.read.collect import collect_runs
+from monarch_core.report.render import fields, lines
+from monarch_core.report.render.page import write_report
 
 N_REPORTS = 6  # for each file that is mutated, the last of them drawn to pixels
 N_MUTATIONS = 17  # of that file, each in a folder of its own, in every report

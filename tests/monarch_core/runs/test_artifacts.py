@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from monarch_core.runs.artifacts import (
-    ARTIFACTS_FILE,
     Comparison,
     Curve,
     Picture,
@@ -90,7 +89,7 @@ def test_no_artifacts_are_artifacts_too(tmp_path):
 
 def test_the_file_holds_no_pickle_and_nothing_else_is_left(tmp_path):
     path = save_artifacts(tmp_path, EVERYTHING)
-    assert [item.name for item in tmp_path.iterdir()] == [ARTIFACTS_FILE]
+    assert [item.name for item in tmp_path.iterdir()] == ["artifacts.npz"]
     with zipfile.ZipFile(path) as archive:
         for name in archive.namelist():
             assert b"'descr': '|O'" not in archive.read(name)
@@ -117,19 +116,19 @@ def test_a_truncated_file_is_named(tmp_path, part):
     path = save_artifacts(tmp_path, EVERYTHING)
     content = path.read_bytes()
     path.write_bytes(content[: int(part * len(content))])
-    with pytest.raises(ValueError, match=f"{ARTIFACTS_FILE} cannot be read.*evaluate the run"):
+    with pytest.raises(ValueError, match=r"artifacts\.npz cannot be read.*evaluate the run"):
         load_artifacts(tmp_path)
 
 
 def test_a_file_of_objects_is_refused(tmp_path):
-    np.savez(tmp_path / ARTIFACTS_FILE, metadata=np.array([{"format": 1}], dtype=object))
+    np.savez(tmp_path / "artifacts.npz", metadata=np.array([{"format": 1}], dtype=object))
     with pytest.raises(ValueError, match="cannot be read"):
         load_artifacts(tmp_path)
 
 
 def test_another_format_is_refused(tmp_path):
     text = np.frombuffer(b'{"format": 99, "artifacts": []}', dtype=np.uint8)
-    np.savez(tmp_path / ARTIFACTS_FILE, metadata=text)
+    np.savez(tmp_path / "artifacts.npz", metadata=text)
     with pytest.raises(ValueError, match="format 99, this version reads 1"):
         load_artifacts(tmp_path)
 

@@ -20,7 +20,8 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 from monarch_core.training.config import FitConfig
-from monarch_core.runs.start import start_run, user_errors
+from monarch_core.runs.failures import user_errors
+from monarch_core.training.start import start_run
 from monarch_core.runs.lock import leave, occupy
 
 @dataclass
@@ -85,6 +86,7 @@ seed: 0
 fails: ""
 fit: {epochs: 3}
 hydra:
+  output_subdir: null
   run: {dir: runs/single}
   sweep: {dir: runs/sweep, subdir: "${hydra.job.num}"}
 """
@@ -118,6 +120,9 @@ def starts(tmp_path_factory):
         "interrupted_sweep": ["-m", "fails=interrupt,none", "hydra.sweep.dir=runs/sweep2"],
         "mended": ["seed=7"],
         "again": [],
+        "same_again": ["seed=7"],
+        "interrupted_again": ["fails=interrupt", "hydra.run.dir=runs/interrupt"],
+        "spoilt": ["seed=7", "hydra.output_subdir=.hydra"],
         "resumed": ["resume=runs/single", elsewhere],
         "resumed_with_changes": ["resume=runs/single", elsewhere, "seed=1", "fit.epochs=4"],
         "same_second": ["seed=8"],
@@ -237,6 +242,29 @@ def test_success_removes_an_old_failure(starts):
 
 def test_a_finished_folder_is_not_overwritten(starts):
     code, errors, _ = outcome(starts, "again")
+    assert code == 1
+    assert "already holds a run (results.json); go on with it through resume=" in errors
+    assert "(it was started with seed=7, now asked for is no overrides)" in errors
+
+
+def test_the_same_command_in_the_folder_of_a_finished_run_is_done(starts):
+    folder, outcomes = starts
+    code, errors, failure = outcome(starts, "same_again", "single")
+    assert (code, errors, failure) == (0, "", None)
+    assert "runs/single holds this run, and it is finished: skipped" in outcomes["same_again"][1]
+    assert (folder / "runs/single/script.log").read_text().count("skipped") == 1
+
+
+def test_the_same_command_goes_on_with_an_unfinished_run(starts):
+    folder, _ = starts
+    code, errors, _ = outcome(starts, "interrupted_again")
+    assert code == 130
+    assert "Finished epochs are kept" in errors
+    assert (folder / "runs/interrupt/script.log").read_text().count("at work") == 2
+
+
+def test_overrides_that_hydra_has_written_over_prove_nothing(starts):
+    code, errors, _ = outcome(starts, "spoilt")
     assert code == 1
     assert "already holds a run (results.json); go on with it through resume=" in errors
 

@@ -11,7 +11,7 @@ from monarch_core.runs.home import expand_home
         ("run=~/a/b", "run=/h/u/a/b"),
         ("run=~", "run=/h/u"),
         ("hydra.run.dir=~/runs", "hydra.run.dir=/h/u/runs"),
-        ("+dataset.prepare.source_dir=~/x", "+dataset.prepare.source_dir=/h/u/x"),
+        ("dataset.recipe.source_dir=~/x", "dataset.recipe.source_dir=/h/u/x"),
         ("dataset.path='~/a=b'", "dataset.path='/h/u/a=b'"),
         ("dataset.path=~/a,~/b", "dataset.path=/h/u/a,/h/u/b"),
         ("files=[~/a,'~/b']", "files=[/h/u/a,'/h/u/b']"),

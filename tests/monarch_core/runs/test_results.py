@@ -8,13 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from monarch_core.runs import results
-from monarch_core.runs.epoch_log import append_epoch
+from monarch_core.runs.folder import RunFolder
 from monarch_core.runs.results import (
     git_commit,
-    n_parameters,
     report_metrics,
     versions,
     write_results,
@@ -63,8 +61,7 @@ def write(run_dir, **values):
 
 def log_epochs(run_dir, seconds):
     for epoch, value in enumerate(seconds, start=1):
-        append_epoch(
-            run_dir,
+        RunFolder(run_dir).log.append(
             {
                 "epoch": epoch,
                 "valid_error": None if epoch == 1 else 1.0 + abs(epoch - 3),
@@ -83,6 +80,17 @@ def test_every_key_is_there_and_the_file_is_strict_json(tmp_path):
     assert json.loads(text, parse_constant=pytest.fail) == returned
     assert set(REQUIRED) <= set(returned)
     assert returned["config"]["fit"]["epochs"] == 500
+
+
+def test_what_transform_and_data_are_is_kept_in_plain_values(tmp_path):
+    declares = {"basis": "cosine", "control": False, "learns": "forward"}
+    identity = {"generator": "phantom", "sizes": (32, 16), "seed": np.int64(3)}
+    found = write(tmp_path, transform_declares=declares, data_identity=identity)
+    assert found["transform_declares"] == declares
+    assert found["data_identity"] == {"generator": "phantom", "sizes": [32, 16], "seed": 3}
+    assert RunFolder(tmp_path).read_results() == found
+    plain = write(tmp_path)
+    assert plain["transform_declares"] is plain["data_identity"] is None
 
 
 def test_the_command_is_what_hydra_was_given(tmp_path):
@@ -104,10 +112,8 @@ def test_cost_comes_from_the_log_without_the_warm_up(tmp_path):
 
 def test_without_a_log_the_cost_is_null(tmp_path):
     found = write(tmp_path)
-    assert (
-        found["train_seconds"] is found["seconds_per_epoch"] is found["peak_memory_bytes"] is None
-    )
-    assert found["device"]
+    cost = ("train_seconds", "seconds_per_epoch", "peak_memory_bytes", "device")
+    assert [found[key] for key in cost] == [None] * 4
 
 
 def test_numbers_of_any_library_are_written_and_nan_becomes_null(tmp_path):
@@ -164,15 +170,6 @@ def test_what_json_cannot_hold_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"metrics\.relative_l2 is a object"):
         write(tmp_path, metrics={"relative_l2": object()})
     assert not (tmp_path / "results.json").exists()
-
-
-def test_parameters_are_counted_in_real_numbers():
-    model = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 2, dtype=torch.complex64))
-    model.append(nn.BatchNorm1d(5))
-    model.append(model[0])
-    assert n_parameters(model) == (6 + 2) + 2 * (4 + 2) + 10
-    model[1].requires_grad_(False)
-    assert n_parameters(model) == (6 + 2) + 10
 
 
 def test_versions_name_what_matters_and_null_what_is_missing(monkeypatch):

@@ -9,8 +9,9 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from monarch_core.runs.start import load_config, run_to_read, start_run
+from monarch_core.runs.start import load_config, run_to_read
 from monarch_core.training.config import FitConfig
+from monarch_core.training.start import start_run
 
 
 @dataclass
@@ -52,7 +53,7 @@ def test_seeds_that_do_not_fit_are_refused(tmp_path, seed):
 def test_threads_are_those_asked_for_or_the_usable_cores(tmp_path, monkeypatch):
     start(tmp_path / "a", fit={"n_threads": 3})
     assert torch.get_num_threads() == 3
-    monkeypatch.setattr("monarch_core.runs.start.usable_cores", lambda: 2)
+    monkeypatch.setattr("monarch_core.training.start.usable_cores", lambda: 2)
     start(tmp_path / "b")
     assert torch.get_num_threads() == 2
     torch.set_num_threads(1)  # what OMP_NUM_THREADS=1 does

@@ -1,128 +1,200 @@
+"""A sweep, with whichever launcher: finished runs are skipped, unfinished ones go on."""
+
+import importlib.util
 import os
 import signal
+import subprocess
+import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from monarch_core.runs.sweep import Job, expand, main
+from monarch_core.runs.start import job_name
+from monarch_core.runs.sweep import main, multirun
+
+ROOT = Path(__file__).parents[3]
 
 # A stand-in for a training script: one checkpoint per epoch, results at the end.
 SCRIPT = """
-import os, sys, time
+import time
+from dataclasses import dataclass
 from pathlib import Path
-options = dict(item.split("=", 1) for item in sys.argv[1:])
-folder = Path(options.get("resume") or options["hydra.run.dir"])
-(folder / ".hydra").mkdir(parents=True, exist_ok=True)
-checkpoint = folder / "checkpoint.pt"
-(folder / "pid").write_text(str(os.getpid()))
-if "resume" not in options:
-    lines = [f"- {key}={value}" for key, value in options.items() if key != "hydra.run.dir"]
-    (folder / ".hydra/overrides.yaml").write_text("\\n".join(lines) + "\\n")
-    (folder / "first.txt").write_text(" ".join(sys.argv[1:]))
-    if options.get("seed") == "13":
-        raise SystemExit("unlucky")
-epoch = int(checkpoint.read_text()) if checkpoint.exists() else 0
-for epoch in range(epoch, 4):
-    time.sleep(float((folder / "first.txt").read_text().split("wait=")[1].split()[0]))
-    checkpoint.write_text(str(epoch + 1))
-(folder / "results.json").write_text(str(epoch))
+import hydra
+from omegaconf import DictConfig
+from monarch_core.runs.failures import AlreadyFinishedError, user_errors
+from monarch_core.runs.folder import RunFolder
+from monarch_core.runs.start import read_start, take_folder
+
+@dataclass
+class Config:
+    seed: int = 0
+    wait: float = 0.0
+    meet: int = 1
+    path: str = ""
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="config")
+@user_errors
+def main(raw: DictConfig) -> None:
+    config, run_dir = read_start(raw, Config)
+    run_dir, state = take_folder(run_dir, config, is_resumed=False)
+    if state == "finished":
+        raise AlreadyFinishedError(run_dir)
+    folder = RunFolder(run_dir)
+    if config.seed == 13:
+        raise ValueError("unlucky")
+    epoch = int(folder.checkpoint.read_text()) if folder.can_resume else 0
+    with (run_dir / "starts").open("a") as file:
+        file.write(f"{epoch} ")
+    deadline = time.monotonic() + 60
+    while len(list(run_dir.parent.glob("*/starts"))) < config.meet:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    for epoch in range(epoch, 4):
+        if epoch == 2 and config.seed == 1 and Path("stop").exists():
+            raise ValueError("stopped")
+        time.sleep(config.wait)
+        folder.checkpoint.write_text(str(epoch + 1))
+    folder.results.write_text("{}")
+
+if __name__ == "__main__":
+    main()
 """
+CONFIG = """
+seed: 0
+wait: 0
+meet: 1
+path: ""
+hydra:
+  output_subdir: null
+  sweep:
+    subdir: >-
+      ${job_name:${hydra.overrides.task},${hydra.job.config.override_dirname.exclude_keys}}
+"""
+LAUNCHERS = {
+    "basic": "hydra",
+    "joblib": "hydra_plugins.hydra_joblib_launcher",
+    "submitit_local": "hydra_plugins.hydra_submitit_launcher",
+}
+
+
+def has(launcher):
+    try:
+        return importlib.util.find_spec(LAUNCHERS[launcher]) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def needs(launcher):
+    reason = f"needs hydra's {launcher} launcher: pip install 'monarch-science[launch]'"
+    return pytest.mark.skipif(not has(launcher), reason=reason)
 
 
 @pytest.fixture
-def script(tmp_path):
+def script(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    places = [str(ROOT), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, places)))
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf/config.yaml").write_text(CONFIG)
     path = tmp_path / "train.py"
     path.write_text(SCRIPT)
     return path
 
 
-def test_values_separated_by_commas_are_combined_and_name_the_folders(tmp_path):
-    jobs = expand(["model=fno", "dataset.viscosity=1e-3,1e-4", "seed=range(0,2)"], tmp_path)
-    assert [job.folder.name for job in jobs] == [
-        "viscosity_0.001-seed_0",
-        "viscosity_0.001-seed_1",
-        "viscosity_0.0001-seed_0",
-        "viscosity_0.0001-seed_1",
+def starts(folder):
+    """Return the epochs after which the attempts at a run began."""
+    return [int(word) for word in (folder / "starts").read_text().split()]
+
+
+@pytest.mark.parametrize("launcher", [pytest.param(name, marks=needs(name)) for name in LAUNCHERS])
+def test_the_same_command_goes_on_and_skips_what_is_finished(script, launcher):
+    command = [sys.executable, str(script), "-m", "hydra.sweep.dir=out", "seed=0,1", "wait=0"]
+    command.append(f"hydra/launcher={launcher}")
+    Path("stop").touch()
+    assert subprocess.run(command, check=False).returncode == 1
+    first, second = Path("out/seed_0-wait_0"), Path("out/seed_1-wait_0")
+    assert [(f / "results.json").exists() for f in (first, second)] == [True, False]
+    assert "stopped" in (second / "failure.txt").read_text()
+    Path("stop").unlink()
+    assert subprocess.run(command, check=False).returncode == 0
+    assert (second / "results.json").exists()
+    assert not (second / "failure.txt").exists()
+    assert (starts(first), starts(second)) == ([0], [0, 2])
+    assert "holds this run, and it is finished: skipped" in (first / "train.log").read_text()
+
+
+@pytest.mark.parametrize(
+    "launcher", [pytest.param(n, marks=needs(n)) for n in LAUNCHERS if n != "basic"]
+)
+def test_a_launcher_takes_runs_side_by_side(script, launcher):
+    command = [sys.executable, str(script), "-m", "hydra.sweep.dir=out", "seed=2,3", "meet=2"]
+    done = subprocess.run([*command, f"hydra/launcher={launcher}"], check=False)
+    assert done.returncode == 0
+    assert len(list(Path("out").glob("*/results.json"))) == 2
+
+
+@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=needs("joblib"))])
+def test_after_the_time_is_up_the_same_command_goes_on(script, jobs, capfd):
+    command = ["out", str(script), "wait=0.1", "seed=0,1,2", "--jobs", str(jobs)]
+    slow = [*command[:2], "wait=30", *command[3:]]
+    assert main([*slow, "--minutes", "0.1"]) == 1
+    assert "not all is finished; the same command goes on with it" in capfd.readouterr().out
+    assert not list(Path("out").glob("*/results.json"))
+    for run in Path("out").glob("seed_*"):  # whatever was started had finished no epoch
+        assert not (run / "checkpoint.pt").exists()
+    assert main(command) == 0
+    assert sorted(p.parent.name for p in Path("out").glob("*/results.json")) == [
+        "seed_0",
+        "seed_1",
+        "seed_2",
     ]
-    assert jobs[2].overrides == ("model=fno", "dataset.viscosity=0.0001", "seed=0")
 
 
-def test_a_list_is_one_value(tmp_path):
-    (job,) = expand(["evaluation.grids=[16,64]"], tmp_path)
-    assert job.overrides == ("evaluation.grids=[16,64]",)
+def test_a_sweep_that_is_told_to_stop_ends_its_runs(script, capfd):
+    def stop():
+        while not list(Path("out").glob("*/starts")):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
 
-
-@pytest.mark.parametrize("varied", ["seed=0,0", "dataset.path=/a/x,/a_x"])
-def test_two_runs_in_one_folder_are_refused(varied, tmp_path):
-    with pytest.raises(ValueError, match="would share the folder"):
-        expand([varied], tmp_path)
-
-
-def test_each_run_is_done_once(tmp_path, script, capsys):
-    out = tmp_path / "out"
-    command = [str(out), str(script), "--jobs", "2", "seed=0,1,2", "wait=0.01"]
-    assert main(command) == 0
-    made = {path: path.stat().st_mtime_ns for path in out.glob("*/results.json")}
-    assert len(made) == 3
-    assert main(command) == 0
-    assert {path: path.stat().st_mtime_ns for path in out.glob("*/results.json")} == made
-    assert "3 runs, 3 of them finished before" in capsys.readouterr().out
-
-
-@pytest.fixture(params=[signal.default_int_handler, signal.SIG_IGN], ids=["shell", "background"])
-def sigint(request):
-    before = signal.signal(signal.SIGINT, request.param)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("sigint")
-def test_after_the_time_is_up_the_same_command_goes_on(tmp_path, script, capsys):
-    out = tmp_path / "out"
-    command = [str(out), str(script), "wait=1.5", "seed=0,1"]
-    assert main([*command, "--jobs", "2", "--minutes", "0.05"]) == 1
-    assert "not finished; the same command goes on" in capsys.readouterr().out
-    epochs = int((out / "seed_0/checkpoint.pt").read_text())
-    assert 1 <= epochs < 4
-    assert main([*command, "--jobs", "2"]) == 0
-    # The second command did not start again: what the first start wrote is still there.
-    assert "hydra.run.dir" in (out / "seed_0/first.txt").read_text()
-
-
-def test_a_sweep_that_is_told_to_stop_ends_its_runs(tmp_path, script, capsys):
-    out = tmp_path / "out"
-    timer = threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGTERM))
-    timer.start()
-    assert main([str(out), str(script), "wait=60", "seed=0,1"]) == 1
-    assert "seed_0: not finished; the same command goes on" in capsys.readouterr().out
+    threading.Thread(target=stop).start()
+    assert main(["out", str(script), "wait=60", "seed=0,1"]) == 1
+    assert "Interrupted by SIGTERM" in capfd.readouterr().err
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-    with pytest.raises(ProcessLookupError):
-        os.kill(int((out / "seed_0/pid").read_text()), 0)
+    assert starts(Path("out/seed_0")) == [0]
+    assert not Path("out/seed_1").exists()
 
 
-def test_a_failed_run_is_reported_and_the_others_are_finished(tmp_path, script, capsys):
-    out = tmp_path / "out"
-    assert main([str(out), str(script), "seed=0,13,2", "wait=0"]) == 1
-    assert {path.parent.name for path in out.glob("*/results.json")} == {"seed_0", "seed_2"}
-    assert f"seed_13: failed, see {out / 'seed_13/output.log'}" in capsys.readouterr().out
-    assert "unlucky" in (out / "seed_13/output.log").read_text()
+def test_a_failed_run_is_reported_and_the_others_are_finished(script, capfd):
+    assert main(["out", str(script), "seed=0,13,2"]) == 1
+    assert {path.parent.name for path in Path("out").glob("*/results.json")} == {"seed_0", "seed_2"}
+    assert "Error: unlucky (details: " in capfd.readouterr().err
 
 
-def test_runs_go_side_by_side(tmp_path, script):
-    out = tmp_path / "out"
-    command = [str(out), str(script), "--jobs", "3", "seed=0,1,2", "wait=0.5"]
-    thread = threading.Thread(target=main, args=(command,))
-    thread.start()
-    deadline = time.monotonic() + 20
-    started = 0
-    while started < 3 and time.monotonic() < deadline:
-        started = len(list(out.glob("*/first.txt")))
-        assert not list(out.glob("*/results.json"))
-    thread.join()
-    assert started == 3
+def test_a_folder_of_another_run_is_refused(script, capfd):
+    assert main(["out", str(script), "path=/a/x,/a_x"]) == 1  # two names that look alike
+    assert "it was started with path=/a/x, now asked for is path=/a_x" in capfd.readouterr().err
+    assert main(["out", str(script), "path=/a/x,/b", "wait=0.01"]) == 1
+    assert "now asked for is path=/a/x wait=0.01" in capfd.readouterr().err
+
+
+def test_the_name_of_a_folder_tells_the_values():
+    overrides = ["model=fno", "dataset.viscosity=0.001", "+seed=0"]
+    assert job_name(overrides) == "model_fno-viscosity_0.001-seed_0"
+    assert job_name(overrides, without=["model"]) == "viscosity_0.001-seed_0"
+    assert job_name(overrides, without=["model", "seed", "dataset.viscosity"]) == "run"
+    assert job_name(["evaluation.grids=[16,64]", "x='../a b'"]) == "grids__16_64-x__.._a_b"
+    long = [job_name([f"path={'x' * n}"]) for n in (999, 1000)]
+    assert long[0] != long[1]
+    assert max(map(len, long)) < 200
+
+
+def test_only_what_varies_names_the_folders_of_the_command(tmp_path, script):
+    command = multirun(tmp_path, script, ["model=a", "seed=0,1", "dataset.n='x,y'"], 1)
+    override = next(word for word in command if "exclude_keys" in word)
+    parsed = OverridesParser.create().parse_override(override)
+    assert parsed.value() == ["model", "dataset.n"]
 
 
 @pytest.mark.parametrize(
@@ -131,24 +203,22 @@ def test_runs_go_side_by_side(tmp_path, script):
         (["seed=0,"], "cannot read"),
         (["seed=0", "seed=1"], "seed is set by the sweep or given twice"),
         (["hydra.run.dir=x"], "hydra.run.dir is set by the sweep"),
+        (["resume=x"], "resume is set by the sweep"),
+        (["seed=0", "--jobs", "0"], "--jobs must be at least 1, got 0"),
     ],
 )
-def test_what_cannot_be_a_sweep_is_refused(tmp_path, script, capsys, overrides, message):
-    assert main([str(tmp_path / "out"), str(script), *overrides]) == 2
+def test_what_cannot_be_a_sweep_is_refused(script, capsys, overrides, message):
+    assert main(["out", str(script), *overrides]) == 2
     assert message in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
+    assert not Path("out").exists()
 
 
-def test_a_folder_of_another_sweep_is_refused(tmp_path, script, capsys):
-    out = str(tmp_path / "out")
-    assert main([out, str(script), "seed=0", "wait=0"]) == 0
-    assert main([out, str(script), "seed=0", "wait=0", "fit.epochs=2"]) == 2
-    assert "was started with seed=0 wait=0, now asked for is" in capsys.readouterr().err
-
-
-def test_a_missing_script_is_named(tmp_path, capsys):
+def test_a_missing_script_or_launcher_is_named(tmp_path, script, capsys, monkeypatch):
     assert main([str(tmp_path), "nothing.py"]) == 2
     assert "there is no script nothing.py" in capsys.readouterr().err
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    assert main(["out", str(script), "seed=0,1", "--jobs", "2"]) == 2
+    assert "pip install 'monarch-science[launch]'" in capsys.readouterr().err
 
 
 NAMES = [
@@ -167,21 +237,16 @@ NAMES = [
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_hydra_reads_any_name_of_a_folder(tmp_path, name):
-    job = Job(tmp_path / name, ("seed=1",))
-    parser = OverridesParser.create()
-    for started in (False, True):
-        if started:
-            job.folder.mkdir(parents=True)
-            (job.folder / "checkpoint.pt").touch()
-        override = parser.parse_override(job.command(Path("train.py"))[-1])
-        assert override.key_or_group == ("resume" if started else "hydra.run.dir")
-        assert override.value() == str(job.folder)
+def test_hydra_reads_any_name_of_a_folder(tmp_path, script, name):
+    command = multirun(tmp_path / name, script, ["seed=1"], 1)
+    override = OverridesParser.create().parse_override(command[3])
+    assert override.key_or_group == "hydra.sweep.dir"
+    assert override.value() == str(tmp_path / name)
 
 
 def test_home_and_what_no_folder_can_be_called(tmp_path, monkeypatch, capsys, script):
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert main(["~/out", str(script), "seed=0", "wait=0"]) == 0
+    assert main(["~/out", str(script), "seed=0"]) == 0
     assert (tmp_path / "out/run/results.json").exists()
     assert main([f"{tmp_path}/${{x}}", str(script), "seed=0"]) == 2
     assert "cannot hold ${" in capsys.readouterr().err

@@ -16,10 +16,11 @@ import yaml
 from omegaconf import OmegaConf
 from pde_configs import config_of
 
-from monarch_core.runs.plain_files import LARGEST_YAML, read_overrides, read_yaml
+from monarch_core.runs.folder import RunFolder
+from monarch_core.runs.plain_files import LARGEST_YAML, read_yaml
 from monarch_core.runs.results import write_results
 from monarch_core.runs.schema import load_config, save_config, to_dict
-from monarch_core.runs.start import start_run
+from monarch_core.training.start import start_run
 from monarch_core.training.transform_config import TransformConfig
 from mri.config.run import MriConfig
 from mri.evaluate import evaluate as evaluate_mri
@@ -166,18 +167,21 @@ def test_data_are_made_by_our_scripts_from_any_folder(tmp_path, monkeypatch, tas
     if task == "pde":
         config["dataset"]["data_dir"] = "/dev/null/x"
     else:
-        config["dataset"] |= {"root": str(tmp_path / "none"), "prepare": {"n_train": 0}}
-    with pytest.raises(ValueError, match=r"could not be made|failed, see above"):
+        config["dataset"] |= {"root": "/dev/null/x", "recipe": {"name": "phantom"}}
+    with pytest.raises(OSError, match=r"cannot write below /dev/null"):
         ENTRIES[f"{task}/evaluate"](write(tmp_path / "run", config))
     assert not (tmp_path / "ran").exists()
 
 
 @pytest.mark.parametrize("script", ["os", "../evil", "mri_phantom.evil", "mri_check", "burgers"])
-def test_only_known_scripts_make_data(tmp_path, script):
-    config = stored("mri")
-    config["dataset"] |= {"script": script, "root": str(tmp_path / "none")}
-    with pytest.raises(ValueError, match=rf"dataset\.script must be one of .*, got '{script}'"):
-        evaluate_mri(write(tmp_path / "run", config))
+def test_only_known_recipes_make_data(tmp_path, script):
+    for recipe in ({"script": script}, {"recipe": {"name": script}}):
+        config = stored("mri")
+        del config["dataset"]["recipe"]
+        config["dataset"] |= {**recipe, "root": str(tmp_path / "none")}
+        name = script.removeprefix("mri_") if "script" in recipe else script
+        with pytest.raises(ValueError, match=rf"recipe\.name must be one of .*, got '{name}'"):
+            evaluate_mri(write(tmp_path / "run", config))
 
 
 def test_the_command_line_says_it_in_one_paragraph(tmp_path):
@@ -216,7 +220,7 @@ def test_overrides_are_repeated_as_they_were_typed(tmp_path, monkeypatch):
     (tmp_path / ".hydra").mkdir()
     overrides = ["dataset.path=${oc.env:SECRET}", "seed=1"]
     (tmp_path / ".hydra/overrides.yaml").write_text(yaml.safe_dump(overrides))
-    assert read_overrides(tmp_path) == overrides
+    assert RunFolder(tmp_path).started_with() == overrides
     names = {"task": "pde", "dataset": "a", "model": "b", "transform": "c"}
     results = write_results(
         tmp_path, **names, seed=0, split_sizes={}, metrics={}, n_parameters=0, config={}
@@ -274,7 +278,7 @@ def test_what_is_no_plain_file_is_not_opened(tmp_path):
     (tmp_path / ".hydra").mkdir()
     (tmp_path / ".hydra" / "overrides.yaml").write_text("a: 1\n")
     with pytest.raises(ValueError, match=r"overrides\.yaml is no list of overrides"):
-        read_overrides(tmp_path)
+        RunFolder(tmp_path).started_with()
 
 
 def leaves(node, path=()):

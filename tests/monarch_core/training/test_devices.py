@@ -1,51 +1,31 @@
-"""Processes, accelerators, cores and memory as the environment has them."""
+"""Accelerators, threads, names and memory of devices, as the environment has them."""
 
-import os
+import logging
 from pathlib import Path
 
 import pytest
 import torch
 
+from monarch_core.training.config import FitConfig
 from monarch_core.training.devices import (
-    Processes,
+    check_threads,
     choose_accelerator,
     describe_device,
-    is_main_process,
     make_fabric,
     peak_memory_bytes,
-    processes,
     reset_peak_memory,
     synchronize,
-    usable_cores,
+    warn_of_slow_precision,
 )
 
 CPU = torch.device("cpu")
 
 
-def test_a_plain_start_is_one_process():
-    assert processes() == Processes(rank=0, n=1, n_local=1)
-    assert is_main_process()
-
-
-@pytest.mark.parametrize(
-    "variables",
-    [
-        {"TORCHELASTIC_RUN_ID": "x", "RANK": "3", "WORLD_SIZE": "6", "LOCAL_WORLD_SIZE": "2"},
-        {"SLURM_STEP_ID": "0", "SLURM_PROCID": "3", "SLURM_NTASKS": "6", "SLURM_NNODES": "3"},
-    ],
-    ids=["torchrun", "srun"],
-)
-def test_launchers_are_recognised(monkeypatch, variables):
-    for name, value in variables.items():
+def test_a_device_of_several_processes_is_counted(monkeypatch):
+    for name, value in {"RANK": "3", "WORLD_SIZE": "6", "LOCAL_WORLD_SIZE": "2"}.items():
         monkeypatch.setenv(name, value)
-    assert processes() == Processes(rank=3, n=6, n_local=2)
-    assert not is_main_process()
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
     assert describe_device(CPU).startswith("6 x ")
-
-
-def test_a_batch_job_that_starts_python_itself_is_one_process(monkeypatch):
-    monkeypatch.setenv("SLURM_NTASKS", "4")
-    assert processes().n == 1
 
 
 def test_missing_accelerators_are_named(monkeypatch):
@@ -70,18 +50,38 @@ def test_more_processes_than_gpus_are_refused(monkeypatch, fit_config):
         make_fabric(fit_config(accelerator="cuda"))
 
 
-def test_cores_are_shared_by_the_processes_of_a_node(monkeypatch):
-    n = usable_cores()
-    assert 1 <= n <= (os.cpu_count() or 1)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(12)), raising=False)
-    monkeypatch.setattr("pathlib.Path.read_text", lambda _: "800000 100000")
-    assert usable_cores() == 8
-    monkeypatch.setattr("pathlib.Path.read_text", lambda _: "max 100000")
-    assert usable_cores() == 12
-    variables = {"TORCHELASTIC_RUN_ID": "x", "RANK": "0", "WORLD_SIZE": "5"}
-    for name, value in {**variables, "LOCAL_WORLD_SIZE": "5"}.items():
-        monkeypatch.setenv(name, value)
-    assert usable_cores() == 2
+@pytest.mark.parametrize("n", [1, 3, 64])
+def test_threads_of_any_sound_number_are_taken(monkeypatch, n):
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    check_threads(FitConfig(n_threads=n, num_workers=n))
+    check_threads(FitConfig(n_threads=None))
+
+
+@pytest.mark.parametrize(
+    ("flags", "capability", "precision", "accelerator", "says"),
+    [
+        ("fpu avx2", "AVX2", "bf16-mixed", "cpu", "5 to 20 times"),
+        ("fpu avx2 avx512f", "AVX512", "bf16-mixed", "cpu", "1.4 to 2 times"),
+        ("fpu avx512f avx512_bf16", "AVX512", "bf16-mixed", "cpu", None),
+        ("fpu avx512f amx_bf16", "AVX512", "bf16-mixed", "cpu", None),
+        ("asimd bf16", "DEFAULT", "bf16-mixed", "cpu", None),
+        ("fpu avx2", "AVX2", "bf16-mixed", "cuda", None),
+        ("fpu avx2", "AVX2", "32-true", "cpu", None),
+    ],
+)
+def test_slow_bfloat16_is_said(
+    monkeypatch, caplog, flags, capability, precision, accelerator, says
+):
+    cpuinfo = f"model name : x\nflags : {flags}\n"
+    monkeypatch.setattr(Path, "read_text", lambda _: cpuinfo)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    with caplog.at_level(logging.WARNING):
+        warn_of_slow_precision(FitConfig(precision=precision), accelerator)
+    if says is None:
+        assert not caplog.records
+    else:
+        assert says in caplog.text
+        assert "fit.precision=32-true" in caplog.text
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="Linux resets the peak")

@@ -6,14 +6,14 @@ from fit_runs import assert_same_weights, final_weights, run_prepared
 from torch.nn.functional import mse_loss
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from monarch_core.runs.epoch_log import read_log
+from monarch_core.runs.folder import RunFolder
 from monarch_core.training.fit import fit
 
 TWO_PROCESSES = """
 import socket
 from dataclasses import dataclass, field
 from omegaconf import OmegaConf
-from monarch_core.runs.start import start_run
+from monarch_core.training.start import start_run
 
 @dataclass
 class Config:
@@ -59,7 +59,9 @@ def test_two_processes_train_as_one(tmp_path, tiny_model, tiny_data, fit_config)
     fit(tiny_model(), mse_loss, tiny_data(10), valid, config, tmp_path / "one")
     one, two = (final_weights(tmp_path / name) for name in ("one", "two0"))
     assert_same_weights(one, two, rtol=1e-5, atol=1e-6)
-    for a, b in zip(read_log(tmp_path / "one"), read_log(tmp_path / "two0"), strict=True):
+    for a, b in zip(
+        RunFolder(tmp_path / "one").log.read(), RunFolder(tmp_path / "two0").log.read(), strict=True
+    ):
         assert a["train_loss"] == pytest.approx(b["train_loss"], rel=1e-5)
         assert a["valid_error"] == pytest.approx(b["valid_error"], rel=1e-5)
         assert b["device"].startswith("2 x ")
@@ -89,7 +91,10 @@ def test_soap_over_two_processes_is_as_far_from_one_as_a_rounding_of_the_gradien
     by_rounding, by_processes = ((w - one).norm() / one.norm() for w in (nudged, two))
     assert 1e-3 < by_rounding < 0.2
     assert by_processes < 5 * by_rounding
-    errors = [read_log(tmp_path / name)[-1]["valid_error"] for name in ("one", "nudged", "two0")]
+    errors = [
+        RunFolder(tmp_path / name).log.read()[-1]["valid_error"]
+        for name in ("one", "nudged", "two0")
+    ]
     assert errors[1:] == pytest.approx([errors[0]] * 2, rel=0.02)
 
 

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.functional import mse_loss
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from monarch_core.runs.epoch_log import read_log
+from monarch_core.runs.folder import RunFolder
 from monarch_core.training.checkpoint import load_checkpoint, load_weights
 from monarch_core.training.fit import fit
 
@@ -27,7 +27,7 @@ def test_it_learns_and_keeps_the_best_epoch(tmp_path, tiny_model, tiny_data, fit
     valid = tiny_data(7, seed=1)
     config = fit_config(epochs=30, learning_rate=0.3, schedule="constant")
     fit(model, mse_loss, tiny_data(), valid, config, tmp_path)
-    errors = [record["valid_error"] for record in read_log(tmp_path)]
+    errors = [record["valid_error"] for record in RunFolder(tmp_path).log.read()]
     assert min(errors) < 0.1 * errors[0]
     assert errors[-1] > min(errors)  # otherwise best and last could not be told apart
     load_weights(tmp_path / "weights.pt", model)
@@ -42,7 +42,7 @@ def test_metric_chooses_the_epoch(tmp_path, tiny_model, tiny_data, fit_config):
 
     model, data = tiny_model(), tiny_data(3)
     fit(model, mse_loss, data, data, fit_config(), tmp_path, metric=counted(worse_and_worse))
-    assert [record["valid_error"] for record in read_log(tmp_path)] == [1, 2, 3]
+    assert [record["valid_error"] for record in RunFolder(tmp_path).log.read()] == [1, 2, 3]
     first = torch.load(tmp_path / "weights.pt", weights_only=True)
     assert not torch.equal(first["linear.weight"], model.linear.weight)
 
@@ -50,7 +50,7 @@ def test_metric_chooses_the_epoch(tmp_path, tiny_model, tiny_data, fit_config):
 def test_log_has_a_complete_line_for_every_epoch(tmp_path, tiny_model, tiny_data, fit_config):
     config = fit_config(transform_learning_rate=0.03, schedule="step", step_epochs=2)
     fit(tiny_model(), mse_loss, tiny_data(), tiny_data(), config, tmp_path)
-    records = read_log(tmp_path)
+    records = RunFolder(tmp_path).log.read()
     assert [record["epoch"] for record in records] == [1, 2, 3]
     assert [record["learning_rate"] for record in records] == [0.01, 0.01, 0.005]
     assert [record["transform_learning_rate"] for record in records] == [0.03, 0.03, 0.015]
@@ -68,7 +68,7 @@ def test_averages_weigh_samples_not_batches(tmp_path, tiny_model, tiny_data, fit
     data = tiny_data(7)
     config = fit_config(epochs=1, batch_size=4)  # batches of 4 and 3
     fit(tiny_model(), first_entry, data, data, config, tmp_path)
-    (record,) = read_log(tmp_path)
+    (record,) = RunFolder(tmp_path).log.read()
     assert record["train_loss"] == pytest.approx(data.y[:, 0].mean().item(), rel=1e-6)
     assert record["valid_error"] == pytest.approx(data.y[:, 0].mean().item(), rel=1e-6)
 
@@ -132,7 +132,7 @@ def test_a_validation_error_that_is_not_finite_stops_the_run_and_keeps_the_epoch
     data = tiny_data(3)
     with pytest.raises(ValueError, match=f"the validation error is {value}; .*2 finished epochs"):
         fit(tiny_model(), mse_loss, data, data, fit_config(), tmp_path, metric=counted(undefined))
-    assert [record["epoch"] for record in read_log(tmp_path)] == [1, 2]
+    assert [record["epoch"] for record in RunFolder(tmp_path).log.read()] == [1, 2]
     checkpoint, aborted = (load_checkpoint(tmp_path / f"{n}.pt") for n in ("checkpoint", "aborted"))
     assert (checkpoint["epoch"], aborted["epoch"]) == (2, 2)
     assert not torch.equal(checkpoint["model"]["linear.bias"], aborted["model"]["linear.bias"])
@@ -264,7 +264,7 @@ def test_bf16_keeps_weights_inputs_and_loss_in_float32(tmp_path, tiny_data, fit_
         "prediction": torch.float32,
     }
     assert model.weight.dtype == torch.float32
-    errors = [record["valid_error"] for record in read_log(tmp_path)]
+    errors = [record["valid_error"] for record in RunFolder(tmp_path).log.read()]
     assert errors[-1] < 0.1 * errors[0]
 
 
@@ -310,7 +310,7 @@ def test_a_model_with_nothing_to_learn_is_measured_and_saved(
 ):
     model, data = tiny_model().requires_grad_(False), tiny_data()
     fit(model, mse_loss, data, data, fit_config(), tmp_path)
-    (record,) = read_log(tmp_path)
+    (record,) = RunFolder(tmp_path).log.read()
     with torch.no_grad():
         error = mse_loss(model(data.x, torch.ones(11, 3)), data.y).item()
     assert record["valid_error"] == pytest.approx(error, rel=1e-6)

@@ -9,6 +9,7 @@ from torch import nn
 from monarch_core.training.optimization import (
     make_optimizer,
     make_schedule,
+    n_parameters,
     parameter_groups,
 )
 
@@ -109,3 +110,12 @@ def test_one_cycle_rises_to_the_peaks_and_falls_to_almost_nothing(tiny_model, fi
 def test_a_run_of_one_step_has_a_schedule(tiny_model, fit_config, schedule):
     rates = rates_over_time(fit_config, tiny_model(), 1, 1, schedule=schedule)
     assert (rates > 0).all()
+
+
+def test_parameters_are_counted_in_real_numbers():
+    model = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 2, dtype=torch.complex64))
+    model.append(nn.BatchNorm1d(5))
+    model.append(model[0])
+    assert n_parameters(model) == (6 + 2) + 2 * (4 + 2) + 10
+    model[1].requires_grad_(False)
+    assert n_parameters(model) == (6 + 2) + 10

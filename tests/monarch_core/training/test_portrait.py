@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from monarch_core.training.portrait import portray_transforms
-from monarch_core.transforms import Fourier, Monarch
+from monarch_core.training.portrait import distances, portray_transforms
+from monarch_core.transforms import Dense, Fourier, Monarch
 
 
 def model():
@@ -24,9 +24,9 @@ def test_distances_are_relative_to_the_start():
         trained["first"].L *= 1.25
         trained["second"].L *= 0.9
     table, learned, before, picture = portray_transforms(trained, start)
-    distances = dict(table.rows)
-    assert distances["first"] == pytest.approx(0.25)
-    assert distances["second"] == pytest.approx(0.1)
+    moved = {name: numbers for name, *numbers in table.rows}
+    assert moved["first"] == pytest.approx([16, 0.25, 1.25**2 - 1])  # A A^H grows by the square
+    assert moved["second"] == pytest.approx([16, 0.1, 1 - 0.9**2])
     torch.testing.assert_close(learned.y, 1.25 * before.y)
     assert "first" in learned.title
     assert picture.image.shape == (6, 16)
@@ -35,7 +35,7 @@ def test_distances_are_relative_to_the_start():
 def test_an_untrained_transform_has_one_frequency_per_row():
     start = model()
     table, *_, picture = portray_transforms(start, start)
-    assert all(distance == 0 for _, distance in table.rows)
+    assert all(distance == departure == 0 for *_, distance, departure in table.rows)
     image = torch.from_numpy(picture.image)
     torch.testing.assert_close(image.amax(1), torch.ones(6, dtype=torch.float64))
     assert image.argmax(1).tolist() == [8 + f for f in range(-3, 3)]  # zero in the middle
@@ -45,3 +45,15 @@ def test_an_untrained_transform_has_one_frequency_per_row():
 def test_a_model_without_learnable_transforms_has_no_portrait():
     fixed = nn.ModuleDict({"fft": Fourier(8)})
     assert portray_transforms(fixed, fixed) == []
+
+
+def test_a_rotation_of_the_rows_departs_from_the_start_and_not_from_unitarity():
+    start, trained = (nn.ModuleDict({"dft": Dense(6)}) for _ in range(2))
+    turned = torch.linalg.qr(torch.randn(6, 6, dtype=torch.float64))[0].float()
+    with torch.no_grad():
+        weight = trained["dft"].weight  # (heads, n_out, n_in, 2)
+        weight.copy_(torch.einsum("ij,gjkp->gikp", turned, weight))
+    (moved,) = distances(trained, start)
+    assert (moved.part, moved.n) == ("dft", 6)
+    assert moved.distance > 0.5
+    assert moved.departure < 1e-6

@@ -8,7 +8,7 @@ from fit_runs import assert_same_weights, counted, final_weights, run_prepared
 from torch import nn
 from torch.nn.functional import mse_loss
 
-from monarch_core.runs.epoch_log import read_log
+from monarch_core.runs.folder import RunFolder
 from monarch_core.training.checkpoint import load_checkpoint
 from monarch_core.training.fit import fit
 
@@ -53,7 +53,7 @@ def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(tmp_path):
     best = [torch.load(tmp_path / n / "weights.pt", weights_only=True) for n in ("killed", "whole")]
     assert_same_weights(*best)
     for key in ("epoch", "train_loss", "valid_error", "learning_rate"):
-        logs = [[r[key] for r in read_log(tmp_path / n)] for n in ("killed", "whole")]
+        logs = [[r[key] for r in RunFolder(tmp_path / n).log.read()] for n in ("killed", "whole")]
         assert len(logs[0]) == 5
         assert logs[0] == logs[1]
     assert not list((tmp_path / "killed").glob(".*"))
@@ -74,11 +74,11 @@ def test_resume_repeats_the_epochs_after_the_last_checkpoint(
     with pytest.raises(KeyboardInterrupt):
         fit(tiny_model(), counted(interrupted), data, data, config, tmp_path / "a")
     assert load_checkpoint(tmp_path / "a" / "checkpoint.pt")["epoch"] == 4 // every * every
-    assert len(read_log(tmp_path / "a")) == 4
+    assert len(RunFolder(tmp_path / "a").log.read()) == 4
     fit(tiny_model(), mse_loss, data, data, config, tmp_path / "a")
     fit(tiny_model(), mse_loss, data, data, config, tmp_path / "b")
     assert_same_weights(final_weights(tmp_path / "a"), final_weights(tmp_path / "b"))
-    assert [record["epoch"] for record in read_log(tmp_path / "a")] == [1, 2, 3, 4, 5]
+    assert [record["epoch"] for record in RunFolder(tmp_path / "a").log.read()] == [1, 2, 3, 4, 5]
 
 
 def test_the_best_epoch_may_lie_before_the_interruption(
@@ -98,7 +98,7 @@ def test_the_best_epoch_may_lie_before_the_interruption(
         fit(tiny_model(), counted(interrupted), data, data, config, tmp_path, metric=metric)
     best = (tmp_path / "weights.pt").read_bytes()
     fit(tiny_model(), mse_loss, data, data, config, tmp_path, metric=metric)
-    assert [record["valid_error"] for record in read_log(tmp_path)] == [1, 2, 3, 4]
+    assert [record["valid_error"] for record in RunFolder(tmp_path).log.read()] == [1, 2, 3, 4]
     assert (tmp_path / "weights.pt").read_bytes() == best
 
 

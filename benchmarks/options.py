@@ -1,0 +1,60 @@
+"""What can be measured, and how."""
+
+from dataclasses import dataclass
+
+# Suites by name, with the heading of their table.
+TITLES = {
+    "layer": "Spectral layers alone",
+    "single": "One sample through a layer whose matrices are made once",
+    "kept": "Training step of the layer where freed memory is kept",
+    "avx2": "Training step of the layer without AVX-512",
+    "ceilings": "Ceilings of the machine",
+    "roofline": "Training step of the layer against those ceilings",
+    "factors": "Factored or multiplied out",
+    "network": "Whole networks",
+    "threads": "Training step of whole networks on one core and on two",
+    "memory": "Peak memory of a training step, beyond the weights",
+    "bfloat16": "Autocast to bfloat16",
+    "sweep": "Training step of the layer against kept modes and grid",
+    "sense": "SENSE of one slice",
+    "data": "Navier-Stokes data, one trajectory of 50 time units",
+}
+CPU_SUITES = ("kept", "avx2", "ceilings", "roofline", "threads")
+
+
+@dataclass
+class Options:
+    """What to measure.
+
+    Attributes:
+        out: folder of the results.
+        suites: which to run, separated by commas.
+        threads: CPU threads.
+        rounds: repetitions of each contender.
+        device: cpu or cuda.
+    """
+
+    out: str = "runs/speed"
+    suites: str = ",".join(TITLES)
+    threads: int = 1
+    rounds: int = 15
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for an unknown suite or too few rounds for quartiles."""
+        for suite in self.names:
+            if suite not in TITLES:
+                raise ValueError(f"suites must be among {', '.join(TITLES)}, got {suite!r}")
+        refused = [suite for suite in CPU_SUITES if suite in self.names]
+        if self.device != "cpu" and refused:
+            raise ValueError(
+                f"{', '.join(refused)} measure the CPU, got device={self.device}; use "
+                "device=cpu, or leave them out of suites"
+            )
+        if self.rounds < 2:
+            raise ValueError(f"rounds must be at least 2, got {self.rounds}")
+
+    @property
+    def names(self) -> list[str]:
+        """The suites, one by one."""
+        return self.suites.split(",")

@@ -1,0 +1,1 @@
+"""What is measured, in suites of one subject each."""

@@ -1,0 +1,158 @@
+"""Fields in an HDF5 file, and the coordinates and times of their axes."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from data_scripts import hdf5
+from data_scripts.pde.readers.trajectories import AGAIN, CORRECT
+from data_scripts.unusable import UnusableFileError
+
+# Bytes up to which an array of coordinates is read.
+_COORDINATES = 1 << 26
+# By how much steps of one length may differ.
+_EVEN = 1e-3
+
+
+def field(group: h5py.Group, name: str, *, integers: bool = False) -> h5py.Dataset:
+    """Return an array that holds a field, not read yet.
+
+    Args:
+        group: file, or group in it.
+        name: of the array.
+        integers: whether it may hold integers and truth values, too.
+
+    Raises:
+        UnusableFileError: there is no such array, its numbers are not real, it was not written in
+            full or cannot be read here, or they lie in another file.
+    """
+    found = _array(group, name, hdf5.REALS if integers else hdf5.FLOATS)
+    if found.ndim == 0:
+        raise UnusableFileError(
+            f"{group.file.filename}: {name} is a single value where an array is expected"
+        )
+    return found
+
+
+def read_field(path: Path, name: str, index: Any, *, integers: bool = False) -> np.ndarray:
+    """Return part of the field `name` of a file, in the type that is stored; raises as `field`."""
+    with hdf5.open_file(path, AGAIN) as file:
+        return field(file, name, integers=integers)[index]
+
+
+def _array(group: h5py.Group, name: str, kinds: str) -> h5py.Dataset:
+    # a field may be piecewise constant, and is read only where the memory holds it
+    return hdf5.array(group, name, CORRECT, kinds=kinds, most_compression=math.inf)
+
+
+def numbers(group: h5py.Group, name: str) -> np.ndarray | None:
+    """Return the values of a small array, or a single one, in double; None if there is none.
+
+    Raises:
+        UnusableFileError: as `field`, or it is too large for coordinates.
+    """
+    if hdf5.find(group, name) is None:
+        return None
+    stored = _array(group, name, hdf5.REALS)
+    if stored.nbytes > _COORDINATES:
+        raise UnusableFileError(
+            f"{group.file.filename}: {name} has shape {stored.shape}, too large for coordinates"
+        )
+    return np.asarray(stored[()], dtype=np.float64)
+
+
+def coordinates(group: h5py.Group, pattern: str, grid: Sequence[int]) -> dict[str, np.ndarray]:
+    """Return the coordinates of the axes x, y, ... that a file has.
+
+    Args:
+        group: file, or group in it.
+        pattern: name of an array of coordinates, {} standing for the axis.
+        grid: points along every axis.
+
+    Raises:
+        UnusableFileError: there are more or fewer coordinates than points, or as `field`.
+    """
+    found = {}
+    for axis, n in zip("xyz", grid, strict=False):
+        name = pattern.format(axis)
+        points = numbers(group, name)
+        if points is not None and points.shape != (n,):
+            raise UnusableFileError(
+                f"{group.file.filename}: {name} has shape {points.shape}, but there are {n} points "
+                f"along {axis}; correct the coordinate or the order of the axes"
+            )
+        if points is not None:
+            found[axis] = points
+    return found
+
+
+def stored_times(
+    path: Path, stored: np.ndarray | None, n_times: int, *, one_more: bool = False
+) -> np.ndarray:
+    """Return the stored times, or 1, 2, ... if there are none.
+
+    Args:
+        path: file they are from, for messages.
+        stored: what the file holds.
+        n_times: number of frames.
+        one_more: whether the end of the last interval may follow, as PDEBench has it.
+
+    Raises:
+        UnusableFileError: there are more or fewer times than frames, or they do not grow.
+    """
+    if stored is None:
+        return np.arange(1.0, n_times + 1)
+    times = np.asarray(stored, dtype=np.float64).reshape(-1)
+    if len(times) != n_times and not (one_more and len(times) == n_times + 1):
+        raise UnusableFileError(
+            f"{path} has {n_times} frames but {len(times)} times; correct the times or the order "
+            "of the axes, or leave the times away if frames are one time unit apart"
+        )
+    wrong = ~np.isfinite(times) | (np.diff(times, prepend=-np.inf) <= 0)
+    if wrong.any():
+        first = int(np.argmax(wrong))
+        raise UnusableFileError(
+            f"{path}: times must be finite and grow, got {times[first]:g} for frame {first}"
+            f"{f' after {times[first - 1]:g}' if first else ''}; correct them in the file"
+        )
+    return times[:n_times]
+
+
+def evenly_spaced(values: np.ndarray) -> bool:
+    """Return whether the values grow by one step length."""
+    steps = np.diff(values)
+    return len(steps) == 0 or bool(
+        np.isfinite(values).all() and (np.abs(steps - steps.mean()) <= _EVEN * steps.mean()).all()
+    )
+
+
+def spans(points: np.ndarray, length: float) -> bool:
+    """Return whether n even points cover an axis of a length, with no, one or both of its ends."""
+    if len(points) < 2 or not evenly_spaced(points):
+        return False
+    width = points[-1] - points[0]
+    widest = width * len(points) / (len(points) - 1)
+    return bool(width * (1 - _EVEN) <= length <= widest * (1 + _EVEN))
+
+
+def off_unit(points: Mapping[str, np.ndarray]) -> tuple[str, ...]:
+    """Return a doubt for every axis whose coordinates are not those of an interval of length 1."""
+    return tuple(
+        f"its {axis} runs from {values[0]:g} to {values[-1]:g}, not evenly over a length of 1"
+        for axis, values in points.items()
+        if not spans(values, 1)
+    )
+
+
+def unit_axes(group: h5py.Group, pattern: str, grid: Sequence[int]) -> tuple[tuple[str, ...], bool]:
+    """Return doubts about coordinates, and whether they say that every axis is of length 1.
+
+    Takes the arguments of `coordinates`.
+    """
+    points = coordinates(group, pattern, grid)
+    doubts = off_unit(points)
+    return doubts, len(points) == len(grid) and not doubts

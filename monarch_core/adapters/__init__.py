@@ -1,0 +1,1 @@
+"""Drop-ins for the layers of other libraries, one module per library."""

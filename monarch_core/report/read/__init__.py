@@ -1,0 +1,1 @@
+"""What run folders hold, read without trusting it, and what makes two of them the same."""

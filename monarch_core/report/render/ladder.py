@@ -1,0 +1,133 @@
+"""A ladder: what each step from the control to the final model gains, on every data set."""
+
+import math
+from collections.abc import Sequence
+
+from monarch_core.report.compare.control import best_control_on
+from monarch_core.report.compare.groups import Data, Group, control_name
+from monarch_core.report.compare.settings import UNSET, differing_keys, words
+from monarch_core.report.read.identity import DATASET, EVALUATION, is_measured
+from monarch_core.report.render.tables import metric_cell
+from monarch_core.report.render.text_table import Cell, TextTable
+from monarch_core.report.wording import count, seconds
+
+_MODEL = "model."
+_RATE = "fit.transform_learning_rate"
+
+
+def ladder_table(groups: Sequence[Group], metric: str) -> TextTable:
+    """Return one row per model, transform and training, and one column per data set.
+
+    Every cell is compared with the control of the same data, of whatever model, that has the
+    lowest validation error. Rows go from the largest to the smallest metric on the first data set;
+    rows without a value there come last.
+
+    Raises:
+        ValueError: as for `best_control_on`, or two groups differ in nothing that a ladder shows.
+    """
+    data = list(dict.fromkeys(group.data for group in groups))
+    controls = {one: best_control_on(one, groups, metric) for one in data}
+    titles = _titles(groups)
+    told = _told(groups)
+    rungs: dict[tuple[str, str, str], dict[Data, Group]] = {}
+    for group, training in zip(groups, told, strict=True):
+        rung = rungs.setdefault((group.model, group.transform, training), {})
+        if group.data in rung:
+            raise ValueError(
+                f"{group.runs[0].name} and {rung[group.data].runs[0].name} differ only in what "
+                "a ladder does not show; leave one of them out"
+            )
+        rung[group.data] = group
+
+    def height(rung: dict[Data, Group]) -> float:
+        mean = rung[data[0]].metric(metric).mean if data[0] in rung else None
+        return math.inf if mean is None else -mean
+
+    columns = ["model", "transform", "training", *titles.values()]
+    numbers = ["seeds", "parameters", "time per epoch"]
+    rows = []
+    for name, rung in sorted(rungs.items(), key=lambda item: height(item[1])):
+        shown = next(rung[one] for one in data if one in rung)
+        seeds = sorted({len(group.runs) for group in rung.values()})
+        rows.append(
+            [
+                *map(Cell, name),
+                *(
+                    metric_cell(rung[one], controls[one], metric) if one in rung else Cell("")
+                    for one in data
+                ),
+                Cell(" to ".join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))),
+                Cell(count(shown.cost("n_parameters"))),
+                Cell(seconds(shown.cost("seconds_per_epoch"))),
+            ]
+        )
+    control = control_name(groups)
+    devices = ", ".join(sorted({group.devices for group in groups}))
+    column = "first column"
+    if any(data[0] not in rung for rung in rungs.values()):
+        column += " with a value"
+    return TextTable(
+        key="ladder",
+        title="Ladder",
+        columns=[*columns, *numbers],
+        rows=rows,
+        caption=f"Mean ± standard error of {metric.replace('_', ' ')} over seeds; changes are "
+        f"against the best {control} run of the same data. Time and parameters are those of the "
+        f"{column}. Device: {devices}.",
+        numeric=frozenset((*titles.values(), *numbers)),
+    )
+
+
+def _titles(groups: Sequence[Group]) -> dict[Data, str]:
+    """Return a name for each data set: the one setting that tells all apart, if there is one."""
+    settings = {
+        g.data: {k: v for k, v in g.settings.items() if k.startswith(DATASET)} for g in groups
+    }
+    keys = differing_keys(list(settings.values()))
+    telling = [key for key in keys if len({s.get(key) for s in settings.values()}) == len(settings)]
+    if telling:
+        key = telling[0]
+        return {data: f"{words(key, keys)} {own.get(key)}" for data, own in settings.items()}
+    several = len({group.dataset for group in groups}) > 1
+    names = {}
+    for group in groups:
+        dataset = [group.dataset] if several or not group.data_details else []
+        names[group.data] = ", ".join([*dataset, *filter(None, [group.data_details])])
+    return names
+
+
+def _told(groups: Sequence[Group]) -> list[str]:
+    """Return how each group was trained as far as that differs between groups, in words.
+
+    Options of model and transform are told where groups with the same names differ in them.
+    """
+    training = [_training(group) for group in groups]
+    rates = {settings[_RATE] for settings in training if _RATE in settings}
+    keys = [key for key in differing_keys(training) if key != _RATE or len(rates) > 1]
+    namesakes: dict[tuple[str, str], list[dict[str, str]]] = {}
+    for group in groups:
+        namesakes.setdefault((group.model, group.transform), []).append(_options(group))
+    result = []
+    for group, trained in zip(groups, training, strict=True):
+        own = differing_keys(namesakes[group.model, group.transform])
+        values = {key: value for key, value in trained.items() if key in keys}
+        values |= {key: _options(group).get(key, UNSET) for key in own}
+        shown = [key for key in (*keys, *own) if key in values]
+        result.append(", ".join(f"{words(key, (*keys, *own))} {values[key]}" for key in shown))
+    return result
+
+
+def _options(group: Group) -> dict[str, str]:
+    model = {key: value for key, value in group.settings.items() if key.startswith(_MODEL)}
+    return model | dict(group.transform_settings)
+
+
+def _training(group: Group) -> dict[str, str]:
+    told = {
+        key: value
+        for key, value in group.settings.items()
+        if not is_measured(key) and not key.startswith((_MODEL, EVALUATION))
+    }
+    if group.declared.learns == "none":  # nothing of it learns at that rate
+        told.pop(_RATE, None)
+    return told

@@ -1,0 +1,211 @@
+"""The page: findings, tables and figures of all runs in one self-contained HTML file."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.resources import files
+from pathlib import Path
+
+from jinja2 import Environment, StrictUndefined
+
+from monarch_core.report.compare.findings import Finding, findings
+from monarch_core.report.compare.groups import (
+    Group,
+    blocks_of,
+    control_name,
+    group_runs,
+    metric_names,
+)
+from monarch_core.report.read.collect import Run
+from monarch_core.report.render.block import BlockView, block_view
+from monarch_core.report.render.lines import sweep_figures
+from monarch_core.report.render.names import Names, slug
+from monarch_core.report.render.style import Drawing, palette
+from monarch_core.report.render.tables import (
+    groups_csv,
+    main_table,
+    other_runs_table,
+    runs_csv,
+)
+from monarch_core.report.render.text_table import TextTable
+from monarch_core.report.wording import plural
+
+_TEMPLATE = "page.html.jinja"
+_GENERATOR = '<meta name="generator" content="monarch-report">'
+_METRICS_BESIDE_COSTS = 3
+_METRICS_PER_TABLE = 7
+_OTHER_STATUS = {
+    "failed": "Runs that failed",
+    "unfinished": "Runs that are not finished",
+    "unreadable": "Runs whose results cannot be read",
+}
+
+
+@dataclass(frozen=True)
+class Section:
+    """What the page shows of one task.
+
+    Attributes:
+        task: name of the task.
+        key: anchor, and name of the files of its tables.
+        findings: how every group does against its control.
+        tables: the main table, in pieces that fit the page.
+        full_table: the main table in one piece, for Markdown and CSV.
+        sweeps: the main metric against each number that was varied.
+        blocks: one per data the groups were tested on.
+    """
+
+    task: str
+    key: str
+    findings: list[Finding]
+    tables: list[TextTable]
+    full_table: TextTable
+    sweeps: list[Drawing]
+    blocks: list[BlockView]
+
+
+def write_report(runs: Sequence[Run], out: Path, *, metric: str | None = None) -> Path:
+    """Write `index.html`, `figures/*.png` and `tables/*` and return the path of the page.
+
+    An earlier report at the same place is replaced.
+
+    Args:
+        runs: all runs, whatever their status.
+        out: folder of the report; it is made if it does not exist.
+        metric: the main metric; by default the first one that the runs of a task list.
+
+    Raises:
+        ValueError: no run has the metric, or `out` is a file.
+    """
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"{out} is a file; give a folder for the report with --out")
+    groups = group_runs(runs)
+    colours = palette(groups)
+    main = main_metrics(groups, metric)
+    names = Names({"groups", "runs"})
+    others = [
+        replace(table, key=names.free(table.key))
+        for status, title in _OTHER_STATUS.items()
+        for table in [other_runs_table(runs, status, title)]
+        if table is not None
+    ]
+    sections = [
+        _section(task, [g for g in groups if g.task == task], main[task], colours, names)
+        for task in dict.fromkeys(group.task for group in groups)
+    ]
+    drawings = [
+        d for s in sections for d in (*s.sweeps, *(d for b in s.blocks for d in b.drawings))
+    ]
+    written = _tables(groups, sections, others)
+    html = _render(runs, groups, sections, others, colours)
+    _clear(out)
+    for folder in ("figures", "tables"):
+        (out / folder).mkdir(parents=True, exist_ok=True)
+    for name, text in written.items():
+        (out / "tables" / name).write_text(text, encoding="utf-8")
+    for drawing in drawings:
+        (out / "figures" / f"{drawing.key}.png").write_bytes(drawing.png)
+    page = out / "index.html"
+    page.write_text(html, encoding="utf-8")
+    return page
+
+
+def main_metrics(groups: Sequence[Group], metric: str | None = None) -> dict[str, str]:
+    """Return the main metric of every task: the one asked for, or the first one listed.
+
+    Raises:
+        ValueError: no run has the metric that is asked for.
+    """
+    names = metric_names(groups)
+    if metric is not None and metric not in names:
+        raise ValueError(f"no run has the metric {metric!r}; use one of {', '.join(names)}")
+    main = {}
+    for group in groups:
+        own = metric_names([other for other in groups if other.task == group.task])
+        main[group.task] = metric if metric in own else (own[0] if own else "")
+    return main
+
+
+def _section(
+    task: str, groups: Sequence[Group], metric: str, colours: Mapping[str, str], names: Names
+) -> Section:
+    metrics = metric_names(groups)
+    metrics = [metric, *(name for name in metrics if name != metric)] if metrics else []
+    pieces = [main_table(groups, metrics[:_METRICS_BESIDE_COSTS])]
+    for start in range(_METRICS_BESIDE_COSTS, len(metrics), _METRICS_PER_TABLE):
+        piece = main_table(groups, metrics[start : start + _METRICS_PER_TABLE], costs=False)
+        pieces.append(replace(piece, title="Further metrics"))
+    key = names.free(slug(task))
+    sweeps = sweep_figures(groups, metric, colours)
+    return Section(
+        task=task,
+        key=key,
+        findings=findings(groups, {task: metric}),
+        tables=pieces,
+        full_table=replace(main_table(groups, metrics), key=key),
+        sweeps=[replace(d, key=names.free(slug(task, d.key))) for d in sweeps],
+        blocks=[block_view(block, metric, colours, names) for block in blocks_of(groups)],
+    )
+
+
+def _render(
+    runs: Sequence[Run],
+    groups: Sequence[Group],
+    sections: Sequence[Section],
+    others: Sequence[TextTable],
+    colours: Mapping[str, str],
+) -> str:
+    finished = [run for group in groups for run in group.runs]
+    statuses = [run.status for run in runs]
+    counts = [plural(statuses.count("finished"), "finished run")]
+    counts += [f"{statuses.count(s)} {s}" for s in _OTHER_STATUS if s in statuses]
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    template = environment.from_string(
+        files(__package__).joinpath(_TEMPLATE).read_text(encoding="utf-8")
+    )
+    return template.render(
+        control=control_name(groups),
+        counts=", ".join(counts),
+        sections=sections,
+        others=others,
+        colours=colours,
+        versions=_versions(finished),
+        commits=sorted({run.git_commit for run in finished if run.git_commit}),
+        devices=sorted({run.device for run in finished if run.device}),
+        commands=list(dict.fromkeys(run.command for run in finished if run.command)),
+        data_uri=_data_uri,
+    )
+
+
+def _data_uri(drawing: Drawing) -> str:
+    return "data:image/png;base64," + base64.b64encode(drawing.png).decode()
+
+
+def _versions(runs: Sequence[Run]) -> dict[str, str]:
+    names = dict.fromkeys(name for run in runs for name in run.versions)
+    return {
+        name: " and ".join(sorted({run.versions[name] for run in runs if name in run.versions}))
+        for name in names
+    }
+
+
+def _tables(
+    groups: Sequence[Group], sections: Sequence[Section], others: Sequence[TextTable]
+) -> dict[str, str]:
+    """Return the content of every file below `tables`, by its name."""
+    metrics = metric_names(groups)
+    found = {"groups.csv": groups_csv(groups, metrics), "runs.csv": runs_csv(groups, metrics)}
+    left = [table for section in sections for block in section.blocks for table in block.tables]
+    for table in [*(section.full_table for section in sections), *left, *others]:
+        found[f"{table.key}.md"] = table.markdown()
+        found[f"{table.key}.csv"] = table.csv()
+    return found
+
+
+def _clear(out: Path) -> None:
+    """Remove the figures and tables of an earlier report, and nothing that is not ours."""
+    page = out / "index.html"
+    if page.is_file() and _GENERATOR in page.read_text(encoding="utf-8", errors="replace"):
+        for pattern in ("figures/*.png", "tables/*.csv", "tables/*.md"):
+            for old in out.glob(pattern):
+                old.unlink()

@@ -1,0 +1,127 @@
+"""The run folder: every name in it, and what its files say of where the run stands."""
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Any
+
+from monarch_core.runs.epoch_log import EpochLog
+from monarch_core.runs.files import write_text
+from monarch_core.runs.untrusted import last_line, parse_json, read_text
+
+
+class RunFolder:
+    """A run on disk; nothing but this class spells the names of its files.
+
+    Attributes:
+        path: the folder.
+        config: every value of the run, resolved, as YAML.
+        overrides: what was asked for on the command line, a list in YAML.
+        hydra: the configuration of hydra at the start, which tells the folder it was called in.
+        log: `EpochLog`, one line for every finished epoch.
+        weights: tensors of the best epoch.
+        checkpoint: everything needed to go on.
+        aborted: the state at the moment when a loss was not finite.
+        results: what the run found, in JSON.
+        artifacts: curves, fields, images and tables for the report.
+        scans: scores of every scan (MRI), as CSV.
+        failure: traceback of the last attempt that failed.
+        lock: there while a process works in the folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config = path / "config.yaml"
+        self.overrides = path / ".hydra" / "overrides.yaml"
+        self.hydra = path / ".hydra" / "hydra.yaml"
+        self.log = EpochLog(path / "log.jsonl")
+        self.weights = path / "weights.pt"
+        self.checkpoint = path / "checkpoint.pt"
+        self.aborted = path / "aborted.pt"
+        self.results = path / "results.json"
+        self.artifacts = path / "artifacts.npz"
+        self.scans = path / "scans.csv"
+        self.failure = path / "failure.txt"
+        self.lock = path / ".lock"
+
+    @property
+    def is_run(self) -> bool:
+        """Whether a run was started here, finished or failed; links count, wherever they lead."""
+        return any(map(os.path.lexists, (self.results, self.failure, self.config)))
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run has results."""
+        return self.results.exists()
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether an epoch was finished after which the run can go on."""
+        return self.checkpoint.exists()
+
+    def started_with(self) -> list[str] | None:
+        """Return the overrides that the run was started with; None when hydra did not start it.
+
+        Raises:
+            ValueError: the record holds something else.
+        """
+        path = self.overrides
+        if not path.exists():
+            return None
+        overrides = _read_yaml(path) or []
+        if not isinstance(overrides, list) or not all(isinstance(item, str) for item in overrides):
+            raise ValueError(
+                f"{path} is no list of overrides; restore it from a copy, or delete it."
+            )
+        return overrides
+
+    def started_in(self) -> Path | None:
+        """Return the folder that the run was started in, if hydra noted it and it is still there.
+
+        Raises:
+            ValueError: the record is no plain YAML.
+        """
+        stored = _read_yaml(self.hydra) if self.hydra.exists() else None
+        for key in ("hydra", "runtime", "cwd"):
+            stored = stored.get(key) if isinstance(stored, dict) else None
+        return Path(stored) if isinstance(stored, str) and Path(stored).is_dir() else None
+
+    def read_results(self) -> Any:
+        """Return what `results.json` holds, whoever wrote it.
+
+        Raises:
+            OSError: it cannot be read.
+            ValueError: it is no plain file, too large or no JSON.
+        """
+        return parse_json(read_text(self.results))
+
+    def why_failed(self) -> str:
+        """Return the last line of the traceback of an attempt that failed; empty if it has none.
+
+        Raises:
+            OSError: it cannot be read.
+            ValueError: it is no plain file.
+        """
+        return last_line(self.failure)
+
+    def mark_failed(self, story: str) -> Path | None:
+        """Keep the story of a failure; return its file, None where it cannot be written.
+
+        A finished run is not marked.
+        """
+        if not self.is_finished:
+            with contextlib.suppress(OSError):
+                write_text(self.failure, story)
+                return self.failure
+        return None
+
+    def forget_failure(self) -> None:
+        """Remove the mark of an earlier failure, if that is possible."""
+        with contextlib.suppress(OSError):
+            self.failure.unlink(missing_ok=True)
+
+
+def _read_yaml(path: Path) -> Any:
+    from monarch_core.runs.plain_files import read_yaml  # with libraries that a report does without
+
+    return read_yaml(path)

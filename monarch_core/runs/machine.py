@@ -1,0 +1,52 @@
+"""What this machine has: memory and cores, as far as this process may use them."""
+
+import contextlib
+import os
+from pathlib import Path
+
+from monarch_core.runs.processes import processes
+
+# Control groups, version 2 and 1: how much memory a container may take.
+_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+
+
+def usable_cores() -> int:
+    """Return the cores this process may use: affinity, container quota and sharing respected."""
+    n_cores = float(os.cpu_count() or 1)
+    if hasattr(os, "sched_getaffinity"):
+        n_cores = len(os.sched_getaffinity(0))
+    with contextlib.suppress(OSError, ValueError):  # control groups exist on Linux only
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        n_cores = min(n_cores, int(quota) / int(period))
+    return max(1, int(n_cores) // processes().n_local)
+
+
+def memory_bytes() -> int:
+    """Return the memory of this machine, or of its largest GPU if that has more.
+
+    All of it is counted, used or not, so that the answer does not depend on the moment.
+    """
+    import torch  # of `runs`, only this needs it, and only who computes asks
+
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for path in _LIMITS:
+        with contextlib.suppress(OSError, ValueError):  # "max" is no limit
+            total = min(total, int(Path(path).read_text()))
+    gpus = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
+    return max([total, *(gpu.total_memory for gpu in gpus)])
+
+
+def require_memory(needed: dict[str, float], remedy: str) -> None:
+    """Raise ValueError when something needs more memory than there is.
+
+    Args:
+        needed: bytes that each thing needs at the least, by what it is.
+        remedy: what the user may do.
+    """
+    what = max(needed, key=lambda name: needed[name])
+    total = memory_bytes()
+    if needed[what] > total:
+        raise ValueError(
+            f"{what} need at least {needed[what] / 1e9:.3g} GB, and this machine has "
+            f"{total / 1e9:.3g} GB of memory; {remedy}"
+        )

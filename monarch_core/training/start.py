@@ -1,0 +1,97 @@
+"""The first line of every training script: config, seeds, threads and the run folder."""
+
+import logging
+import random
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+from omegaconf import DictConfig
+
+from monarch_core.runs.failures import AlreadyFinishedError
+from monarch_core.runs.machine import usable_cores
+from monarch_core.runs.processes import is_main_process, processes
+from monarch_core.runs.schema import load_config
+from monarch_core.runs.start import go_to_start, leave_folder_of_hydra, read_start, take_folder
+from monarch_core.training.config import FitConfig
+from monarch_core.training.devices import (
+    check_threads,
+    choose_accelerator,
+    make_fabric,
+    warn_of_slow_precision,
+)
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+def start_run(raw: DictConfig, schema: type[T]) -> tuple[T, Path]:
+    """Check the config, take the run folder, note the config in it, and seed everything.
+
+    The folder belongs to this run until it ends: another run, or an evaluation, is refused. Runs
+    that a time stamp of one second sends to the same folder get folders of their own, `NAME-2` and
+    so on.
+
+    `resume=RUN_DIR` takes the config from that folder instead; `fit` then goes on from its last
+    checkpoint, and a finished run is only evaluated again. A folder with a run of the same
+    overrides is gone on with in the same way, unless it is finished.
+
+    Args:
+        raw: what hydra composed. Its keys `resume` and `run_dir` need not be in the schema.
+        schema: a dataclass with the field `seed`, and `fit: FitConfig` where something is trained.
+
+    Returns:
+        The config as an instance of `schema`, and the run folder: the output folder of hydra, or
+        `run_dir` when hydra is not at work. Of several processes, all get that of the first.
+
+    Raises:
+        AlreadyFinishedError: the folder holds this run, and it is finished.
+        ValueError: a key or value is wrong, other overrides accompany `resume`, or the folder
+            holds another run or is in use.
+    """
+    is_resumed = bool(raw.get("resume"))
+    config, run_dir = read_start(raw, schema)
+    fit_config = getattr(config, "fit", None)
+    if fit_config is not None and not is_resumed:  # a resumed run takes what there is
+        check_threads(fit_config)
+    taken = take_folder(run_dir, config, is_resumed=is_resumed) if is_main_process() else None
+    if processes().n > 1:
+        assert isinstance(fit_config, FitConfig), "several processes need a field `fit`"
+        taken = make_fabric(fit_config).broadcast(taken)
+    assert taken is not None
+    run_dir, state = taken
+    leave_folder_of_hydra(run_dir)
+    if state == "finished":
+        raise AlreadyFinishedError(run_dir)
+    if state == "unfinished" and not is_resumed:
+        config = load_config(run_dir, schema)
+        go_to_start(run_dir)
+        fit_config = getattr(config, "fit", None)
+    seed_everything(config.seed)  # type: ignore[attr-defined]
+    torch.set_num_threads(_n_threads(fit_config))
+    log.info("run folder: %s", run_dir)
+    if fit_config is not None:
+        warn_of_slow_precision(fit_config, choose_accelerator(fit_config.accelerator))
+    return config, run_dir
+
+
+def seed_everything(seed: int) -> None:
+    """Seed the global generators of Python, NumPy and PyTorch.
+
+    Raises:
+        ValueError: the seed does not fit in 32 bits.
+    """
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"seed must be from 0 to 4294967295, got {seed}")
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+
+
+def _n_threads(fit_config: FitConfig | None) -> int:
+    """Return the threads asked for; else the usable cores, never above what torch chose."""
+    if fit_config is not None and fit_config.n_threads is not None:
+        return fit_config.n_threads
+    return min(torch.get_num_threads(), usable_cores())

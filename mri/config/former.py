@@ -1,0 +1,22 @@
+"""Stored configs of MRI runs from before, brought to the layout of today."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from monarch_core.runs.former_layout import without_unread
+from mri.config.model import MODELS
+
+
+def former_model(stored: dict[str, Any]) -> dict[str, Any]:
+    """Return a stored config whose model has its own options only."""
+    return without_unread(stored, "model", MODELS, "name")
+
+
+def former_dataset(dataset: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the stored options of a data set with its `script` and `prepare` as a recipe."""
+    if "script" not in dataset:
+        return dict(dataset)
+    rest = {key: value for key, value in dataset.items() if key not in ("script", "prepare")}
+    script, prepare = dataset["script"], dataset.get("prepare") or {}
+    name = str(script).removeprefix("mri_")
+    return {**rest, "recipe": {**prepare, "name": name} if script else None}

@@ -1,0 +1,1 @@
+"""Errors of predicted fields, and what is measured of a model."""

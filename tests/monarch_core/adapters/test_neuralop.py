@@ -1,0 +1,193 @@
+"""The drop-in in networks of neuralop; options are bound to what can be saved and sent."""
+
+import copy
+import inspect
+import io
+import pickle
+import subprocess
+import sys
+from functools import partial
+
+import pytest
+import torch
+from neuralop import LpLoss, Trainer
+from neuralop.layers.base_spectral_conv import BaseSpectralConv
+from neuralop.layers.spectral_convolution import SpectralConv as NeuralopConv
+from neuralop.models import FNO
+from torch.utils.data import DataLoader
+
+from monarch_core import Monarch, MonarchSpectralConv
+from monarch_core.adapters.neuralop import CONFIGURABLE
+from monarch_core.layers import SpectralConv
+from pde.models import channels_last as fno
+
+OPTIONS = {"grid": (16, 12), "transform": partial(Monarch, heads=2), "learn": "inverse"}
+BOUND = {
+    "configured": MonarchSpectralConv.configured(**OPTIONS),
+    "partial": partial(MonarchSpectralConv, **OPTIONS),
+}
+SIZES = {"n_modes": (6, 6), "in_channels": 1, "out_channels": 1, "hidden_channels": 4}
+
+
+def networks(conv_module):
+    torch.manual_seed(0)
+    yield FNO(**SIZES, n_layers=1, conv_module=conv_module)
+    yield fno.FNO(*SIZES.values(), n_layers=1, conv_module=conv_module)
+    yield conv_module(4, 4, (6, 6))
+
+
+def fields(model):
+    return torch.randn(2, 4 if isinstance(model, MonarchSpectralConv) else 1, 16, 12)
+
+
+def saved_and_loaded(model):
+    file = io.BytesIO()
+    torch.save(model, file)
+    file.seek(0)
+    return torch.load(file, weights_only=False)
+
+
+WAYS = {
+    "torch": saved_and_loaded,
+    "pickle": lambda model: pickle.loads(pickle.dumps(model)),
+    "pickle in python": lambda model: pickle._loads(pickle._dumps(model)),
+    "oldest protocol": lambda model: pickle.loads(pickle.dumps(model, protocol=2)),
+    "deepcopy": copy.deepcopy,
+    "copy": copy.copy,
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("bound", BOUND)
+def test_a_model_is_copied_whole(bound, way):
+    for model in networks(BOUND[bound]):
+        x = fields(model)
+        copied = WAYS[way](model)
+        torch.testing.assert_close(copied(x), model(x), rtol=0, atol=0)
+        convs = [m for m in copied.modules() if isinstance(m, MonarchSpectralConv)]
+        assert [conv.grid for conv in convs] == [(16, 12)]
+        learned = {name: p.requires_grad for name, p in model.named_parameters()}
+        assert {name: p.requires_grad for name, p in copied.named_parameters()} == learned
+
+
+@pytest.mark.parametrize("bound", BOUND)
+def test_a_model_is_loaded_in_another_process(bound, tmp_path):
+    for number, model in enumerate(networks(BOUND[bound])):
+        x = fields(model)
+        torch.save({"model": model, "x": x, "y": model(x)}, tmp_path / f"{number}.pt")
+    code = (
+        "import sys, torch\n"
+        "for path in sys.argv[1:]:\n"
+        "    saved = torch.load(path, weights_only=False)\n"
+        "    torch.testing.assert_close(saved['model'](saved['x']), saved['y'])\n"
+    )
+    files = sorted(map(str, tmp_path.iterdir()))
+    assert len(files) == 3
+    run = subprocess.run([sys.executable, "-c", code, *files], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.parametrize("bound", BOUND)
+def test_neuralop_saves_its_state_and_makes_the_model_again(bound, tmp_path):
+    model = next(networks(BOUND[bound]))
+    model.save_checkpoint(tmp_path, "fno")
+    made = FNO.from_checkpoint(tmp_path, "fno")
+    x = fields(model)
+    torch.testing.assert_close(made(x), model(x))
+
+
+@pytest.mark.parametrize("bound", BOUND)
+def test_states_without_classes_are_loaded_as_weights_only(bound, tmp_path):
+    _, *models = networks(BOUND[bound])
+    for model in models:
+        torch.save(model.state_dict(), tmp_path / "weights.pt")
+        state = torch.load(tmp_path / "weights.pt", weights_only=True)
+        model.load_state_dict(state)
+
+
+@pytest.mark.parametrize("bound", BOUND)
+@pytest.mark.filterwarnings("ignore")  # neuralop's own
+def test_neuralops_trainer_trains_and_saves(bound, tmp_path):
+    model = next(networks(BOUND[bound]))
+    before = copy.deepcopy(model)
+    samples = [{"x": torch.randn(1, 16, 12), "y": torch.randn(1, 16, 12)} for _ in range(4)]
+    loader = DataLoader(samples, batch_size=2)
+    optimizer = torch.optim.Adam(model.parameters(), 1e-2)
+    trainer = Trainer(model=model, n_epochs=1, device="cpu", verbose=False)
+    trainer.train(
+        train_loader=loader,
+        test_loaders={"valid": loader},
+        optimizer=optimizer,
+        scheduler=torch.optim.lr_scheduler.StepLR(optimizer, 1),
+        training_loss=LpLoss(d=2),
+        eval_losses={"l2": LpLoss(d=2)},
+        save_every=1,
+        save_dir=tmp_path,
+    )
+    x = fields(model)
+    assert (model(x) - before(x)).norm() > 0
+    before.load_checkpoint(tmp_path, "model")
+    torch.testing.assert_close(before(x), model(x))
+
+
+@pytest.mark.parametrize("option", ["grids", "n_modes", "in_channels", "self", "max_n_modes"])
+def test_what_is_no_option_is_refused_where_it_is_bound(option):
+    with pytest.raises(
+        ValueError, match=f"no option '{option}' to configure; its options are .*grid"
+    ):
+        MonarchSpectralConv.configured(**{option: 3})
+
+
+def test_options_that_are_bound_are_those_that_no_network_gives():
+    given = {}
+
+    def conv_module(*args, **kwargs):
+        given.update(kwargs)
+        return MonarchSpectralConv(*args, **kwargs)
+
+    FNO(**SIZES, n_layers=1, conv_module=conv_module)
+    assert given.keys() & set(CONFIGURABLE) == set()
+    own = inspect.signature(MonarchSpectralConv).parameters.keys() - given.keys()
+    assert own - set(CONFIGURABLE) == {"in_channels", "out_channels", "n_modes"}
+
+
+def test_it_is_a_layer_of_ours_and_of_neuralop():
+    layer = BOUND["configured"](4, 4, (6, 6))
+    assert isinstance(layer, BaseSpectralConv)
+    assert isinstance(layer, SpectralConv)
+    assert [t.heads for t in layer.forward_transforms] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("channels", "modes"), [((3, 4), (4, 6)), ((5, 5), (8,)), ((2, 7), (3, 4, 5))]
+)
+def test_initial_numbers_of_a_seed_are_those_of_neuralop(channels, modes):
+    torch.manual_seed(0)
+    host, after = NeuralopConv(*channels, modes), torch.rand(3)
+    for make in (MonarchSpectralConv, SpectralConv):
+        torch.manual_seed(0)
+        layer = make(*channels, modes)
+        assert torch.equal(torch.rand(3), after)
+        W = host.weight.to_tensor().movedim((0, 1), (-2, -1))
+        assert torch.equal(layer.mode_weight, torch.stack((W.real, W.imag)))
+        assert torch.equal(layer.bias, host.bias)
+
+
+def test_names_in_the_state_dict_are_those_that_runs_were_saved_with():
+    layer = MonarchSpectralConv(2, 3, (4, 4))
+    assert list(layer.state_dict()) == [
+        "mode_weight",
+        "bias",
+        *(
+            f"{way}_transforms.{d}.{f}"
+            for way in ("forward", "inverse")
+            for d in (0, 1)
+            for f in "LR"
+        ),
+    ]
+
+
+@pytest.mark.parametrize("factor", [(2.0, 2.0), [2.0], 0, [1.0, float("inf")]])
+def test_factors_that_are_not_one_number_per_axis_are_refused(factor):
+    with pytest.raises(ValueError, match="resolution_scaling_factor must be"):
+        MonarchSpectralConv(2, 2, (4, 4), resolution_scaling_factor=factor)

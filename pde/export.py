@@ -10,16 +10,13 @@ from omegaconf import DictConfig
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from monarch_core.runs.folder import RunFolder
 from monarch_core.runs.home import expand_home
 from monarch_core.runs.start import load_config, run_to_read, user_errors
-from monarch_core.training.checkpoint import load_weights
-from monarch_core.training.export import check_format, export, largest_difference
+from monarch_core.training.export import check_file, export, largest_difference
 from pde.config.run import PdeConfig
-from pde.models import build_model
+from pde.models import load_model
 
 log = logging.getLogger(__name__)
-BATCHES = (1, 2, 5)
 
 
 def export_run(run_dir: Path, out: Path, file_format: str, n_steps: int | None) -> float:
@@ -33,27 +30,15 @@ def export_run(run_dir: Path, out: Path, file_format: str, n_steps: int | None) 
 
     Returns:
         The largest relative difference between the file and the model, on random frames.
-
-    Raises:
-        ValueError: no finished run in the folder, no folder for the file, a wrong option, or a
-            model that the format cannot hold.
     """
-    check_format(file_format)
+    check_file(out, file_format)
     if n_steps is not None and n_steps < 1:
         raise ValueError(f"n_steps must be at least 1, or null for all, got {n_steps}")
-    if not out.parent.is_dir():
-        raise ValueError(f"out must be in an existing folder, got {out}; make {out.parent} first")
-    if out.exists() and (out.suffix != f".{file_format}" or not out.is_file()):
-        raise ValueError(
-            f"out={out} is there already and no file that ends in .{file_format}, which alone is "
-            "replaced; choose another name"
-        )
-    config = load_config(run_dir, PdeConfig)
-    shape = (config.dataset.n_input_frames, *[config.dataset.grid] * config.dataset.n_axes)
-    model = build_model(config, shape[1:])
-    load_weights(RunFolder(run_dir).weights, model)
+    model = load_model(run_dir)
     model.n_steps = n_steps or model.n_steps
-    inputs = [model.mean + model.std * torch.randn(n, *shape) for n in BATCHES]
+    data = load_config(run_dir, PdeConfig).dataset
+    frames = (data.n_input_frames, *[data.grid] * data.n_axes)
+    inputs = [model.mean + model.std * torch.randn(n, *frames) for n in (1, 2, 5)]
     return largest_difference(model, export(model, inputs[1], out, file_format), inputs)
 
 

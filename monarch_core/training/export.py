@@ -38,10 +38,9 @@ def export(
         The function that the file holds, as the program that reads it computes it.
 
     Raises:
-        ValueError: for an unknown format; for onnx, if packages are missing or a parameter is
-            complex.
+        ValueError: as `check_file` says; for onnx, if a parameter is complex.
     """
-    check_format(file_format)
+    check_file(path, file_format)
     batch = torch.export.Dim("batch", min=1)
     dynamic_shapes = ({0: batch},)
     if file_format == "onnx":
@@ -66,8 +65,13 @@ def export(
         return torch.export.load(path).module()
 
 
-def check_format(file_format: str) -> None:
-    """Raise ValueError for an unknown format, or one whose packages are missing."""
+def check_file(path: Path, file_format: str) -> None:
+    """Check before any work that a model can be written there in this format.
+
+    Raises:
+        ValueError: the format is unknown or its packages are missing, the folder is not there, or
+            a file of another ending is in the way.
+    """
     if file_format not in FORMATS:
         raise ValueError(f"format must be one of {', '.join(FORMATS)}, got {file_format!r}")
     missing = [name for name in ONNX_PACKAGES if importlib.util.find_spec(name) is None]
@@ -75,6 +79,13 @@ def check_format(file_format: str) -> None:
         raise ValueError(
             f"format=onnx needs {', '.join(missing)}; install them with "
             "`pip install 'monarch-science[deploy]'`, or take format=pt2"
+        )
+    if not path.parent.is_dir():
+        raise ValueError(f"out must be in an existing folder, got {path}; make {path.parent} first")
+    if path.exists() and (path.suffix != f".{file_format}" or not path.is_file()):
+        raise ValueError(
+            f"out={path} is there already and no file that ends in .{file_format}, which alone is "
+            "replaced; choose another name"
         )
 
 

@@ -1,12 +1,16 @@
 """Neural operators, and the networks that they are compared with."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from monarch_core.runs.folder import RunFolder
 from monarch_core.runs.machine import require_memory
+from monarch_core.runs.schema import load_config
+from monarch_core.training.checkpoint import load_weights
 from monarch_core.training.devices import choose_accelerator
 from pde.config.model import FourierConfig
 from pde.config.run import PdeConfig
@@ -20,7 +24,7 @@ from pde.models.roll_out import RollOut
 from pde.models.tf_net import build_tf_net
 from pde.models.unet import build_unet
 
-__all__ = ["RollOut", "build_model", "check_model"]
+__all__ = ["RollOut", "build_model", "check_model", "load_model"]
 
 Grid = tuple[int, ...]
 
@@ -51,6 +55,18 @@ def build_model(config: PdeConfig, grid: Grid) -> RollOut:
         config.dataset.normalization,
         checkpoint_steps=isinstance(model, FourierConfig) and model.checkpoint_steps,
     )
+
+
+def load_model(run_dir: Path) -> RollOut:
+    """Return the model of a finished run as it was trained; its data are not needed.
+
+    Raises:
+        ValueError: no run in the folder, or weights that are damaged or of another model.
+    """
+    config = load_config(run_dir, PdeConfig)
+    model = build_model(config, (config.dataset.grid,) * config.dataset.n_axes)
+    load_weights(RunFolder(run_dir).weights, model)
+    return model
 
 
 def check_model(config: PdeConfig) -> None:

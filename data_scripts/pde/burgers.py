@@ -25,7 +25,7 @@ from data_scripts.pde.burgers_solver import (
 )
 from data_scripts.pde.conventions import BURGERS
 from data_scripts.pde.generation import DEVICES, OneShotRecipe, gather
-from data_scripts.pde.pdebench_format import write_burgers
+from data_scripts.pde.pdebench_format import write_lines
 from data_scripts.recipe import require, require_one_of, require_positive
 from data_scripts.resumable import Arrays, Batch
 
@@ -182,7 +182,7 @@ class BurgersRecipe(OneShotRecipe):
         }
         equation = {**EQUATION, **BOUNDARIES[self.name]}
         file_name = f"1D_Burgers_viscosity{self.viscosity:g}.hdf5"
-        write_burgers(
+        write_lines(
             dataset / file_name,
             gather(parts, "frames"),
             n_samples=sum(self.split_sizes.values()),

@@ -22,7 +22,7 @@ CONSTANT = 1e-6
 # Keys and attributes that the readers of other projects rely on.
 EXPECTED_KEYS = {
     "The Well": well_format.EXPECTED_KEYS,
-    "PDEBench 1-D": pdebench_format.EXPECTED_OF_BURGERS,
+    "PDEBench 1-D": pdebench_format.EXPECTED_OF_LINES,
     "PDEBench Darcy": pdebench_format.EXPECTED_OF_DARCY,
 }
 EXPECTED_ATTRIBUTES = {

@@ -2,8 +2,14 @@
 
 # Values of `dataset.convention`: the data set's own equation and units, or those of PDEBench.
 OWN, PDEBENCH = "own", "pdebench"
-# Attributes of the Burgers files written here, which PDEBench's do not have.
+# Attributes of the files of lines written here, by problem; PDEBench's do not have them.
 BURGERS = {"equation": "u_t + u u_x = viscosity u_xx", "domain": "(0, 1)"}
+EQUATIONS = {
+    "burgers": BURGERS,
+    "burgers_dirichlet": BURGERS,
+    "wave_layered": {"equation": "u_tt = (c^2 u_x)_x", "domain": "(0, 1)"},
+    "heat_layered": {"equation": "u_t = (c^2 u_x)_x", "domain": "(0, 1)"},
+}
 # Name of the Navier-Stokes field, and amplitude of the forcing of Li et al. 2021
 # (arXiv:2010.08895), which is part of the equation.
 VORTICITY = "vorticity"

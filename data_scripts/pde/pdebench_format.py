@@ -21,11 +21,11 @@ from data_scripts.new_hdf5 import new_hdf5, write_in_pieces
 # Arrays of a file ({} stands for an axis, of time or space), and the attribute of a constant force.
 TENSOR, COEFFICIENT, COORDINATE, FORCE = "tensor", "nu", "{}-coordinate", "beta"
 # What the readers of other projects rely on, though ours do without.
-EXPECTED_OF_BURGERS = tuple(COORDINATE.format(axis) for axis in "xt")
+EXPECTED_OF_LINES = tuple(COORDINATE.format(axis) for axis in "xt")
 EXPECTED_OF_DARCY = tuple(COORDINATE.format(axis) for axis in "xy")
 
 
-def write_burgers(
+def write_lines(
     path: Path,
     fields: Iterable[Float[np.ndarray, "samples t x"]],
     *,

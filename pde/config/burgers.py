@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from data_scripts.pde.burgers import BurgersRecipe
 from data_scripts.pde.conventions import OWN, PDEBENCH
-from pde.config.one_shot import OneShotConfig
+from pde.config.one_shot import OneShotConfig, first_and_later
 
 
 @dataclass
@@ -37,26 +37,8 @@ class BurgersConfig(BurgersRecipe, OneShotConfig):
         return "velocity", "length/time"
 
     def select_frames(self, times: Float[np.ndarray, " time"], path: Path) -> slice:
-        """Return the first frame and the one at `final_time`.
-
-        Raises:
-            ValueError: the file has no frame at that time, or does not begin at t = 0, and no
-                `convention` says that this is meant.
-        """
-        if times[0] != 0 and self.convention is None:
-            raise ValueError(
-                f"{path} does not say that its first frame is the initial field: its times begin "
-                f"at t = {times[0]:g}, or there are none and frames count as 1, 2, ...; store the "
-                "times from 0 on, or, if you mean this frame, set dataset.convention"
-            )
-        found = np.flatnonzero(np.isclose(times, self.final_time, rtol=1e-4, atol=0))
-        if not len(found) or found[0] == 0:
-            raise ValueError(
-                f"{path} has no frame at final_time={self.final_time:g} after its first one; its "
-                f"{len(times)} frames are at {times[0]:g} to {times[-1]:g}, so set final_time to "
-                "one of these"
-            )
-        return slice(0, int(found[0]) + 1, int(found[0]))
+        """Return the first frame and the one at `final_time`; errors as `first_and_later`."""
+        return first_and_later(times, path, self.final_time, self.convention)
 
     def describe_frames(self, times: tuple[float, ...]) -> str:
         """Return the two times."""

@@ -3,9 +3,17 @@
 from pde.config.base import DatasetConfig
 from pde.config.burgers import BurgersConfig
 from pde.config.darcy import DarcyConfig
+from pde.config.layered import LayeredConfig
 from pde.config.navier_stokes import NavierStokesConfig
 
-__all__ = ["DATASETS", "BurgersConfig", "DarcyConfig", "DatasetConfig", "NavierStokesConfig"]
+__all__ = [
+    "DATASETS",
+    "BurgersConfig",
+    "DarcyConfig",
+    "DatasetConfig",
+    "LayeredConfig",
+    "NavierStokesConfig",
+]
 
 # Which options a data set has, by its name.
 DATASETS: dict[str, type[DatasetConfig]] = {
@@ -13,4 +21,6 @@ DATASETS: dict[str, type[DatasetConfig]] = {
     "burgers": BurgersConfig,
     "burgers_dirichlet": BurgersConfig,
     "darcy": DarcyConfig,
+    "wave_layered": LayeredConfig,
+    "heat_layered": LayeredConfig,
 }

@@ -1,6 +1,10 @@
 """What the problems share that map one field to one other field."""
 
 from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
 
 from data_scripts.pde.generation import OneShotRecipe
 from pde.config.base import DatasetConfig
@@ -22,3 +26,34 @@ class OneShotConfig(OneShotRecipe, DatasetConfig):
                 thin(self.n_stored_points, self.grid, periodic=self.periodic)
             except ValueError as error:
                 raise ValueError(f"stored_grid={self.stored_grid}: {error}") from error
+
+
+def first_and_later(
+    times: Float[np.ndarray, " time"], path: Path, final_time: float, convention: str | None
+) -> slice:
+    """Return the first frame and the one at `final_time`.
+
+    Args:
+        times: of the frames in the file.
+        path: of the file, for errors.
+        final_time: when the field is to be predicted.
+        convention: of the data set.
+
+    Raises:
+        ValueError: the file has no frame at that time, or does not begin at t = 0, and no
+            `convention` says that this is meant.
+    """
+    if times[0] != 0 and convention is None:
+        raise ValueError(
+            f"{path} does not say that its first frame is the initial field: its times begin "
+            f"at t = {times[0]:g}, or there are none and frames count as 1, 2, ...; store the "
+            "times from 0 on, or, if you mean this frame, set dataset.convention"
+        )
+    found = np.flatnonzero(np.isclose(times, final_time, rtol=1e-4, atol=0))
+    if not len(found) or found[0] == 0:
+        raise ValueError(
+            f"{path} has no frame at final_time={final_time:g} after its first one; its "
+            f"{len(times)} frames are at {times[0]:g} to {times[-1]:g}, so set final_time to "
+            "one of these"
+        )
+    return slice(0, int(found[0]) + 1, int(found[0]))

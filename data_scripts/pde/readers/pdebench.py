@@ -1,6 +1,6 @@
 """The layouts of PDEBench (Takamoto et al. 2022, arXiv:2210.07182).
 
-Our Burgers files have the layout of PDEBench, but another convention. PDEBench's fields obey
+Our files of lines have this layout. Those of Burgers have another convention: PDEBench's obey
 
     u_t + u u_x = (Nu / pi) u_xx    on an interval of length L, which is (-1, 1)            (1)
 
@@ -19,7 +19,7 @@ import h5py
 import numpy as np
 
 from data_scripts import hdf5
-from data_scripts.pde.conventions import BURGERS, PDEBENCH
+from data_scripts.pde.conventions import BURGERS, EQUATIONS, PDEBENCH
 from data_scripts.pde.pdebench_format import COEFFICIENT, COORDINATE, FORCE, TENSOR
 from data_scripts.pde.readers.axes import (
     coordinates,
@@ -60,7 +60,7 @@ def open_pdebench_tensor(path: Path, file: h5py.File, convention: str | None) ->
         )
     points = coordinates(file, COORDINATE, shape[2:])
     times = stored_times(path, numbers(file, COORDINATE.format("t")), shape[1], one_more=True)
-    states, length = _read_burgers(path, file, points, convention)
+    states, length = _read_line(path, file, points, convention)
 
     def load(trajectories: slice, frames: slice) -> np.ndarray:
         u = read_field(path, TENSOR, (trajectories, frames))
@@ -69,13 +69,14 @@ def open_pdebench_tensor(path: Path, file: h5py.File, convention: str | None) ->
     return Trajectories(path, "PDEBench 1-D", shape, times, load, states)
 
 
-def _read_burgers(
+def _read_line(
     path: Path, file: h5py.File, points: dict[str, np.ndarray], convention: str | None
 ) -> tuple[Statement, float]:
     """Return what a file says in units of (2), and the length by which its fields are divided."""
     said = {key: hdf5.text(file, key) for key in BURGERS}
-    nu = hdf5.number(file, "viscosity") if said == BURGERS else hdf5.number(file, "Nu")
-    if said == BURGERS and convention != PDEBENCH:
+    is_ours = said in EQUATIONS.values()
+    nu = hdf5.number(file, "viscosity" if is_ours else "Nu")
+    if is_ours and convention != PDEBENCH:
         name = hdf5.text(file, "name") or "burgers"
         return Statement(name, nu, doubts=off_unit(points)), 1.0
     doubts = [

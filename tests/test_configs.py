@@ -36,10 +36,10 @@ def test_every_file_composes(task, group, name):
         assert getattr(config, group).name.split("_")[0] == name.split("_")[0]
 
 
-@pytest.mark.parametrize("experiment", ["null", "mri_acceleration"])
+@pytest.mark.parametrize("experiment", [(), ("experiment=mri_acceleration",)])
 @pytest.mark.parametrize(("model", "weighting"), [("filter", "diagonal"), ("scale", "scale")])
 def test_controls_of_mri_come_with_a_rate_that_can_be_changed(experiment, model, weighting):
-    words = (f"model=sense_{model}", f"experiment={experiment}")
+    words = (f"model=sense_{model}", *experiment)
     config = to_dataclass(composed("mri", *words), MriConfig)
     assert (config.model.name, config.model.weighting) == ("sense", weighting)
     assert config.fit.learning_rate == 1e-2

@@ -36,16 +36,6 @@ def test_every_file_composes(task, group, name):
         assert getattr(config, group).name.split("_")[0] == name.split("_")[0]
 
 
-@pytest.mark.parametrize("experiment", [(), ("experiment=mri_acceleration",)])
-@pytest.mark.parametrize(("model", "weighting"), [("filter", "diagonal"), ("scale", "scale")])
-def test_controls_of_mri_come_with_a_rate_that_can_be_changed(experiment, model, weighting):
-    words = (f"model=sense_{model}", *experiment)
-    config = to_dataclass(composed("mri", *words), MriConfig)
-    assert (config.model.name, config.model.weighting) == ("sense", weighting)
-    assert config.fit.learning_rate == 1e-2
-    assert composed("mri", *words, "fit.learning_rate=1").fit.learning_rate == 1
-
-
 @pytest.mark.parametrize(("task", "dataset"), [("pde", "mri_phantom"), ("mri", "navier_stokes")])
 def test_a_data_set_of_the_other_task_is_refused(task, dataset):
     with pytest.raises(Exception, match=f"Could not find 'dataset/{dataset}'"):

@@ -1,18 +1,34 @@
-"""Every table in the documents is what the committed results say."""
+"""The documents: tables are what the results say, commands and links lead to what is there.
+
+Also the files that run the checks elsewhere: they name what the project does.
+"""
 
 import csv
 import re
 import shlex
 import shutil
+import tomllib
+from itertools import cycle, islice
 from pathlib import Path
 
 import pytest
+import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from pde_configs import composed
 
 import benchmarks.report
 import mri.compare
 from monarch_core.report import cli
+from monarch_core.runs.schema import to_dataclass
+from mri.config.run import MriConfig
+from pde.config.run import PdeConfig
 
 ROOT = Path(__file__).parents[1]
+SCHEMAS = {"pde": PdeConfig, "mri": MriConfig}
+PAGES = sorted(
+    path for pattern in ("*.md", "docs/*.md", "data_scripts/**/*.md") for path in ROOT.glob(pattern)
+)
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PROGRAMS = {
     ("monarch-report",): cli.main,
     ("python", "mri/compare.py"): mri.compare.main,
@@ -75,3 +91,82 @@ def test_tables_of_trials_are_their_files(documents, name):
     rows = [[cell.strip() for cell in line[1:-1].split("|")] for line in lines]
     with Path(f"docs/results/{name}.csv").open() as file:
         assert [rows[0], *rows[2:]] == list(csv.reader(file))
+
+
+def lines_of_shell(path):
+    """The commands of a page, in blocks and in the text, with `\\` and variables resolved."""
+    text = path.read_text().replace("\\\n", " ")
+    text += "".join(f"\n{' '.join(code.split())}" for code in re.findall(r"`([^`]+)`", text))
+    variables = dict(re.findall(r'^ *(\w+)="(.*)"$', text, re.MULTILINE))
+    for line in map(str.strip, text.splitlines()):
+        yield re.sub(r"\$(\w+)", lambda found: variables.get(found[1], found[0]), line)
+
+
+def trainings(path):
+    """What follows `TASK/train.py` in the commands of a page, without options and hydra's part."""
+    command = re.compile(r"(?:python|monarch-sweep \S+|torchrun \S+) (pde|mri)/train\.py\b(.*)")
+    for line in lines_of_shell(path):
+        if found := command.fullmatch(line):
+            words = shlex.split(found[2], comments=True)
+            ours = [word for word in words if "=" in word and not word.startswith("hydra")]
+            yield found[1], ours
+
+
+TRAININGS = [
+    pytest.param(task, overrides, id=f"{path.name}: {task} {' '.join(overrides)}")
+    for path in PAGES
+    for task, overrides in trainings(path)
+]
+
+
+@pytest.mark.parametrize(("task", "overrides"), TRAININGS)
+def test_commands_name_what_there_is(task, overrides):
+    """Every value of a sweep, in as few combinations as hold each of them once."""
+    parsed = OverridesParser.create().parse_overrides(overrides)
+    values = [
+        [f"{item.input_line.split('=')[0]}={value}" for value in item.sweep_string_iterator()]
+        if item.is_sweep_override()
+        else [item.input_line]
+        for item in parsed
+    ]
+    n = max(map(len, values), default=1)
+    for combination in zip(*(islice(cycle(choices), n) for choices in values), strict=True):
+        to_dataclass(composed(task, *combination), SCHEMAS[task])
+
+
+def test_commands_are_found():
+    assert len(TRAININGS) > 40
+
+
+def anchors(text):
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(path):
+    for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", path.read_text()):
+        name, _, anchor = target.partition("#")
+        page = path.parent / name if name else path
+        assert page.exists(), target
+        assert not anchor or anchor in anchors(page.read_text()), target
+
+
+def test_checks_elsewhere_are_those_of_make():
+    makefile = (ROOT / "Makefile").read_text()
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
+    assert [hook["entry"] for hook in hooks] == ["make check"]
+    assert re.search(r"^check:", makefile, re.MULTILINE)
+    assert re.search(r"^test:.*\bcheck\b", makefile, re.MULTILINE)
+
+
+def test_the_workflow_tests_the_oldest_and_the_newest():
+    workflow = yaml.safe_load((ROOT / ".github/workflows/test.yml").read_text())
+    job = workflow["jobs"]["test"]
+    matrix = job["strategy"]["matrix"]
+    (torch,) = (line for line in PROJECT["dependencies"] if line.startswith("torch"))
+    pinned = re.search(r"^torch==(.*)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)[1]
+    assert PROJECT["requires-python"] == f">={matrix['python'][0]}"
+    assert [f"{torch.removeprefix('torch>=')}.0", pinned] == matrix["torch"]
+    assert any("make test" in step.get("run", "") for step in job["steps"])
+    assert workflow["permissions"] == {"contents": "read"}

@@ -16,6 +16,38 @@ _KINDS = {
 _CONTROL = {"_target_": "monarch_core.layers.neuralop_spectral_conv", "_partial_": True}
 _LEARNED = {"_target_": "monarch_core.MonarchSpectralConv.configured", "_partial_": True}
 
+# Options of the models of a task as they were when every run stored those of all of them, whichever
+# it read; where nobody changed one that its model did not read, this is its value.
+FORMER_OPTIONS: dict[str, dict[str, Any]] = {
+    "pde": {
+        "hidden_channels": 20,
+        "n_modes": 12,
+        "n_layers": 4,
+        "projection_channels": 128,
+        "domain_padding": 0.0,
+        "lifting_channels": 0,
+        "use_channel_mlp": False,
+        "time_padding": 6,
+        "gate_channels": 18,
+        "n_filter_frames": 4,
+        "checkpoint_steps": False,
+    },
+    "mri": {
+        "weighting": "none",
+        "candidates": [0.01],
+        "n_iterations": 10,
+        "n_channels": 32,
+        "n_pools": 4,
+        "residual": False,
+        "n_cascades": 5,
+        "n_layers": 5,
+        "data_consistency": "gradient",
+        "tied": True,
+        "transform_per_cascade": False,
+        "regulariser_per_cascade": True,
+    },
+}
+
 
 def to_current(config: dict[str, Any]) -> dict[str, Any]:
     """Return a stored config with its transform as plain options, whichever layout it had.

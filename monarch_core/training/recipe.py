@@ -42,14 +42,15 @@ def make_recipe(
         seed: of the order of the data.
         n_train: training samples.
         whole_config: of the run, a dataclass, where there is one. A part of it may list in
-            `DATA_PLACES` the fields that only say where the data are or how they are made.
+            `DATA_PLACES` the fields, or parts, that only say where the data are or how they are
+            made.
         fingerprints: of the data, by split; they take the place of those fields.
     """
     nested = dataclasses.asdict(whole_config) if whole_config is not None else {}
     values = _flatten({**nested, "fit": dataclasses.asdict(config), "seed": seed})
     free = [*_FREE_TO_CHANGE, *(_data_places(whole_config) if fingerprints else ())]
     return {
-        **{key: value for key, value in values.items() if key not in free},
+        **{k: v for k, v in values.items() if not any(f"{k}.".startswith(f"{f}.") for f in free)},
         "n_train": n_train,
         **_marks(fingerprints),
     }

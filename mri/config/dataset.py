@@ -64,12 +64,8 @@ class DatasetConfig:
         allow_duplicates: accept scans that hold the same images, in one split or in two.
     """
 
-    # Where the data are: free to change while their content stays.
-    DATA_PLACES: ClassVar[tuple[str, ...]] = (
-        "root",
-        "mask_cache",
-        *(f"recipe.{place}" for place in ScanRecipe.PLACES),
-    )
+    # Where the data are and how they are made: free to change while their content stays.
+    DATA_PLACES: ClassVar[tuple[str, ...]] = ("root", "mask_cache", "recipe")
 
     name: str = "mri_phantom"
     root: str = "data/mri_phantom"

@@ -3,7 +3,9 @@
 import pytest
 import yaml
 
+from monarch_core.runs.former_layout import FORMER_OPTIONS
 from monarch_core.runs.schema import load_config, to_dict
+from monarch_core.training.recipe import check_recipe, make_recipe
 from monarch_core.training.transform_config import TransformConfig
 from mri.config.model import MODELS
 from mri.config.run import MriConfig
@@ -27,7 +29,26 @@ FORMER = {
 def former_run(folder, name, **changes):
     config = to_dict(MriConfig(transform=TransformConfig("monarch")))
     model = {"name": name, **FORMER, **changes}
+    del config["dataset"]["recipe"]
+    config["dataset"] |= {"script": "mri_simulate", "prepare": {"trajectory": 0.5}}
     (folder / "config.yaml").write_text(yaml.safe_dump({**config, "model": model}))
+
+
+def test_the_report_knows_the_options_of_former_models():
+    assert FORMER_OPTIONS["mri"].keys() == FORMER.keys()
+
+
+def test_a_former_run_goes_on_with_its_own_scans_only(tmp_path):
+    former_run(tmp_path, "sense")
+    config = load_config(tmp_path, MriConfig)
+    assert (config.dataset.recipe.name, config.dataset.recipe.trajectory) == ("simulate", 0.5)
+    recipe = make_recipe(
+        config.fit, seed=0, n_train=3, whole_config=config, fingerprints={"test": "aa"}
+    )
+    former = {"dataset.script": "mri_simulate", "dataset.prepare.trajectory": 0.5}
+    check_recipe(recipe, {**recipe, **former}, tmp_path)
+    with pytest.raises(ValueError, match=r"data fingerprint of test=.aa. \(the run was started w"):
+        check_recipe(recipe, {**recipe, "data fingerprint of test": "bb"}, tmp_path)
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -4,6 +4,7 @@ import pytest
 import yaml
 from pde_configs import config_of
 
+from monarch_core.runs.former_layout import FORMER_OPTIONS
 from monarch_core.runs.schema import load_config, to_dict
 from monarch_core.training.recipe import check_recipe, make_recipe
 from pde.config.model import MODELS, FnoFastConfig, MonarchNoConfig
@@ -38,6 +39,10 @@ def test_a_network_keeps_what_it_read(tmp_path, architecture):
     assert type(model) is MODELS[architecture]
     own = {key: value for key, value in FORMER.items() if hasattr(MODELS[architecture], key)}
     assert to_dict(model) == {"name": "word", "architecture": architecture, **own}
+
+
+def test_the_report_knows_the_options_of_former_models():
+    assert FORMER_OPTIONS["pde"].keys() == FORMER.keys()
 
 
 def test_the_operator_of_a_former_run(tmp_path):

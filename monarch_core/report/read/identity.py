@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from monarch_core.runs.former_layout import FORMER_OPTIONS
 from monarch_core.runs.printable import printable
 
 # Keys at the top of a config that say how a run was started, not what was computed.
@@ -31,6 +32,8 @@ WORKPLACE = frozenset(
 )
 # Where data lie: what they are only as long as nobody has looked into them.
 PLACES = ("dataset.root", "dataset.path")
+# How data were made (script and prepare in former runs), of which the same holds.
+MAKING = ("dataset.recipe", "dataset.script", "dataset.prepare")
 SPLITS = ("train", "valid", "test")
 
 DATASET = "dataset."
@@ -81,6 +84,7 @@ def identity_of(results: Mapping[str, Any], where: str) -> Identity:
     _check_names(results, config)
     rest = {k: v for k, v in config.items() if k not in BOOKKEEPING and k != "transform"}
     settings = flatten(rest)
+    settings |= {k: v for k, v in _unread(results.get("task"), config).items() if k not in settings}
     transform = config.get("transform")
     transform_settings = flatten(transform if isinstance(transform, dict) else {}, "transform.")
     settings |= {key: os.path.normpath(settings[key]) for key in PLACES if settings.get(key)}
@@ -140,6 +144,12 @@ def is_measured(key: str) -> bool:
     return is_of_data or (key.startswith(EVALUATION) and key not in FURTHER_METRICS)
 
 
+def _unread(task: Any, config: Mapping[str, Any]) -> dict[str, str]:
+    """Return what runs of before would hold of options that only other models than theirs read."""
+    known = isinstance(task, str) and isinstance(config.get("model"), Mapping)
+    return flatten(FORMER_OPTIONS.get(task, {}), "model.") if known else {}
+
+
 def _identify_data(
     results: Mapping[str, Any], settings: dict[str, str]
 ) -> tuple[dict[str, str], list[str]]:
@@ -159,7 +169,8 @@ def _identify_data(
     if prints and not seen:
         counts = "recipe" if made else "path"
         notes.append(f"data_fingerprints are not those of {', '.join(SPLITS)}: the {counts} counts")
-    places = {key: settings.pop(key) for key in PLACES if key in settings and (seen or made)}
+    told = [key for key in settings if key in PLACES or key.startswith(MAKING)]
+    places = {key: settings.pop(key) for key in told if seen or made}
     if not seen:
         settings |= made
         return places, notes

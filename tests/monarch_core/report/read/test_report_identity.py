@@ -193,3 +193,29 @@ def test_a_recipe_that_is_none_is_noted_and_does_not_count(make_run, groups):
     assert (
         groups()[0].notes[0].endswith("data_identity is no record of a recipe and does not count")
     )
+
+
+@pytest.mark.parametrize(
+    "making",
+    [
+        {"dataset.recipe": {"name": "phantom", "seed": 0}},
+        {"dataset.script": "mri_phantom", "dataset.prepare": {"seed": 0}},
+        {"dataset.recipe": None, "dataset.root": "elsewhere"},
+    ],
+)
+def test_equal_content_is_equal_data_however_it_was_made(make_run, groups, making):
+    make_run("fft", seed=0, data_fingerprints=content("cc"))
+    make_run("fft", seed=1, config=making, data_fingerprints=content("cc"))
+    assert [group.seeds for group in groups()] == [[0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("task", "option", "former"), [("pde", "gate_channels", 18), ("mri", "candidates", [0.01])]
+)
+def test_options_that_only_former_runs_held_count_by_their_value(
+    make_run, groups, task, option, former
+):
+    make_run("fft", seed=0, task=task, config={f"model.{option}": former})
+    make_run("fft", seed=1, task=task)
+    make_run("fft", seed=2, task=task, config={f"model.{option}": 3})
+    assert sorted(group.seeds for group in groups()) == [[0, 1], [2]]

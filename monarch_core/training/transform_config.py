@@ -1,11 +1,14 @@
 """The transform of a run: the one line in which two compared runs differ."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
+from jaxtyping import Float
 from omegaconf import MISSING, OmegaConf
+from torch import Tensor
 
 from monarch_core.runs.ranges import MOST, check_ranges
 from monarch_core.transforms import Dense, Fourier, LinearTransform, Monarch
@@ -16,6 +19,7 @@ from monarch_core.transforms.starts import STARTS
 OPTIONS = {
     "fourier": (),
     "dense": ("heads", "learn"),
+    "modes": ("learn",),
     "monarch": ("heads", "learn", "start", "rank", "block_sizes", "apply"),
 }
 LEARN = ("both", "forward", "inverse", "none")
@@ -29,11 +33,12 @@ class TransformConfig:
 
     Attributes:
         name: word for tables.
-        kind: fourier (the FFT itself, the control), monarch (learnable factors) or dense (an
-            unconstrained matrix, the ablation).
+        kind: fourier (the FFT itself, the control), monarch (learnable factors), dense (an
+            unconstrained matrix, the ablation) or modes (the normal modes of the problem, where
+            they are known: what a transform could learn at best).
         heads: monarch, dense: learnable copies, each for its part of the channels.
-        learn: monarch, dense: which transforms learn: both, forward (to frequencies), inverse (from
-            frequencies) or none.
+        learn: all but fourier: which transforms learn: both, forward (to frequencies), inverse
+            (from frequencies) or none.
         start: monarch: what the factors equal before learning: fourier, cosine, sine, hadamard,
             identity or random.
         rank: monarch: terms of the product; null is the rank of the start.
@@ -89,7 +94,7 @@ class TransformConfig:
             others are compared with; `learns`: both, forward, inverse or none.
         """
         return {
-            "basis": self.start,
+            "basis": "modes" if self.kind == "modes" else self.start,
             "control": self.is_control,
             "learns": "none" if self.is_control else self.learn,
         }
@@ -100,7 +105,12 @@ class TransformConfig:
 
 
 def axis_transform(
-    config: TransformConfig, n: int, *, inverse: bool = False, **options: Any
+    config: TransformConfig,
+    n: int,
+    *,
+    inverse: bool = False,
+    normal_modes: Callable[[int], Float[Tensor, "n n"]] | None = None,
+    **options: Any,
 ) -> LinearTransform:
     """Return the transform of one axis: here the FFT becomes a Monarch.
 
@@ -108,14 +118,24 @@ def axis_transform(
         config: which transform, and what of it learns.
         n: points of the axis.
         inverse: the transform from frequencies; otherwise the one to frequencies.
+        normal_modes: returns those of the problem as orthonormal rows on n points, lowest first.
         options: `norm`, `centered` and `modes`, as in `Fourier`.
 
     Raises:
-        ValueError: the transform does not exist on n points.
+        ValueError: the transform does not exist on n points, or the modes are not known.
     """
     if config.is_control:
         return Fourier(n, inverse=inverse, **options)
     frozen = config.learn not in ("both", "inverse" if inverse else "forward")
+    if config.kind == "modes":
+        if normal_modes is None:
+            raise ValueError(
+                f"transform={config.name} takes the normal modes of the problem, which are not "
+                "known here; choose a data set that has them, such as wave_layered, or another "
+                "transform"
+            )
+        kept = normal_modes(n)[list(options["modes"])]
+        return Dense.from_matrix(kept.mT if inverse else kept, frozen=frozen)
     options |= {"inverse": inverse, "heads": config.heads, "frozen": frozen}
     if config.kind == "dense":
         return Dense(n, **options)

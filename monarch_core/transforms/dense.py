@@ -4,10 +4,16 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
-from jaxtyping import Complex, Float
+from jaxtyping import Complex, Float, Num
 from torch import Tensor, nn
 
-from monarch_core.transforms.arguments import DTYPES, check_choice, check_count, check_flag
+from monarch_core.transforms.arguments import (
+    DTYPES,
+    check_choice,
+    check_count,
+    check_flag,
+    check_matrix,
+)
 from monarch_core.transforms.base import LinearTransform, apply_matrices, check_length
 from monarch_core.transforms.fourier import Fourier
 
@@ -50,16 +56,46 @@ class Dense(LinearTransform):
         """Go back to the start, as is needed after `Module.to_empty`.
 
         Raises:
-            ValueError: for a matrix of `Dense.of`, which has no start.
+            ValueError: for a matrix of `from_matrix` or `of`, which has no start.
         """
         if self._start is None:
             raise ValueError(
-                f"this Dense of {self.n_out} x {self.n_in} was made by Dense.of from another "
+                f"this Dense of {self.n_out} x {self.n_in} was made of a matrix or another "
                 "transform and has no start to go back to; load its weights"
             )
         with torch.no_grad(), torch.device("cpu"):
             weight = torch.view_as_real(self._start().dense(torch.complex128))
             self.weight.copy_(weight.to(self.weight.dtype))
+
+    @classmethod
+    def from_matrix(
+        cls,
+        A: Num[Tensor, "*heads n_out n_in"],
+        *,
+        frozen: bool = False,
+        dtype: torch.dtype = torch.float32,
+    ) -> "Dense":
+        """Start at a given matrix, such as the normal modes of a problem.
+
+        Args:
+            A: real or complex, of any two sizes; with three axes, one matrix per head.
+            frozen: keep it fixed.
+            dtype: of the real parameters.
+
+        Raises:
+            ValueError: A is no finite matrix, or as the class.
+        """
+        check_choice("dtype", dtype, DTYPES)
+        check_flag("frozen", frozen)
+        matrices = A[None] if A.ndim == 2 else A
+        check_matrix(matrices.flatten(0, -2))
+        dense = cls.__new__(cls)
+        LinearTransform.__init__(dense, matrices.shape[-1], matrices.shape[-2], len(matrices))
+        dense._start = None
+        weight = torch.view_as_real(matrices.to(torch.complex128)).to(dtype)
+        device = torch.get_default_device()
+        dense.weight = nn.Parameter(weight.to(device, copy=True), requires_grad=not frozen)
+        return dense
 
     @classmethod
     def of(cls, transform: LinearTransform) -> "Dense":

@@ -110,6 +110,14 @@ class DatasetConfig(PdeRecipe):
         """What makes another solution of one at random, where the equation has symmetries."""
         return None
 
+    @property
+    def normal_modes(self) -> Callable[[int], Float[Tensor, "n n"]] | None:
+        """What returns the modes in which the problem is diagonal, where they are known.
+
+        Called with points per axis; orthonormal rows, those of the lowest frequencies first.
+        """
+        return None
+
     def check_frames(self) -> None:
         """Raise ValueError unless the frames to use are among those a generated file holds."""
 

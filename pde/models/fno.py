@@ -161,8 +161,8 @@ def spectral_conv(config: PdeConfig, grid: tuple[int, ...]) -> Callable[..., nn.
     return MonarchSpectralConv.configured(
         grid=grid,
         periodic=config.dataset.periodic,
-        transform=partial(axis_transform, transform),
-        basis=transform.start if transform.start in BASES else "fourier",
+        transform=partial(axis_transform, transform, normal_modes=config.dataset.normal_modes),
+        basis=basis if (basis := transform.declares()["basis"]) in BASES else None,
     )
 
 

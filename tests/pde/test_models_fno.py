@@ -233,3 +233,38 @@ def test_the_projection_has_the_channels_asked_for(width):
 def test_errors(overrides, message):
     with pytest.raises(Exception, match=message):
         model_of(*overrides)
+
+
+@pytest.mark.parametrize("model", ["fno_1d", "fno_fast_1d"])
+def test_the_normal_modes_of_a_medium_are_a_transform(model):
+    """With unit weights the layer keeps what the kept modes can say: it is their projection."""
+    config = config_of(
+        "dataset=wave_layered", "dataset.grid=128", f"model={model}", "transform=modes",
+        "model.n_modes=8", "model.hidden_channels=4",
+    )  # fmt: skip
+    network = build_model(config, (128,)).step
+    conv = next(m for m in network.modules() if isinstance(m, MonarchSpectralConv))
+    assert not any(p.requires_grad for p in conv.forward_transforms.parameters())
+    with torch.no_grad():
+        conv.take_weight(torch.eye(4, dtype=torch.cfloat)[..., None].expand(4, 4, 16))
+        conv.bias.zero_()
+    modes = config.dataset.normal_modes(128)
+    torch.testing.assert_close(
+        modes[:16] @ modes[:16].mT, torch.eye(16).double(), atol=2e-3, rtol=0
+    )
+    x = torch.randn(2, 4, 16) @ modes[:16].float()
+    torch.testing.assert_close(conv(x), x, atol=1e-2, rtol=0)
+
+
+@pytest.mark.parametrize("start", ["hadamard", "identity"])
+def test_starts_without_rows_on_other_grids(start):
+    small = ("dataset=wave_layered", "dataset.grid=32", "model=fno_fast_1d", "model.n_modes=4")
+    network = build_model(config_of(*small, f"transform=monarch_{start}"), (32,))
+    assert network(torch.randn(2, 1, 32)).shape == (2, 1, 32)
+    with pytest.raises(ValueError, match="works on the grid it is made for alone, got 64 points"):
+        network(torch.randn(2, 1, 64))
+
+
+def test_modes_that_are_not_known():
+    with pytest.raises(ValueError, match="normal modes of the problem, which are not known here"):
+        build_model(config_of("dataset=burgers", "model=fno_1d", "transform=modes"), (1024,))

@@ -1,9 +1,11 @@
-"""`Monarch.from_matrix`: the nearest Monarch matrix to a given one, as learnable factors."""
+"""`from_matrix`: a given matrix as it is (Dense), or the nearest Monarch matrix, to learn on."""
+
+from functools import partial
 
 import pytest
 import torch
 
-from monarch_core import Fourier, Monarch, project_to_monarch
+from monarch_core import Dense, Fourier, Monarch, project_to_monarch
 
 
 def complex_matrix(*shape, seed=0):
@@ -30,12 +32,24 @@ def test_it_is_the_projection(n_out, n_in, rank):
     torch.testing.assert_close(error, distance)
 
 
-@pytest.mark.parametrize("apply", ["factored", "multiplied"])
-def test_each_head_has_its_own_matrix_and_gradients(apply):
+def test_dense_is_the_matrix_itself():
+    A = complex_matrix(2, 7, 12)
+    assert torch.equal(Dense.from_matrix(A, dtype=torch.float64).dense(torch.complex128), A)
+
+
+MAKERS = {
+    "factored": partial(Monarch.from_matrix, apply="factored", dtype=torch.float64),
+    "multiplied": partial(Monarch.from_matrix, apply="multiplied", dtype=torch.float64),
+    "dense": partial(Dense.from_matrix, dtype=torch.float64),
+}
+
+
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
+def test_each_head_has_its_own_matrix_and_gradients(make):
     A = complex_matrix(3, 12, 18)
-    stacked = Monarch.from_matrix(A, apply=apply, dtype=torch.float64)
+    stacked = make(A)
     x = complex_matrix(4, 6, 18, seed=1)  # channels are split evenly over the heads
-    alone = [Monarch.from_matrix(M, apply=apply, dtype=torch.float64) for M in A]
+    alone = [make(M) for M in A]
     expected = torch.cat([f(part) for f, part in zip(alone, x.chunk(3, dim=1), strict=True)], 1)
     torch.testing.assert_close(stacked(x), expected)
     y = complex_matrix(4, 6, 12, seed=2)
@@ -44,8 +58,9 @@ def test_each_head_has_its_own_matrix_and_gradients(apply):
     assert all(p.grad.abs().max() > 0 for p in stacked.parameters())
 
 
-def test_a_real_matrix_and_frozen_factors():
-    found = Monarch.from_matrix(torch.eye(10), frozen=True)
+@pytest.mark.parametrize("kind", [Monarch, Dense])
+def test_a_real_matrix_that_stays_as_it_is(kind):
+    found = kind.from_matrix(torch.eye(10), frozen=True)
     assert found.dense().dtype == torch.complex64
     assert not any(p.requires_grad for p in found.parameters())
 
@@ -56,9 +71,10 @@ def test_weights_go_through_a_state_dict():
     assert torch.equal(a.dense(), b.dense())
 
 
-def test_it_has_no_start_to_go_back_to():
-    with pytest.raises(ValueError, match=r"12 x 18 was made by Monarch.from_matrix.*no start"):
-        Monarch.from_matrix(complex_matrix(12, 18)).reset_parameters()
+@pytest.mark.parametrize("kind", [Monarch, Dense])
+def test_it_has_no_start_to_go_back_to(kind):
+    with pytest.raises(ValueError, match=r"12 x 18 was made .* and has no start"):
+        kind.from_matrix(complex_matrix(12, 18)).reset_parameters()
 
 
 @pytest.mark.parametrize(
@@ -74,3 +90,6 @@ def test_it_has_no_start_to_go_back_to():
 def test_what_is_no_matrix_or_option_is_refused(A, options, message):
     with pytest.raises(ValueError, match=message):
         Monarch.from_matrix(A, **options)
+    if options.keys() <= {"dtype"}:
+        with pytest.raises(ValueError, match=message):
+            Dense.from_matrix(A, **options)

@@ -198,8 +198,8 @@ class _SpectralProduct(Function):
         factors, terms = (x, W, *rows), []  # y is linear in each factor
         for i, change in enumerate((x_change, W_change, *row_changes)):
             if change is not None:
-                moved_x, moved_W, *moved = (*factors[:i], change, *factors[i + 1 :])
-                terms.append(_by_kernel(moved_x, moved_W, None, *moved))
+                moved = [*factors[:i], change, *factors[i + 1 :]]
+                terms.append(_by_kernel(*moved[:2], None, *moved[2:]))
         if bias_change is not None:
             out_grid = (R.shape[-1] for R in rows[len(rows) // 2 :])
             terms.append(bias_change.expand(x.shape[0], -1, *out_grid))

@@ -124,7 +124,8 @@ def _compute_gradients(
 ) -> list[Tensor]:
     found = _room_for_gradients(grad, x, W, rows, kept, needed)
     left = iter(found)
-    dx, dW, dbias, *drows = (next(left) if need else None for need in (*needed, *needed[3:] * 3))
+    each = (*needed[:3], *[needed[3]] * len(rows))
+    dx, dW, dbias, *drows = [next(left) if need else None for need in each]
     X, Y, *_ = kept
     sums = None if dbias is None else grad.new_empty(grad.shape[:2])
     _call(

@@ -178,11 +178,17 @@ class _SpectralProduct(Function):
         tensors, kept = saved[: len(needed)], saved[len(needed) :]
         if grad is None:
             return None, None, *[None] * len(needed)
-        if backward_needs_formula(grad, *tensors):
-            return None, None, *formula_gradients(formula, tensors, needed, grad)
         x, W, _, *rows = tensors
         needs_x, needs_W, needs_bias, *needs_rows = needed
         learned = any(needs_rows)
+        if backward_needs_formula(grad, *tensors):
+            if not ctx.in_one_pass or needs_W or needs_bias or learned:
+                return None, None, *formula_gradients(formula, tensors, needed, grad)
+            # The adjoint of a spectral product is the one with W^H, back from `up` to `down`.
+            adjoint = torch.stack((W[0], -W[1])).mT
+            order = len(rows) // 2
+            grad_x = _by_kernel(grad, adjoint, None, *rows[order:], *rows[:order])
+            return None, None, grad_x, *[None] * (len(needed) - 1)
         product, gradients = _functions(ctx.in_one_pass)
         if learned and not ctx.keep:  # nested transforms of torch.func hide what learns outside
             _, *kept = product(x, W, None, *rows, keep=True)

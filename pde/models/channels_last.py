@@ -126,7 +126,7 @@ class _AddProduct(Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         W, v = ctx.saved_tensors
-        flat = grad.flatten(2)
+        flat = grad.reshape(v.shape)
         return grad, flat.bmm(v.mT), W.mT.bmm(flat)
 
 

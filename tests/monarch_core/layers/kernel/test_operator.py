@@ -192,10 +192,11 @@ def test_every_mode_of_torch_takes_the_kernel(calls):
     made([FORWARD, BACKWARD], lambda: loss(leaf).backward())
     # Gradients that may be differentiated come from the formula.
     made([FORWARD], lambda: torch.autograd.grad(loss(leaf), leaf, create_graph=True))
-    made([FORWARD], lambda: torch.func.grad(loss)(x))
+    # That of the fields alone is a product too.
+    made([FORWARD, FORWARD], lambda: torch.func.grad(loss)(x))
     made([FORWARD, FORWARD], lambda: torch.func.jvp(layer, (x,), (x,)))
     made([FORWARD], lambda: torch.vmap(layer)(x.unsqueeze(1)))  # all samples at once
-    made([FORWARD], lambda: torch.vmap(torch.func.grad(loss))(x.unsqueeze(1)))
+    made([FORWARD, FORWARD], lambda: torch.vmap(torch.func.grad(loss))(x.unsqueeze(1)))
     made([], lambda: torch.vmap(layer)(x[:0].unsqueeze(1)))
     made([], lambda: layer.to("meta")(x.to("meta")))
 

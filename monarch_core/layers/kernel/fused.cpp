@@ -124,21 +124,6 @@ void differentiate_last(const Layer &s, const float *T, const float *x, float *d
     }
 }
 
-// The sum, in double precision but for short pieces, whose rounding does not add up.
-float total(const float *x, size count) {
-    double result = 0;
-    while (count >= V) {
-        vec sum = {};
-        const size piece = std::min<size>(count / V, 32);
-        for (size i = 0; i < piece; i++) sum += load(x + i * V);
-        for (int l = 0; l < V; l++) result += sum[l];
-        x += piece * V;
-        count -= piece * V;
-    }
-    for (size i = 0; i < count; i++) result += x[i];
-    return (float)result;
-}
-
 // ---------------------------------------------------------------- all channels
 
 // Spectra (2, m1, m2, batch, channels) from one channel of one sample on. X of `count` of them, at

@@ -224,6 +224,7 @@ def test_what_cannot_be_a_sweep_is_refused(script, capsys, overrides, message):
 def test_a_missing_script_or_launcher_is_named(tmp_path, script, capsys, monkeypatch):
     assert main([str(tmp_path), "nothing.py"]) == 2
     assert "there is no script nothing.py" in capsys.readouterr().err
+    monkeypatch.delitem(sys.modules, "hydra_plugins.hydra_joblib_launcher", raising=False)
     monkeypatch.setitem(sys.modules, "hydra_plugins", None)
     assert main(["out", str(script), "seed=0,1", "--jobs", "2"]) == 2
     assert "pip install 'monarch-science[launch]'" in capsys.readouterr().err

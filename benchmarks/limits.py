@@ -8,7 +8,7 @@ from functools import partial
 
 import torch
 
-from monarch_core.layers.kernel.axis_products import matrix_product
+from monarch_core.layers.kernel.reference import matrix_product
 
 SQUARE = 1024  # of the matrix product that stands for the peak
 LARGE = 2**24  # numbers in an array beyond every cache
@@ -35,7 +35,7 @@ class Product:
 
 
 def transform_products(grid: Sequence[int], modes: int, channels: int, batch: int) -> list[Product]:
-    """Return the products of one analysis, the last axis first; `axis_products` describes them.
+    """Return the products of one analysis, the last axis first; `reference` describes them.
 
     `modes` are 2 m signed frequencies on the first axes and m + 1 on the last one.
     """

@@ -17,7 +17,7 @@ from benchmarks.options import Options
 from benchmarks.rows import Row
 from benchmarks.suites import layers, machine, networks, uses
 from data_scripts.command_line import config_from_arguments
-from monarch_core.layers.kernel import fused
+from monarch_core.layers.kernel.operator import available
 from monarch_core.training.devices import describe_device
 
 SUITES: dict[str, Callable[[Options], list[Row]]] = {
@@ -49,7 +49,7 @@ def main() -> None:
         "threads": options.threads,
         "torch": torch.__version__,
         "rounds": options.rounds,
-        "kernel": fused.available(torch.zeros(1, 1, 2, 2)),
+        "kernel": available(torch.zeros(1, 1, 2, 2)),
     }
     for suite in options.names:
         rows = SUITES[suite](options)

@@ -185,4 +185,4 @@ def test_what_is_wrong_is_found(tmp_path):
     assert of_others(wrong) == {"sigpy"}
     assert module_names(wrong) == {"data_scripts.pde.darcy"}
     assert not is_allowed("monarch_core.runs_of_others", {"monarch_core.runs"})
-    assert package(ROOT / "monarch_core/layers/kernel/fused.py") == "monarch_core/layers"
+    assert package(ROOT / "monarch_core/layers/kernel/operator.py") == "monarch_core/layers"

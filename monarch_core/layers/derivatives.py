@@ -14,18 +14,21 @@ from torch.autograd.forward_ad import unpack_dual
 
 def formula_is_needed(*tensors: Tensor | None) -> bool:
     """Return whether a compiler, a transform of `torch.func` or forward mode has to see inside."""
-    return (
-        torch.compiler.is_compiling()
-        or torch.jit.is_tracing()
-        or torch._C._are_functorch_transforms_active()
-        or any(t is not None and torch._C._functorch.is_legacy_batchedtensor(t) for t in tensors)
-        or any(t is not None and unpack_dual(t).tangent is not None for t in tensors)
-    )
+    return torch.compiler.is_compiling() or torch.jit.is_tracing() or are_transformed(*tensors)
 
 
 def backward_needs_formula(grad: Tensor, *tensors: Tensor | None) -> bool:
     """Return whether the gradients of a backward pass will be differentiated themselves."""
-    return torch.is_grad_enabled() or formula_is_needed(grad, *tensors)
+    return torch.is_grad_enabled() or are_transformed(grad, *tensors)
+
+
+def are_transformed(*tensors: Tensor | None) -> bool:
+    """Return whether a transform of `torch.func` or forward mode is at work."""
+    return (
+        torch._C._are_functorch_transforms_active()
+        or any(t is not None and torch._C._functorch.is_legacy_batchedtensor(t) for t in tensors)
+        or any(t is not None and unpack_dual(t).tangent is not None for t in tensors)
+    )
 
 
 def formula_gradients(
@@ -45,13 +48,19 @@ def formula_gradients(
         grad: gradient of the value.
     """
     create_graph = torch.is_grad_enabled()
+    wanted = [t for t, need in zip(tensors, needed, strict=True) if need and t is not None]
+
+    def of_wanted(*values: Tensor) -> Tensor:
+        given = iter(values)
+        return formula(*(next(given) if n else t for t, n in zip(tensors, needed, strict=True)))
+
     with torch.enable_grad():
         # A node of its own for every argument: one may have been computed from another.
-        arguments = [
-            t.view_as(t) if need and t is not None else t
-            for t, need in zip(tensors, needed, strict=True)
-        ]
-        value = formula(*arguments)
-        wanted = [t for t, need in zip(arguments, needed, strict=True) if need and t is not None]
-        found = iter(torch.autograd.grad(value, wanted, grad, create_graph=create_graph))
-    return [next(found) if need else None for need in needed]
+        arguments = [t.view_as(t) for t in wanted]
+        if all(t.requires_grad for t in arguments):
+            value = of_wanted(*arguments)
+            found = torch.autograd.grad(value, arguments, grad, create_graph=create_graph)
+        else:  # this pass belongs to a `torch.func.vjp` that has returned
+            found = torch.func.vjp(of_wanted, *wanted)[1](grad)
+    left = iter(found)
+    return [next(left) if need else None for need in needed]

@@ -1,6 +1,7 @@
 """The arithmetic of a spectral convolution: real matrix products over the kept frequencies."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import reduce
 from math import prod
 from typing import Any
 
@@ -10,11 +11,13 @@ from torch import Tensor
 from torch.autograd import Function
 
 from monarch_core.layers.derivatives import (
+    are_transformed,
     backward_needs_formula,
     formula_gradients,
     formula_is_needed,
 )
-from monarch_core.layers.kernel import axis_products, fused
+from monarch_core.layers.kernel import reference
+from monarch_core.layers.kernel.operator import available
 from monarch_core.layers.precision import check_dtype, check_real, in_one_dtype
 
 
@@ -22,15 +25,17 @@ def spectral_product(
     x: Float[Tensor, "batch in_channels *grid"],
     W: Float[Tensor, "2 *modes in_channels out_channels"],
     bias: Float[Tensor, "out_channels *ones"] | None,
-    down: axis_products.Rows,
-    up: axis_products.Rows,
+    down: reference.Rows,
+    up: reference.Rows,
 ) -> Float[Tensor, "batch out_channels *out_grid"]:
     """Return the analysis of x, times W at every frequency, synthesised, plus bias.
 
-    Each head serves its own group of channels. A training step has a backward pass that is written
-    out: two axes in float32 on the CPU in one pass (`fused`), all else as products of torch
-    (`axis_products`). Further derivatives, forward mode, transforms of `torch.func` and compilers
-    see `formula`. Under autocast the products run in its dtype, and so does the result.
+    Each head serves its own group of channels. Two axes in float32 on the CPU are an operator of
+    our own (`kernel.operator`), under compilers and the transforms of `torch.func` too; all else
+    is products of torch (`kernel.reference`), with a backward pass that is written out. Further
+    derivatives, forward mode, exported programs, which run elsewhere, and what the operator does
+    not take there see `formula`. Under autocast the products run in its dtype, and so does the
+    result.
 
     Args:
         x: real fields.
@@ -50,10 +55,27 @@ def spectral_product(
 
 
 def _product(x: Tensor, W: Tensor, bias: Tensor | None, *rows: Tensor) -> Tensor:
+    exported = torch.compiler.is_exporting() or torch.jit.is_tracing()
+    if not exported and available(x, W, bias, *rows):
+        return _by_kernel(x, W, bias, *rows)
     if formula_is_needed(x, W, bias, *rows) or not len(x):  # an empty batch has gradients too
         return formula(x, W, bias, *rows)
-    in_one_pass = fused.available(x, W, bias, *rows)
-    return _SpectralProduct.apply(in_one_pass, x, W, bias, *rows)
+    return _differentiable(False, x, W, bias, *rows)
+
+
+@torch.compiler.allow_in_graph  # as one operation with derivatives, which are traced later
+def _by_kernel(x: Tensor, W: Tensor, bias: Tensor | None, *rows: Tensor) -> Tensor:
+    return _differentiable(True, x, W, bias, *rows)
+
+
+def _differentiable(
+    in_one_pass: bool, x: Tensor, W: Tensor, bias: Tensor | None, *rows: Tensor
+) -> Tensor:
+    if torch.is_grad_enabled() or (in_one_pass and are_transformed(x, W, bias, *rows)):
+        keep = torch.is_grad_enabled() and any(R.requires_grad for R in rows)
+        return _SpectralProduct.apply(in_one_pass, keep, x, W, bias, *rows)[0]
+    product, _ = _functions(in_one_pass)
+    return product(x, W, bias, *rows, keep=False)[0]
 
 
 def formula(x: Tensor, W: Tensor, bias: Tensor | None, *rows: Tensor) -> Tensor:
@@ -65,7 +87,7 @@ def formula(x: Tensor, W: Tensor, bias: Tensor | None, *rows: Tensor) -> Tensor:
     order = len(rows) // 2
     batch, _, *grid = x.shape
     _, *modes, channels, out_channels = W.shape
-    down, up = (axis_products.step_matrices(part) for part in (rows[:order], rows[order:]))
+    down, up = (reference.step_matrices(part) for part in (rows[:order], rows[order:]))
     out_grid = [M.shape[-1] for M in up]
     X = x
     for d in reversed(range(order)):
@@ -125,48 +147,77 @@ def check_shapes(
             )
 
 
+def _functions(in_one_pass: bool) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Return what computes the product, and its gradients."""
+    if in_one_pass:
+        monarch = torch.ops.monarch
+        return monarch.spectral_product, monarch.spectral_product_backward
+    return reference.product, reference.gradients
+
+
 class _SpectralProduct(Function):
     @staticmethod
-    def forward(
-        ctx: Any, in_one_pass: bool, x: Tensor, W: Tensor, bias: Tensor | None, *rows: Tensor
-    ) -> Tensor:
-        transform = fused if in_one_pass else axis_products
-        order = len(rows) // 2
-        # The levels between spectrum and field serve the gradient of the rows only.
-        keep = any(ctx.needs_input_grad[4:])
-        X, fields = transform.analyse(x, rows[:order], keep)
-        Y = transform.mix(X, W)
-        y, coefficients = transform.synthesise(Y, rows[order:], bias, keep)
-        ctx.in_one_pass, ctx.n_fields = in_one_pass, len(fields)
-        ctx.save_for_backward(x, W, bias, *rows, X, Y, *fields, *coefficients)
-        # No view in the eyes of autograd, so that what follows may add to y in place.
-        return torch.ops.aten._unsafe_view(y, y.shape)
+    def forward(*inputs: Any) -> tuple[Tensor, ...]:  # torch binds long signatures slowly
+        in_one_pass, keep, *tensors = inputs
+        product, _ = _functions(in_one_pass)
+        return tuple(product(*tensors, keep=keep))
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        order = grad.dim() - 2
-        saved, needed = ctx.saved_tensors, ctx.needs_input_grad[1:]
-        tensors = saved[: len(needed)]
-        if backward_needs_formula(grad, *tensors):
-            return None, *formula_gradients(formula, tensors, needed, grad)
-        transform = fused if ctx.in_one_pass else axis_products
+    def setup_context(ctx: Any, inputs: Any, output: tuple[Tensor, ...]) -> None:
+        ctx.in_one_pass, ctx.keep, *tensors = inputs
+        _, *kept = output
+        ctx.n_kept = len(kept)
+        ctx.mark_non_differentiable(*kept)
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(*tensors, *kept)
+        ctx.save_for_forward(*tensors)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor | None, *_: None) -> tuple[Tensor | None, ...]:
+        needed, saved = ctx.needs_input_grad[2:], ctx.saved_tensors
+        tensors, kept = saved[: len(needed)], saved[len(needed) :]
+        if grad is None:
+            return None, None, *[None] * len(needed)
         x, W, _, *rows = tensors
-        down, up = rows[:order], rows[order:]
-        X, Y, *between = saved[len(needed) :]
         needs_x, needs_W, needs_bias, *needs_rows = needed
         learned = any(needs_rows)
-        fields = between[: ctx.n_fields] if learned else None
-        coefficients = between[ctx.n_fields :] if learned else None
+        if backward_needs_formula(grad, *tensors):
+            if not ctx.in_one_pass or needs_W or needs_bias or learned:
+                return None, None, *formula_gradients(formula, tensors, needed, grad)
+            # The adjoint of a spectral product is the one with W^H, back from `up` to `down`.
+            adjoint = torch.stack((W[0], -W[1])).mT
+            order = len(rows) // 2
+            grad_x = _by_kernel(grad, adjoint, None, *rows[order:], *rows[:order])
+            return None, None, grad_x, *[None] * (len(needed) - 1)
+        product, gradients = _functions(ctx.in_one_pass)
+        if learned and not ctx.keep:  # nested transforms of torch.func hide what learns outside
+            _, *kept = product(x, W, None, *rows, keep=True)
+        which = (needs_x or learned, needs_W, needs_bias, learned)
+        found = iter(gradients(grad, x, W, rows, kept, which))
+        each = (*which[:3], *[learned] * len(rows))
+        return None, None, *(next(found) if need else None for need in each)
 
-        grad_Y, grad_bias, grad_up = transform.synthesise_backward(
-            grad, up, Y, coefficients, needs_bias
-        )
-        grad_W = transform.mix(X, grad_Y, adjoint="first") if needs_W else None
-        grad_x, grad_down = None, []
-        if needs_x or learned:
-            grad_X = transform.mix(grad_Y, W, adjoint="second")
-            grad_x, grad_down = transform.analyse_backward(grad_X, down, x, fields)
-        if grad_bias is not None:
-            grad_bias = grad_bias.unflatten(0, (-1, *[1] * order))
-        grad_rows = [*grad_down, *grad_up] if learned else [None] * len(needs_rows)
-        return None, grad_x, grad_W, grad_bias, *grad_rows
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> tuple[Tensor | None, ...]:
+        x, W, _, *rows = ctx.saved_tensors
+        x_change, W_change, bias_change, *row_changes = tangents[2:]
+        factors, terms = (x, W, *rows), []  # y is linear in each factor
+        for i, change in enumerate((x_change, W_change, *row_changes)):
+            if change is not None:
+                moved = [*factors[:i], change, *factors[i + 1 :]]
+                terms.append(_by_kernel(*moved[:2], None, *moved[2:]))
+        if bias_change is not None:
+            out_grid = (R.shape[-1] for R in rows[len(rows) // 2 :])
+            terms.append(bias_change.expand(x.shape[0], -1, *out_grid))
+        return reduce(torch.add, terms), *[None] * ctx.n_kept
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, in_one_pass: bool, keep: bool, *tensors: Any) -> Any:
+        dims = in_dims[2:]
+        x, *others = tensors
+        if any(dim is not None for dim in dims[1:]):
+            return (torch.vmap(formula, dims)(*tensors),), (0,)
+        samples = x.movedim(dims[0], 0)  # only more of them
+        compute = _by_kernel if samples.numel() else formula
+        y = compute(samples.flatten(0, 1), *others)
+        return (y.unflatten(0, samples.shape[:2]),), (0,)

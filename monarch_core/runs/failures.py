@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 from monarch_core.runs.folder import RunFolder
 from monarch_core.runs.lock import is_in_use, leave_all, occupied_folder
 from monarch_core.runs.printable import paragraph
-from monarch_core.runs.processes import is_main_process, processes
+from monarch_core.runs.processes import is_main_process, processes, start_processes_as_usual
 from monarch_core.runs.signals import StopSignalError, stop_signals_raise
 
 log = logging.getLogger(__name__)
@@ -54,6 +54,7 @@ def user_errors(job: Job) -> Job:
     @functools.wraps(job)
     def guarded(raw: DictConfig) -> Any:
         here = Path.cwd()
+        start_processes_as_usual()
         with stop_signals_raise():
             try:
                 result = job(raw)

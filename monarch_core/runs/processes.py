@@ -1,5 +1,6 @@
 """The processes that work on one run together, as their launcher describes them."""
 
+import multiprocessing
 import os
 from dataclasses import dataclass
 
@@ -33,3 +34,12 @@ def processes() -> Processes:
 def is_main_process() -> bool:
     """Tell whether this process is the one that writes files."""
     return processes().rank == 0
+
+
+def start_processes_as_usual() -> None:
+    """Let a job of a sweep start processes, for data and for loading them, as it would by itself.
+
+    In a job of hydra's joblib launcher they would be of loky, which what is started does not know.
+    """
+    if multiprocessing.get_start_method(allow_none=True) == "loky":
+        multiprocessing.set_start_method(None, force=True)

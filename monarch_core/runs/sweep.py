@@ -49,7 +49,7 @@ def multirun(out: Path, script: Path, overrides: Sequence[str], n_at_once: int) 
     """
     if n_at_once < 1:
         raise ValueError(f"--jobs must be at least 1, got {n_at_once}")
-    if n_at_once > 1 and importlib.util.find_spec("hydra_plugins.hydra_joblib_launcher") is None:
+    if n_at_once > 1 and not _has_joblib_launcher():
         raise ValueError(
             f"--jobs {n_at_once} needs the joblib launcher of hydra; install it with "
             "`pip install 'monarch-science[launch]'`, or leave --jobs out"
@@ -72,6 +72,12 @@ def multirun(out: Path, script: Path, overrides: Sequence[str], n_at_once: int) 
     if n_at_once > 1:
         words += ["hydra/launcher=joblib", f"hydra.launcher.n_jobs={n_at_once}"]
     return [sys.executable, str(script), *words]
+
+
+def _has_joblib_launcher() -> bool:
+    with contextlib.suppress(ModuleNotFoundError):  # there is no plugin of hydra at all
+        return importlib.util.find_spec("hydra_plugins.hydra_joblib_launcher") is not None
+    return False
 
 
 def run_for(command: Sequence[str], minutes: float | None) -> int:

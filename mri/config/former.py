@@ -3,14 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from monarch_core.runs.former_layout import without_unread
-from mri.config.model import MODELS
-
-
-def former_model(stored: dict[str, Any]) -> dict[str, Any]:
-    """Return a stored config whose model has its own options only."""
-    return without_unread(stored, "model", MODELS, "name")
-
 
 def former_dataset(dataset: Mapping[str, Any]) -> dict[str, Any]:
     """Return the stored options of a data set with its `script` and `prepare` as a recipe."""

@@ -7,11 +7,12 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, OmegaConf
 
+from monarch_core.runs.former_layout import without_unread
 from monarch_core.runs.ranges import SEEDS, check_ranges
 from monarch_core.training.config import FitConfig
 from monarch_core.training.transform_config import TransformConfig, offer_transforms
 from mri.config.dataset import DatasetConfig
-from mri.config.former import former_dataset, former_model
+from mri.config.former import former_dataset
 from mri.config.model import MODELS, ModelConfig, SenseConfig
 from mri.metrics.losses import find_loss
 from mri.metrics.presets import find_preset
@@ -63,7 +64,7 @@ class MriConfig:
         dataset = stored.get("dataset")
         if isinstance(dataset, dict):
             stored = {**stored, "dataset": former_dataset(dataset)}
-        return former_model(stored)
+        return without_unread(stored, "model", MODELS, "name")
 
     def __post_init__(self) -> None:
         """Raise ValueError for words that are none, and for what does not go together."""

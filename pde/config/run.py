@@ -7,11 +7,11 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, OmegaConf
 
+from monarch_core.runs.former_layout import without_unread
 from monarch_core.runs.ranges import MOST, SEEDS, check_ranges
 from monarch_core.training.config import FitConfig
 from monarch_core.training.transform_config import TransformConfig, offer_transforms
 from pde.config.dataset import DATASETS, DatasetConfig, NavierStokesConfig
-from pde.config.former import former_model
 from pde.config.model import MODELS, FnoConfig, ModelConfig
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -69,7 +69,7 @@ class PdeConfig:
     @classmethod
     def from_former(cls, stored: dict[str, Any]) -> dict[str, Any]:
         """Return the stored config of a run in the layout of today, whenever the run was made."""
-        return former_model(stored)
+        return without_unread(stored, "model", MODELS, "architecture")
 
     def __post_init__(self) -> None:
         """Raise ValueError for a seed or a fraction that is none, or heads without channels."""

@@ -1,12 +1,13 @@
 """A Fourier neural operator as plain matrix products: neuralop's, with the same weights, faster."""
 
 from collections.abc import Callable, Sequence
-from typing import cast
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float
 from neuralop.layers.spectral_convolution import SpectralConv as NeuralopConv
 from torch import Tensor, nn
+from torch.autograd import Function
 from torch.nn.functional import gelu
 from torch.nn.modules.module import _global_forward_hooks
 
@@ -103,15 +104,30 @@ class FNO(nn.Module):
         for layer, (conv, skip) in enumerate(zip(self.convs, self.skips, strict=True)):
             Kv = conv(v.unflatten(2, grid))
             # Autocast does not see products in place.
-            W = cast(Tensor, skip.weight).to(v.dtype).expand(v.shape[0], -1, -1)
+            Kv, W = Kv.to(v.dtype), cast(Tensor, skip.weight).to(v.dtype).expand(v.shape[0], -1, -1)
             if _output_is_free(conv) and not formula_is_needed(Kv, W, v):
-                # Flat, but no view in the eyes of autograd, which would copy the gradient.
-                Kv = torch.ops.aten._unsafe_view(Kv, v.shape).to(v.dtype)
-                v = Kv.baddbmm_(W, v)
+                v = _AddProduct.apply(Kv, W, v).flatten(2)
             else:
-                v = torch.baddbmm(Kv.flatten(2).to(v.dtype), W, v)
+                v = torch.baddbmm(Kv.flatten(2), W, v)
             v = gelu(v) if layer < len(self.convs) - 1 else v
         return self.projection(v).unflatten(2, grid)
+
+
+class _AddProduct(Function):
+    """y + W v in the memory of y. In place on a view of y, torch's would copy the gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, y: Tensor, W: Tensor, v: Tensor) -> Tensor:
+        ctx.mark_dirty(y)
+        ctx.save_for_backward(W, v)
+        y.flatten(2).baddbmm_(W, v)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        W, v = ctx.saved_tensors
+        flat = grad.reshape(v.shape)
+        return grad, flat.bmm(v.mT), W.mT.bmm(flat)
 
 
 def _output_is_free(conv: nn.Module) -> bool:

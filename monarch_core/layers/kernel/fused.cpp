@@ -1,6 +1,6 @@
 // Analysis and synthesis of a spectral convolution on two axes, one channel of one sample at a time,
 // so that all that lies between field and spectrum stays in the cache. The formulas are those of
-// axis_products.py, in float32.
+// reference.py, in float32.
 //
 //     field     x  (n1, n2)     real
 //     between   T  (n1, P)      rows [re | im | 0] of the m2 frequencies of the last axis, P lanes
@@ -124,21 +124,6 @@ void differentiate_last(const Layer &s, const float *T, const float *x, float *d
     }
 }
 
-// The sum, in double precision but for short pieces, whose rounding does not add up.
-float total(const float *x, size count) {
-    double result = 0;
-    while (count >= V) {
-        vec sum = {};
-        const size piece = std::min<size>(count / V, 32);
-        for (size i = 0; i < piece; i++) sum += load(x + i * V);
-        for (int l = 0; l < V; l++) result += sum[l];
-        x += piece * V;
-        count -= piece * V;
-    }
-    for (size i = 0; i < count; i++) result += x[i];
-    return (float)result;
-}
-
 // ---------------------------------------------------------------- all channels
 
 // Spectra (2, m1, m2, batch, channels) from one channel of one sample on. X of `count` of them, at
@@ -256,23 +241,19 @@ void for_groups(const Layer &s, int threads, const Body &body) {
     }
 }
 
-}  // namespace
+// What a step of the backward pass takes of the step whose gradient it is: the field (batch, channels,
+// n1, n2) or spectrum (2, m1, m2, batch, channels) that came in, the T (batch, channels, T) between,
+// and where the gradients of the matrices (heads, 2 m, n) go; nothing where none is wanted.
+struct Learned {
+    const float *given = nullptr, *T = nullptr;
+    float *dR1 = nullptr, *dR2 = nullptr;
+};
 
-extern "C" {
-
-// sizes: batch, channels, heads, n1, n2, m1, m2; matrices (heads, 2 m, n).
-
-// Numbers of T.
-size between(const size *sizes) { return Layer(sizes).between(); }
-
-// fields x (batch, channels, n1, n2) -> spectra X (2, m1, m2, batch, channels). T goes to `between`
-// (batch, channels, T), if it is not null. With dR1 the fields are the gradients that a synthesis
-// of X_of, with T_of between, receives, and dR1, dR2 the gradients of its matrices. Each field's sum
-// goes to `sums` (batch, channels), if it is not null.
-void analyse(const size *sizes, const float *R1, const float *R2, const float *fields,
-             float *between, float *spectra, const float *X_of, const float *T_of, float *dR1,
-             float *dR2, float *sums, int threads) {
-    const Layer s(sizes);
+// fields -> spectra. T goes to `between` and each field's sum to `sums` (batch, channels), if these
+// are not null.
+void analyse(const Layer &s, const float *R1, const float *R2, const float *fields, float *between,
+             float *spectra, float *sums, int threads, const Learned &synthesis = {}) {
+    const auto [X_of, T_of, dR1, dR2] = synthesis;
     Matrices matrices(s, R1, R2, true);
     Gradients gradients(s, threads, dR1);
     for_groups(s, threads, [&](int thread, size first, int count) {
@@ -299,13 +280,11 @@ void analyse(const size *sizes, const float *R1, const float *R2, const float *f
     if (dR1) gradients.write(s, dR1, dR2);
 }
 
-// spectra X -> fields x, plus bias (channels) if it is not null. T goes to `between`, if that is not
-// null. With dR1 the spectra are the gradients that an analysis of x_of, with T_of between,
-// receives, and dR1, dR2 the gradients of its matrices.
-void synthesise(const size *sizes, const float *R1, const float *R2, const float *spectra,
-                float *between, float *fields, const float *bias, const float *x_of,
-                const float *T_of, float *dR1, float *dR2, int threads) {
-    const Layer s(sizes);
+// spectra -> fields, plus bias (channels), T to `between`, if these are not null.
+void synthesise(const Layer &s, const float *R1, const float *R2, const float *spectra,
+                float *between, float *fields, const float *bias, int threads,
+                const Learned &analysis = {}) {
+    const auto [x_of, T_of, dR1, dR2] = analysis;
     Matrices matrices(s, R1, R2, false);
     Gradients gradients(s, threads, dR1);
     for_groups(s, threads, [&](int thread, size first, int count) {
@@ -334,7 +313,7 @@ void synthesise(const size *sizes, const float *R1, const float *R2, const float
 
 // Complex products of every frequency, c = a b, or a^H b for `first`, or a b^H for `second`: a, b
 // and c are (2, count, ...) with matrices last, c of size rows x cols, and depth is summed over.
-void mix(size count, size rows, size depth, size cols, int first, int second, const float *a,
+void mix(size count, size rows, size depth, size cols, bool first, bool second, const float *a,
          const float *b, float *c, int threads) {
     const size length = rows * depth, width = round_up(cols);
     const bool direct = width == cols;
@@ -370,5 +349,44 @@ void mix(size count, size rows, size depth, size cols, int first, int second, co
                 std::memcpy(to + i * cols, sum + i * width, 4 * cols);
         }
     }
+}
+
+}  // namespace
+
+// ---------------------------------------------------------------- the operators
+
+extern "C" {
+
+// Rows of T are padded to a multiple of this.
+int lanes() { return V; }
+
+// Sizes: batch, channels, heads, n1, n2, m1, m2 of x, then of y.
+
+// x -> y, by its analysis with the matrices A into X, the product Y of X and W (2, m1, m2, in, out),
+// and the synthesis of Y with the matrices B, plus the bias (out), if it is not null. The T of both
+// steps go to T_x and T_y, if these are not null.
+void spectral_product(const size *sizes, const float *x, const float *W, const float *bias,
+                      const float *A1, const float *A2, const float *B1, const float *B2, float *y,
+                      float *X, float *Y, float *T_x, float *T_y, int threads) {
+    const Layer in(sizes), out(sizes + 7);
+    analyse(in, A1, A2, x, T_x, X, nullptr, threads);
+    mix(in.m1 * in.m2, in.batch, in.channels, out.channels, false, false, X, W, Y, threads);
+    synthesise(out, B1, B2, Y, T_y, y, bias, threads);
+}
+
+// The gradients of spectral_product from `grad`, that of y, to all that is not null: dx, dW, those of
+// all matrices, and `sums` (batch, out) of `grad`. dY is always wanted, dX with dx, dx with dA1.
+void spectral_product_backward(const size *sizes, const float *grad, const float *x, const float *W,
+                               const float *A1, const float *A2, const float *B1, const float *B2,
+                               const float *X, const float *Y, const float *T_x, const float *T_y,
+                               float *dX, float *dY, float *dx, float *dW, float *sums, float *dA1,
+                               float *dA2, float *dB1, float *dB2, int threads) {
+    const Layer in(sizes), out(sizes + 7);
+    const size modes = in.m1 * in.m2;
+    analyse(out, B1, B2, grad, nullptr, dY, sums, threads, {Y, T_y, dB1, dB2});
+    if (dW) mix(modes, in.channels, in.batch, out.channels, true, false, X, dY, dW, threads);
+    if (!dx) return;
+    mix(modes, in.batch, out.channels, in.channels, false, true, dY, W, dX, threads);
+    synthesise(in, A1, A2, dX, nullptr, dx, nullptr, threads, {x, T_x, dA1, dA2});
 }
 }

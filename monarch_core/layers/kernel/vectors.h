@@ -191,4 +191,19 @@ void transpose(const float *from, size rows, size cols, float *to, size to_row) 
     }
 }
 
+// The sum, in double precision but for short pieces, whose rounding does not add up.
+float total(const float *x, size count) {
+    double result = 0;
+    while (count >= V) {
+        vec sum = {};
+        const size piece = std::min<size>(count / V, 32);
+        for (size i = 0; i < piece; i++) sum += load(x + i * V);
+        for (int l = 0; l < V; l++) result += sum[l];
+        x += piece * V;
+        count -= piece * V;
+    }
+    for (size i = 0; i < count; i++) result += x[i];
+    return (float)result;
+}
+
 }  // namespace

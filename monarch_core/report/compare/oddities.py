@@ -1,6 +1,6 @@
 """What is odd about runs that are averaged: said beside every mean that they are part of."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from monarch_core.report.read.collect import COSTS, Run
 from monarch_core.report.read.untrusted import finite
@@ -64,11 +64,10 @@ def _several(what: str, values: Sequence[str]) -> list[str]:
 
 def _apart(one: Run, other: Run) -> str:
     """Say how two runs of the same seed and config differ."""
-    facts: list[tuple[str, Mapping[str, object]]] = [
-        ("", {"commit": one.git_commit, "device": one.device, "versions": _versions(one)}),
-        ("", {"commit": other.git_commit, "device": other.device, "versions": _versions(other)}),
-    ]
-    (_, here), (_, there) = facts
+    here, there = (
+        {"commit": run.git_commit, "device": run.device, "versions": _versions(run)}
+        for run in (one, other)
+    )
     differing = [key for key in here if here[key] != there[key]]
     names = dict.fromkeys([*one.metrics, *other.metrics])
     moved = [name for name in names if repr(one.metrics.get(name)) != repr(other.metrics.get(name))]

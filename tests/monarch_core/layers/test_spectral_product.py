@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from monarch_core import MonarchSpectralConv
-from monarch_core.layers.kernel.axis_products import matrix_product
+from monarch_core.layers.kernel.reference import matrix_product
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])

@@ -19,7 +19,9 @@ ROOT = Path(__file__).parents[3]
 # A stand-in for a training script: one checkpoint per epoch, results at the end.
 SCRIPT = """
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 import hydra
 from omegaconf import DictConfig
@@ -32,6 +34,7 @@ class Config:
     seed: int = 0
     wait: float = 0.0
     meet: int = 1
+    n_workers: int = 0
     path: str = ""
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
@@ -44,6 +47,9 @@ def main(raw: DictConfig) -> None:
     folder = RunFolder(run_dir)
     if config.seed == 13:
         raise ValueError("unlucky")
+    if config.n_workers:
+        with ProcessPoolExecutor(config.n_workers, mp_context=get_context("spawn")) as pool:
+            assert pool.submit(abs, -1).result() == 1
     epoch = int(folder.checkpoint.read_text()) if folder.can_resume else 0
     with (run_dir / "starts").open("a") as file:
         file.write(f"{epoch} ")
@@ -65,6 +71,7 @@ CONFIG = """
 seed: 0
 wait: 0
 meet: 1
+n_workers: 0
 path: ""
 hydra:
   output_subdir: null
@@ -128,9 +135,10 @@ def test_the_same_command_goes_on_and_skips_what_is_finished(script, launcher):
 @pytest.mark.parametrize(
     "launcher", [pytest.param(n, marks=needs(n)) for n in LAUNCHERS if n != "basic"]
 )
-def test_a_launcher_takes_runs_side_by_side(script, launcher):
+def test_a_launcher_takes_runs_side_by_side_which_start_processes(script, launcher):
     command = [sys.executable, str(script), "-m", "hydra.sweep.dir=out", "seed=2,3", "meet=2"]
-    done = subprocess.run([*command, f"hydra/launcher={launcher}"], check=False)
+    command += ["n_workers=1", f"hydra/launcher={launcher}"]
+    done = subprocess.run(command, check=False)
     assert done.returncode == 0
     assert len(list(Path("out").glob("*/results.json"))) == 2
 
@@ -216,7 +224,8 @@ def test_what_cannot_be_a_sweep_is_refused(script, capsys, overrides, message):
 def test_a_missing_script_or_launcher_is_named(tmp_path, script, capsys, monkeypatch):
     assert main([str(tmp_path), "nothing.py"]) == 2
     assert "there is no script nothing.py" in capsys.readouterr().err
-    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    monkeypatch.delitem(sys.modules, "hydra_plugins.hydra_joblib_launcher", raising=False)
+    monkeypatch.setitem(sys.modules, "hydra_plugins", None)
     assert main(["out", str(script), "seed=0,1", "--jobs", "2"]) == 2
     assert "pip install 'monarch-science[launch]'" in capsys.readouterr().err
 

@@ -46,7 +46,7 @@ def called(name, *args, **options):
 
 
 def shell(marker):
-    return called("monarch_core.layers.kernel.library._output", ["touch", str(marker)])
+    return called("monarch_core.layers.kernel.build._output", ["touch", str(marker)])
 
 
 def touch(marker):

@@ -47,65 +47,96 @@ _ONEDNN = torch.backends.mkldnn.is_available() and _onednn_multiplies()
 def matrix_product(
     a: Float[Tensor, "rows inner"], b: Float[Tensor, "inner columns"]
 ) -> Float[Tensor, "rows columns"]:
-    """Return a b, by oneDNN in float32 on a CPU: faster than MKL for few rows and many columns."""
+    """Return a b, by oneDNN in float32 on a CPU: faster than MKL for few rows and many columns.
+
+    `torch.mm` and `torch.nn.functional.linear` took up to 1.6 times as long for these shapes, and
+    torch has no public function that calls oneDNN here.
+    """
     on_cpu = a.device.type == "cpu" and a.dtype == torch.float32
     if not (on_cpu and _ONEDNN):
         return a @ b
     return torch.ops.mkldnn._linear_pointwise(a, b.mT, None, "none", [], "")
 
 
-def analyse(
-    x: Float[Tensor, "batch channels *grid"], rows: Rows, keep: bool = False
-) -> tuple[Float[Tensor, "2 *modes batch channels"], Levels]:
-    """Return the spectrum R x and, to `keep`, the levels between, which the backward pass takes."""
-    heads = _analyse_heads(x, rows)
-    return _join(heads, 0, dim=-1), _between(heads) if keep else []
+def product(
+    x: Float[Tensor, "batch in_channels *grid"],
+    W: Float[Tensor, "2 *modes in_channels out_channels"],
+    bias: Float[Tensor, "out_channels *ones"] | None,
+    *rows: Float[Tensor, "heads _two_m _n"],
+    keep: bool,
+) -> Levels:
+    """Return y, the synthesis of W R x plus bias, and what its gradients take.
 
+    Args:
+        x: fields.
+        W: weight of every frequency.
+        bias: one number per channel.
+        rows: R of every axis for the analysis, then those for the synthesis.
+        keep: whether the gradients of the rows will be wanted.
 
-def synthesise(
-    X: Float[Tensor, "2 *modes batch channels"],
-    rows: Rows,
-    bias: Float[Tensor, "channels *ones"] | None = None,
-    keep: bool = False,
-) -> tuple[Float[Tensor, "batch channels *grid"], Levels]:
-    """Return the field R^H X + bias and, to `keep`, the levels between."""
-    heads = _synthesise_heads(X, rows)
-    y = _join(heads, -1, dim=2)[0]
+    Returns:
+        y, the spectra X and Y = X W and, to `keep`, the levels between of analysis and synthesis.
+    """
+    down, up = rows[: len(rows) // 2], rows[len(rows) // 2 :]
+    fields = _analyse_heads(x, down)
+    X = _join(fields, 0, dim=-1)
+    Y = mix(X, W)
+    coefficients = _synthesise_heads(Y, up)
+    y = _join(coefficients, -1, dim=1)
     if bias is not None:
         y += bias
-    return y, _between(heads) if keep else []
+    return [y, X, Y, *(_between(fields) + _between(coefficients) if keep else [])]
 
 
-def analyse_backward(
-    grad: Float[Tensor, "2 *modes batch channels"], rows: Rows, x: Tensor, between: Levels | None
-) -> tuple[Float[Tensor, "batch channels *grid"], Levels]:
-    """Return the gradients of x and, unless `between` is None, of the rows of `analyse`."""
-    heads = _synthesise_heads(grad, rows)
-    grad_x = _join(heads, -1, dim=2)[0]
-    if between is None:
-        return grad_x, []
-    ends = _split(x.unsqueeze(0), 2, len(rows[0]))
-    fields = [[*group, end] for group, end in zip(_groups(between, ends), ends, strict=True)]
-    return grad_x, _gradients([levels[:-1] for levels in heads], fields)
-
-
-def synthesise_backward(
-    grad: Float[Tensor, "batch channels *grid"],
+def gradients(
+    grad: Float[Tensor, "batch out_channels *out_grid"],
+    x: Float[Tensor, "batch in_channels *grid"],
+    W: Float[Tensor, "2 *modes in_channels out_channels"],
     rows: Rows,
-    X: Tensor,
-    between: Levels | None,
-    with_bias: bool,
-) -> tuple[Float[Tensor, "2 *modes batch channels"], Float[Tensor, " channels"] | None, Levels]:
-    """Return the gradients of X, of a bias and, unless `between` is None, of the rows."""
-    heads = _analyse_heads(grad, rows)
-    grad_X = _join(heads, 0, dim=-1)
-    # A sum over several axes would copy a bfloat16 field to float32.
-    grad_bias = grad.flatten(2).sum(-1).sum(0) if with_bias else None
-    if between is None:
-        return grad_X, grad_bias, []
-    ends = _split(X, -1, len(rows[0]))
-    coefficients = [[end, *group] for group, end in zip(_groups(between, ends), ends, strict=True)]
-    return grad_X, grad_bias, _gradients(coefficients, [levels[1:] for levels in heads])
+    kept: Sequence[Tensor],
+    needed: Sequence[bool],
+) -> Levels:
+    """Return those gradients of x, W, the bias and all rows that are `needed`, in this order.
+
+    Args:
+        grad: gradient of y.
+        x: fields.
+        W: weight of every frequency.
+        rows: of every axis for the analysis, then those for the synthesis.
+        kept: what `product` returned after y.
+        needed: four times whether; the gradients of the rows need that of x.
+    """
+    order = len(rows) // 2
+    down, up = rows[:order], rows[order:]
+    needs_x, needs_W, needs_bias, needs_rows = needed
+    X, Y, *between = kept
+    coefficients = _analyse_heads(grad, up)
+    grad_Y = _join(coefficients, 0, dim=-1)
+    found = []
+    if needs_x:
+        fields = _synthesise_heads(mix(grad_Y, W, adjoint="second"), down)
+        found.append(_join(fields, -1, dim=1))
+    if needs_W:
+        found.append(mix(X, grad_Y, adjoint="first"))
+    if needs_bias:
+        # A sum over several axes would copy a bfloat16 field to float32.
+        found.append(grad.flatten(2).sum(-1).sum(0).unflatten(0, (-1, *[1] * order)))
+    if not needs_rows:
+        return found
+    heads = len(down[0]), len(up[0])
+    n_fields = heads[0] * (order - 1)
+    xs, Ys = _split(x.unsqueeze(0), 2, heads[0]), _split(Y, -1, heads[1])
+    x_levels = [
+        [*group, end] for group, end in zip(_groups(between[:n_fields], xs), xs, strict=True)
+    ]
+    Y_levels = [
+        [end, *group] for group, end in zip(_groups(between[n_fields:], Ys), Ys, strict=True)
+    ]
+    return [
+        *found,
+        *_outer_products([levels[:-1] for levels in fields], x_levels),
+        *_outer_products(Y_levels, [levels[1:] for levels in coefficients]),
+    ]
 
 
 def mix(a: Tensor, b: Tensor, adjoint: str = "none") -> Tensor:
@@ -139,10 +170,10 @@ def _between(heads: list[Levels]) -> Levels:
     return [level for levels in heads for level in levels[1:-1]]
 
 
-def _groups(between: Levels, heads: Levels) -> list[Levels]:
+def _groups(between: Sequence[Tensor], heads: Levels) -> list[Levels]:
     """Return the levels between of each head."""
     count = len(between) // len(heads)
-    return [between[h * count : (h + 1) * count] for h in range(len(heads))]
+    return [list(between[h * count : (h + 1) * count]) for h in range(len(heads))]
 
 
 def step_matrices(rows: Rows) -> list[Float[Tensor, "heads parts two_m n"]]:
@@ -161,7 +192,7 @@ def _analyse_heads(x: Tensor, rows: Rows) -> list[Levels]:
 
 
 def _synthesise_heads(X: Tensor, rows: Rows) -> list[Levels]:
-    """Return the levels 0 to D of a spectrum for every head."""
+    """Return the levels 0 to D of a spectrum for every head, D without its axis of length 1."""
     groups, matrices = _split(X, -1, len(rows[0])), step_matrices(rows)
     return [_synthesise(group, [M[h] for M in matrices]) for h, group in enumerate(groups)]
 
@@ -183,12 +214,16 @@ def _synthesise(X: Tensor, matrices: Levels) -> Levels:
     for M in matrices:
         X = levels[-1]
         flat = X.view(M.shape[1], X.numel() // M.shape[1]).mT
-        Z = flat @ M[0] if len(M) == 1 else torch.bmm(flat.expand(2, -1, -1), M)
-        levels.append(Z.view(len(M), *X.shape[2:], -1))
+        if len(M) == 2:
+            levels.append(torch.bmm(flat.expand(2, -1, -1), M).view(2, *X.shape[2:], -1))
+            continue
+        x = X.new_empty(*X.shape[2:], M.shape[-1])  # no view, so that one may add to it in place
+        torch.mm(flat, M[0], out=x.view(-1, x.shape[-1]))
+        levels.append(x)
     return levels
 
 
-def _gradients(coefficients: list[Levels], fields: list[Levels]) -> Levels:
+def _outer_products(coefficients: list[Levels], fields: list[Levels]) -> Levels:
     """Return the gradient of the rows of every axis, from the levels of each head beside it."""
     return [
         torch.stack([_outer(X[d], Z[d]) for X, Z in zip(coefficients, fields, strict=True)])

@@ -1,4 +1,4 @@
-"""The compiled kernel of `fused`: built for the machine at hand, kept for the user, loaded if safe.
+"""The compiled kernel: built for the machine at hand, kept for the user, loaded if it is safe.
 
 GCC compiles `fused.cpp` on Linux when it is first needed. That takes seconds, once: the library is
 kept in the cache folder of the user. To load a library is to run it, so nothing is loaded that
@@ -65,7 +65,6 @@ def kernel_library() -> Any:
             reason,
         )
         return None
-    library.between.restype = ctypes.c_int64
     return library
 
 

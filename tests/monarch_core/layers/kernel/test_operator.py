@@ -13,8 +13,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from monarch_core import MonarchSpectralConv
-from monarch_core.layers.kernel import axis_products, fused
-from monarch_core.layers.kernel import library as kernel_library
+from monarch_core.layers.kernel import build, operator, reference
+from monarch_core.layers.kernel.operator import available, switched_off
 from monarch_core.layers.spectral_product import spectral_product
 
 COMPILER = shutil.which("c++") or shutil.which("g++")
@@ -30,6 +30,14 @@ CASES = [  # batch, channels, heads, grid, kept frequencies
     (5, 16, 4, (85, 32), (24, 16)),
 ]
 
+NEEDED = [  # gradients of x, W, bias, rows
+    (True, True, True, True),
+    (True, False, False, False),
+    (False, True, False, False),
+    (False, False, True, False),
+    (True, True, True, False),
+]
+
 
 @pytest.fixture(scope="module")
 def cache_home(tmp_path_factory):
@@ -39,9 +47,9 @@ def cache_home(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def clean_cache(cache_home, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache_home))
-    kernel_library.kernel_library.cache_clear()
+    build.kernel_library.cache_clear()
     yield
-    kernel_library.kernel_library.cache_clear()
+    build.kernel_library.cache_clear()
 
 
 @pytest.fixture(params=["native", "haswell"])
@@ -50,9 +58,9 @@ def machine(request, monkeypatch):
     if request.param == "haswell":
         if platform.machine() != "x86_64" or "avx2" not in _cpu_flags():
             pytest.skip("no AVX2")
-        flags = [flag.replace("native", "haswell") for flag in kernel_library.FLAGS]
-        monkeypatch.setattr(kernel_library, "FLAGS", flags)
-    assert fused.available(torch.zeros(1, 1, 2, 2))
+        flags = [flag.replace("native", "haswell") for flag in build.FLAGS]
+        monkeypatch.setattr(build, "FLAGS", flags)
+    assert available(torch.zeros(1, 1, 2, 2))
 
 
 def _cpu_flags():
@@ -96,14 +104,120 @@ def test_values_and_gradients_are_those_of_torch(machine, case, bias):
         assert (ours - theirs).norm() < 2e-6 * theirs.norm()
 
 
+def arguments(batch=2, in_channels=3, out_channels=4, heads=1, grid=(8, 10), modes=(4, 3)):
+    """Return x, W, bias and the rows of both directions."""
+    torch.manual_seed(0)
+    x, W = torch.randn(batch, in_channels, *grid), torch.randn(2, *modes, in_channels, out_channels)
+    rows = [*rows_of(heads, grid, modes), *rows_of(heads, grid, modes)]
+    return [x, W, torch.randn(out_channels, 1, 1), *rows]
+
+
 @needs_compiler
-@pytest.mark.parametrize("adjoint", ["none", "first", "second"])
-@pytest.mark.parametrize(("rows", "depth", "cols"), [(1, 1, 1), (3, 17, 5), (20, 32, 16)])
-def test_channels_are_mixed_as_by_torch(machine, adjoint, rows, depth, cols):
-    a = torch.randn(2, 3, 2, *((depth, rows) if adjoint == "first" else (rows, depth)))
-    b = torch.randn(2, 3, 2, *((cols, depth) if adjoint == "second" else (depth, cols)))
-    expected = axis_products.mix(a.double(), b.double(), adjoint)
-    torch.testing.assert_close(fused.mix(a, b, adjoint).double(), expected, rtol=1e-5, atol=1e-5)
+@pytest.mark.parametrize(
+    "sizes",
+    [(1, 1, 1), (3, 17, 5), (20, 32, 16), (2, 4, 20)],
+    ids="batch{0[0]}-{0[1]}to{0[2]}".format,
+)
+def test_the_operators_compute_what_the_reference_computes(machine, sizes):
+    x, W, _, *rows = given = arguments(*sizes)
+    found = torch.ops.monarch.spectral_product(*given, keep=True)
+    expected = reference.product(*(t.double() for t in given), keep=True)
+    assert len(found) == len(expected) == 5
+    close = {"rtol": 1e-4, "atol": 1e-4}
+    for ours, theirs in zip(found[:3], expected, strict=False):  # what lies between is padded
+        torch.testing.assert_close(ours.double(), theirs, **close)
+    grad = torch.randn_like(found[0])
+    for needed in NEEDED:
+        ours = torch.ops.monarch.spectral_product_backward(grad, x, W, rows, found[1:], needed)
+        theirs = reference.gradients(
+            *(t.double() for t in (grad, x, W)), [R.double() for R in rows], expected[1:], needed
+        )
+        torch.testing.assert_close([g.double() for g in ours], theirs, rtol=1e-4, atol=1e-3)
+
+
+@needs_compiler
+@pytest.mark.parametrize("needed", NEEDED)
+@pytest.mark.parametrize("bias", [True, False])
+def test_torch_finds_nothing_wrong_with_the_operators(bias, needed):
+    x, W, b, *rows = arguments()
+    keep = needed[3]
+    given = x, W, b if bias else None, *rows
+    torch.library.opcheck(torch.ops.monarch.spectral_product, given, {"keep": keep})
+    y, *kept = torch.ops.monarch.spectral_product(*given, keep=keep)
+    torch.library.opcheck(
+        torch.ops.monarch.spectral_product_backward, (y.sin(), x, W, rows, kept, needed)
+    )
+
+
+@needs_compiler
+def test_the_operators_know_shapes_without_numbers():
+    given = arguments()
+    expected = torch.ops.monarch.spectral_product(*given, keep=True)
+    found = torch.ops.monarch.spectral_product(*(t.to("meta") for t in given), keep=True)
+    assert all(t.is_meta for t in found)
+    assert [t.shape for t in found] == [t.shape for t in expected]
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """Return a list of the calls of the compiled library, by name."""
+    names, call = [], operator._call
+
+    def counted(name, *given):
+        names.append(name)
+        call(name, *given)
+
+    monkeypatch.setattr(operator, "_call", counted)
+    return names
+
+
+FORWARD, BACKWARD = "spectral_product", "spectral_product_backward"
+
+
+@needs_compiler
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")  # torch's own, forward mode
+def test_every_mode_of_torch_takes_the_kernel(calls):
+    layer, x = MonarchSpectralConv(2, 3, (4, 4), grid=(8, 10)), torch.randn(5, 2, 8, 10)
+
+    def loss(x):
+        return layer(x).sin().sum()
+
+    def made(expected, compute):
+        calls.clear()
+        compute()
+        assert calls == expected
+
+    leaf = x.clone().requires_grad_()
+    made([FORWARD], lambda: layer(x))
+    made([FORWARD, BACKWARD], lambda: loss(leaf).backward())
+    # Gradients that may be differentiated come from the formula.
+    made([FORWARD], lambda: torch.autograd.grad(loss(leaf), leaf, create_graph=True))
+    # That of the fields alone is a product too.
+    made([FORWARD, FORWARD], lambda: torch.func.grad(loss)(x))
+    made([FORWARD, FORWARD], lambda: torch.func.jvp(layer, (x,), (x,)))
+    made([FORWARD], lambda: torch.vmap(layer)(x.unsqueeze(1)))  # all samples at once
+    made([FORWARD, FORWARD], lambda: torch.vmap(torch.func.grad(loss))(x.unsqueeze(1)))
+    made([], lambda: torch.vmap(layer)(x[:0].unsqueeze(1)))
+    made([], lambda: layer.to("meta")(x.to("meta")))
+
+
+@needs_compiler
+def test_rows_that_learn_outside_of_a_transform_have_their_gradient():
+    x, W, bias, *rows = arguments()
+
+    def product(scale):
+        # Inside, nothing says that the rows depend on what is differentiated outside.
+        y, _ = torch.func.vjp(
+            lambda x: spectral_product(x, W, bias, [scale * R for R in rows[:2]], rows[2:]), x
+        )
+        return y
+
+    scale = torch.tensor(1.5, requires_grad=True)
+    y = spectral_product(x, W, bias, [scale * R for R in rows[:2]], rows[2:])
+    [expected] = torch.autograd.grad(y, scale, y.sin().detach())
+    y, pull = torch.func.vjp(product, scale.detach())
+    with torch.no_grad():
+        torch.testing.assert_close(pull(y.sin())[0], expected)
 
 
 @needs_compiler
@@ -141,7 +255,7 @@ def test_gradients_that_are_not_needed_are_not_returned(learn, needs_x):
 
 
 def _without_kernel(layer, x):
-    with fused.switched_off():
+    with switched_off():
         return layer(x)
 
 
@@ -166,16 +280,15 @@ def test_fields_in_any_layout_are_taken():
 
 def test_only_what_the_kernel_can_do_is_given_to_it():
     x = torch.zeros(1, 1, 2, 2)
-    assert not fused.available(x.double())
-    assert not fused.available(x, None, torch.zeros(1, dtype=torch.float64))
-    assert not fused.available(x[0])
-    assert not fused.available(x[:0])
-    assert not fused.available(x.to("meta"))
-    assert not fused.available(torch._efficientzerotensor((1, 1, 2, 2)))
+    assert not available(x.double())
+    assert not available(x, None, torch.zeros(1, dtype=torch.float64))
+    assert not available(x[0])
+    assert not available(x[:0])
+    assert not available(x.to("meta"))
     with FakeTensorMode() as mode:
-        assert not fused.available(mode.from_tensor(x))
-    with fused.switched_off():
-        assert not fused.available(x)
+        assert not available(mode.from_tensor(x))
+    with switched_off():
+        assert not available(x)
 
 
 @needs_compiler
@@ -218,12 +331,12 @@ def test_the_gradient_of_the_bias_keeps_its_digits_on_large_grids():
 def test_the_source_has_no_warnings(tmp_path):
     command = [
         COMPILER,
-        *kernel_library.FLAGS,
+        *build.FLAGS,
         "-Wall",
         "-Wextra",
         "-Werror",
         "-c",
-        str(kernel_library.SOURCE),
+        str(build.SOURCE),
     ]
     run = subprocess.run(
         [*command, "-o", str(tmp_path / "fused.o")], capture_output=True, text=True, env=os.environ

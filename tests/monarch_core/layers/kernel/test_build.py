@@ -12,16 +12,15 @@ import pytest
 import torch
 
 from monarch_core import MonarchSpectralConv
-from monarch_core.layers.kernel import fused
-from monarch_core.layers.kernel import library as kernel_library
+from monarch_core.layers.kernel import build
+from monarch_core.layers.kernel.operator import available, switched_off
 
 COMPILER = shutil.which("c++") or shutil.which("g++")
 needs_compiler = pytest.mark.skipif(
     COMPILER is None or sys.platform != "linux", reason="no C++ compiler on Linux"
 )
 NOTHING = """
-#include <cstdint>
-extern "C" int64_t between(const int64_t*) { return 0; }
+extern "C" int lanes() { return 16; }
 """
 PLANTED = f"""{NOTHING}
 #include <cstdio>
@@ -37,9 +36,9 @@ def real_home(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(home))
     for variable in ("XDG_CACHE_HOME", "MONARCH_FUSED", "CXX"):
         monkeypatch.delenv(variable, raising=False)
-    kernel_library.kernel_library.cache_clear()
+    build.kernel_library.cache_clear()
     yield home
-    kernel_library.kernel_library.cache_clear()
+    build.kernel_library.cache_clear()
 
 
 @pytest.fixture
@@ -47,7 +46,7 @@ def home(real_home, tmp_path, monkeypatch):
     """An own home, with a kernel that is compiled in no time and does nothing."""
     source = tmp_path / "fused.cpp"
     source.write_text(NOTHING)
-    monkeypatch.setattr(kernel_library, "SOURCE", source)
+    monkeypatch.setattr(build, "SOURCE", source)
     return real_home
 
 
@@ -63,8 +62,8 @@ def planted(tmp_path_factory):
 
 
 def load_anew():
-    kernel_library.kernel_library.cache_clear()
-    return kernel_library.kernel_library()
+    build.kernel_library.cache_clear()
+    return build.kernel_library()
 
 
 def cache_folder(home):
@@ -78,7 +77,7 @@ def plant(folder, planted, name=None):
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     compiler = [os.environ.get("CXX") or shutil.which("g++")]
     digest = hashlib.sha256(library).hexdigest()[:16]
-    file = folder / f"fused-{kernel_library._identity(compiler)}-{digest}.so"
+    file = folder / f"fused-{build._identity(compiler)}-{digest}.so"
     file.write_bytes(library)
     file.chmod(0o700)
     return file
@@ -87,10 +86,10 @@ def plant(folder, planted, name=None):
 def computes_what_torch_computes():
     torch.manual_seed(0)
     layer, x = MonarchSpectralConv(2, 3, (4, 4), grid=(8, 10)), torch.randn(2, 2, 8, 10)
-    with fused.switched_off():
+    with switched_off():
         expected = layer(x)
     torch.testing.assert_close(layer(x), expected)
-    return fused.available(x)
+    return available(x)
 
 
 def linked(home, folder, file):
@@ -165,7 +164,7 @@ def test_it_is_compiled_once_and_kept_for_the_user_alone(real_home, monkeypatch)
     assert stat.S_IMODE(cache_folder(home).stat().st_mode) == 0o700
     [library] = cache_folder(home).iterdir()
     assert stat.S_IMODE(library.stat().st_mode) & 0o077 == 0
-    monkeypatch.setattr(kernel_library, "_compile", None)
+    monkeypatch.setattr(build, "_compile", None)
     assert load_anew() is not None
     assert computes_what_torch_computes()
     assert list(cache_folder(home).iterdir()) == [library]
@@ -201,7 +200,7 @@ def test_where_no_folder_can_be_made_it_is_compiled_for_the_process(real_home, m
     with monkeypatch.context() as patched:
         patched.setattr(Path, "mkdir", refuse_to("mkdir"))
         assert load_anew() is not None
-        assert kernel_library.kernel_library() is not None
+        assert build.kernel_library() is not None
     assert computes_what_torch_computes()
     assert not list(home.iterdir())
     assert caplog.text.count("compiled anew in every process") == 1
@@ -227,7 +226,7 @@ def test_where_nothing_can_be_written_it_is_compiled_for_the_process(home, monke
 def test_a_cache_that_can_only_be_read_is_used(home, monkeypatch):
     assert load_anew() is not None
     cache_folder(home).chmod(0o500)
-    monkeypatch.setattr(kernel_library, "_compile", None)
+    monkeypatch.setattr(build, "_compile", None)
     assert load_anew() is not None
 
 
@@ -290,7 +289,7 @@ def test_without_the_kernel_torch_takes_over(variable, value, warns, home, monke
     monkeypatch.setenv(variable, value)
     torch.manual_seed(0)
     layer, x = MonarchSpectralConv(2, 3, (4, 4), grid=(8, 10)), torch.randn(2, 2, 8, 10)
-    assert not fused.available(x)
+    assert not available(x)
     assert layer(x).isfinite().all()
     said = [message for message in caplog.messages if "products of torch" in message]
     assert bool(said) == warns
@@ -300,20 +299,20 @@ def test_without_the_kernel_torch_takes_over(variable, value, warns, home, monke
 def test_a_compiler_with_an_open_quote_is_refused(home, monkeypatch):
     monkeypatch.setenv("CXX", "g++ '-O2")
     with pytest.raises(ValueError, match=r"CXX must be a command, got .*; close its quotes"):
-        kernel_library.kernel_library()
+        build.kernel_library()
 
 
 @pytest.mark.parametrize("value", ["false", "off", "2"])
 def test_a_switch_that_is_neither_on_nor_off_is_refused(value, home, monkeypatch):
     monkeypatch.setenv("MONARCH_FUSED", value)
     with pytest.raises(ValueError, match=f"MONARCH_FUSED must be 0 or 1, got '{value}'; 0 uses"):
-        kernel_library.kernel_library()
+        build.kernel_library()
 
 
 @needs_compiler
 def test_several_processes_at_once_leave_one_library(real_home):
     code = (
-        "from monarch_core.layers.kernel.library import kernel_library as k; assert k() is not None"
+        "from monarch_core.layers.kernel.build import kernel_library as k; assert k() is not None"
     )
     processes = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(3)]
     assert [process.wait() for process in processes] == [0, 0, 0]

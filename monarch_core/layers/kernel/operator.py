@@ -1,0 +1,157 @@
+"""The kernel as operators of torch: a spectral product on two axes, float32, on the CPU.
+
+    monarch::spectral_product             y, and what the gradients take
+    monarch::spectral_product_backward    the gradients
+
+They compute what `reference` computes, faster: a channel goes through both axes while it is in the
+cache, and gradients of the matrices are summed on the way. The code is C++ (`fused.cpp`), compiled
+and loaded by `build`; where that has none, the products of torch take over. Compilers and tracers
+know from their rules for tensors without memory what they return, and leave them as they are. Their
+derivatives are those of `monarch_core.layers.spectral_product`, which also checks the shapes: the
+operators read memory and trust that these fit.
+"""
+
+import ctypes
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from monarch_core.layers.kernel.build import kernel_library as _library
+
+
+class _Thread(threading.local):
+    switched_off = False
+
+
+_thread = _Thread()
+
+
+def available(*tensors: Tensor | None) -> bool:
+    """Return whether the kernel takes such tensors here, the fields being the first of them.
+
+    Subclasses of tensors may know the operators of torch only, whose products are taken for them.
+    """
+    given = [t for t in tensors if t is not None]
+    plain = all(
+        t.dtype == torch.float32
+        and t.device.type == "cpu"
+        and type(t) in (Tensor, torch.nn.Parameter)
+        for t in given
+    )
+    return plain and given[0].dim() == 4 and all(t.numel() > 0 for t in given) and _is_on()
+
+
+@torch.compiler.assume_constant_result
+def _is_on() -> bool:
+    return not _thread.switched_off and _library() is not None
+
+
+@contextmanager
+def switched_off() -> Iterator[None]:
+    """Compute with the products of torch what this thread calls within this block, to compare.
+
+    A backward pass follows the forward pass that it belongs to, and a compiled program what was
+    true when it was compiled.
+    """
+    before, _thread.switched_off = _thread.switched_off, True
+    try:
+        yield
+    finally:
+        _thread.switched_off = before
+
+
+torch.library.define(
+    "monarch::spectral_product",
+    "(Tensor x, Tensor W, Tensor? bias, Tensor A1, Tensor A2, Tensor B1, Tensor B2, *, bool keep)"
+    " -> (Tensor y, Tensor X, Tensor Y, Tensor T_x, Tensor T_y)",
+    tags=torch.Tag.pt2_compliant_tag,
+)
+torch.library.define(
+    "monarch::spectral_product_backward",
+    "(Tensor grad, Tensor x, Tensor W, Tensor[] rows, Tensor[] kept, bool[] needed) -> Tensor[]",
+    tags=torch.Tag.pt2_compliant_tag,
+)
+
+
+@torch.library.register_fake("monarch::spectral_product")
+def _room(
+    x: Tensor, W: Tensor, bias: Tensor | None, *rows: Tensor, keep: bool
+) -> tuple[Tensor, ...]:
+    """Return tensors like those of `reference.product`, of any content; T is empty if not kept."""
+    y = x.new_empty(x.shape[0], W.shape[-1], *(R.shape[-1] for R in rows[2:]))
+    _, m1, m2, *_ = W.shape
+    spectra = [x.new_empty(2, m1, m2, *field.shape[:2]) for field in (x, y)]
+    lanes = _library().lanes()
+    padded = (2 * m2 + lanes - 1) // lanes * lanes
+    between = [x.new_empty(*f.shape[:3], padded) if keep else x.new_empty(0) for f in (x, y)]
+    return y, *spectra, *between
+
+
+def _compute(
+    x: Tensor, W: Tensor, bias: Tensor | None, *rows: Tensor, keep: bool
+) -> tuple[Tensor, ...]:
+    found = _room(x, W, bias, *rows, keep=keep)
+    _call("spectral_product", x, found[0], rows, x, W, bias, *rows, *found)
+    return found
+
+
+@torch.library.register_fake("monarch::spectral_product_backward")
+def _room_for_gradients(
+    grad: Tensor,
+    x: Tensor,
+    W: Tensor,
+    rows: Sequence[Tensor],
+    kept: Sequence[Tensor],
+    needed: Sequence[bool],
+) -> list[Tensor]:
+    """Return tensors like those of `reference.gradients`, of any content."""
+    bias = grad.new_empty(W.shape[-1], 1, 1)
+    groups = ([x], [W], [bias], rows)
+    wanted = [t for group, need in zip(groups, needed, strict=True) if need for t in group]
+    return [torch.empty_like(t, memory_format=torch.contiguous_format) for t in wanted]
+
+
+def _compute_gradients(
+    grad: Tensor,
+    x: Tensor,
+    W: Tensor,
+    rows: Sequence[Tensor],
+    kept: Sequence[Tensor],
+    needed: Sequence[bool],
+) -> list[Tensor]:
+    found = _room_for_gradients(grad, x, W, rows, kept, needed)
+    left = iter(found)
+    each = (*needed[:3], *[needed[3]] * len(rows))
+    dx, dW, dbias, *drows = [next(left) if need else None for need in each]
+    X, Y, *_ = kept
+    sums = None if dbias is None else grad.new_empty(grad.shape[:2])
+    _call(
+        "spectral_product_backward",
+        *(x, grad, rows),
+        *(grad, x, W, *rows, *kept),
+        *(torch.empty_like(X), torch.empty_like(Y), dx, dW, sums, *drows),
+    )
+    if dbias is not None and sums is not None:
+        torch.sum(sums, 0, out=dbias.view(-1))
+    return found
+
+
+def _call(name: str, x: Tensor, y: Tensor, rows: Sequence[Tensor], *given: Tensor | None) -> None:
+    """Call a function of the library with the sizes of x and y, and pointers to what is given."""
+    sizes = [
+        n
+        for field, (R1, R2) in ((x, rows[:2]), (y, rows[2:]))
+        for n in (*field.shape[:2], len(R1), *field.shape[2:], R1.shape[1] // 2, R2.shape[1] // 2)
+    ]
+    held = [t.contiguous() if t is not None and t.numel() else None for t in given]
+    pointers = [None if t is None else ctypes.c_void_p(t.data_ptr()) for t in held]
+    getattr(_library(), name)(
+        (ctypes.c_int64 * len(sizes))(*sizes), *pointers, torch.get_num_threads()
+    )
+
+
+torch.library.impl("monarch::spectral_product", "cpu", _compute)
+torch.library.impl("monarch::spectral_product_backward", "cpu", _compute_gradients)

@@ -55,12 +55,16 @@ def spectral_product(
 
 
 def _product(x: Tensor, W: Tensor, bias: Tensor | None, *rows: Tensor) -> Tensor:
-    exported = torch.compiler.is_exporting() or torch.jit.is_tracing()
-    if not exported and available(x, W, bias, *rows):
+    if not _is_exported() and available(x, W, bias, *rows):
         return _by_kernel(x, W, bias, *rows)
     if formula_is_needed(x, W, bias, *rows) or not len(x):  # an empty batch has gradients too
         return formula(x, W, bias, *rows)
     return _differentiable(False, x, W, bias, *rows)
+
+
+@torch.compiler.assume_constant_result  # the compiler of torch 2.11 takes is_exporting for true
+def _is_exported() -> bool:
+    return torch.compiler.is_exporting() or torch.jit.is_tracing()
 
 
 @torch.compiler.allow_in_graph  # as one operation with derivatives, which are traced later

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from monarch_core.layers.resample import BASES
 from monarch_core.runs.folder import RunFolder
 from monarch_core.runs.machine import require_memory
 from monarch_core.runs.schema import load_config
@@ -85,9 +86,18 @@ def check_model(config: PdeConfig) -> None:
         symmetry(torch.zeros(1, *[config.dataset.grid] * n_axes), torch.Generator())
     with torch.random.fork_rng(devices=[]):
         build_model(config, (config.dataset.grid,) * n_axes)
-    if config.transform.is_control and isinstance(config.model, FourierConfig):
-        for n in config.evaluation.grids:
+    if not isinstance(config.model, FourierConfig):
+        return
+    basis = config.transform.declares()["basis"]
+    for n in config.evaluation.grids:
+        if config.transform.is_control:
             check_fft_grid((n,) * n_axes)
+        elif n != config.dataset.grid and basis not in BASES:
+            raise ValueError(
+                f"transform={config.transform.name} works on the grid it is made for alone, got "
+                f"evaluation.grids={config.evaluation.grids} and dataset.grid="
+                f"{config.dataset.grid}; leave the grids out, or start at one of {', '.join(BASES)}"
+            )
 
 
 _BUILDERS: dict[str, Callable[[Any, PdeConfig, Grid], nn.Module]] = {

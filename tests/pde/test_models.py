@@ -270,6 +270,10 @@ def test_the_control_is_refused_on_odd_grids_where_neuralops_layer_is_wrong(over
     [
         (["dataset.grid=20"], "multiple of 8"),
         (["model.n_modes=9"], "holds k < 8 modes"),
+        (
+            ["transform=monarch_identity", "evaluation.grids=[8]"],
+            r"transform=monarch_identity works on the grid it is made for alone.*grids=\[8\]",
+        ),
     ],
 )
 def test_what_cannot_be_trained_is_refused_before_data_are_made(overrides, message):

@@ -98,7 +98,7 @@ def test_moving_leaves_the_indices():
 
 def test_a_matrix_without_a_start_says_so():
     dense = Dense.of(Monarch.random(12)).to_empty(device="cpu")
-    with pytest.raises(ValueError, match=r"this Dense of 12 x 12 was made by Dense\.of .*; load"):
+    with pytest.raises(ValueError, match=r"this Dense of 12 x 12 was made of a matrix .*; load"):
         dense.reset_parameters()
 
 

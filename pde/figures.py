@@ -118,7 +118,7 @@ def _lines(
 ) -> list[Curve]:
     """Return prediction and truth of the first test sample over x, and apart its newest input."""
     n = truth.shape[-1]
-    first_point = 0.0 if config.periodic else 0.5
+    first_point = 0.0 if config.periodic[0] else 0.5
     predicted = Curve(
         figure="last_frame",
         title=title,

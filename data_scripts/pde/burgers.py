@@ -126,14 +126,9 @@ class BurgersRecipe(OneShotRecipe):
         return f"Burgers, {BOUNDARIES[self.name]['boundary']}, viscosity {self.viscosity:g}"
 
     @property
-    def n_axes(self) -> int:
-        """One dimension of space."""
-        return 1
-
-    @property
-    def periodic(self) -> bool:
+    def periodic(self) -> tuple[bool]:
         """Whether the ends of the interval are one point."""
-        return self.name == "burgers"
+        return (self.name == "burgers",)
 
     @property
     def solver_points(self) -> int:
@@ -154,7 +149,7 @@ class BurgersRecipe(OneShotRecipe):
         """
         keys = self.sample_keys(batch)
         # Nothing is gained by more modes of the initial field than its grid resolves.
-        if self.periodic:
+        if all(self.periodic):
             period, initial = 1, initial_periodic(keys, INITIAL_GRID // 2 - 1)
         else:
             period, initial = 2, initial_dirichlet(keys, INITIAL_GRID - 1)
@@ -167,7 +162,7 @@ class BurgersRecipe(OneShotRecipe):
         final = solver.advance(initial, self.final_time).cpu()
         # A field with finitely many modes is known everywhere: no interpolation is involved.
         frames = torch.stack([to_grid(u, INITIAL_GRID * period) for u in (initial, final)], 1)
-        stored = frames[..., :: INITIAL_GRID // self.stored_grid][..., : self.n_stored_points]
+        stored = frames[..., :: INITIAL_GRID // self.stored_grid][..., : self.stored_points[0]]
         return {
             "frames": stored.float().numpy(),
             "initial_std": stored[:, 0].std(dim=-1, correction=0).numpy(),
@@ -187,13 +182,13 @@ class BurgersRecipe(OneShotRecipe):
             gather(parts, "frames"),
             n_samples=sum(self.split_sizes.values()),
             times=np.array([0.0, self.final_time]),
-            points=np.arange(self.n_stored_points) / self.stored_grid,
+            points=np.arange(self.stored_points[0]) / self.stored_grid,
             attributes={**self.identity(), **measured, **equation},
         )
         return {
             "field": "u",
             **equation,
-            "grid": f"{self.n_stored_points} points at i / {self.stored_grid}",
+            "grid": f"{self.stored_points[0]} points at i / {self.stored_grid}",
             "times": f"0 and {self.final_time:g}",
             "layout": f"PDEBench 1-D: {file_name}, tensor (sample, t, x); training samples first, "
             "then validation, then test",

@@ -24,7 +24,7 @@ class BurgersConfig(BurgersRecipe, OneShotConfig):
     @property
     def conventions(self) -> tuple[str, ...]:
         """PDEBench's is periodic and has another diffusion, on another interval."""
-        return (OWN, PDEBENCH) if self.periodic else (OWN,)
+        return (OWN, PDEBENCH) if all(self.periodic) else (OWN,)
 
     @property
     def normalization(self) -> str:

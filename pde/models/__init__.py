@@ -58,8 +58,8 @@ def build_model(config: PdeConfig, grid: Grid) -> RollOut:
     )
 
 
-def load_model(run_dir: Path) -> RollOut:
-    """Return the model of a finished run as it was trained; its data are not needed.
+def load_model(run_dir: Path) -> tuple[RollOut, PdeConfig]:
+    """Return the model of a finished run as it was trained, and its config; without its data.
 
     Raises:
         ValueError: no run in the folder, or weights that are damaged or of another model.
@@ -67,7 +67,7 @@ def load_model(run_dir: Path) -> RollOut:
     config = load_config(run_dir, PdeConfig)
     model = build_model(config, (config.dataset.grid,) * config.dataset.n_axes)
     load_weights(RunFolder(run_dir).weights, model)
-    return model
+    return model, config
 
 
 def check_model(config: PdeConfig) -> None:
@@ -88,11 +88,11 @@ def check_model(config: PdeConfig) -> None:
         build_model(config, (config.dataset.grid,) * n_axes)
     if not isinstance(config.model, FourierConfig):
         return
-    basis = config.transform.declares()["basis"]
+    bases = {config.transform.basis_of(axis) for axis in range(n_axes)}
     for n in config.evaluation.grids:
         if config.transform.is_control:
             check_fft_grid((n,) * n_axes)
-        elif n != config.dataset.grid and basis not in BASES:
+        elif n != config.dataset.grid and not bases <= {*BASES}:
             raise ValueError(
                 f"transform={config.transform.name} works on the grid it is made for alone, got "
                 f"evaluation.grids={config.evaluation.grids} and dataset.grid="

@@ -158,11 +158,16 @@ def spectral_conv(config: PdeConfig, grid: tuple[int, ...]) -> Callable[..., nn.
     if transform.is_control:
         check_fft_grid(grid)
         return SpectralConv
+    data, axes = config.dataset, range(len(grid))
+    bases = [transform.basis_of(axis) for axis in axes]
     return MonarchSpectralConv.configured(
         grid=grid,
-        periodic=config.dataset.periodic,
-        transform=partial(axis_transform, transform, normal_modes=config.dataset.normal_modes),
-        basis=basis if (basis := transform.declares()["basis"]) in BASES else None,
+        periodic=[*data.periodic, *[True] * (len(grid) - data.n_axes)],  # time is padded
+        transform=[
+            partial(axis_transform, transform, axis=axis, normal_modes=data.normal_modes(axis))
+            for axis in axes
+        ],
+        basis=[basis if basis in BASES else None for basis in bases],
     )
 
 

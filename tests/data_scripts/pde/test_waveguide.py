@@ -95,7 +95,7 @@ def test_initial_fields_have_their_law():
     recipe = WaveguideRecipe(**{**SMALL, "n_train": 400})
     first = recipe.simulate(Batch("train", 0, 400))["frames"][:, 0].astype(np.float64)
     interior = np.square(first).mean(axis=1)
-    mean_square = (interior[:, 1:-1].sum(1) + 0.5 * interior[:, [0, -1]].sum(1)) / 96
+    mean_square = (interior[:, 1:-1].sum(1) + 0.5 * interior[:, [0, -1]].sum(1)) / 128
     np.testing.assert_allclose(mean_square, 1, rtol=1e-5)
     assert np.abs(first[..., [0, -1]]).max() < 1e-6
     _, u = spectrum(first)
@@ -123,7 +123,7 @@ def test_files_are_read_back_without_doubts(tmp_path):
     found = open_trajectories(folder / "data" / "test", None)
     assert found.states.problem == "waveguide"
     assert found.states.doubts == ()
-    assert found.shape == (2, 2, 96, 97)
+    assert found.shape == (2, 2, 128, 129)
     expected = recipe.simulate(Batch("test", 0, 2))["frames"]
     np.testing.assert_allclose(found.read(), expected, atol=1e-6)
 
@@ -131,13 +131,13 @@ def test_files_are_read_back_without_doubts(tmp_path):
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ("correlation_length=0.01", "correlation_length must be at least 0.0199 with stored_grid"),
+        ("correlation_length=0.01", "correlation_length must be at least 0.0149 with stored_grid"),
         ("n_layers=0", "n_layers must be from 1 to 100, got 0"),
         ("contrast=0.5", "contrast must be from 1 to 10000"),
         ("final_time=0", "final_time must be positive, such as 0.6"),
         ("n_medium_modes=4", "n_medium_modes must be from 16 to 1024"),
         ("medium_seed=-1", "medium_seed must be at least 0"),
-        ("grid=36", "stored_grid=96: 96 points cannot be thinned out to 36"),
+        ("grid=36", "stored_grid=128: 128 points cannot be thinned out to 36"),
     ],
 )
 def test_impossible_values_are_named(option, message):

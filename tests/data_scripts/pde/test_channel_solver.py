@@ -40,7 +40,7 @@ def on_grid(solver, a, n=20):
 
 
 def orr_sommerfeld(alpha, reynolds, n=80):
-    """Return the speed c of the most unstable wave on U = 1 - z^2, and its phi as a Chebyshev series.
+    """Return the speed c of the most unstable wave on U = 1 - z^2, and the Chebyshev series phi.
 
     Chebyshev collocation of (U - c)(D^2 - alpha^2) phi - U'' phi =
     (D^2 - alpha^2)^2 phi / (i alpha reynolds), with phi = (1 - z^2)^2 times a polynomial.

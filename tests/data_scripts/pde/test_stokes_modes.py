@@ -1,5 +1,6 @@
 """Stokes modes against the exact condition for them, and the laws of the walls."""
 
+import itertools
 import math
 
 import numpy as np
@@ -22,10 +23,7 @@ def exact_rates(k, n):
     # the even and the odd modes take turns
     edges = np.linspace(0.1, (n + 2) * math.pi, 40 * n)
     signs = [
-        (f, a, b)
-        for a, b in zip(edges[:-1], edges[1:], strict=True)
-        for f in (even, odd)
-        if f(a) * f(b) < 0
+        (f, a, b) for a, b in itertools.pairwise(edges) for f in (even, odd) if f(a) * f(b) < 0
     ]
     return k**2 + np.array([brentq(f, a, b, xtol=1e-14) for f, a, b in signs])[:n] ** 2
 

@@ -76,11 +76,11 @@ class ChannelRecipe(OneShotRecipe):
     n_valid: int = 150
     n_test: int = 150
     viscosity: float = 2e-3
-    correlation_length: float = 0.08
+    correlation_length: float = 0.15
     initial_speed: float = 0.5
-    final_time: float = 1.0
-    n_waves: int = 24
-    n_modes: int = 60
+    final_time: float = 0.3
+    n_waves: int = 20
+    n_modes: int = 48
     time_step: float = 0.005
 
     def __post_init__(self) -> None:
@@ -88,11 +88,11 @@ class ChannelRecipe(OneShotRecipe):
         super().__post_init__()
         require_positive("viscosity", self.viscosity, "2e-3")
         require_positive("initial_speed", self.initial_speed, "0.5")
-        require_positive("final_time", self.final_time, "1")
+        require_positive("final_time", self.final_time, "0.3")
         require_positive("time_step", self.time_step, "0.005")
-        require_positive("correlation_length", self.correlation_length, "0.08")
-        require(1 <= self.n_waves <= 1024, "n_waves", self.n_waves, "from 1 to 1024, such as 24")
-        require(4 <= self.n_modes <= 1024, "n_modes", self.n_modes, "from 4 to 1024, such as 60")
+        require_positive("correlation_length", self.correlation_length, "0.15")
+        require(1 <= self.n_waves <= 1024, "n_waves", self.n_waves, "from 1 to 1024, such as 20")
+        require(4 <= self.n_modes <= 1024, "n_modes", self.n_modes, "from 4 to 1024, such as 48")
         n_waves, n_modes = initial_size(self.correlation_length, 1.0)
         for key, needed in (("n_waves", n_waves), ("n_modes", 2 * n_modes)):
             wanted = f"at least {needed} with correlation_length={self.correlation_length:g}"

@@ -171,7 +171,7 @@ def test_a_flow_too_fast_for_the_step_is_named_with_its_place():
         ({"time_step": -1.0}, "time_step must be positive, such as 0.005, got -1.0"),
         ({"n_waves": 3}, "n_waves must be at least 4 with correlation_length=0.3, got 3"),
         ({"correlation_length": 0.2}, "n_modes must be at least 20 with correlation_length=0.2"),
-        ({"n_modes": 5000}, "n_modes must be from 4 to 1024, such as 60, got 5000"),
+        ({"n_modes": 5000}, "n_modes must be from 4 to 1024, such as 48, got 5000"),
     ],
 )
 def test_refused_options(options, message):

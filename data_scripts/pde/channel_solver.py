@@ -20,7 +20,7 @@ from data_scripts.pde.exponential_steps import ExponentialSteps
 from data_scripts.pde.stokes_modes import StokesModes, gauss_points
 
 State = Complex[Tensor, "waves modes batch"]
-# The steps are stable for waves that are carried along up to a Courant number of about 3.
+# Without viscosity the steps are those of Runge and Kutta, stable up to a Courant number of 2.83.
 STABLE_COURANT = 2.8
 # An initial field has modes up to exp(-6^2 / 2) of the standard deviation of the slowest ones.
 _DEVIATIONS = 6.0
@@ -36,11 +36,11 @@ class ChannelSolver:
     those of k < 0 being conjugates; u = sum_j a[0, j] u_j(y) at k = 0, real. (1) times a mode,
     integrated over the channel, is
 
-        da[k, j]/dt = -nu mu_kj a[k, j] + <(v w)_k, u_kj> - <(u w)_k, -v_kj> + G <1, u_j>    (3)
+        da[k, j]/dt = -nu mu_kj a[k, j] + <v w, (u)_kj> - <u w, (v)_kj> + G <1, u_j>      (3)
 
-    in which the pressure is gone, nothing is divided, and advection makes no energy however the
-    integrals are done. Here they are exact: products are taken on 3 n_waves + 1 points or more
-    along the channel, and on Gauss points across.
+    with the velocity (u)_kj, (v)_kj of the mode and <f, g> the mean of f conj(g). The pressure is
+    gone, and advection makes no energy, however the means are taken. Here they are exact: products
+    are taken on 3 n_waves + 1 points or more along the channel, and on Gauss points across.
 
     Args:
         n_waves: largest wavenumber along the channel, in waves per length.
@@ -80,11 +80,6 @@ class ChannelSolver:
         # the shortest wave of a polynomial of this degree is shorter near the walls
         across = 2 * (n_modes + 3) / np.sqrt(1 - (2 * y - 1) ** 2)
         self._highest = k[-1], torch.from_numpy(across)[:, None]
-
-    @property
-    def n_points(self) -> int:
-        """Points on which products are taken."""
-        return self._n_x * (self._onto_modes.shape[2] // 2)
 
     @property
     def poiseuille(self) -> State:

@@ -2,6 +2,7 @@
 
 from pde.config.base import DatasetConfig
 from pde.config.burgers import BurgersConfig
+from pde.config.channel import ChannelConfig
 from pde.config.darcy import DarcyConfig
 from pde.config.layered import LayeredConfig
 from pde.config.navier_stokes import NavierStokesConfig
@@ -10,6 +11,7 @@ from pde.config.waveguide import WaveguideConfig
 __all__ = [
     "DATASETS",
     "BurgersConfig",
+    "ChannelConfig",
     "DarcyConfig",
     "DatasetConfig",
     "LayeredConfig",
@@ -26,4 +28,5 @@ DATASETS: dict[str, type[DatasetConfig]] = {
     "wave_layered": LayeredConfig,
     "heat_layered": LayeredConfig,
     "waveguide": WaveguideConfig,
+    "navier_stokes_channel": ChannelConfig,
 }

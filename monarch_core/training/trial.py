@@ -26,23 +26,25 @@ log = logging.getLogger(__name__)
 FULL = 3.0
 SMALL = 0.01  # of the full rate: of the trial, and of the run where it does not pay
 TRIAL = 0.15  # of the epochs
-SIGNIFICANT = 2.0  # standard deviations of noise
+SIGNIFICANT = 3.0  # standard deviations of noise
 # Beside the values of the config in the recipe of a run.
 TRIAL_RATE = "rate of the transforms by trial"
 
 
 class Way:
-    """What the way of the transforms from their start has gained, of an optimiser's steps.
+    """What the way of the transforms from their start gains, seen at an optimiser's steps.
 
-    With the gradient g_t and the transforms' parameters w_t before step t = 1 ... T,
+    With the gradient g_t and the transforms' parameters w_t, all in one vector, before step t,
 
-        h_t = <g_t, w_1 - w_t>,    Z = sum_t h_t / sqrt(sum_t h_t^2)              (1)
+        c_t = <g_t, w_1 - w_t> / (|g_t| |w_1 - w_t|)                                  (1)
+        Z = sum_t c_t / sqrt(sum_t c_t^2),    T/3 < t <= T                            (2)
 
-    h_t is the first-order gain of going on along the way, the numerator of the distance that
-    D-Adaptation and Prodigy estimate (Defazio and Mishchenko 2023, arXiv:2301.07733; Mishchenko and
-    Defazio 2023, arXiv:2306.06101). If the g_t are independent with mean zero, then E h_t = 0,
-    since the way to w_t was taken before, and Z has about a standard normal distribution; a
-    gradient that persists makes Z grow as sqrt(T); one that leads back makes it negative.
+    The product in (1) is the first-order gain of going on along the way, the numerator of the
+    distance that D-Adaptation and Prodigy estimate (Defazio and Mishchenko 2023, arXiv:2301.07733;
+    Mishchenko and Defazio 2023, arXiv:2306.06101). If the g_t are independent with mean zero, then
+    E c_t = 0, since the way to w_t was taken before, and Z has about a standard normal
+    distribution; a gradient that persists makes Z grow as sqrt(T); one that leads back makes it
+    negative. The first third is left out, where any motion of an untrained network gains.
 
     Args:
         optimizer: is watched until `stop()`.
@@ -52,19 +54,25 @@ class Way:
     def __init__(self, optimizer: Optimizer, parameters: Sequence[nn.Parameter]) -> None:
         self.parameters = parameters
         self.start = [p.detach().clone() for p in parameters]
-        self.gains: list[Tensor] = []
+        self.cosines: list[float] = []
         self.stop: Callable[[], None] = optimizer.register_step_pre_hook(self._watch).remove
 
     @torch.no_grad()
     def _watch(self, *_: Any) -> None:
         pairs = zip(self.parameters, self.start, strict=True)
-        gains = [torch.sum(p.grad * (w - p)) for p, w in pairs if p.grad is not None]
-        self.gains.append(torch.stack(gains).sum() if gains else torch.zeros(()))
+        both = [(p.grad, w - p) for p, w in pairs if p.grad is not None]
+        gain, *squares = (
+            sum(float((x * y).sum()) for x, y in chosen)
+            for chosen in (both, [(g, g) for g, _ in both], [(d, d) for _, d in both])
+        )
+        size = math.sqrt(math.prod(squares))
+        self.cosines.append(gain / size if size > 0 else 0.0)
 
     def significance(self) -> float:
-        """Return Z of (1); 0 where no step has gained or lost anything."""
-        h = torch.stack(self.gains).double()
-        return float(h.sum() / h.norm()) if h.any() else 0.0
+        """Return Z of (2); 0 where no step gains or loses anything."""
+        late = self.cosines[len(self.cosines) // 3 :]
+        size = math.hypot(*late)
+        return sum(late) / size if size > 0 else 0.0
 
 
 def full_rate(parameters: Sequence[Tensor], learning_rate: float) -> float:
@@ -83,7 +91,7 @@ def rate_by_trial(
 ) -> float:
     """Return the peak rate of the transforms: all of `full_rate`, or a hundredth.
 
-    The first 15 % of the epochs are taken on trial, with the hundredth. If Z of `Way` is above 2
+    The first 15 % of the epochs are taken on trial, with the hundredth. If Z of `Way` is above 3
     then, the transforms gain by leaving their start and get the full rate, else the hundredth. The
     trial leaves nothing behind: model and random numbers are afterwards as they were, and training
     begins at its start. Freeing transforms later in a run gives most of the gain away: the

@@ -62,7 +62,7 @@ class Way:
         pairs = zip(self.parameters, self.start, strict=True)
         both = [(p.grad, w - p) for p, w in pairs if p.grad is not None]
         gain, *squares = (
-            sum(float((x * y).sum()) for x, y in chosen)
+            sum(float((x.conj() * y).real.sum()) for x, y in chosen)
             for chosen in (both, [(g, g) for g, _ in both], [(d, d) for _, d in both])
         )
         size = math.sqrt(math.prod(squares))
@@ -77,7 +77,7 @@ class Way:
 
 def full_rate(parameters: Sequence[Tensor], learning_rate: float) -> float:
     """Return 3 times `learning_rate` times the root mean square of all entries."""
-    square = sum(float(p.detach().double().square().sum()) for p in parameters)
+    square = sum(float(p.detach().abs().double().square().sum()) for p in parameters)
     return FULL * learning_rate * math.sqrt(square / sum(p.numel() for p in parameters))
 
 

@@ -82,6 +82,23 @@ def test_a_gradient_that_leads_back_counts_against_the_way():
     assert significance(opposed, 2, optimizer=torch.optim.SGD) < 0
 
 
+def test_a_complex_parameter_is_two_real_ones():
+    torch.manual_seed(0)
+    gradients = torch.randn(30, 7, 2, dtype=torch.float64)
+    found = []
+    for as_complex in (False, True):
+        w = torch.zeros(7, 2, dtype=torch.float64)
+        w = nn.Parameter(torch.view_as_complex(w) if as_complex else w)
+        optimizer = torch.optim.SGD([w], lr=0.1)
+        way = Way(optimizer, [w])
+        for g in gradients:
+            w.grad = torch.view_as_complex(g) if as_complex else g.clone()
+            optimizer.step()
+        found.append(way.significance())
+    assert found[1] == pytest.approx(found[0])
+    assert full_rate([torch.tensor([3 + 4j])], 1.0) == 15.0
+
+
 def test_nothing_seen_is_nothing_gained():
     assert significance(torch.zeros_like, 5) == 0
 

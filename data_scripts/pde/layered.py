@@ -23,6 +23,7 @@ from data_scripts.pde.conventions import EQUATIONS
 from data_scripts.pde.generation import OneShotRecipe, gather
 from data_scripts.pde.layered_solver import Medium, NormalModes
 from data_scripts.pde.pdebench_format import write_lines
+from data_scripts.pde.smooth_fields import sines, smooth_amplitudes
 from data_scripts.recipe import require, require_positive
 from data_scripts.resumable import Arrays, Batch
 
@@ -131,25 +132,12 @@ class LayeredRecipe(OneShotRecipe):
             frames: u at t = 0 and at the final time, float32, (sample, 2, x).
         """
         modes = _modes(self.medium_seed, self.n_layers, self.contrast, self.n_medium_modes)
-        amplitudes = self._amplitudes(batch)
+        amplitudes = smooth_amplitudes(self.sample_keys(batch), self.correlation_length)
         points = np.arange(self.n_stored_points) / self.stored_grid
-        later = modes.coefficients(_sines(amplitudes, modes.points))
+        later = modes.coefficients(sines(amplitudes, modes.points))
         later *= self._propagator(modes.frequencies)
-        frames = np.stack([_sines(amplitudes, points), later @ modes.at(points).T], axis=1)
+        frames = np.stack([sines(amplitudes, points), later @ modes.at(points).T], axis=1)
         return {"frames": frames.astype(np.float32)}
-
-    def _amplitudes(self, batch: Batch) -> Float[np.ndarray, "samples waves"]:
-        """Return the sine coefficients of initial fields with root mean square 1.
-
-        a_k is Gaussian with standard deviation exp(-(pi k l)^2 / 2), l the correlation length.
-        """
-        n_waves = int(np.ceil(6 / (np.pi * self.correlation_length)))
-        width = np.exp(-0.5 * (np.pi * self.correlation_length * np.arange(1, n_waves + 1)) ** 2)
-        a = np.stack(
-            [np.random.default_rng(key).standard_normal(n_waves) for key in self.sample_keys(batch)]
-        )
-        a *= width
-        return a / np.sqrt(np.square(a).sum(axis=1, keepdims=True) / 2)
 
     def _propagator(self, omega: Float[np.ndarray, " modes"]) -> Float[np.ndarray, " modes"]:
         """Return what becomes of a mode of amplitude 1."""
@@ -195,13 +183,6 @@ class LayeredRecipe(OneShotRecipe):
 def _modes(seed: int, n_layers: int, contrast: float, n_modes: int) -> NormalModes:
     """Return the modes of a medium, made once in each process."""
     return NormalModes(Medium.random(seed, n_layers, contrast), n_modes)
-
-
-def _sines(
-    amplitudes: Float[np.ndarray, "samples waves"], x: Float[np.ndarray, " points"]
-) -> Float[np.ndarray, "samples points"]:
-    k = np.arange(1, amplitudes.shape[1] + 1)
-    return amplitudes @ np.sin(np.pi * np.outer(k, x))
 
 
 if __name__ == "__main__":

@@ -118,6 +118,14 @@ class DatasetConfig(PdeRecipe):
         """
         return None
 
+    @property
+    def coordinates(self) -> Callable[[int], Float[np.ndarray, " n"]] | None:
+        """What returns where n points of the model lie, None where they are even.
+
+        Called with points per axis; in units of the length of the domain, from 0 to 1.
+        """
+        return None
+
     def check_frames(self) -> None:
         """Raise ValueError unless the frames to use are among those a generated file holds."""
 

@@ -30,7 +30,7 @@ def make_transform(
         make: called with n, inverse, norm and modes.
         n: points of its grid.
         frequencies: rows that it is to have.
-        basis: of `resample`, or None where the rows may be any.
+        basis: of `resample`; the rows may be any where it is none of `BASES`.
         channels: number that its heads share.
         inverse: whether it leads from frequencies to the grid.
         axis: of the grid, for messages.
@@ -70,7 +70,7 @@ def make_transform(
             f"heads must divide the number of channels, got heads={transform.heads} and "
             f"{channels} channels of the {place}; change one of them"
         )
-    if basis is not None:
+    if basis in BASES:
         _check_basis(transform, frequencies, basis, place, inverse)
     return transform
 
@@ -106,14 +106,14 @@ def rows_on(
     interpolated (`resample_rows`), and scaled so that sums over the grid stay what they are.
 
     Raises:
-        ValueError: for another grid without a basis.
+        ValueError: for another grid and a basis that is none of `BASES`.
     """
     rows = _rows_of(transform, inverse).to(dtype)
     if n == transform.n:
         return rows
-    if basis is None:
+    if basis not in BASES:
         raise ValueError(
-            "a layer with basis=None works on the grid it is made for alone, "
+            f"a layer with basis={basis} works on the grid it is made for alone, "
             f"got {n} points in the place of {transform.n}; bring the fields to its grid, or use a "
             f"transform that starts at one of {', '.join(BASES)}"
         )

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from monarch_core.layers.axis_rows import make_transform, rows_on
 from monarch_core.layers.frequencies import check_grid, in_use, kept_counts, kept_frequencies
 from monarch_core.layers.precision import check_dtype, check_real
-from monarch_core.layers.resample import BASES
+from monarch_core.layers.resample import BASES, UNEVEN
 from monarch_core.layers.spectral_product import spectral_product
 from monarch_core.transforms import LinearTransform, Monarch
 from monarch_core.transforms.arguments import check_choice, check_count, check_flag
@@ -57,8 +57,9 @@ class SpectralConv(Preparable):
             Bind its other options with `functools.partial(Monarch, heads=4)`.
         learn: which transforms learn: "both", "forward", "inverse" or "none".
         basis: what the rows of `transform` are before learning, and are interpolated in:
-            "fourier", "cosine" or "sine". None: any rows, such as those of a Hadamard, identity or
-            random start; such a layer works on the grid that it is made for alone.
+            "fourier", "cosine" or "sine". "nudft": complex waves on points of their own, with
+            frequencies and weights as "fourier". None: any rows, such as those of a Hadamard,
+            identity or random start. The layers of both work on the grid they are made for alone.
         periodic: whether the fields are periodic; it matters for the Fourier basis on another grid
             than `grid`.
         bias: add a learned number per channel.
@@ -90,13 +91,13 @@ class SpectralConv(Preparable):
     ) -> None:
         super().__init__()
         check_choice("learn", learn, LEARN)
-        check_choice("basis", basis, (*BASES, None))
+        check_choice("basis", basis, (*BASES, UNEVEN, None))
         for name, flag in (("bias", bias), ("periodic", periodic)):
             check_flag(name, flag)
         self.in_channels = check_count("in_channels", in_channels, "count those of the fields")
         self.out_channels = check_count("out_channels", out_channels, "count those of the result")
         self.basis, self.periodic = basis, periodic
-        self.real_transform = basis != "fourier"
+        self.real_transform = basis not in ("fourier", UNEVEN)
         self.n_weights = kept_counts(n_modes, self.real_transform)
         self.n_kept = list(self.n_weights)
         self.order = len(self.n_weights)

@@ -10,7 +10,7 @@ from neuralop.models import FNO
 from torch import Tensor, nn
 
 from monarch_core.adapters.neuralop import MonarchSpectralConv
-from monarch_core.layers.resample import BASES
+from monarch_core.layers.resample import BASES, UNEVEN
 from monarch_core.training.transform_config import axis_transform
 from pde.config.model import FnoConfig, FnoNeuralopConfig, PaddedConfig
 from pde.config.run import PdeConfig
@@ -158,11 +158,18 @@ def spectral_conv(config: PdeConfig, grid: tuple[int, ...]) -> Callable[..., nn.
     if transform.is_control:
         check_fft_grid(grid)
         return SpectralConv
+    dataset = config.dataset
+    if transform.kind == UNEVEN and any(n != dataset.grid for n in grid):
+        raise ValueError(
+            f"transform={transform.name} is on the {dataset.grid} points of the data alone, got "
+            f"{'x'.join(map(str, grid))} points with padding; set model.domain_padding=0"
+        )
+    known = {"normal_modes": dataset.normal_modes, "coordinates": dataset.coordinates}
     return MonarchSpectralConv.configured(
         grid=grid,
-        periodic=config.dataset.periodic,
-        transform=partial(axis_transform, transform, normal_modes=config.dataset.normal_modes),
-        basis=basis if (basis := transform.declares()["basis"]) in BASES else None,
+        periodic=dataset.periodic,
+        transform=partial(axis_transform, transform, **known),
+        basis=basis if (basis := transform.declares()["basis"]) in (*BASES, UNEVEN) else None,
     )
 
 

@@ -40,6 +40,7 @@ def tiny_layered(folder, **changes):
 MAKERS = {
     "burgers": tiny_burgers,
     "dirichlet": lambda folder, **c: tiny_burgers(folder, name="burgers_dirichlet", **c),
+    "stretched": lambda folder, **c: tiny_burgers(folder, name="burgers_stretched", **c),
     "darcy": tiny_darcy,
     "wave": tiny_layered,
     "heat": lambda folder, **c: tiny_layered(folder, name="heat_layered", **c),

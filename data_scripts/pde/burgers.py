@@ -193,8 +193,7 @@ class BurgersRecipe(OneShotRecipe):
         """
         keys = self.sample_keys(batch)
         if self.is_stretched:
-            frames = self._simulate_stretched(keys)
-            return {"frames": frames, "initial_std": frames[:, 0].std(axis=-1)}
+            return self._simulate_stretched(keys)
         # Nothing is gained by more modes of the initial field than its grid resolves.
         if self.periodic:
             period, initial = 1, initial_periodic(keys, INITIAL_GRID // 2 - 1)
@@ -209,17 +208,15 @@ class BurgersRecipe(OneShotRecipe):
             "initial_std": stored[:, 0].std(dim=-1, correction=0).numpy(),
         }
 
-    def _simulate_stretched(
-        self, keys: Sequence[tuple[int, ...]]
-    ) -> Float[np.ndarray, "samples 2 points"]:
-        """Return both frames: sums of sines, which are known at every point."""
+    def _simulate_stretched(self, keys: Sequence[tuple[int, ...]]) -> Arrays:
+        """Return what `simulate` does: sums of sines, which are known at every point."""
         amplitudes = smooth_amplitudes(keys, self.correlation_length)
         initial = torch.from_numpy(np.pad(-0.5j * amplitudes, ((0, 0), (1, 0))))
         final = -2 * self._advance(initial, 2).imag.numpy()[:, 1:]
         x = self.stored_points
         frames = np.stack([sines(amplitudes, x), sines(final, x)], axis=1)
         frames[..., [0, -1]] = 0.0  # where a sine of a multiple of pi is rounded
-        return frames.astype(np.float32)
+        return {"frames": frames.astype(np.float32), "initial_std": frames[:, 0].std(axis=-1)}
 
     def _advance(
         self, initial: Complex[torch.Tensor, "batch modes"], period: int

@@ -164,11 +164,15 @@ def spectral_conv(config: PdeConfig, grid: tuple[int, ...]) -> Callable[..., nn.
             f"transform={transform.name} is on the {dataset.grid} points of the data alone, got "
             f"{'x'.join(map(str, grid))} points with padding; set model.domain_padding=0"
         )
-    known = {"normal_modes": dataset.normal_modes, "coordinates": dataset.coordinates}
     return MonarchSpectralConv.configured(
         grid=grid,
         periodic=dataset.periodic,
-        transform=partial(axis_transform, transform, **known),
+        transform=partial(
+            axis_transform,
+            transform,
+            normal_modes=dataset.normal_modes,
+            coordinates=dataset.coordinates,
+        ),
         basis=basis if (basis := transform.declares()["basis"]) in (*BASES, UNEVEN) else None,
     )
 

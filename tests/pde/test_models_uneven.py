@@ -73,8 +73,8 @@ def test_splines_keep_cubics_and_are_of_fourth_order():
     assert np.log2(errors[1] / errors[2]) > 3.5
 
 
-class Shift(nn.Module):
-    """A network that knows its points as even: it mirrors the fields, whose points are symmetric."""
+class Mirror(nn.Module):
+    """A network that takes its points as even: it mirrors fields about the middle."""
 
     def forward(self, u):
         return u.flip(-1) * torch.linspace(0, 1, u.shape[-1])
@@ -83,7 +83,7 @@ class Shift(nn.Module):
 def test_a_resampled_network_sees_even_points_and_answers_on_its_own():
     config = config_of(*SMALL, "model=fno_fast_1d", "transform=fft", "model.resample=true")
     x = config.dataset.coordinates(64)
-    network = Resampled(Shift(), x)
+    network = Resampled(Mirror(), x)
     u = torch.from_numpy(np.sin(3 * x))[None, None].float()
     expected = torch.from_numpy(np.sin(3 * (1 - x)) * x)[None, None].float()
     torch.testing.assert_close(network(u), expected, atol=2e-6, rtol=0)

@@ -80,7 +80,7 @@ def test_waves_that_the_points_cannot_tell_apart_are_refused():
     close = 0.5 + 1e-3 * torch.arange(16, dtype=torch.float64)
     with pytest.raises(ValueError, match=r"-2 to 2 cannot be told apart .* keep fewer modes"):
         nonuniform_fourier(close, range(-2, 3))
-    with pytest.raises(ValueError, match="the points must be finite, got .*nan"):
+    with pytest.raises(ValueError, match=r"the points must be finite, got .*nan"):
         nonuniform_fourier(torch.tensor([0.0, math.nan, 0.5]), range(1))
 
 

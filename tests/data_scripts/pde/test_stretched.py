@@ -13,6 +13,7 @@ from data_scripts.pde.stretching import stretched
 from data_scripts.resumable import Batch
 from pde.config.dataset import BurgersConfig
 from pde.dataset.splits import load_splits
+from pde.figures import draw_predictions
 
 SIZES = {"n_train": 3, "n_valid": 2, "n_test": 2, "n_workers": 1, "batch_size": 4}
 LINE = {"name": "burgers_stretched", "stored_grid": 96, "solver_grid": 48, "device": "cpu"}
@@ -85,6 +86,16 @@ def test_a_model_sees_the_images_of_cell_centres(tmp_path):
     assert BurgersConfig(name="burgers_dirichlet").coordinates is None
     with pytest.raises(ValueError, match="97 points cannot be thinned out to 40"):
         config.coordinates(40)
+
+
+def test_figures_have_the_true_coordinate(tmp_path):
+    config = config_of(tmp_path)
+    splits = load_splits(config)
+    u = splits.test.future
+    drawn = {curve.figure: curve for curve in draw_predictions(config, splits, u, u)}
+    for figure in ("last_frame", "first_input"):
+        np.testing.assert_allclose(drawn[figure].x, config.coordinates(16))
+    assert drawn["spectrum"].x_label.endswith("box of the computational coordinate")
 
 
 def test_the_other_data_sets_are_what_they_were():

@@ -11,9 +11,8 @@ from omegaconf import DictConfig
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from monarch_core.runs.home import expand_home
-from monarch_core.runs.start import load_config, run_to_read, user_errors
+from monarch_core.runs.start import run_to_read, user_errors
 from monarch_core.training.export import check_file, export, largest_difference
-from pde.config.run import PdeConfig
 from pde.models import load_model
 
 log = logging.getLogger(__name__)
@@ -34,9 +33,9 @@ def export_run(run_dir: Path, out: Path, file_format: str, n_steps: int | None) 
     check_file(out, file_format)
     if n_steps is not None and n_steps < 1:
         raise ValueError(f"n_steps must be at least 1, or null for all, got {n_steps}")
-    model = load_model(run_dir)
+    model, config = load_model(run_dir)
     model.n_steps = n_steps or model.n_steps
-    data = load_config(run_dir, PdeConfig).dataset
+    data = config.dataset
     frames = (data.n_input_frames, *[data.grid] * data.n_axes)
     inputs = [model.mean + model.std * torch.randn(n, *frames) for n in (1, 2, 5)]
     return largest_difference(model, export(model, inputs[1], out, file_format), inputs)

@@ -101,7 +101,7 @@ def _error_over_time(prediction: Tensor, truth: Tensor, splits: Splits) -> Curve
 def _spectrum(field: Tensor, config: DatasetConfig) -> Curve:
     spectrum = energy_spectrum(field, periodic=config.periodic).mean(0)[1:]
     name = config.quantity[0]
-    box = "box" if config.coordinates is None else "box of the computational coordinate"
+    box = "box" if config.coordinates(0) is None else "box of the computational coordinate"
     over = "the roll-out and the test split" if field.shape[1] > 1 else "the test split"
     return Curve(
         figure="spectrum",
@@ -120,14 +120,14 @@ def _lines(
 ) -> list[Curve]:
     """Return prediction and truth of the first test sample over x, and apart its newest input."""
     n = truth.shape[-1]
-    first_point = 0.0 if config.periodic else 0.5
-    x = (np.arange(n) + first_point) / n
+    first_point = 0.0 if config.periodic[0] else 0.5
+    x, coordinates = (np.arange(n) + first_point) / n, config.coordinates(0)
     predicted = Curve(
         figure="last_frame",
         title=title,
         x_label="x, lengths of the domain",
         y_label=", ".join(filter(None, config.quantity)),
-        x=x if config.coordinates is None else config.coordinates(n),
+        x=x if coordinates is None else coordinates(n),
         y=prediction[0, -1].numpy(),
     )
     (past,), _ = splits.test[0]

@@ -154,14 +154,9 @@ class BurgersRecipe(OneShotRecipe):
         return f"Burgers, {BOUNDARIES[self.name]['boundary']}, viscosity {self.viscosity:g}"
 
     @property
-    def n_axes(self) -> int:
-        """One dimension of space."""
-        return 1
-
-    @property
-    def periodic(self) -> bool:
+    def periodic(self) -> tuple[bool]:
         """Whether the ends of the interval are one point."""
-        return self.name == "burgers"
+        return (self.name == "burgers",)
 
     @property
     def is_stretched(self) -> bool:
@@ -169,9 +164,9 @@ class BurgersRecipe(OneShotRecipe):
         return self.name == STRETCHED
 
     @property
-    def stored_points(self) -> Float[np.ndarray, " points"]:
+    def stored_coordinates(self) -> Float[np.ndarray, " points"]:
         """Where the fields are stored, in lengths of the domain."""
-        s = np.arange(self.n_stored_points) / self.stored_grid
+        s = np.arange(self.stored_points[0]) / self.stored_grid
         return stretched(s, self.stretching) if self.is_stretched else s
 
     @property
@@ -195,14 +190,14 @@ class BurgersRecipe(OneShotRecipe):
         if self.is_stretched:
             return self._simulate_stretched(keys)
         # Nothing is gained by more modes of the initial field than its grid resolves.
-        if self.periodic:
+        if all(self.periodic):
             period, initial = 1, initial_periodic(keys, INITIAL_GRID // 2 - 1)
         else:
             period, initial = 2, initial_dirichlet(keys, INITIAL_GRID - 1)
         final = self._advance(initial, period)
         # A field with finitely many modes is known everywhere: no interpolation is involved.
         frames = torch.stack([to_grid(u, INITIAL_GRID * period) for u in (initial, final)], 1)
-        stored = frames[..., :: INITIAL_GRID // self.stored_grid][..., : self.n_stored_points]
+        stored = frames[..., :: INITIAL_GRID // self.stored_grid][..., : self.stored_points[0]]
         return {
             "frames": stored.float().numpy(),
             "initial_std": stored[:, 0].std(dim=-1, correction=0).numpy(),
@@ -213,7 +208,7 @@ class BurgersRecipe(OneShotRecipe):
         amplitudes = smooth_amplitudes(keys, self.correlation_length)
         initial = torch.from_numpy(np.pad(-0.5j * amplitudes, ((0, 0), (1, 0))))
         final = -2 * self._advance(initial, 2).imag.numpy()[:, 1:]
-        x = self.stored_points
+        x = self.stored_coordinates
         frames = np.stack([sines(amplitudes, x), sines(final, x)], axis=1)
         frames[..., [0, -1]] = 0.0  # where a sine of a multiple of pi is rounded
         return {"frames": frames.astype(np.float32), "initial_std": frames[:, 0].std(axis=-1)}
@@ -244,7 +239,7 @@ class BurgersRecipe(OneShotRecipe):
             gather(parts, "frames"),
             n_samples=sum(self.split_sizes.values()),
             times=np.array([0.0, self.final_time]),
-            points=self.stored_points,
+            points=self.stored_coordinates,
             attributes={**self.identity(), **measured, **equation},
         )
         at, theirs = "i / {}", "equation and initial field"
@@ -253,7 +248,7 @@ class BurgersRecipe(OneShotRecipe):
         return {
             "field": "u",
             **equation,
-            "grid": f"{self.n_stored_points} points at {at.format(self.stored_grid)}",
+            "grid": f"{self.stored_points[0]} points at {at.format(self.stored_grid)}",
             "times": f"0 and {self.final_time:g}",
             "layout": f"PDEBench 1-D: {file_name}, tensor (sample, t, x); training samples first, "
             "then validation, then test",

@@ -13,6 +13,11 @@ EQUATIONS = {
     "wave_layered": {"equation": "u_tt = (c^2 u_x)_x", "domain": "(0, 1)"},
     "heat_layered": {"equation": "u_t = (c^2 u_x)_x", "domain": "(0, 1)"},
 }
+# Scalar fields in the layout of The Well, by problem: name, and which axes (x, y) are periodic.
+WELL_FIELDS = {
+    "navier_stokes": ("vorticity", (True, True)),
+    "waveguide": ("displacement", (True, False)),
+}
 # Name of the Navier-Stokes field, and amplitude of the forcing of Li et al. 2021
 # (arXiv:2010.08895), which is part of the equation.
 VORTICITY = "vorticity"

@@ -74,14 +74,9 @@ class DarcyRecipe(OneShotRecipe):
         return "Darcy flow"
 
     @property
-    def n_axes(self) -> int:
-        """Two dimensions of space."""
-        return 2
-
-    @property
-    def periodic(self) -> bool:
+    def periodic(self) -> tuple[bool, bool]:
         """The solution vanishes on the boundary."""
-        return False
+        return False, False
 
     def simulate(self, batch: Batch) -> Arrays:
         """Draw coefficients and solve the samples of one batch.
@@ -106,14 +101,14 @@ class DarcyRecipe(OneShotRecipe):
             role(0),
             role(1),
             n_samples=sum(self.split_sizes.values()),
-            points=np.arange(self.n_stored_points) / self.stored_grid,
+            points=np.arange(self.stored_grid + 1) / self.stored_grid,
             force=FORCE,
             attributes={**self.identity(), **ABOUT},
         )
         return {
             "field": "u",
             **ABOUT,
-            "grid": f"{self.n_stored_points} x {self.n_stored_points}, points at "
+            "grid": f"{' x '.join(map(str, self.stored_points))}, points at "
             f"i / {self.stored_grid}, boundary included",
             "layout": f"PDEBench Darcy: {FILE_NAME}, nu (sample, x, y) is a, tensor "
             "(sample, 1, x, y) is u; training samples first, then validation, then test",

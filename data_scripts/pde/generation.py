@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import shutil
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
@@ -238,8 +239,8 @@ class OneShotRecipe(PdeRecipe):
     """One field in and one field out, on points i / stored_grid of every axis.
 
     Attributes:
-        stored_grid: intervals per axis of the stored fields, both ends included unless the field is
-            periodic.
+        stored_grid: intervals per axis of the stored fields, both ends included where the axis is
+            not periodic.
     """
 
     stored_grid: int = 0
@@ -251,22 +252,17 @@ class OneShotRecipe(PdeRecipe):
 
     @property
     @abstractmethod
-    def periodic(self) -> bool:
-        """Whether the field is periodic along every axis."""
+    def periodic(self) -> tuple[bool, ...]:
+        """Whether the field is periodic, for each axis."""
 
     @property
-    @abstractmethod
-    def n_axes(self) -> int:
-        """Dimensions of space."""
-
-    @property
-    def n_stored_points(self) -> int:
-        """Points per axis of the stored fields."""
-        return self.stored_grid if self.periodic else self.stored_grid + 1
+    def stored_points(self) -> tuple[int, ...]:
+        """Points of the stored fields, for each axis."""
+        return tuple(self.stored_grid if p else self.stored_grid + 1 for p in self.periodic)
 
     def values_per_sample(self, split: str) -> int:
         """Return how many numbers the two fields have."""
-        return 2 * self.n_stored_points**self.n_axes
+        return 2 * math.prod(self.stored_points)
 
 
 def gather(

@@ -7,6 +7,7 @@ c^2 is constant within each layer; u and c^2 u_z are continuous. k is the wavenu
 of which z is the depth, 0 in one dimension. Lengths are in units of the domain.
 """
 
+import functools
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -118,6 +119,18 @@ class NormalModes:
             values[inside] = element.interpolation(x) @ self._values[nodes]
             start += element.degree
         return values
+
+    def rows(self, n: int) -> Float[np.ndarray, "modes n"]:
+        """Return the modes at the cell centres (i + 1/2) / n, about of length 1 there."""
+        return self.at((np.arange(n) + 0.5) / n).T / np.sqrt(n)
+
+
+@functools.lru_cache(maxsize=64)
+def normal_modes(
+    seed: int, n_layers: int, contrast: float, n_modes: int, wavenumber: float = 0.0
+) -> NormalModes:
+    """Return those of a random medium, made once in each process."""
+    return NormalModes(Medium.random(seed, n_layers, contrast), n_modes, wavenumber)
 
 
 class _Element:

@@ -270,6 +270,8 @@ class NavierStokesRecipe(PdeRecipe):
                 gather(parts, "frames", [split]),
                 shape=(size, self.n_records, grid, grid),
                 times=self.record_interval * np.arange(1, self.n_records + 1),
+                points=(np.arange(grid) / grid, np.arange(grid) / grid),
+                periodic=(True, True),
                 field=VORTICITY,
                 dataset_name="navier_stokes",
                 parameters={"viscosity": self.viscosity, "forcing_amplitude": FORCING_AMPLITUDE},

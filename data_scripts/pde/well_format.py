@@ -24,7 +24,7 @@ DIMENSIONS = "dimensions/{}"
 TIME = DIMENSIONS.format("time")
 # Attributes of the file, of a boundary, and of a field that is a trajectory.
 DATASET_NAME, GRID_TYPE, CARTESIAN = "dataset_name", "grid_type", "cartesian"
-BOUNDARY_KIND, PERIODIC = "bc_type", "PERIODIC"
+BOUNDARY_KIND, BOUNDARY_AXES, PERIODIC, WALL = "bc_type", "associated_dims", "PERIODIC", "WALL"
 VARYING = ("sample_varying", "time_varying")
 # What The Well's own readers rely on, though ours do without.
 EXPECTED_KEYS = (TIME, BOUNDARIES, SCALARS, "t1_fields", "t2_fields")
@@ -60,12 +60,14 @@ def write_split(
     *,
     shape: tuple[int, int, int, int],
     times: np.ndarray,
+    points: tuple[np.ndarray, np.ndarray],
+    periodic: tuple[bool, bool],
     field: str,
     dataset_name: str,
     parameters: dict[str, float],
     attributes: dict[str, Any],
 ) -> None:
-    """Write one file of a periodic field on the unit square.
+    """Write one file of a field in two dimensions.
 
     Args:
         path: file to write.
@@ -73,6 +75,8 @@ def write_split(
             so that they need not fit into memory together.
         shape: (n_trajectories, n_times, n_x, n_y).
         times: time of every frame.
+        points: coordinates x and y, each with the ends of the axis unless it is periodic.
+        periodic: whether x and y are; otherwise walls are at both ends.
         field: name of the field.
         dataset_name: goes into the file.
         parameters: numbers of the equation, the same for every trajectory.
@@ -89,8 +93,8 @@ def write_split(
         file.attrs["simulation_parameters"] = list(parameters)
         for name, value in {**attributes, **parameters}.items():
             file.attrs[name] = value
-        _write_dimensions(file, times, shape[2:])
-        _write_boundaries(file.create_group(BOUNDARIES), shape[2:])
+        _write_dimensions(file, times, points)
+        _write_boundaries(file.create_group(BOUNDARIES), shape[2:], periodic)
         scalars = file.create_group(SCALARS)
         scalars.attrs["field_names"] = list(parameters)
         for name, value in parameters.items():
@@ -111,24 +115,26 @@ def write_statistics(path: Path, statistics: FieldStatistics, field: str) -> Non
     OmegaConf.save(OmegaConf.create(statistics.as_dict(field)), path)
 
 
-def _write_dimensions(file: h5py.File, times: np.ndarray, grid: tuple[int, ...]) -> None:
+def _write_dimensions(
+    file: h5py.File, times: np.ndarray, coordinates: tuple[np.ndarray, ...]
+) -> None:
     time = file.create_dataset(TIME, data=times.astype(np.float32))
     time.attrs["sample_varying"] = False
     time.parent.attrs["spatial_dims"] = ["x", "y"]
-    for axis, n in zip("xy", grid, strict=True):
-        points = np.arange(n, dtype=np.float32) / np.float32(n)
-        written = file.create_dataset(DIMENSIONS.format(axis), data=points)
+    for axis, points in zip("xy", coordinates, strict=True):
+        written = file.create_dataset(DIMENSIONS.format(axis), data=points.astype(np.float32))
         written.attrs.update(dict.fromkeys(VARYING, False))
 
 
-def _write_boundaries(group: h5py.Group, grid: tuple[int, ...]) -> None:
-    for axis, n in zip("xy", grid, strict=True):
-        boundary = group.create_group(f"{axis}_periodic")
+def _write_boundaries(group: h5py.Group, grid: tuple[int, ...], periodic: tuple[bool, ...]) -> None:
+    for axis, n, is_periodic in zip("xy", grid, periodic, strict=True):
+        kind = PERIODIC if is_periodic else WALL
+        boundary = group.create_group(f"{axis}_{kind.lower()}")
         boundary.attrs.update(
             {
-                "associated_dims": [axis],
+                BOUNDARY_AXES: [axis],
                 "associated_fields": [],
-                BOUNDARY_KIND: PERIODIC,
+                BOUNDARY_KIND: kind,
                 **dict.fromkeys(VARYING, False),
             }
         )

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from monarch_core.extras import require
 from monarch_core.layers import SpectralConv
-from monarch_core.layers.frequencies import KEPT, kept_counts
-from monarch_core.transforms import LinearTransform, Monarch
+from monarch_core.layers.frequencies import KEPT, both_signs, kept_counts
+from monarch_core.layers.spectral_conv import MakeTransform
+from monarch_core.transforms import Monarch
 from monarch_core.transforms.arguments import check_counts, check_not_replaced
 
 require("neuralop", "neuralop")
@@ -68,15 +69,15 @@ class MonarchSpectralConv(SpectralConv, BaseSpectralConv):
         device: torch.device | str | None = None,
         *,
         grid: Sequence[int] | None = None,
-        transform: Callable[..., LinearTransform] = Monarch,
+        transform: MakeTransform | Sequence[MakeTransform] = Monarch,
         learn: str = "both",
-        basis: str | None = "fourier",
-        periodic: bool = True,
+        basis: str | Sequence[str | None] | None = "fourier",
+        periodic: bool | Sequence[bool] = True,
     ) -> None:
         _refuse_unoffered(complex_data, separable, factorization, fno_block_precision)
         most = n_modes
         if max_n_modes is not None:
-            order = len(kept_counts(n_modes, real=False))
+            order = len(both_signs(n_modes))
             counts = [max_n_modes] if isinstance(max_n_modes, int) else max_n_modes
             *others, last = check_counts("max_n_modes", counts, order, KEPT)
             most = [*others, 2 * last - 1]  # both signs
@@ -122,7 +123,8 @@ class MonarchSpectralConv(SpectralConv, BaseSpectralConv):
 
     @n_modes.setter
     def n_modes(self, n_modes: int | Sequence[int]) -> None:
-        kept, most = kept_counts(n_modes, self.real_transform), self.n_weights
+        modes, most = both_signs(n_modes), self.n_weights
+        kept = kept_counts(modes, self.kinds) if len(modes) == self.order else list(modes)
         if len(kept) != len(most) or any(m > limit for m, limit in zip(kept, most, strict=True)):
             raise ValueError(
                 f"n_modes keeps {kept} frequencies per axis, and the layer has weights for {most}; "
@@ -198,7 +200,7 @@ def monarch_layer(
             "options with MonarchSpectralConv.configured"
         )
     for option, kept, new in (
-        ("basis", "fourier", layer.basis),
+        ("basis", "fourier", layer.bases if len(set(layer.bases)) > 1 else layer.bases[0]),
         ("bias", conv.bias is not None, layer.bias is not None),
         ("resolution_scaling_factor", None, layer.resolution_scaling_factor),
     ):

@@ -30,7 +30,7 @@ def make_transform(
         make: called with n, inverse, norm and modes.
         n: points of its grid.
         frequencies: rows that it is to have.
-        basis: of `resample`; the rows may be any where it is none of `BASES`.
+        basis: of `resample`, or None or "complex" where the rows may be any.
         channels: number that its heads share.
         inverse: whether it leads from frequencies to the grid.
         axis: of the grid, for messages.
@@ -106,14 +106,14 @@ def rows_on(
     interpolated (`resample_rows`), and scaled so that sums over the grid stay what they are.
 
     Raises:
-        ValueError: for another grid and a basis that is none of `BASES`.
+        ValueError: for another grid without a basis.
     """
     rows = _rows_of(transform, inverse).to(dtype)
     if n == transform.n:
         return rows
     if basis not in BASES:
         raise ValueError(
-            f"a layer with basis={basis} works on the grid it is made for alone, "
+            f"a layer with basis={basis!r} works on the grid it is made for alone, "
             f"got {n} points in the place of {transform.n}; bring the fields to its grid, or use a "
             f"transform that starts at one of {', '.join(BASES)}"
         )

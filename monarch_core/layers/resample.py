@@ -11,7 +11,6 @@ from torch import Tensor
 from monarch_core.transforms.arguments import check_choice, check_count
 
 BASES = ("fourier", "cosine", "sine")
-UNEVEN = "nudft"  # waves on uneven points, which no other grid has
 
 
 def interpolation_matrix(n: int, n_new: int, basis: str) -> Float[Tensor, "n_new n"]:

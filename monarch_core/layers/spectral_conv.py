@@ -8,15 +8,23 @@ from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
 from monarch_core.layers.axis_rows import make_transform, rows_on
-from monarch_core.layers.frequencies import check_grid, in_use, kept_counts, kept_frequencies
+from monarch_core.layers.frequencies import (
+    axis_kinds,
+    both_signs,
+    check_grid,
+    in_use,
+    kept_counts,
+    kept_frequencies,
+)
 from monarch_core.layers.precision import check_dtype, check_real
-from monarch_core.layers.resample import BASES, UNEVEN
+from monarch_core.layers.resample import BASES
 from monarch_core.layers.spectral_product import spectral_product
 from monarch_core.transforms import LinearTransform, Monarch
-from monarch_core.transforms.arguments import check_choice, check_count, check_flag
+from monarch_core.transforms.arguments import check_choice, check_count, check_flag, per_axis
 from monarch_core.transforms.prepared import Preparable
 
 LEARN = ("both", "forward", "inverse", "none")
+MakeTransform = Callable[..., LinearTransform]
 
 
 class SpectralConv(Preparable):
@@ -33,10 +41,12 @@ class SpectralConv(Preparable):
     s = 1 at f_D = 0 and at the Nyquist frequency, else 2. Started at the DFT this is the layer of
     the Fourier neural operator (Li et al. 2021, arXiv:2010.08895).
 
-    A transform that is real before learning has no conjugate half: with the basis cosine, sine or
-    None, f_d = 0, 1, ... on every axis, s = 1, and W is real. On each axis there are as many f_d as
-    Fourier frequencies of both signs, on the last one twice the n_modes // 2 + 1 that a Fourier
-    transform keeps, so that band width and number of weights agree.
+    Every axis may have a transform of its own: Fourier along a channel, cosine between its walls.
+    One that is real before learning has no conjugate half: with the basis cosine, sine or None,
+    f_d = 0, 1, ..., as many as Fourier frequencies of both signs, on the last axis twice the
+    n_modes // 2 + 1 that a Fourier transform keeps. The half f >= 0, and s, then belong to the last
+    Fourier axis, where f = -n_modes // 2 is left out; without any, s = 1 and W is real. Band width
+    and numbers of the weights are always those of the Fourier layer.
 
     Everything is real matrix products over the kept frequencies, without an FFT and without
     complex numbers, so that autocast and export work. The transforms belong to the grid `grid`.
@@ -54,12 +64,13 @@ class SpectralConv(Preparable):
         grid: points per axis that the transforms are learned on; None: on each axis the smallest
             power of two that is at least twice n_modes.
         transform: makes the transform of one axis; called with n, inverse, norm and modes.
-            Bind its other options with `functools.partial(Monarch, heads=4)`.
+            Bind its other options with `functools.partial(Monarch, heads=4)`. Here and in `basis`
+            and `periodic`, a sequence has one entry per axis.
         learn: which transforms learn: "both", "forward", "inverse" or "none".
         basis: what the rows of `transform` are before learning, and are interpolated in:
-            "fourier", "cosine" or "sine". "nudft": complex waves on points of their own, with
-            frequencies and weights as "fourier". None: any rows, such as those of a Hadamard,
-            identity or random start. The layers of both work on the grid they are made for alone.
+            "fourier", "cosine" or "sine". None: any real rows, such as those of a Hadamard,
+            identity or random start; "complex": any complex ones, those of f and -f conjugate. Such
+            a layer works on the grid that it is made for alone.
         periodic: whether the fields are periodic; it matters for the Fourier basis on another grid
             than `grid`.
         bias: add a learned number per channel.
@@ -82,38 +93,41 @@ class SpectralConv(Preparable):
         out_channels: int,
         n_modes: int | Sequence[int],
         grid: Sequence[int] | None = None,
-        transform: Callable[..., LinearTransform] = Monarch,
+        transform: MakeTransform | Sequence[MakeTransform] = Monarch,
         *,
         learn: str = "both",
-        basis: str | None = "fourier",
-        periodic: bool = True,
+        basis: str | Sequence[str | None] | None = "fourier",
+        periodic: bool | Sequence[bool] = True,
         bias: bool = True,
     ) -> None:
         super().__init__()
+        n_modes = both_signs(n_modes)
+        self.order = len(n_modes)
         check_choice("learn", learn, LEARN)
-        check_choice("basis", basis, (*BASES, UNEVEN, None))
-        for name, flag in (("bias", bias), ("periodic", periodic)):
-            check_flag(name, flag)
+        check_flag("bias", bias)
+        self.bases = per_axis("basis", basis, self.order)
+        self.periodic = per_axis("periodic", periodic, self.order)
+        for axis_basis, is_periodic in zip(self.bases, self.periodic, strict=True):
+            check_choice("basis", axis_basis, (*BASES, "complex", None))
+            check_flag("periodic", is_periodic)
         self.in_channels = check_count("in_channels", in_channels, "count those of the fields")
         self.out_channels = check_count("out_channels", out_channels, "count those of the result")
-        self.basis, self.periodic = basis, periodic
-        self.real_transform = basis not in ("fourier", UNEVEN)
-        self.n_weights = kept_counts(n_modes, self.real_transform)
+        self.kinds = axis_kinds([b not in ("fourier", "complex") for b in self.bases])
+        self.real_weight = "half" not in self.kinds
+        self.n_weights = kept_counts(n_modes, self.kinds)
         self.n_kept = list(self.n_weights)
-        self.order = len(self.n_weights)
-        self.grid = check_grid(grid, self.n_weights, self.real_transform)
-        self.frequencies = kept_frequencies(self.n_weights, self.real_transform)
+        self.grid = check_grid(grid, self.n_weights, self.kinds)
+        self.frequencies = kept_frequencies(self.n_weights, self.kinds)
         # The layout that the batched product of (2) takes without a copy; real part first.
         self.mode_weight = nn.Parameter(
-            torch.empty(
-                2 - self.real_transform, *self.n_weights, self.in_channels, self.out_channels
-            )
+            torch.empty(2 - self.real_weight, *self.n_weights, self.in_channels, self.out_channels)
         )
         shape = (self.out_channels, *[1] * self.order)
         self.bias = nn.Parameter(torch.empty(shape)) if bias else None
         self.reset_parameters()
+        makers = per_axis("transform", transform, self.order)
         self.forward_transforms, self.inverse_transforms = (
-            self._transforms(transform, inverse, channels)
+            self._transforms(makers, inverse, channels)
             for inverse, channels in ((False, self.in_channels), (True, self.out_channels))
         )
         if learn not in ("both", "forward"):
@@ -122,12 +136,13 @@ class SpectralConv(Preparable):
             self.inverse_transforms.requires_grad_(False)
 
     def _transforms(
-        self, make: Callable[..., LinearTransform], inverse: bool, channels: int
+        self, makers: Sequence[MakeTransform], inverse: bool, channels: int
     ) -> nn.ModuleList:
         """Return the transform of every axis."""
+        axes = zip(makers, self.grid, self.frequencies, self.bases, strict=True)
         made = nn.ModuleList(
-            make_transform(make, n, f, self.basis, channels, inverse=inverse, axis=axis)
-            for axis, (n, f) in enumerate(zip(self.grid, self.frequencies, strict=True))
+            make_transform(make, n, f, basis, channels, inverse=inverse, axis=axis)
+            for axis, (make, n, f, basis) in enumerate(axes)
         )
         return made.to(torch.get_default_device())
 
@@ -142,7 +157,7 @@ class SpectralConv(Preparable):
         deviation = (2 / (self.in_channels + self.out_channels)) ** 0.5
         shape = (self.in_channels, self.out_channels, *self.n_weights)
         W = torch.empty(shape, dtype=torch.cfloat).normal_(0, deviation)
-        self.take_weight(W * math.sqrt(2.0) if self.real_transform else W)
+        self.take_weight(W * math.sqrt(2.0) if self.real_weight else W)
         if self.bias is not None:
             self.bias.copy_(deviation * torch.randn(self.bias.shape))
 
@@ -155,7 +170,7 @@ class SpectralConv(Preparable):
     def both_parts(self) -> Float[Tensor, "2 *modes in_channels out_channels"]:
         """Return W as (real, imaginary)."""
         W = self.mode_weight
-        return torch.cat((W, torch.zeros_like(W))) if self.real_transform else W
+        return torch.cat((W, torch.zeros_like(W))) if self.real_weight else W
 
     def forward(
         self, x: Float[Tensor, "batch in_channels *grid"], output_shape: Sequence[int] | None = None
@@ -204,33 +219,33 @@ class SpectralConv(Preparable):
         return view
 
     def _matrices(self, grid: tuple[int, ...], out_grid: tuple[int, ...]) -> list[Tensor]:
-        """Return W, [Re A; Im A] of every axis, and [Re B^H; Im B^H], times s on the last axis."""
+        """Return W, [Re A; Im A] of every axis, and [Re B^H; Im B^H], times s where it belongs."""
         both = [min(pair) for pair in zip(grid, out_grid, strict=True)]
-        slices = in_use(self.n_weights, self.n_kept, both, self.real_transform)
+        slices = in_use(self.n_weights, self.n_kept, both, self.kinds)
         dtype = self.mode_weight.dtype
         found = []
         for transforms, points in (
             (self.forward_transforms, grid),
             (self.inverse_transforms, out_grid),
         ):
-            for transform, f, n, kept in zip(
-                transforms, self.frequencies, points, slices, strict=True
-            ):
+            for d, transform in enumerate(transforms):
                 assert isinstance(transform, LinearTransform)
                 rows = rows_on(
-                    n,
+                    points[d],
                     transform,
-                    f,
-                    self.basis,
+                    self.frequencies[d],
+                    self.bases[d],
                     dtype,
                     inverse=transforms is self.inverse_transforms,
-                    periodic=self.periodic,
+                    periodic=self.periodic[d],
                 )
-                found.append(rows[:, :, kept])
-        f_last = torch.arange(found[-1].shape[2], device=self.mode_weight.device)
-        once = (f_last == 0) | (2 * f_last == out_grid[-1]) | self.real_transform
-        s = torch.where(once, 1.0, 2.0).to(dtype)
-        found[-1] = s[:, None] * found[-1]
+                found.append(rows[:, :, slices[d]])
+        if not self.real_weight:
+            d = self.kinds.index("half")
+            up = found[self.order + d]
+            f = torch.arange(up.shape[2], device=up.device)
+            s = torch.where((f == 0) | (2 * f == out_grid[d]), 1.0, 2.0).to(dtype)
+            found[self.order + d] = s[:, None] * up
         return [
             self.both_parts()[:, *slices],
             *(torch.cat((re, im), dim=-2) for re, im in found),

@@ -1,7 +1,7 @@
 """The transform of a run: the one line in which two compared runs differ."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +21,14 @@ from monarch_core.transforms.starts import STARTS
 # The options that each kind of transform has.
 OPTIONS = {
     "fourier": (),
-    "dense": ("heads", "learn"),
-    "modes": ("learn",),
-    "nudft": ("learn",),
-    "monarch": ("heads", "learn", "start", "rank", "block_sizes", "apply"),
+    "dense": ("axes", "heads", "learn"),
+    "modes": ("axes", "learn"),
+    "nudft": ("axes", "learn"),
+    "monarch": ("axes", "heads", "learn", "start", "rank", "block_sizes", "apply"),
 }
 LEARN = ("both", "forward", "inverse", "none")
 CONTROL = "fft"  # what tables call the Fourier transform, and nothing else
-RANGES = {"heads": (1, 1024), "rank": (1, 1024), "block_sizes": (1, MOST)}
+RANGES = {"axes": (0, 2), "heads": (1, 1024), "rank": (1, 1024), "block_sizes": (1, MOST)}
 
 
 @dataclass
@@ -41,6 +41,8 @@ class TransformConfig:
             unconstrained matrix, the ablation), modes (the normal modes of the problem, where
             they are known: what a transform could learn at best) or nudft (the Fourier transform on
             uneven points).
+        axes: all but fourier: numbers of the axes that it belongs to, such as [1] for the one
+            across a channel; the others keep the DFT, fixed. null: all axes.
         heads: monarch, dense: learnable copies, each for its part of the channels.
         learn: all but fourier: which transforms learn: both, forward (to frequencies), inverse
             (from frequencies) or none.
@@ -53,6 +55,7 @@ class TransformConfig:
 
     name: str = MISSING
     kind: str = "monarch"
+    axes: list[int] | None = None
     heads: int = 1
     learn: str = "both"
     start: str = "fourier"
@@ -72,6 +75,8 @@ class TransformConfig:
         check_ranges(self, "transform", RANGES)
         two = self.block_sizes is None or len(self.block_sizes) == 2
         self._require("block_sizes", two, "null or two whole numbers")
+        distinct = self.axes is None or (0 < len(self.axes) == len({*self.axes}))
+        self._require("axes", distinct, "null or different numbers of axes, as in [1]")
         for option in fields(self)[2:]:
             value = getattr(self, option.name)
             if option.name not in OPTIONS[self.kind] and value != option.default:
@@ -104,15 +109,27 @@ class TransformConfig:
             "learns": "none" if self.is_control else self.learn,
         }
 
+    def basis_of(self, axis: int) -> str:
+        """Return what the transform of an axis equals before learning."""
+        return str(self.declares()["basis"]) if self._has(axis) else FIXED_DFT.start
+
+    def _has(self, axis: int) -> bool:
+        return self.axes is None or axis in self.axes
+
     def _require(self, key: str, is_valid: bool, remedy: str) -> None:
         if not is_valid:
             raise ValueError(f"transform.{key} must be {remedy}, got {getattr(self, key)!r}")
+
+
+# What stands on the axes that a transform does not have.
+FIXED_DFT = TransformConfig("monarch_frozen", learn="none")
 
 
 def axis_transform(
     config: TransformConfig,
     n: int,
     *,
+    axis: int = 0,
     inverse: bool = False,
     normal_modes: Callable[[int], Float[Tensor, "n n"]] | None = None,
     coordinates: Callable[[int], Float[np.ndarray, " n"]] | None = None,
@@ -123,6 +140,7 @@ def axis_transform(
     Args:
         config: which transform, and what of it learns.
         n: points of the axis.
+        axis: its number; one that `config.axes` leaves out has the DFT, fixed.
         inverse: the transform from frequencies; otherwise the one to frequencies.
         normal_modes: returns those of the problem as orthonormal rows on n points, lowest first.
         coordinates: returns where the n points lie in the unit interval; None where they are even.
@@ -134,13 +152,15 @@ def axis_transform(
     """
     if config.is_control:
         return Fourier(n, inverse=inverse, **options)
+    if not config._has(axis):
+        config = replace(FIXED_DFT, heads=config.heads)
     frozen = config.learn not in ("both", "inverse" if inverse else "forward")
     if config.kind == "modes":
         if normal_modes is None:
             raise ValueError(
                 f"transform={config.name} takes the normal modes of the problem, which are not "
-                "known here; choose a data set that has them, such as wave_layered, or another "
-                "transform"
+                f"known along axis {axis}; choose a data set that has them, such as wave_layered, "
+                "the axes that have them, as in transform.axes=[1], or another transform"
             )
         kept = normal_modes(n)[list(options["modes"])]
         return Dense.from_matrix(kept.mT if inverse else kept, frozen=frozen)

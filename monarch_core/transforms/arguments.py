@@ -54,6 +54,22 @@ def check_choice(name: str, value: Any, choices: Sequence[Any]) -> None:
         raise ValueError(f"{name} must be one of {', '.join(map(str, choices))}, got {value!r}")
 
 
+def per_axis(name: str, value: Any, order: int) -> tuple[Any, ...]:
+    """Return one entry per axis; what is no list or tuple serves all of them.
+
+    Raises:
+        ValueError: for a sequence of another length.
+    """
+    if not isinstance(value, list | tuple):
+        return (value,) * order
+    if len(value) != order:
+        raise ValueError(
+            f"{name} must be one for all axes or have one entry for each of the {order}, got "
+            f"{value!r}; give {order}"
+        )
+    return tuple(value)
+
+
 def check_not_replaced(make: Callable[..., Any], given: dict[str, Any]) -> None:
     """Raise ValueError where `functools.partial` binds another value than a call is to give.
 

@@ -75,6 +75,11 @@ class MriConfig:
                 f"images have no channels that heads could share out, got transform.heads="
                 f"{self.transform.heads}; use transform.heads=1"
             )
+        if self.transform.axes is not None:
+            raise ValueError(
+                f"both axes of an image have the same transform, got transform.axes="
+                f"{self.transform.axes}; leave it out"
+            )
         learn, held = self.transform.learn, self.model.directions
         if {learn, held} == {"forward", "inverse"}:
             raise ValueError(

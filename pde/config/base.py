@@ -66,13 +66,13 @@ class DatasetConfig(PdeRecipe):
 
     @property
     @abstractmethod
-    def n_axes(self) -> int:
-        """Dimensions of space."""
+    def periodic(self) -> tuple[bool, ...]:
+        """Whether the field is periodic, for each axis."""
 
     @property
-    @abstractmethod
-    def periodic(self) -> bool:
-        """Whether the field is periodic along every axis."""
+    def n_axes(self) -> int:
+        """Dimensions of space."""
+        return len(self.periodic)
 
     @property
     @abstractmethod
@@ -110,19 +110,17 @@ class DatasetConfig(PdeRecipe):
         """What makes another solution of one at random, where the equation has symmetries."""
         return None
 
-    @property
-    def normal_modes(self) -> Callable[[int], Float[Tensor, "n n"]] | None:
-        """What returns the modes in which the problem is diagonal, where they are known.
+    def normal_modes(self, axis: int) -> Callable[[int], Float[Tensor, "n n"]] | None:
+        """Return what gives the modes in which the problem is diagonal, where they are known.
 
-        Called with points per axis; orthonormal rows, those of the lowest frequencies first.
+        Called with the points of the axis; orthonormal rows, those of the lowest frequencies first.
         """
         return None
 
-    @property
-    def coordinates(self) -> Callable[[int], Float[np.ndarray, " n"]] | None:
-        """What returns where n points of the model lie, None where they are even.
+    def coordinates(self, axis: int) -> Callable[[int], Float[np.ndarray, " n"]] | None:
+        """Return what gives where the points of a model lie, None where they are even.
 
-        Called with points per axis; in units of the length of the domain, from 0 to 1.
+        Called with the points of the axis; in units of the length of the domain, from 0 to 1.
         """
         return None
 

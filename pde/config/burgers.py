@@ -24,18 +24,17 @@ class BurgersConfig(BurgersRecipe, OneShotConfig):
 
     grid: int = 1024
 
-    @property
-    def coordinates(self) -> Callable[[int], Float[np.ndarray, " n"]] | None:
-        """Those of burgers_stretched."""
+    def coordinates(self, axis: int) -> Callable[[int], Float[np.ndarray, " n"]] | None:
+        """Return what gives those of burgers_stretched."""
         return self._thinned if self.is_stretched else None
 
     def _thinned(self, n: int) -> Float[np.ndarray, " n"]:
-        return self.stored_points[thin(self.n_stored_points, n, periodic=False)]
+        return self.stored_coordinates[thin(self.stored_points[0], n, periodic=False)]
 
     @property
     def conventions(self) -> tuple[str, ...]:
         """PDEBench's is periodic and has another diffusion, on another interval."""
-        return (OWN, PDEBENCH) if self.periodic else (OWN,)
+        return (OWN, PDEBENCH) if all(self.periodic) else (OWN,)
 
     @property
     def normalization(self) -> str:

@@ -6,6 +6,7 @@ from pde.config.burgers import BurgersConfig
 from pde.config.darcy import DarcyConfig
 from pde.config.layered import LayeredConfig
 from pde.config.navier_stokes import NavierStokesConfig
+from pde.config.waveguide import WaveguideConfig
 
 __all__ = [
     "DATASETS",
@@ -14,6 +15,7 @@ __all__ = [
     "DatasetConfig",
     "LayeredConfig",
     "NavierStokesConfig",
+    "WaveguideConfig",
 ]
 
 # Which options a data set has, by its name.
@@ -25,4 +27,5 @@ DATASETS: dict[str, type[DatasetConfig]] = {
     "darcy": DarcyConfig,
     "wave_layered": LayeredConfig,
     "heat_layered": LayeredConfig,
+    "waveguide": WaveguideConfig,
 }

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from data_scripts.pde.layered import LayeredRecipe
-from data_scripts.pde.layered_solver import Medium, NormalModes
 from pde.config.one_shot import OneShotConfig, first_and_later
 
 
@@ -35,10 +33,12 @@ class LayeredConfig(LayeredRecipe, OneShotConfig):
         """What is predicted."""
         return ("temperature" if self.name == "heat_layered" else "displacement"), ""
 
-    @property
-    def normal_modes(self) -> Callable[[int], Float[Tensor, "n n"]]:
-        """Those of the medium, at the cell centres."""
-        return partial(_at_centres, self.medium)
+    def normal_modes(self, axis: int) -> Callable[[int], Float[Tensor, "n n"]]:
+        """Return what gives those of the medium, at the cell centres."""
+        return self._rows_of_modes
+
+    def _rows_of_modes(self, n: int) -> Float[Tensor, "n n"]:
+        return torch.from_numpy(self.modes(n).rows(n))
 
     def select_frames(self, times: Float[np.ndarray, " time"], path: Path) -> slice:
         """Return the first frame and the one at `final_time`; errors as `first_and_later`."""
@@ -47,8 +47,3 @@ class LayeredConfig(LayeredRecipe, OneShotConfig):
     def describe_frames(self, times: tuple[float, ...]) -> str:
         """Return the two times."""
         return f"from t = {times[0]:g} to t = {times[-1]:g}"
-
-
-def _at_centres(medium: Medium, n: int) -> Float[Tensor, "n n"]:
-    centres = (np.arange(n) + 0.5) / n
-    return torch.from_numpy(NormalModes(medium, n).at(centres).T / np.sqrt(n))

@@ -75,14 +75,9 @@ class NavierStokesConfig(NavierStokesRecipe, DatasetConfig):
         return slice(self.first_frame, stop, self.frame_spacing)
 
     @property
-    def n_axes(self) -> int:
-        """Two dimensions of space."""
-        return 2
-
-    @property
-    def periodic(self) -> bool:
+    def periodic(self) -> tuple[bool, bool]:
         """The torus."""
-        return True
+        return True, True
 
     @property
     def normalization(self) -> str:

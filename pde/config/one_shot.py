@@ -23,7 +23,8 @@ class OneShotConfig(OneShotRecipe, DatasetConfig):
         super().__post_init__()
         if self.path is None:
             try:
-                thin(self.n_stored_points, self.grid, periodic=self.periodic)
+                for n, periodic in zip(self.stored_points, self.periodic, strict=True):
+                    thin(n, self.grid, periodic=periodic)
             except ValueError as error:
                 raise ValueError(f"stored_grid={self.stored_grid}: {error}") from error
 

@@ -72,8 +72,14 @@ class PdeConfig:
         return without_unread(stored, "model", MODELS, "architecture")
 
     def __post_init__(self) -> None:
-        """Raise ValueError for a seed or a fraction that is none, or heads without channels."""
+        """Raise ValueError for a seed or fraction that is none, axes or heads that do not fit."""
         check_ranges(self, "", {"teacher_forcing": (0, 1), **SEEDS})
+        n_axes = self.dataset.n_axes
+        if max(self.transform.axes or [0]) >= n_axes:
+            raise ValueError(
+                f"transform.axes must be below {n_axes}, the number of axes of dataset="
+                f"{self.dataset.name}, got {self.transform.axes}; they count from 0"
+            )
         for name, n in self.model.shared_channels.items():
             if n % self.transform.heads:
                 raise ValueError(
@@ -88,7 +94,7 @@ _schema = OmegaConf.structured(PdeConfig)
 _schema.dataset = _schema.model = MISSING
 _store = ConfigStore.instance().store
 _store(name="pde_schema", node=_schema)
-for _name in ("navier_stokes", "burgers", "darcy", "wave_layered"):
+for _name in ("navier_stokes", "burgers", "darcy", "wave_layered", "waveguide"):
     _store(group="dataset", name=f"{_name}_options", node=DATASETS[_name])
 for _name, _model in MODELS.items():
     _store(group="model", name=f"pde_{_name}_options", node=_model)

@@ -77,7 +77,7 @@ def _require_viscosity(config: DatasetConfig, source: Trajectories) -> None:
 
 def _require_points(config: DatasetConfig, source: Trajectories) -> None:
     """Compare where the points of a file lie with what the options say of uneven ones."""
-    if config.coordinates is None:
+    if config.coordinates(0) is None:
         return
     wanted = {"stored_grid": source.shape[-1] - 1, "stretching": source.states.stretching}
     for key, stored in wanted.items():

@@ -308,7 +308,10 @@ def _points(config: DatasetConfig, trajectories: Trajectories, grid: int) -> tup
     """Return, for every axis, which of the stored points belong to a grid."""
     shape = trajectories.shape[2:]
     try:
-        points = tuple(thin(n, grid, periodic=config.periodic) for n in shape)
+        points = tuple(
+            thin(n, grid, periodic=periodic)
+            for n, periodic in zip(shape, config.periodic, strict=True)
+        )
     except ValueError as error:
         raise ValueError(
             f"{trajectories.path} has fields of shape {shape}, which cannot be thinned out to "

@@ -4,10 +4,14 @@ Nothing is added to the norm of the truth: where that is zero, an error is infin
 which it is are refused when they are read (`pde.dataset.checks`).
 """
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float
 from neuralop.losses import H1Loss
 from torch import Tensor
+
+from monarch_core.transforms.arguments import per_axis
 
 # Wavenumber bands of PDEBench (Takamoto et al. 2022, arXiv:2210.07182), in cycles per box.
 BANDS = {"low": (0, 4), "mid": (4, 12), "high": (12, None)}
@@ -57,19 +61,19 @@ def relative_h1(
     prediction: Float[Tensor, "batch steps *grid"],
     target: Float[Tensor, "batch steps *grid"],
     *,
-    periodic: bool = True,
+    periodic: bool | Sequence[bool] = True,
 ) -> Float[Tensor, ""]:
     """Return the relative H1 error of neuralop, mean over the batch and the frames.
 
     sqrt(||e||^2 + ||grad e||^2) over the same of the target, with central differences on the unit
-    box; at the ends of an axis that is not periodic they are one-sided, of second order.
+    box; at the ends of an axis that is not `periodic` they are one-sided, of second order.
     """
+    sides = per_axis("periodic", periodic, prediction.ndim - 2)
     loss = H1Loss(
         d=prediction.ndim - 2,
         reduction="mean",
         measure=1.0,
-        periodic_in_x=periodic,
-        periodic_in_y=periodic,
+        **dict(zip(("periodic_in_x", "periodic_in_y"), sides, strict=False)),
         eps=0.0,  # added to the norm of the target, it would flatter where that is small
     )
     _require_one_shape(prediction, target)
@@ -80,7 +84,7 @@ def band_errors(
     prediction: Float[Tensor, "batch steps *grid"],
     target: Float[Tensor, "batch steps *grid"],
     *,
-    periodic: bool = True,
+    periodic: bool | Sequence[bool] = True,
 ) -> dict[str, float]:
     """Return the L2 error in each band of wavenumbers |k|, relative to the whole target.
 
@@ -98,20 +102,22 @@ def band_errors(
 
 
 def energy_spectrum(
-    field: Float[Tensor, "batch steps *grid"], *, periodic: bool = True
+    field: Float[Tensor, "batch steps *grid"], *, periodic: bool | Sequence[bool] = True
 ) -> Float[Tensor, "batch k"]:
     """Return sum |field_hat|^2 over shells |k| rounded to integers (halves up), mean over frames.
 
-    A field that is not periodic is first continued evenly beyond its ends, which makes it periodic
-    without a jump: its spectrum is that of a cosine transform (DCT-II), k = 1/2, 1, 3/2, ...
+    Along an axis that is not periodic the field is first continued evenly beyond its ends, which
+    makes it periodic without a jump: the spectrum is that of a cosine transform (DCT-II), k = 1/2,
+    1, 3/2, ...
 
     Unit: that of the field, squared; the shells sum to the mean square of the field. Wavenumbers
     are in cycles per box.
     """
     axes = tuple(range(2, field.ndim))
     shape = field.shape[2:]
-    for axis in () if periodic else axes:
-        field = torch.cat((field, field.flip(axis)), dim=axis)
+    for axis, is_periodic in zip(axes, per_axis("periodic", periodic, len(axes)), strict=True):
+        if not is_periodic:
+            field = torch.cat((field, field.flip(axis)), dim=axis)
     energy = torch.fft.fftn(field, dim=axes, norm="forward").abs().square().mean(1)
     squares = torch.zeros((), device=field.device)
     for n, box in zip(field.shape[2:], shape, strict=True):

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from monarch_core.layers.resample import BASES, UNEVEN
+from monarch_core.layers.resample import BASES
 from monarch_core.runs.folder import RunFolder
 from monarch_core.runs.machine import require_memory
 from monarch_core.runs.schema import load_config
@@ -61,16 +61,16 @@ def build_model(config: PdeConfig, grid: Grid) -> RollOut:
 
 def _network(config: PdeConfig, grid: Grid) -> nn.Module:
     """Return the network of one step."""
-    model, x = config.model, config.dataset.coordinates
+    model, x = config.model, config.dataset.coordinates(0)
     network = _BUILDERS[model.architecture](model, config, grid)
     if not (isinstance(model, FourierConfig) and model.resample):
         return network
-    if x is None:
+    if x is None or len(grid) > 1:
         raise ValueError(
-            f"model.resample=true is for uneven points, and those of {config.dataset.name} are "
-            "even; leave it out"
+            f"model.resample=true is for uneven points of one axis, which {config.dataset.name} "
+            "does not have; leave it out"
         )
-    if config.transform.kind == UNEVEN:
+    if config.transform.kind == "nudft":
         raise ValueError(
             f"model.resample=true makes the points even, and transform={config.transform.name} is "
             "for others; leave out one of them"
@@ -78,8 +78,8 @@ def _network(config: PdeConfig, grid: Grid) -> nn.Module:
     return Resampled(network, x(grid[0]))
 
 
-def load_model(run_dir: Path) -> RollOut:
-    """Return the model of a finished run as it was trained; its data are not needed.
+def load_model(run_dir: Path) -> tuple[RollOut, PdeConfig]:
+    """Return the model of a finished run as it was trained, and its config; without its data.
 
     Raises:
         ValueError: no run in the folder, or weights that are damaged or of another model.
@@ -87,7 +87,7 @@ def load_model(run_dir: Path) -> RollOut:
     config = load_config(run_dir, PdeConfig)
     model = build_model(config, (config.dataset.grid,) * config.dataset.n_axes)
     load_weights(RunFolder(run_dir).weights, model)
-    return model
+    return model, config
 
 
 def check_model(config: PdeConfig) -> None:
@@ -108,7 +108,7 @@ def check_model(config: PdeConfig) -> None:
         build_model(config, (config.dataset.grid,) * n_axes)
     if not isinstance(config.model, FourierConfig):
         return
-    basis = config.transform.declares()["basis"]
+    bases = {config.transform.basis_of(axis) for axis in range(n_axes)}
     for n in config.evaluation.grids:
         if config.model.resample and n != config.dataset.grid:
             raise ValueError(
@@ -118,7 +118,7 @@ def check_model(config: PdeConfig) -> None:
             )
         if config.transform.is_control:
             check_fft_grid((n,) * n_axes)
-        elif n != config.dataset.grid and basis not in BASES:
+        elif n != config.dataset.grid and not bases <= {*BASES}:
             raise ValueError(
                 f"transform={config.transform.name} works on the grid it is made for alone, got "
                 f"evaluation.grids={config.evaluation.grids} and dataset.grid="

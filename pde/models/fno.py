@@ -10,10 +10,13 @@ from neuralop.models import FNO
 from torch import Tensor, nn
 
 from monarch_core.adapters.neuralop import MonarchSpectralConv
-from monarch_core.layers.resample import BASES, UNEVEN
+from monarch_core.layers.resample import BASES
 from monarch_core.training.transform_config import axis_transform
 from pde.config.model import FnoConfig, FnoNeuralopConfig, PaddedConfig
 from pde.config.run import PdeConfig
+
+# What a layer calls the basis that a transform declares; those of other rows have no name there.
+LAYER_BASES = {**{basis: basis for basis in BASES}, "nudft": "complex"}
 
 
 class PublishedBlocks(nn.Module):
@@ -158,22 +161,28 @@ def spectral_conv(config: PdeConfig, grid: tuple[int, ...]) -> Callable[..., nn.
     if transform.is_control:
         check_fft_grid(grid)
         return SpectralConv
-    dataset = config.dataset
-    if transform.kind == UNEVEN and any(n != dataset.grid for n in grid):
-        raise ValueError(
-            f"transform={transform.name} is on the {dataset.grid} points of the data alone, got "
-            f"{'x'.join(map(str, grid))} points with padding; set model.domain_padding=0"
-        )
+    data, axes = config.dataset, range(len(grid))
+    bases = [transform.basis_of(axis) for axis in axes]
+    for n, basis in zip(grid, bases, strict=True):
+        if basis == "nudft" and n != data.grid:
+            raise ValueError(
+                f"transform={transform.name} is on the {data.grid} points of the data alone, got "
+                f"{n} with padding; set model.domain_padding=0"
+            )
     return MonarchSpectralConv.configured(
         grid=grid,
-        periodic=dataset.periodic,
-        transform=partial(
-            axis_transform,
-            transform,
-            normal_modes=dataset.normal_modes,
-            coordinates=dataset.coordinates,
-        ),
-        basis=basis if (basis := transform.declares()["basis"]) in (*BASES, UNEVEN) else None,
+        periodic=[*data.periodic, *[True] * (len(grid) - data.n_axes)],  # time is padded
+        transform=[
+            partial(
+                axis_transform,
+                transform,
+                axis=axis,
+                normal_modes=data.normal_modes(axis),
+                coordinates=data.coordinates(axis),
+            )
+            for axis in axes
+        ],
+        basis=[LAYER_BASES.get(basis) for basis in bases],
     )
 
 

@@ -119,6 +119,16 @@ def test_a_cosine_that_is_not_periodic_falls_on_its_own_wavenumber():
     assert errors == pytest.approx({"low": 0.0, "mid": 0.2, "high": 0.0}, abs=1e-12)
 
 
+def test_each_axis_has_a_boundary_of_its_own():
+    x, z = torch.arange(16) / 16, (torch.arange(24) + 0.5) / 24
+    wave = torch.cos(2 * math.pi * 3 * x)[:, None] * torch.cos(math.pi * 8 * z)  # |k| = 5
+    spectrum = energy_spectrum(wave.double()[None, None], periodic=[True, False])[0]
+    assert spectrum[5].item() == pytest.approx(0.25)
+    assert spectrum.sum().item() == pytest.approx(0.25)
+    with pytest.raises(ValueError, match="periodic must be one for all axes"):
+        energy_spectrum(wave[None, None], periodic=[True])
+
+
 def test_every_shell_of_a_field_that_is_not_periodic_holds_two_wavenumbers():
     x = (torch.arange(16, dtype=torch.float64) + 0.5) / 16
     waves = torch.stack([torch.cos(math.pi * j * x) for j in range(1, 9)])  # k = 1/2, 1, .. 4

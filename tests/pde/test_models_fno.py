@@ -248,7 +248,7 @@ def test_the_normal_modes_of_a_medium_are_a_transform(model):
     with torch.no_grad():
         conv.take_weight(torch.eye(4, dtype=torch.cfloat)[..., None].expand(4, 4, 16))
         conv.bias.zero_()
-    modes = config.dataset.normal_modes(128)
+    modes = config.dataset.normal_modes(0)(128)
     torch.testing.assert_close(
         modes[:16] @ modes[:16].mT, torch.eye(16).double(), atol=2e-3, rtol=0
     )
@@ -265,6 +265,25 @@ def test_starts_without_rows_on_other_grids(start):
         network(torch.randn(2, 1, 64))
 
 
+def test_a_guide_is_fourier_along_and_has_modes_across():
+    small = ("dataset=waveguide", "dataset.grid=16", "model=fno_fast", "model.n_modes=4")
+    for name in ("modes", "monarch_sine", "dense"):
+        config = config_of(*small, f"transform={name}", "transform.axes=[1]")
+        network = build_model(config, (16, 16))
+        conv = next(m for m in network.modules() if isinstance(m, MonarchSpectralConv))
+        assert conv.kinds == (("signed", "half") if name == "dense" else ("half", "real"))
+        learned = [any(p.requires_grad for p in t.parameters()) for t in conv.forward_transforms]
+        assert learned == [False, name != "modes"]
+        assert network(torch.randn(2, 1, 16, 16)).shape == (2, 1, 16, 16)
+
+
+def test_axes_beyond_those_of_the_data():
+    with pytest.raises(ValueError, match=r"transform.axes must be below 1, .* got \[1\]"):
+        config_of("dataset=burgers", "model=fno_1d", "transform=monarch", "transform.axes=[1]")
+
+
 def test_modes_that_are_not_known():
-    with pytest.raises(ValueError, match="normal modes of the problem, which are not known here"):
+    with pytest.raises(
+        ValueError, match="normal modes of the problem, which are not known along axis 0"
+    ):
         build_model(config_of("dataset=burgers", "model=fno_1d", "transform=modes"), (1024,))

@@ -25,7 +25,7 @@ def test_the_nonuniform_transform_knows_where_the_points_are(model):
     with torch.no_grad():
         conv.take_weight(torch.eye(4, dtype=torch.cfloat)[..., None].expand(4, 4, 6))
         conv.bias.zero_()
-    x = torch.from_numpy(config.dataset.coordinates(64))
+    x = torch.from_numpy(config.dataset.coordinates(0)(64))
     u = torch.stack([torch.cos(2 * torch.pi * f * x + f) for f in (0, 1, 3, 5)])[None].float()
     torch.testing.assert_close(conv(u), u, atol=1e-5, rtol=0)
     with pytest.raises(ValueError, match="works on the grid it is made for alone"):
@@ -37,7 +37,7 @@ def test_the_nonuniform_transform_knows_where_the_points_are(model):
     [
         (
             ["model=fno_1d", "transform=nudft", "model.domain_padding=0.5"],
-            "on the 64 points of the data alone, got 128 points with padding",
+            "on the 64 points of the data alone, got 128 with padding",
         ),
         (["transform=nudft", "model.resample=true"], "and transform=nudft is for others; leave"),
         (["transform=nudft", "evaluation.grids=[32]"], "works on the grid it is made for alone"),
@@ -48,7 +48,7 @@ def test_the_nonuniform_transform_knows_where_the_points_are(model):
         ),
         (
             ["transform=fft", "model.resample=true", "dataset=burgers"],
-            "resample=true is for uneven points, and those of burgers are even",
+            "resample=true is for uneven points of one axis, which burgers does not have",
         ),
     ],
 )
@@ -82,7 +82,7 @@ class Mirror(nn.Module):
 
 def test_a_resampled_network_sees_even_points_and_answers_on_its_own():
     config = config_of(*SMALL, "model=fno_fast_1d", "transform=fft", "model.resample=true")
-    x = config.dataset.coordinates(64)
+    x = config.dataset.coordinates(0)(64)
     network = Resampled(Mirror(), x)
     u = torch.from_numpy(np.sin(3 * x))[None, None].float()
     expected = torch.from_numpy(np.sin(3 * (1 - x)) * x)[None, None].float()
@@ -99,7 +99,7 @@ def test_the_option_resamples_around_the_same_network():
         models.append(build_model(config_of(*overrides, f"model.resample={value}"), (64,)))
     plain, wrapped = models
     assert isinstance(wrapped.step, Resampled)
-    x = config_of(*overrides).dataset.coordinates(64)
+    x = config_of(*overrides).dataset.coordinates(0)(64)
     down, up = (spline_matrix(*pair).float() for pair in ((x, Y), (Y, x)))
     u = torch.randn(3, 1, 64)
     torch.testing.assert_close(wrapped(u), plain(u @ down.mT) @ up.mT, atol=1e-5, rtol=1e-4)

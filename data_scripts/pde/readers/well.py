@@ -1,17 +1,19 @@
 """The layout of The Well (Ohana et al. 2024, arXiv:2412.00568)."""
 
 import math
+import re
 from pathlib import Path
 
 import h5py
 import numpy as np
 
 from data_scripts import hdf5
-from data_scripts.pde.conventions import FORCING_AMPLITUDE, VORTICITY
+from data_scripts.pde.conventions import FORCING_AMPLITUDE, VORTICITY, WELL_FIELDS
 from data_scripts.pde.readers.axes import field, numbers, read_field, stored_times, unit_axes
 from data_scripts.pde.readers.trajectories import Statement, Trajectories
 from data_scripts.pde.well_format import (
     BOUNDARIES,
+    BOUNDARY_AXES,
     BOUNDARY_KIND,
     CARTESIAN,
     DATASET_NAME,
@@ -22,6 +24,7 @@ from data_scripts.pde.well_format import (
     SCALARS,
     TIME,
     VARYING,
+    WALL,
 )
 from data_scripts.unusable import UnusableFileError
 from monarch_core.runs.printable import listed, printable
@@ -76,9 +79,11 @@ def open_well(path: Path, file: h5py.File) -> Trajectories:
 
 
 def _read_statement(path: Path, file: h5py.File, name: str, grid: tuple[int, ...]) -> Statement:
-    doubts = [] if name == VORTICITY else [f"its field is {printable(name)}, not {VORTICITY}"]
     stated = hdf5.text(file, DATASET_NAME)
-    if stated not in (None, PROBLEM):
+    problem = stated if stated in WELL_FIELDS else PROBLEM
+    known, periodic = WELL_FIELDS[problem]
+    doubts = [] if name == known else [f"its field is {printable(name)}, not {known}"]
+    if stated not in (None, problem):
         doubts.append(f"its {DATASET_NAME} is {stated}")
     kind = hdf5.text(file, GRID_TYPE)
     if kind not in (None, CARTESIAN):
@@ -92,9 +97,9 @@ def _read_statement(path: Path, file: h5py.File, name: str, grid: tuple[int, ...
         doubts.append(f"it has the parameters {listed(sorted(parameters))} of another equation")
     misplaced, unit_square = unit_axes(file, DIMENSIONS, grid)
     return Statement(
-        problem=PROBLEM,
+        problem=problem,
         viscosity=viscosity,
-        doubts=(*doubts, *misplaced, *_walls(file)),
+        doubts=(*doubts, *misplaced, *_boundaries(file, periodic)),
         unit_square=unit_square,
     )
 
@@ -124,16 +129,29 @@ def _parameters(path: Path, file: h5py.File) -> dict[str, float]:
     return found
 
 
-def _walls(file: h5py.File) -> list[str]:
-    """Return the boundaries that are not periodic, as doubts."""
+def _boundaries(file: h5py.File, periodic: tuple[bool, ...]) -> list[str]:
+    """Return the boundaries that are other ones than those of the problem, as doubts."""
     boundaries = hdf5.find(file, BOUNDARIES)
     if not isinstance(boundaries, h5py.Group):
         return []
-    kinds = {name: _kind(hdf5.find(boundaries, name)) for name in boundaries}
-    others = [f"{name} ({kind})" for name, kind in kinds.items() if kind.upper() != PERIODIC]
-    return [f"not all of its boundaries are {PERIODIC}: {listed(others)}"] if others else []
+    wanted = {axis: PERIODIC if p else WALL for axis, p in zip("xy", periodic, strict=True)}
+    others = []
+    for name in boundaries:
+        boundary = hdf5.find(boundaries, name)
+        kind = _kind(boundary)
+        if kind.upper() != wanted.get(_axis(boundary) or "", PERIODIC):
+            others.append(f"{name} ({kind})")
+    known = PERIODIC if all(periodic) else " and ".join(f"{k} in {a}" for a, k in wanted.items())
+    return [f"not all of its boundaries are {known}: {listed(others)}"] if others else []
 
 
 def _kind(boundary: h5py.Group | h5py.Dataset | h5py.Datatype | None) -> str:
     stated = None if boundary is None else hdf5.text(boundary, BOUNDARY_KIND)
     return f"without {BOUNDARY_KIND}" if stated is None else stated
+
+
+def _axis(boundary: h5py.Group | h5py.Dataset | h5py.Datatype | None) -> str | None:
+    """Return the one axis that a boundary bounds; an array of words reads like ['x']."""
+    stated = None if boundary is None else hdf5.text(boundary, BOUNDARY_AXES)
+    found = re.fullmatch(r"\W*(\w+)\W*", stated or "")
+    return found[1] if found else None

@@ -66,7 +66,7 @@ def test_the_data_set_is_complete_and_says_how_it_was_made(tmp_path, configure):
     assert metadata["recipe"] == config.identity()
     assert {"equation", "boundary", "grid", "units", "seed", "source"} <= set(metadata)
     frames, _ = read_trajectories(folder)
-    assert frames.shape == (7, 2, *[config.n_stored_points] * config.n_axes)
+    assert frames.shape == (7, 2, *config.stored_points)
     assert len(np.unique(frames[:, 1].reshape(7, -1), axis=0)) == 7
     assert "is there already" in generate(config)[1]
 

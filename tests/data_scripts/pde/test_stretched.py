@@ -77,15 +77,15 @@ def test_the_frames_are_the_exact_solution_at_uneven_points(tmp_path):
 def test_a_model_sees_the_images_of_cell_centres(tmp_path):
     config = config_of(tmp_path)
     splits = load_splits(config)
-    x = config.coordinates(16)
+    x = config.coordinates(0)(16)
     np.testing.assert_allclose(x, stretched((np.arange(16) + 0.5) / 16, 2.0), atol=1e-15)
     a = smooth_amplitudes([(0, 2, 1)], 0.06)
     np.testing.assert_allclose(splits.test.past[1], sines(a, x), atol=3e-7)
     with h5py.File(next(config.folder.glob("*.hdf5"))) as file:
         np.testing.assert_allclose(file["x-coordinate"][3::6], x, atol=1e-7)
-    assert BurgersConfig(name="burgers_dirichlet").coordinates is None
+    assert BurgersConfig(name="burgers_dirichlet").coordinates(0) is None
     with pytest.raises(ValueError, match="97 points cannot be thinned out to 40"):
-        config.coordinates(40)
+        config.coordinates(0)(40)
 
 
 def test_figures_have_the_true_coordinate(tmp_path):
@@ -94,7 +94,7 @@ def test_figures_have_the_true_coordinate(tmp_path):
     u = splits.test.future
     drawn = {curve.figure: curve for curve in draw_predictions(config, splits, u, u)}
     for figure in ("last_frame", "first_input"):
-        np.testing.assert_allclose(drawn[figure].x, config.coordinates(16))
+        np.testing.assert_allclose(drawn[figure].x, config.coordinates(0)(16))
     assert drawn["spectrum"].x_label.endswith("box of the computational coordinate")
 
 

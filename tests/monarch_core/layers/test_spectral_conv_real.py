@@ -163,7 +163,7 @@ def test_a_trained_layer_is_one_operator_on_all_grids(start):
         ("hadamard", "cosine", "name the basis that it starts from, or basis=None"),
         ("identity", "sine", "is not that of basis='sine' before learning: its rows are .*% off"),
         ("random", "cosine", "is not that of basis='cosine' before learning"),
-        ("cosine", "dct", "basis must be one of fourier, cosine, sine, nudft, None, got 'dct'"),
+        ("cosine", "dct", "basis must be one of fourier, cosine, sine, complex, None, got 'dct'"),
     ],
 )
 @pytest.mark.parametrize("order", [1, 2])

@@ -64,6 +64,21 @@ def test_what_learns_is_said_once(kind, learn, learned):
     assert tuple(all(p.requires_grad for p in t.parameters()) for t in found) == learned
 
 
+@pytest.mark.parametrize("name", ["monarch_sine", "dense"])
+def test_axes_that_a_transform_does_not_have_keep_the_dft(name):
+    config = TransformConfig(**{**OmegaConf.load(CONFIGS / f"{name}.yaml"), "axes": [1]})
+    same(axis_transform(config, N, axis=0), Monarch(N, frozen=True))
+    same(axis_transform(config, N, axis=1), axis_transform(config_of(name), N))
+    assert config.basis_of(0) == "fourier"
+    assert config.basis_of(1) == config.start
+
+
+@pytest.mark.parametrize("axes", [[], [0, 0], [3], [-1]])
+def test_axes_that_are_none(axes):
+    with pytest.raises(ValueError, match=r"transform\.axes must be"):
+        TransformConfig("m", axes=axes)
+
+
 def test_every_option_belongs_to_a_kind():
     known = {option for options in OPTIONS.values() for option in options}
     assert known | {"name", "kind"} == set(TransformConfig.__dataclass_fields__)

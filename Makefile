@@ -26,13 +26,16 @@ check: $(INSTALLED)
 
 # Each target is the results.json of one run, so a finished run is not done again. The runs use one
 # thread each and go two at a time.
-DEMO_RUNS := $(foreach run,pde operator mri,runs/demo/$(run)_fft runs/demo/$(run)_monarch)
+DEMO_RUNS := $(foreach run,medium pde operator mri,runs/demo/$(run)_fft runs/demo/$(run)_monarch)
 DEMO_RESULTS := $(addsuffix /results.json,$(DEMO_RUNS))
 
 demo: $(INSTALLED)
 	$(MAKE) --no-print-directory --jobs=2 $(DEMO_RESULTS)
 	$(BIN)/monarch-report runs/demo --out report
 	@echo "The report: $(CURDIR)/report/index.html"
+
+runs/demo/medium_%/results.json:
+	$(BIN)/python pde/train.py experiment=wave_layered transform=$* hydra.run.dir=$(@D)
 
 runs/demo/pde_%/results.json:
 	$(BIN)/python pde/train.py experiment=demo transform=$* hydra.run.dir=$(@D)

@@ -38,9 +38,13 @@ SUITES: dict[str, Callable[[Options], list[Row]]] = {
 }
 
 
-def main() -> None:
-    """Run the suites and write `<suite>.json`, each with the machine it was measured on."""
-    options = config_from_arguments(Options, None, __doc__ or "")
+def main() -> int:
+    """Run the suites and write `<suite>.json`, each with its machine; return the exit status."""
+    try:
+        options = config_from_arguments(Options, None, __doc__ or "")
+    except ValueError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
     torch.set_num_threads(options.threads)
     out = Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
@@ -59,7 +63,8 @@ def main() -> None:
             facts = " ".join(f"{key}={value}" for key, value in row.items())
             sys.stdout.write(f"{suite} {facts}\n")
         sys.stdout.flush()
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from monarch_core.runs.artifacts import Artifact, Comparison, Curve
+from monarch_core.training.modes_portrait import portray_in_modes
 from monarch_core.training.portrait import portray_transforms
 from pde.config.dataset import DatasetConfig
 from pde.dataset.splits import Splits
@@ -32,6 +33,7 @@ def draw(
         *draw_predictions(config, splits, measured.prediction, splits.test.future),
         *draw_error_over_grid(measured.on_grids),
         *portray_transforms(model, start),
+        *_draw_modes(splits.grid, config, model, start),
     ]
 
 
@@ -65,6 +67,18 @@ def draw_predictions(
         prediction=prediction[0, -1].numpy(),
     )
     return [*figures, comparison]
+
+
+def _draw_modes(
+    grid: tuple[int, ...], config: DatasetConfig, model: nn.Module, start: nn.Module
+) -> list[Artifact]:
+    """Return the learned rows beside the normal modes of every axis that has known ones."""
+    figures: list[Artifact] = []
+    for axis, n in enumerate(grid):
+        modes_of = config.normal_modes(axis)
+        if modes_of is not None:
+            figures += portray_in_modes(model, start, axis, modes_of(n))
+    return figures
 
 
 def draw_error_over_grid(errors: Mapping[int, float]) -> list[Artifact]:

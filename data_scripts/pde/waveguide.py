@@ -65,7 +65,7 @@ class WaveguideRecipe(OneShotRecipe):
     LIBRARIES: ClassVar[tuple[ModuleType, ...]] = (scipy, np)
 
     name: str = "waveguide"
-    stored_grid: int = 96
+    stored_grid: int = 128
     n_train: int = 600
     n_valid: int = 150
     n_test: int = 150

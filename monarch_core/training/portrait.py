@@ -34,7 +34,7 @@ def distances(model: nn.Module, start: nn.Module) -> list[Distance]:
     """Return how far each transform with parameters moved from where it is in `start`."""
     return [
         Distance(name, A.shape[1], _relative(A, A_0), _relative(A @ A.mH, A_0 @ A_0.mH))
-        for name, (A, A_0) in _learned(model, start).items()
+        for name, (A, A_0) in learned_matrices(model, start).items()
     ]
 
 
@@ -54,7 +54,7 @@ def portray_transforms(model: nn.Module, start: nn.Module) -> list[Artifact]:
     if not moved:
         return []
     farthest = max(moved, key=lambda d: d.distance).part
-    A, A_0 = _learned(model, start)[farthest]
+    A, A_0 = learned_matrices(model, start)[farthest]
     return [
         Table(
             figure="transform_distance",
@@ -67,7 +67,7 @@ def portray_transforms(model: nn.Module, start: nn.Module) -> list[Artifact]:
     ]
 
 
-def _learned(model: nn.Module, start: nn.Module) -> dict[str, tuple[Tensor, Tensor]]:
+def learned_matrices(model: nn.Module, start: nn.Module) -> dict[str, tuple[Tensor, Tensor]]:
     """Return the matrices of every transform with parameters, as it is and as it was."""
     return {
         name: (_first_head(module), _first_head(start.get_submodule(name)))

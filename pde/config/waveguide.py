@@ -25,7 +25,7 @@ class WaveguideConfig(WaveguideRecipe, OneShotConfig):
             (i + 1/2) / grid in depth.
     """
 
-    grid: int = 48
+    grid: int = 32
 
     @property
     def normalization(self) -> str:

@@ -69,18 +69,22 @@ class Diagnosis:
         return 1 - self.ratio / self.floor
 
     @property
+    def chance(self) -> float:
+        """Gain that a homogeneous problem may seem to have."""
+        return max(SMALLEST_GAIN, 3 * self.noise / self.floor)
+
+    @property
     def is_worth_a_run(self) -> bool:
         """Whether the gain is beyond what chance makes of a homogeneous problem."""
-        return self.gain > max(SMALLEST_GAIN, 3 * self.noise / self.floor)
+        return self.gain > self.chance
 
     def __str__(self) -> str:
         """Return the finding in one sentence."""
-        chance = max(3 * self.noise / self.floor, SMALLEST_GAIN)
         verdict = "try transform=monarch" if self.is_worth_a_run else "keep the FFT"
         return (
             f"axis {self.axis}: the best linear map misses {self.along:.2%}, the best one that is "
             f"diagonal in the Fourier basis {self.diagonal:.2%}; another basis gains "
-            f"{self.gain:.1%}, of which chance may be {chance:.1%}: {verdict}"
+            f"{self.gain:.1%}, of which chance may be {self.chance:.1%}: {verdict}"
         )
 
 

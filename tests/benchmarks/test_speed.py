@@ -21,7 +21,7 @@ def test_a_tiny_suite_leaves_its_results(tmp_path, monkeypatch, capsys):
     arguments = [f"out={tmp_path}", "suites=sweep", "rounds=2"]
     monkeypatch.setattr(sys, "argv", ["speed", *arguments])
     n_threads = torch.get_num_threads()
-    speed.main()
+    assert speed.main() == 0
     torch.set_num_threads(n_threads)
     result = json.loads((tmp_path / "sweep.json").read_text())
     assert (result["threads"], result["rounds"]) == (1, 2)
@@ -34,6 +34,16 @@ def test_a_tiny_suite_leaves_its_results(tmp_path, monkeypatch, capsys):
         assert row["milliseconds"] > 0
         assert (row["grid"], row["modes"], row["pass"]) == ([8, 8], 2, "training")
     assert capsys.readouterr().out.count("sweep grid=[8, 8]") == 3
+
+
+@pytest.mark.parametrize("argument", ["rounds=1", "suites=none", "turns=3"])
+def test_a_wrong_option_is_one_line(monkeypatch, capsys, argument):
+    monkeypatch.setattr(sys, "argv", ["speed", argument])
+    assert speed.main() == 2
+    message = capsys.readouterr().err
+    assert message.startswith("error: ")
+    assert message.count("\n") == 1
+    assert argument.split("=")[0] in message
 
 
 def test_every_suite_has_a_title():

@@ -4,6 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from monarch_core import MonarchSpectralConv
+from monarch_core.training.modes_portrait import portray_in_modes
 from monarch_core.training.portrait import distances, portray_transforms
 from monarch_core.transforms import Dense, Fourier, Monarch
 
@@ -40,6 +42,29 @@ def test_an_untrained_transform_has_one_frequency_per_row():
     torch.testing.assert_close(image.amax(1), torch.ones(6, dtype=torch.float64))
     assert image.argmax(1).tolist() == [8 + f for f in range(-3, 3)]  # zero in the middle
     torch.testing.assert_close(image.square().sum(1), torch.ones(6, dtype=torch.float64))
+
+
+def test_rows_that_became_the_modes_are_seen_to_be_so():
+    """Whatever their order, phase and length; those of a transform that did not move are not."""
+    n, m = 16, 12
+    modes = torch.linalg.qr(torch.randn(n, n, dtype=torch.float64)).Q.mT
+    start, trained = (MonarchSpectralConv(1, 1, (m,), grid=(n,), transform=Dense) for _ in range(2))
+    assert portray_in_modes(start, start, 0, modes) == []
+    kept = len(start.frequencies[0])
+    order = torch.randperm(kept)
+    phases = torch.exp(2j * torch.pi * torch.rand(kept, dtype=torch.float64))
+    with torch.no_grad():
+        rows = (3 * phases[:, None] * modes[order]).to(torch.cfloat)
+        trained.forward_transforms[0].weight.copy_(torch.view_as_real(rows)[None])
+    before, learned, *curves = portray_in_modes(trained, start, 0, modes)
+    assert before.image.max() < 0.99
+    one = torch.zeros(kept, learned.image.shape[1], dtype=torch.float64)
+    one[torch.arange(kept), order] = 1
+    torch.testing.assert_close(torch.from_numpy(learned.image), one, atol=1e-6, rtol=0)
+    assert len(curves) == 6
+    for row, mode in zip(curves[::2], curves[1::2], strict=True):
+        torch.testing.assert_close(row.y, mode.y, atol=1e-6, rtol=0)
+    assert portray_in_modes(trained, start, 1, modes) == []
 
 
 def test_a_model_without_learnable_transforms_has_no_portrait():

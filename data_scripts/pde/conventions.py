@@ -17,7 +17,10 @@ EQUATIONS = {
 WELL_FIELDS = {
     "navier_stokes": ("vorticity", (True, True)),
     "waveguide": ("displacement", (True, False)),
+    "navier_stokes_channel": ("vorticity", (True, False)),
 }
+# Their axes, by problem, with points at (1 - cos pi s) / 2 for even s; those of others are even.
+WALL_REFINED = {"navier_stokes_channel": ("y",)}
 # Name of the Navier-Stokes field, and amplitude of the forcing of Li et al. 2021
 # (arXiv:2010.08895), which is part of the equation.
 VORTICITY = "vorticity"

@@ -3,6 +3,7 @@
 from data_scripts.pde.conventions import STRETCHED
 from pde.config.base import DatasetConfig
 from pde.config.burgers import BurgersConfig
+from pde.config.channel import ChannelConfig
 from pde.config.darcy import DarcyConfig
 from pde.config.layered import LayeredConfig
 from pde.config.navier_stokes import NavierStokesConfig
@@ -11,6 +12,7 @@ from pde.config.waveguide import WaveguideConfig
 __all__ = [
     "DATASETS",
     "BurgersConfig",
+    "ChannelConfig",
     "DarcyConfig",
     "DatasetConfig",
     "LayeredConfig",
@@ -28,4 +30,5 @@ DATASETS: dict[str, type[DatasetConfig]] = {
     "wave_layered": LayeredConfig,
     "heat_layered": LayeredConfig,
     "waveguide": WaveguideConfig,
+    "navier_stokes_channel": ChannelConfig,
 }

@@ -11,6 +11,7 @@ import numpy as np
 from data_scripts import hdf5
 from data_scripts.pde.readers.trajectories import AGAIN, CORRECT
 from data_scripts.pde.stretching import STRONGEST, stretched
+from data_scripts.pde.wall_points import from_width
 from data_scripts.unusable import UnusableFileError
 
 # Bytes up to which an array of coordinates is read.
@@ -172,11 +173,18 @@ def off_stretched(points: Mapping[str, np.ndarray], stretching: float | None) ->
     return tuple(doubts)
 
 
-def unit_axes(group: h5py.Group, pattern: str, grid: Sequence[int]) -> tuple[tuple[str, ...], bool]:
+def unit_axes(
+    group: h5py.Group, pattern: str, grid: Sequence[int], refined: Sequence[str] = ()
+) -> tuple[tuple[str, ...], bool]:
     """Return doubts about coordinates, and whether they say that every axis is of length 1.
 
-    Takes the arguments of `coordinates`.
+    Takes the arguments of `coordinates`, and the axes whose points are those of `wall_points`.
     """
     points = coordinates(group, pattern, grid)
-    doubts = off_unit(points)
+    doubts = off_unit({axis: values for axis, values in points.items() if axis not in refined})
+    for axis in refined:
+        if axis not in points:
+            doubts += (f"it has no {axis}, whose points are not even",)
+        elif not spans(from_width(points[axis]), 1):
+            doubts += (f"its {axis} is not (1 - cos pi s) / 2 for even s over a length of 1",)
     return doubts, len(points) == len(grid) and not doubts

@@ -8,7 +8,12 @@ import h5py
 import numpy as np
 
 from data_scripts import hdf5
-from data_scripts.pde.conventions import FORCING_AMPLITUDE, VORTICITY, WELL_FIELDS
+from data_scripts.pde.conventions import (
+    FORCING_AMPLITUDE,
+    VORTICITY,
+    WALL_REFINED,
+    WELL_FIELDS,
+)
 from data_scripts.pde.readers.axes import field, numbers, read_field, stored_times, unit_axes
 from data_scripts.pde.readers.trajectories import Statement, Trajectories
 from data_scripts.pde.well_format import (
@@ -90,12 +95,15 @@ def _read_statement(path: Path, file: h5py.File, name: str, grid: tuple[int, ...
         doubts.append(f"its {GRID_TYPE} is {kind}")
     parameters = _parameters(path, file)
     viscosity = parameters.pop(_VISCOSITY, None)
-    forcing = parameters.pop(_FORCING, FORCING_AMPLITUDE)
+    is_forced = problem == PROBLEM  # the others have no such parameter
+    forcing = parameters.pop(_FORCING, FORCING_AMPLITUDE) if is_forced else FORCING_AMPLITUDE
     if not np.isclose(forcing, FORCING_AMPLITUDE, rtol=1e-5):
         doubts.append(f"its {_FORCING} is {forcing:g}, not {FORCING_AMPLITUDE:g}")
     if parameters:
         doubts.append(f"it has the parameters {listed(sorted(parameters))} of another equation")
-    misplaced, unit_square = unit_axes(file, DIMENSIONS, grid)
+    misplaced, unit_square = unit_axes(
+        file, DIMENSIONS, grid, refined=WALL_REFINED.get(problem, ())
+    )
     return Statement(
         problem=problem,
         viscosity=viscosity,

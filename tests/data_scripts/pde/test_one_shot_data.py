@@ -1,6 +1,7 @@
 """Data sets of one field in and one out as files: layout, splits, determinism, restart, checks."""
 
 import io
+import re
 
 import h5py
 import numpy as np
@@ -13,6 +14,7 @@ from data_scripts.pde import check as pde_check
 from data_scripts.pde import darcy
 from data_scripts.pde.burgers import BurgersRecipe
 from data_scripts.pde.burgers_solver import BurgersSolver, initial_dirichlet, to_grid
+from data_scripts.pde.channel import ChannelRecipe
 from data_scripts.pde.darcy import DarcyRecipe
 from data_scripts.pde.layered import LayeredRecipe
 from data_scripts.pde.readers import read_trajectories
@@ -37,11 +39,18 @@ def tiny_layered(folder, **changes):
     return LayeredRecipe(**{**options, "data_dir": str(folder), **changes})
 
 
+def tiny_channel(folder, **changes):
+    solver = {"n_waves": 4, "n_modes": 14, "time_step": 0.02, "correlation_length": 0.3}
+    options = {"stored_grid": 16, "final_time": 0.1, **solver, **SIZES}
+    return ChannelRecipe(**{**options, "data_dir": str(folder), **changes})
+
+
 MAKERS = {
     "burgers": tiny_burgers,
     "dirichlet": lambda folder, **c: tiny_burgers(folder, name="burgers_dirichlet", **c),
     "stretched": lambda folder, **c: tiny_burgers(folder, name="burgers_stretched", **c),
     "darcy": tiny_darcy,
+    "channel": tiny_channel,
     "wave": tiny_layered,
     "heat": lambda folder, **c: tiny_layered(folder, name="heat_layered", **c),
 }
@@ -164,7 +173,8 @@ def test_the_checker_describes_good_files(tmp_path, configure, capsys):
     folder, _ = generate(config)
     assert pde_check.main([str(folder)]) == 0
     said = capsys.readouterr().out
-    assert "7 trajectories, 2 frames" in said
+    found = re.findall(r"(\d+) trajectories, 2 frames", said)  # of one file, or of each split
+    assert sum(map(int, found)) == 7
     assert "no problems" in said
     viscosity = getattr(config, "viscosity", None)
     assert f"viscosity {viscosity or 'not stated'}" in said

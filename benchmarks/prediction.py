@@ -68,6 +68,12 @@ def _line(viscosity: str) -> Problem:
 PROBLEMS = (
     Problem("waves in layers", ("dataset=wave_layered", "model=fno_1d"), "wave_layered", {}),
     Problem("waves in a guide", ("dataset=waveguide",), "waveguide", {}),
+    Problem(
+        "Navier-Stokes, channel",
+        ("dataset=navier_stokes_channel",),
+        "navier_stokes_channel",
+        {},
+    ),
     Problem("Darcy, walls", ("dataset=darcy",), "boundaries_darcy", {}),
     Problem(
         "Burgers, ends at zero",

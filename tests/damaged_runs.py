@@ -50,7 +50,8 @@ class Run:
 
 
 def train(run, *, marks=MARKS, n_train=11, loss=mse_loss, fit_options=(), **changes):
-    options = {"epochs": N_EPOCHS, "batch_size": 4, "learning_rate": 0.01, "accelerator": "cpu"}
+    options = {"epochs": N_EPOCHS, "batch_size": 4, "accelerator": "cpu"}
+    options |= {"learning_rate": 0.01, "transform_learning_rate": 1e-3}
     fit_config = FitConfig(**{**options, "optimizer": run.optimizer, **dict(fit_options)})
     config = replace(Config(fit_config), **changes)
     data = TinyData(n_train), TinyData(7, seed=1)

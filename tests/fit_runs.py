@@ -24,7 +24,9 @@ from monarch_core.training.config import FitConfig
 from monarch_core.training.fit import fit
 
 torch.set_num_threads(1)
-values = dict(batch_size=4, learning_rate=0.01, accelerator="cpu")
+values = dict(
+    batch_size=4, learning_rate=0.01, transform_learning_rate=1e-3, accelerator="cpu"
+)
 """
 
 

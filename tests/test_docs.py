@@ -34,7 +34,7 @@ PROGRAMS = {
     ("python", "mri/compare.py"): mri.compare.main,
     ("python", "-m", "benchmarks.report"): benchmarks.report.main,
 }
-CSV_TABLES = ("operator_proxy", "operator_designs")
+CSV_TABLES = ("operator_proxy", "operator_designs", "rates", "rate_rules")
 COMMANDS = [
     shlex.split(line)
     for line in (ROOT / "docs/tables.sh").read_text().splitlines()

@@ -2,7 +2,9 @@
 
 import contextlib
 import logging
+import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,7 @@ from monarch_core.training.optimization import make_optimizer, make_schedule, pa
 from monarch_core.training.progress import show_progress
 from monarch_core.training.recipe import make_recipe
 from monarch_core.training.training_state import TrainingState
+from monarch_core.training.trial import TRIAL_RATE, n_trial_epochs, rate_by_trial, stored_rate
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +62,9 @@ def fit(
     replaced as a whole, so a kill at any moment loses at most the epochs since the last
     checkpoint. When the folder holds a checkpoint, the run goes on from there; on the CPU it ends
     with the same weights, bit for bit, as an uninterrupted one. Over several processes each batch
-    is shared, and only the first process writes.
+    is shared, and only the first process writes. Without a rate of the transforms a trial chooses
+    it before (`rate_by_trial`); its time is part of that of the first epoch, and its choice of the
+    checkpoint.
 
     Args:
         model: called as `model(*inputs)`. It is moved to the device and holds the last epoch
@@ -94,8 +99,9 @@ def fit(
         if not any(parameter_groups(model)):
             _keep_untrained(model, metric or loss, valid_loader, config, fabric, folder)
             return
-        optimizer = make_optimizer(model, config)
-        schedule = make_schedule(optimizer, config, len(train_loader))
+        if config.compile:
+            model.compile(mode="reduce-overhead" if fabric.device.type == "cuda" else "default")
+        runner = EpochRunner(fabric, fabric.setup_module(model), loss, metric or loss, config)
         recipe = make_recipe(
             config,
             seed=seed,
@@ -103,6 +109,17 @@ def fit(
             whole_config=whole_config,
             fingerprints=fingerprints,
         )
+        trial_seconds = 0.0
+        rate = config.transform_learning_rate
+        if rate is None and parameter_groups(model)[1]:
+            started = time.perf_counter()
+            rate = _transform_rate(model, train, train_loader, runner, folder)
+            if rate is not None:
+                recipe[TRIAL_RATE] = rate
+            trial_seconds = time.perf_counter() - started
+        rates_known = replace(config, transform_learning_rate=rate or config.learning_rate)
+        optimizer = make_optimizer(model, rates_known)
+        schedule = make_schedule(optimizer, config, len(train_loader))
         state = TrainingState(model, optimizer, schedule, recipe, config.epochs, len(train_loader))
         _continue_run(state, fabric, folder)
         if state.epoch == config.epochs:
@@ -111,9 +128,6 @@ def fit(
             return
         if fabric.global_rank > 0:  # random layers draw differently in each process
             torch.manual_seed(mix_seed(seed, state.epoch, fabric.global_rank))
-        if config.compile:
-            model.compile(mode="reduce-overhead" if fabric.device.type == "cuda" else "default")
-        runner = EpochRunner(fabric, fabric.setup_module(model), loss, metric or loss, config)
         console = Console(stderr=True) if fabric.is_global_zero else None
         with (
             tf32_products(allowed=config.precision == "tf32"),
@@ -133,6 +147,8 @@ def fit(
                 state.epoch += 1
                 display.epoch(state.epoch, train_loss, valid_error)
                 if fabric.is_global_zero:
+                    if state.epoch == 1:
+                        seconds += trial_seconds
                     losses, times = (train_loss, valid_error), (seconds, valid_seconds)
                     record = _record(state.epoch, losses, rates, times, fabric)
                     _finish_epoch(state, config, folder, record)
@@ -160,6 +176,31 @@ def _make_loader(
     )
     is_cuda = fabric.device.type == "cuda"
     return make_loader(split, batches, n_workers=config.num_workers, pin_memory=is_cuda)
+
+
+def _transform_rate(
+    model: nn.Module,
+    train: Dataset[Any],
+    loader: DataLoader[Any],
+    runner: EpochRunner,
+    folder: RunFolder,
+) -> float | None:
+    """Return the rate that a trial finds, or has found; None where a run had a fixed one."""
+    if folder.can_resume:
+        return stored_rate(folder.checkpoint)
+    config, console = runner.config, Console(stderr=True) if runner.fabric.is_global_zero else None
+    with (
+        tf32_products(allowed=config.precision == "tf32"),
+        show_progress(
+            n_trial_epochs(config), len(loader), first_epoch=1, console=console
+        ) as display,
+    ):
+        try:
+            return rate_by_trial(model, train, loader, runner, config, display.step)
+        except NonFiniteError as error:
+            raise ValueError(
+                f"{error}. This was in the trial that chooses the rate of the transforms"
+            ) from error
 
 
 def _continue_run(state: TrainingState, fabric: Fabric, folder: RunFolder) -> None:
@@ -211,7 +252,7 @@ def _keep_untrained(
 def _record(
     epoch: int,
     losses: tuple[float | None, float],
-    rates: list[float],
+    rates: list[float | None],
     times: tuple[float, float],
     fabric: Fabric,
 ) -> dict[str, Any]:

@@ -50,8 +50,9 @@ def make_optimizer(model: nn.Module, config: FitConfig) -> Optimizer:
 
     Transforms have their own rate and no weight decay: decay would pull a transform that starts
     at the FFT away from it without any evidence from the data. With SOAP they are trained by
-    Adam, with SOAP's decay rates.
+    Adam, with SOAP's decay rates. A rate of null is for `rate_by_trial` to choose before.
     """
+    assert config.transform_learning_rate is not None, "choose the rate of the transforms first"
     outside, inside = parameter_groups(model)
     groups: list[dict[str, Any]] = [
         {"name": "model", "params": outside, "lr": config.learning_rate},

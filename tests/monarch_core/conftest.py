@@ -39,7 +39,8 @@ def tiny_data():
 @pytest.fixture
 def fit_config():
     def make(**values):
-        defaults = {"epochs": 3, "batch_size": 4, "learning_rate": 0.01, "accelerator": "cpu"}
-        return FitConfig(**{**defaults, **values})
+        defaults = {"epochs": 3, "batch_size": 4, "accelerator": "cpu"}
+        rates = {"learning_rate": 0.01, "transform_learning_rate": 1e-3}
+        return FitConfig(**{**defaults, **rates, **values})
 
     return make

@@ -12,7 +12,7 @@ from monarch_core.training.config import FitConfig
         ("batch_size", -3, "from 1 to 1000000"),
         ("learning_rate", 0.0, "a positive number"),
         ("learning_rate", float("nan"), "a positive number"),
-        ("transform_learning_rate", float("inf"), "a positive number"),
+        ("transform_learning_rate", float("inf"), "null or a positive number"),
         ("weight_decay", -1e-4, "0 or a positive number"),
         ("gradient_clip", 0.0, "null or a positive number"),
         ("schedule", "onecycle", "one of one_cycle, cosine, step, constant"),

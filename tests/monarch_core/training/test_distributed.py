@@ -48,6 +48,22 @@ def two_processes(tmp_path, **changed):
     run_prepared(f"CHANGED = {changed}\n{TWO_PROCESSES}", tmp_path, tmp_path / "two")
 
 
+def test_two_processes_choose_the_rate_of_the_transforms_as_one(
+    tmp_path, tiny_model, tiny_data, fit_config
+):
+    changed = {"epochs": 2, "batch_size": 3, "transform_learning_rate": None}
+    two_processes(tmp_path, **changed)
+    valid = tiny_data(7, seed=1)
+    fit(tiny_model(), mse_loss, tiny_data(10), valid, fit_config(**changed), tmp_path / "one")
+    rates = [
+        RunFolder(tmp_path / name).log.read()[0]["transform_learning_rate"]
+        for name in ("one", "two0")
+    ]
+    assert rates[0] == pytest.approx(rates[1])
+    one, two = (final_weights(tmp_path / name) for name in ("one", "two0"))
+    assert_same_weights(one, two, rtol=1e-3, atol=1e-5)
+
+
 def test_two_processes_train_as_one(tmp_path, tiny_model, tiny_data, fit_config):
     # 10 samples in batches of 3: shares of 2 and 1, and none for the second process in the end.
     # Weight decay inside the gradient makes Adam sensitive to the scale of the gradient.

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -114,11 +115,12 @@ def _error_over_time(prediction: Tensor, truth: Tensor, splits: Splits) -> Curve
 def _spectrum(field: Tensor, config: DatasetConfig) -> Curve:
     spectrum = energy_spectrum(field, periodic=config.periodic).mean(0)[1:]
     name = config.quantity[0]
+    box = "box" if config.coordinates(0) is None else "box of the computational coordinate"
     over = "the roll-out and the test split" if field.shape[1] > 1 else "the test split"
     return Curve(
         figure="spectrum",
         title=f"Spectrum of the {name}, mean over {over}",
-        x_label="wavenumber |k|, cycles per box",
+        x_label=f"wavenumber |k|, cycles per {box}",
         y_label=f"mean square {name}",
         x=torch.arange(1.0, len(spectrum) + 1).numpy(),
         y=spectrum.numpy(),
@@ -133,12 +135,13 @@ def _lines(
     """Return prediction and truth of the first test sample over x, and apart its newest input."""
     n = truth.shape[-1]
     first_point = 0.0 if config.periodic[0] else 0.5
+    x, coordinates = (np.arange(n) + first_point) / n, config.coordinates(0)
     predicted = Curve(
         figure="last_frame",
         title=title,
         x_label="x, lengths of the domain",
         y_label=", ".join(filter(None, config.quantity)),
-        x=((torch.arange(n, dtype=torch.float64) + first_point) / n).numpy(),
+        x=x if coordinates is None else coordinates(n),
         y=prediction[0, -1].numpy(),
     )
     (past,), _ = splits.test[0]

@@ -4,9 +4,12 @@
 OWN, PDEBENCH = "own", "pdebench"
 # Attributes of the files of lines written here, by problem; PDEBench's do not have them.
 BURGERS = {"equation": "u_t + u u_x = viscosity u_xx", "domain": "(0, 1)"}
+# The problem whose points are refined towards the walls, and the attribute that says how much.
+STRETCHED, STRETCHING = "burgers_stretched", "stretching"
 EQUATIONS = {
     "burgers": BURGERS,
     "burgers_dirichlet": BURGERS,
+    STRETCHED: BURGERS,
     "wave_layered": {"equation": "u_tt = (c^2 u_x)_x", "domain": "(0, 1)"},
     "heat_layered": {"equation": "u_t = (c^2 u_x)_x", "domain": "(0, 1)"},
 }

@@ -5,6 +5,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from hydra.core.config_store import ConfigStore
 from jaxtyping import Float
 from omegaconf import MISSING, OmegaConf
@@ -13,6 +15,7 @@ from torch import Tensor
 from monarch_core.runs.ranges import MOST, check_ranges
 from monarch_core.transforms import Dense, Fourier, LinearTransform, Monarch
 from monarch_core.transforms.monarch import APPLICATIONS
+from monarch_core.transforms.nonuniform import nonuniform_fourier
 from monarch_core.transforms.starts import STARTS
 
 # The options that each kind of transform has.
@@ -20,6 +23,7 @@ OPTIONS = {
     "fourier": (),
     "dense": ("axes", "heads", "learn"),
     "modes": ("axes", "learn"),
+    "nudft": ("axes", "learn"),
     "monarch": ("axes", "heads", "learn", "start", "rank", "block_sizes", "apply"),
 }
 LEARN = ("both", "forward", "inverse", "none")
@@ -34,8 +38,9 @@ class TransformConfig:
     Attributes:
         name: word for tables.
         kind: fourier (the FFT itself, the control), monarch (learnable factors), dense (an
-            unconstrained matrix, the ablation) or modes (the normal modes of the problem, where
-            they are known: what a transform could learn at best).
+            unconstrained matrix, the ablation), modes (the normal modes of the problem, where
+            they are known: what a transform could learn at best) or nudft (the Fourier transform on
+            uneven points).
         axes: all but fourier: numbers of the axes that it belongs to, such as [1] for the one
             across a channel; the others keep the DFT, fixed. null: all axes.
         heads: monarch, dense: learnable copies, each for its part of the channels.
@@ -99,7 +104,7 @@ class TransformConfig:
             others are compared with; `learns`: both, forward, inverse or none.
         """
         return {
-            "basis": "modes" if self.kind == "modes" else self.start,
+            "basis": self.kind if self.kind in ("modes", "nudft") else self.start,
             "control": self.is_control,
             "learns": "none" if self.is_control else self.learn,
         }
@@ -127,6 +132,7 @@ def axis_transform(
     axis: int = 0,
     inverse: bool = False,
     normal_modes: Callable[[int], Float[Tensor, "n n"]] | None = None,
+    coordinates: Callable[[int], Float[np.ndarray, " n"]] | None = None,
     **options: Any,
 ) -> LinearTransform:
     """Return the transform of one axis: here the FFT becomes a Monarch.
@@ -137,10 +143,12 @@ def axis_transform(
         axis: its number; one that `config.axes` leaves out has the DFT, fixed.
         inverse: the transform from frequencies; otherwise the one to frequencies.
         normal_modes: returns those of the problem as orthonormal rows on n points, lowest first.
+        coordinates: returns where the n points lie in the unit interval; None where they are even.
         options: `norm`, `centered` and `modes`, as in `Fourier`.
 
     Raises:
-        ValueError: the transform does not exist on n points, or the modes are not known.
+        ValueError: the transform does not exist on n points, or the modes or the points are not
+            known.
     """
     if config.is_control:
         return Fourier(n, inverse=inverse, **options)
@@ -156,6 +164,14 @@ def axis_transform(
             )
         kept = normal_modes(n)[list(options["modes"])]
         return Dense.from_matrix(kept.mT if inverse else kept, frozen=frozen)
+    if config.kind == "nudft":
+        if coordinates is None:
+            raise ValueError(
+                f"transform={config.name} is for uneven points, and those here are even; choose a "
+                "data set such as burgers_stretched, or transform=fft"
+            )
+        A, B = nonuniform_fourier(torch.from_numpy(coordinates(n)), options["modes"])
+        return Dense.from_matrix(B if inverse else A, frozen=frozen)
     options |= {"inverse": inverse, "heads": config.heads, "frozen": frozen}
     if config.kind == "dense":
         return Dense(n, **options)

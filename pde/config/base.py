@@ -117,6 +117,13 @@ class DatasetConfig(PdeRecipe):
         """
         return None
 
+    def coordinates(self, axis: int) -> Callable[[int], Float[np.ndarray, " n"]] | None:
+        """Return what gives where the points of a model lie, None where they are even.
+
+        Called with the points of the axis; in units of the length of the domain, from 0 to 1.
+        """
+        return None
+
     def check_frames(self) -> None:
         """Raise ValueError unless the frames to use are among those a generated file holds."""
 

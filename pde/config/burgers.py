@@ -1,5 +1,6 @@
 """Options of the Burgers data sets."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from jaxtyping import Float
 from data_scripts.pde.burgers import BurgersRecipe
 from data_scripts.pde.conventions import OWN, PDEBENCH
 from pde.config.one_shot import OneShotConfig, first_and_later
+from pde.dataset.thinning import thin
 
 
 @dataclass
@@ -16,10 +18,18 @@ class BurgersConfig(BurgersRecipe, OneShotConfig):
     """The Burgers equation, and the points to learn from.
 
     Attributes:
-        grid: points the model sees: i / grid if periodic, else the cell centres (i + 1/2) / grid.
+        grid: points the model sees: i / grid if periodic, else the cell centres (i + 1/2) / grid;
+            of burgers_stretched the images of those under its map.
     """
 
     grid: int = 1024
+
+    def coordinates(self, axis: int) -> Callable[[int], Float[np.ndarray, " n"]] | None:
+        """Return what gives those of burgers_stretched."""
+        return self._thinned if self.is_stretched else None
+
+    def _thinned(self, n: int) -> Float[np.ndarray, " n"]:
+        return self.stored_coordinates[thin(self.stored_points[0], n, periodic=False)]
 
     @property
     def conventions(self) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """Options that determine a data set; `data_scripts` makes it, `pde.dataset.splits` loads it."""
 
+from data_scripts.pde.conventions import STRETCHED
 from pde.config.base import DatasetConfig
 from pde.config.burgers import BurgersConfig
 from pde.config.channel import ChannelConfig
@@ -24,6 +25,7 @@ DATASETS: dict[str, type[DatasetConfig]] = {
     "navier_stokes": NavierStokesConfig,
     "burgers": BurgersConfig,
     "burgers_dirichlet": BurgersConfig,
+    STRETCHED: BurgersConfig,
     "darcy": DarcyConfig,
     "wave_layered": LayeredConfig,
     "heat_layered": LayeredConfig,

@@ -58,12 +58,15 @@ class FourierConfig(ModelConfig):
         projection_channels: hidden channels of the projection.
         checkpoint_steps: keep only the input of every step of the roll-out and compute the step
             again for the gradient: less memory, more time.
+        resample: work on as many even points, to and from which splines lead; for data on uneven
+            ones.
     """
 
     n_modes: int = 12
     n_layers: int = 4
     projection_channels: int = 128
     checkpoint_steps: bool = False
+    resample: bool = False
 
     @property
     def shared_channels(self) -> dict[str, int]:

@@ -49,6 +49,7 @@ def require_problem(config: DatasetConfig, source: Trajectories) -> None:
             "dataset.convention=own"
         )
     _require_viscosity(config, source)
+    _require_points(config, source)
 
 
 def _require_viscosity(config: DatasetConfig, source: Trajectories) -> None:
@@ -72,6 +73,20 @@ def _require_viscosity(config: DatasetConfig, source: Trajectories) -> None:
             f"dataset.viscosity={wanted:g}; set dataset.viscosity={stored:.7g}"
             f"{' or, if the name is wrong, dataset.convention=own' if by_name else ''}"
         )
+
+
+def _require_points(config: DatasetConfig, source: Trajectories) -> None:
+    """Compare where the points of a file lie with what the options say of uneven ones."""
+    if config.coordinates(0) is None:
+        return
+    wanted = {"stored_grid": source.shape[-1] - 1, "stretching": source.states.stretching}
+    for key, stored in wanted.items():
+        said = getattr(config, key)
+        if stored is not None and not math.isclose(said, stored, rel_tol=1e-6):
+            raise UnusableFileError(
+                f"{source.path} has points by {key}={stored:g}, but dataset.{key}={said:g}, from "
+                f"which their coordinates follow; set dataset.{key}={stored:g}"
+            )
 
 
 def common_times(config: DatasetConfig, sources: Sequence[Trajectories]) -> tuple[float, ...]:

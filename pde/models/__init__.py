@@ -20,6 +20,7 @@ from pde.models.fno_3d import build_fno_3d
 from pde.models.fno_fast import build_fno_fast
 from pde.models.memory import least_memory
 from pde.models.monarch_no import build_monarch_no
+from pde.models.resampled import Resampled
 from pde.models.resnet import build_resnet
 from pde.models.roll_out import RollOut
 from pde.models.tf_net import build_tf_net
@@ -51,11 +52,30 @@ def build_model(config: PdeConfig, grid: Grid) -> RollOut:
             "models"
         )
     return RollOut(
-        _BUILDERS[model.architecture](model, config, grid),
+        _network(config, grid),
         config.dataset.n_output_frames,
         config.dataset.normalization,
         checkpoint_steps=isinstance(model, FourierConfig) and model.checkpoint_steps,
     )
+
+
+def _network(config: PdeConfig, grid: Grid) -> nn.Module:
+    """Return the network of one step."""
+    model, x = config.model, config.dataset.coordinates(0)
+    network = _BUILDERS[model.architecture](model, config, grid)
+    if not (isinstance(model, FourierConfig) and model.resample):
+        return network
+    if x is None or len(grid) > 1:
+        raise ValueError(
+            f"model.resample=true is for uneven points of one axis, which {config.dataset.name} "
+            "does not have; leave it out"
+        )
+    if config.transform.kind == "nudft":
+        raise ValueError(
+            f"model.resample=true makes the points even, and transform={config.transform.name} is "
+            "for others; leave out one of them"
+        )
+    return Resampled(network, x(grid[0]))
 
 
 def load_model(run_dir: Path) -> tuple[RollOut, PdeConfig]:
@@ -90,6 +110,12 @@ def check_model(config: PdeConfig) -> None:
         return
     bases = {config.transform.basis_of(axis) for axis in range(n_axes)}
     for n in config.evaluation.grids:
+        if config.model.resample and n != config.dataset.grid:
+            raise ValueError(
+                f"model.resample=true works on the points that it is trained on alone, got "
+                f"evaluation.grids={config.evaluation.grids} and dataset.grid="
+                f"{config.dataset.grid}; leave the grids out"
+            )
         if config.transform.is_control:
             check_fft_grid((n,) * n_axes)
         elif n != config.dataset.grid and not bases <= {*BASES}:

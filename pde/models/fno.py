@@ -15,6 +15,9 @@ from monarch_core.training.transform_config import axis_transform
 from pde.config.model import FnoConfig, FnoNeuralopConfig, PaddedConfig
 from pde.config.run import PdeConfig
 
+# What a layer calls the basis that a transform declares; those of other rows have no name there.
+LAYER_BASES = {**{basis: basis for basis in BASES}, "nudft": "complex"}
+
 
 class PublishedBlocks(nn.Module):
     """The Fourier layers as published, with one activation between two of them.
@@ -160,14 +163,26 @@ def spectral_conv(config: PdeConfig, grid: tuple[int, ...]) -> Callable[..., nn.
         return SpectralConv
     data, axes = config.dataset, range(len(grid))
     bases = [transform.basis_of(axis) for axis in axes]
+    for n, basis in zip(grid, bases, strict=True):
+        if basis == "nudft" and n != data.grid:
+            raise ValueError(
+                f"transform={transform.name} is on the {data.grid} points of the data alone, got "
+                f"{n} with padding; set model.domain_padding=0"
+            )
     return MonarchSpectralConv.configured(
         grid=grid,
         periodic=[*data.periodic, *[True] * (len(grid) - data.n_axes)],  # time is padded
         transform=[
-            partial(axis_transform, transform, axis=axis, normal_modes=data.normal_modes(axis))
+            partial(
+                axis_transform,
+                transform,
+                axis=axis,
+                normal_modes=data.normal_modes(axis),
+                coordinates=data.coordinates(axis),
+            )
             for axis in axes
         ],
-        basis=[basis if basis in BASES else None for basis in bases],
+        basis=[LAYER_BASES.get(basis) for basis in bases],
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from data_scripts import hdf5
 from data_scripts.pde.readers.trajectories import AGAIN, CORRECT
+from data_scripts.pde.stretching import STRONGEST, stretched
 from data_scripts.pde.wall_points import from_width
 from data_scripts.unusable import UnusableFileError
 
@@ -17,6 +18,8 @@ from data_scripts.unusable import UnusableFileError
 _COORDINATES = 1 << 26
 # By how much steps of one length may differ.
 _EVEN = 1e-3
+# By how much coordinates of order 1 may differ from a formula.
+_SINGLE = 1e-6
 
 
 def field(group: h5py.Group, name: str, *, integers: bool = False) -> h5py.Dataset:
@@ -147,6 +150,27 @@ def off_unit(points: Mapping[str, np.ndarray]) -> tuple[str, ...]:
         for axis, values in points.items()
         if not spans(values, 1)
     )
+
+
+def off_stretched(points: Mapping[str, np.ndarray], stretching: float | None) -> tuple[str, ...]:
+    """Return a doubt for every axis that is not refined towards the walls of (0, 1) as is said.
+
+    Args:
+        points: coordinates by axis.
+        stretching: b of `data_scripts.pde.stretching`; None where the file does not say.
+    """
+    if stretching is None or not 0 < stretching <= STRONGEST:
+        said = "no" if stretching is None else f"{stretching:g}"
+        return (f"its attribute stretching must be above 0 and at most {STRONGEST:g}, got {said}",)
+    doubts = []
+    for axis, values in points.items():
+        wanted = stretched(np.linspace(0, 1, len(values)), stretching)
+        if not np.allclose(values, wanted, rtol=0, atol=_SINGLE):
+            doubts.append(
+                f"its {axis} from {values[0]:g} to {values[-1]:g} is not refined towards both ends "
+                f"of (0, 1) by its stretching {stretching:g}"
+            )
+    return tuple(doubts)
 
 
 def unit_axes(

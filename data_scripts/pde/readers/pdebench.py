@@ -19,12 +19,13 @@ import h5py
 import numpy as np
 
 from data_scripts import hdf5
-from data_scripts.pde.conventions import BURGERS, EQUATIONS, PDEBENCH
+from data_scripts.pde.conventions import BURGERS, EQUATIONS, PDEBENCH, STRETCHED, STRETCHING
 from data_scripts.pde.pdebench_format import COEFFICIENT, COORDINATE, FORCE, TENSOR
 from data_scripts.pde.readers.axes import (
     coordinates,
     field,
     numbers,
+    off_stretched,
     off_unit,
     read_field,
     spans,
@@ -78,7 +79,9 @@ def _read_line(
     nu = hdf5.number(file, "viscosity" if is_ours else "Nu")
     if is_ours and convention != PDEBENCH:
         name = hdf5.text(file, "name") or "burgers"
-        return Statement(name, nu, doubts=off_unit(points)), 1.0
+        stretching = hdf5.number(file, STRETCHING)
+        misplaced = off_stretched(points, stretching) if name == STRETCHED else off_unit(points)
+        return Statement(name, nu, doubts=misplaced, stretching=stretching), 1.0
     doubts = [
         f"its attribute {key} tells of {equation}"
         for key in file.attrs

@@ -36,6 +36,7 @@ class Statement:
         by_name: whether the viscosity is only in the name of the file.
         doubts: what speaks against that problem, or would have to be said, one clause each.
         unit_square: whether coordinates say that every axis is of length 1.
+        stretching: how much the points are refined towards the walls, None where nothing tells.
     """
 
     problem: str | None = None
@@ -43,6 +44,7 @@ class Statement:
     by_name: bool = False
     doubts: tuple[str, ...] = ()
     unit_square: bool = False
+    stretching: float | None = None
 
 
 @dataclass(frozen=True)

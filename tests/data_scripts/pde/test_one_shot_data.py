@@ -48,6 +48,7 @@ def tiny_channel(folder, **changes):
 MAKERS = {
     "burgers": tiny_burgers,
     "dirichlet": lambda folder, **c: tiny_burgers(folder, name="burgers_dirichlet", **c),
+    "stretched": lambda folder, **c: tiny_burgers(folder, name="burgers_stretched", **c),
     "darcy": tiny_darcy,
     "channel": tiny_channel,
     "wave": tiny_layered,

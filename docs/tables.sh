@@ -14,6 +14,7 @@ monarch-report docs/results/boundaries_burgers --table relative_l2,relative_l2/1
 monarch-report docs/results/boundaries_darcy --table relative_l2,relative_l2/16,relative_l2/64 --update docs/pde.md --marker boundaries_darcy
 monarch-report docs/results/wave_layered --table relative_l2 --update docs/when.md --marker wave_layered
 monarch-report docs/results/waveguide --table relative_l2 --update docs/when.md --marker waveguide
+monarch-report docs/results/burgers_stretched --table relative_l2 --update docs/when.md --marker burgers_stretched
 monarch-report docs/results/mri_rates --table loss_valid --update docs/mri.md --marker mri_rates
 monarch-report docs/results/mri_acceleration --table psnr,psnr_magnitude,ssim,psnr/unseen_mask,ssim/unseen_mask --update docs/mri.md --marker mri_acceleration_values
 monarch-report docs/results/mri_few_shot_rates --table loss_valid --update docs/mri.md --marker mri_few_shot_rates

@@ -14,6 +14,7 @@ monarch-report docs/results/boundaries_burgers --table relative_l2,relative_l2/1
 monarch-report docs/results/boundaries_darcy --table relative_l2,relative_l2/16,relative_l2/64 --update docs/pde.md --marker boundaries_darcy
 monarch-report docs/results/wave_layered --table relative_l2 --update docs/when.md --marker wave_layered
 monarch-report docs/results/waveguide --table relative_l2 --update docs/when.md --marker waveguide
+monarch-report docs/results/navier_stokes_channel --table relative_l2 --update docs/when.md --marker navier_stokes_channel
 monarch-report docs/results/burgers_stretched --table relative_l2 --update docs/when.md --marker burgers_stretched
 monarch-report docs/results/mri_rates --table loss_valid --update docs/mri.md --marker mri_rates
 monarch-report docs/results/mri_acceleration --table psnr,psnr_magnitude,ssim,psnr/unseen_mask,ssim/unseen_mask --update docs/mri.md --marker mri_acceleration_values
@@ -27,4 +28,5 @@ python mri/compare.py docs/results/mri_acceleration --only "sense, monarch" --by
 python mri/compare.py docs/results/mri_few_shot --control "unet, fft" --update docs/mri.md --marker mri_few_shot
 python mri/compare.py docs/results/mri_unrolled --control "unrolled, fft" --update docs/mri.md --marker mri_unrolled
 python mri/compare.py docs/results/mri_measured --update docs/mri.md --marker mri_measured
+python -m benchmarks.prediction docs/results
 python -m benchmarks.report docs/results/speed

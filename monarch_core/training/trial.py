@@ -1,6 +1,5 @@
 """The rate of the transforms by a trial: whether leaving their start lowers the loss."""
 
-import copy
 import logging
 import math
 from collections.abc import Callable, Sequence
@@ -115,7 +114,8 @@ def rate_by_trial(
             f"the transforms have entries of root mean square {full / FULL / config.learning_rate},"
             " to which no rate can be relative; set fit.transform_learning_rate to a number"
         )
-    before, numbers = copy.deepcopy(model.state_dict()), random_state()
+    tensors = [*model.parameters(), *model.buffers()]
+    before, numbers = [tensor.detach().clone() for tensor in tensors], random_state()
     optimizer = make_optimizer(model, replace(config, transform_learning_rate=SMALL * full))
     schedule = make_schedule(optimizer, config, len(loader))
     state = TrainingState(model, optimizer, schedule, {}, config.epochs, len(loader))
@@ -126,7 +126,9 @@ def rate_by_trial(
         runner.train(state, loader, on_step)
         state.epoch += 1
     way.stop()
-    model.load_state_dict(before)
+    with torch.no_grad():
+        for tensor, value in zip(tensors, before, strict=True):
+            tensor.copy_(value)
     restore_random_state(numbers)
     Z = way.significance()
     rate = full if significant(Z) else SMALL * full

@@ -67,6 +67,7 @@ def _line(viscosity: str) -> Problem:
 
 PROBLEMS = (
     Problem("waves in layers", ("dataset=wave_layered", "model=fno_1d"), "wave_layered", {}),
+    Problem("heat in layers", ("dataset=heat_layered", "model=fno_1d"), "heat_layered", {}),
     Problem("waves in a guide", ("dataset=waveguide",), "waveguide", {}),
     Problem(
         "Navier-Stokes, channel",

@@ -13,6 +13,7 @@ monarch-report docs/results/burgers --table relative_l2,relative_l2/256,relative
 monarch-report docs/results/boundaries_burgers --table relative_l2,relative_l2/128,relative_l2/512,relative_l2/1024 --update docs/pde.md --marker boundaries_burgers
 monarch-report docs/results/boundaries_darcy --table relative_l2,relative_l2/16,relative_l2/64 --update docs/pde.md --marker boundaries_darcy
 monarch-report docs/results/wave_layered --table relative_l2 --update docs/when.md --marker wave_layered
+monarch-report docs/results/heat_layered --table relative_l2 --update docs/when.md --marker heat_layered
 monarch-report docs/results/waveguide --table relative_l2 --update docs/when.md --marker waveguide
 monarch-report docs/results/navier_stokes_channel --table relative_l2 --update docs/when.md --marker navier_stokes_channel
 monarch-report docs/results/burgers_stretched --table relative_l2 --update docs/when.md --marker burgers_stretched

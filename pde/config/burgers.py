@@ -2,19 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
 from data_scripts.pde.burgers import BurgersRecipe
 from data_scripts.pde.conventions import OWN, PDEBENCH
-from pde.config.one_shot import OneShotConfig, first_and_later
+from pde.config.one_shot import EvolutionConfig
 from pde.dataset.thinning import thin
 
 
 @dataclass
-class BurgersConfig(BurgersRecipe, OneShotConfig):
+class BurgersConfig(BurgersRecipe, EvolutionConfig):
     """The Burgers equation, and the points to learn from.
 
     Attributes:
@@ -37,19 +36,11 @@ class BurgersConfig(BurgersRecipe, OneShotConfig):
         return (OWN, PDEBENCH) if all(self.periodic) else (OWN,)
 
     @property
-    def normalization(self) -> str:
-        """Diffusion leaves little of the initial field: the outputs need a scale of their own."""
-        return "role"
+    def horizon(self) -> float:
+        """`final_time`."""
+        return self.final_time
 
     @property
     def quantity(self) -> tuple[str, str]:
         """What is predicted."""
         return "velocity", "length/time"
-
-    def select_frames(self, times: Float[np.ndarray, " time"], path: Path) -> slice:
-        """Return the first frame and the one at `final_time`; errors as `first_and_later`."""
-        return first_and_later(times, path, self.final_time, self.convention)
-
-    def describe_frames(self, times: tuple[float, ...]) -> str:
-        """Return the two times."""
-        return f"from t = {times[0]:g} to t = {times[-1]:g}"

@@ -3,21 +3,19 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from data_scripts.pde.waveguide import WaveguideRecipe
-from pde.config.one_shot import OneShotConfig, first_and_later
+from pde.config.one_shot import EvolutionConfig
 
 DEPTH = 1  # the axis with walls
 
 
 @dataclass
-class WaveguideConfig(WaveguideRecipe, OneShotConfig):
+class WaveguideConfig(WaveguideRecipe, EvolutionConfig):
     """Waves in a stratified waveguide, and the points to learn from.
 
     Attributes:
@@ -28,9 +26,9 @@ class WaveguideConfig(WaveguideRecipe, OneShotConfig):
     grid: int = 32
 
     @property
-    def normalization(self) -> str:
-        """As of the waves in a layered medium."""
-        return "role"
+    def horizon(self) -> float:
+        """`final_time`."""
+        return self.final_time
 
     @property
     def quantity(self) -> tuple[str, str]:
@@ -47,11 +45,3 @@ class WaveguideConfig(WaveguideRecipe, OneShotConfig):
     def _rows_of_modes(self, n: int) -> Float[Tensor, "n n"]:
         typical = 1 / (math.sqrt(2) * self.correlation_length)
         return torch.from_numpy(self.modes(n, typical).rows(n))
-
-    def select_frames(self, times: Float[np.ndarray, " time"], path: Path) -> slice:
-        """Return the first frame and the one at `final_time`; errors as `first_and_later`."""
-        return first_and_later(times, path, self.final_time, self.convention)
-
-    def describe_frames(self, times: tuple[float, ...]) -> str:
-        """Return the two times."""
-        return f"from t = {times[0]:g} to t = {times[-1]:g}"

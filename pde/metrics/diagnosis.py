@@ -142,17 +142,12 @@ def _errors(
     (u, v), (x, y) = pairs
     errors = []
     for fit in (_fit_diagonal, _fit_along):
+        with_penalty = fit(u[:, :inner], v[:, :inner])
         tried = [
-            _error(
-                fit(u[:, :inner], v[:, :inner], penalty),
-                u[:, inner:],
-                v[:, inner:],
-                norms[0][inner:],
-            )
-            for penalty in PENALTIES
+            _error(with_penalty(p), u[:, inner:], v[:, inner:], norms[0][inner:]) for p in PENALTIES
         ]
         penalty = PENALTIES[tried.index(min(tried))]
-        errors.append(_error(fit(u, v, penalty), x, y, norms[1]))
+        errors.append(_error(fit(u, v)(penalty), x, y, norms[1]))
     return errors[0], errors[1]
 
 
@@ -169,19 +164,27 @@ def _spectrum(fields: Float[Tensor, "sample *grid"], axis: int) -> Complex[Tenso
     )
 
 
-def _fit_diagonal(u: Tensor, v: Tensor, penalty: float) -> Predict:
+def _fit_diagonal(u: Tensor, v: Tensor) -> Callable[[float], Predict]:
     """Fit h of (1) by least squares, with a penalty on |h|^2."""
-    power = u.abs().square().sum(1)
-    h = (u.conj() * v).sum(1) / (power + penalty * power.mean())
-    return lambda x: h[:, None] * x
+    power, moment = u.abs().square().sum(1), (u.conj() * v).sum(1)
+
+    def predict(penalty: float) -> Predict:
+        h = moment / (power + penalty * power.mean())
+        return lambda x: h[:, None] * x
+
+    return predict
 
 
-def _fit_along(u: Tensor, v: Tensor, penalty: float) -> Predict:
+def _fit_along(u: Tensor, v: Tensor) -> Callable[[float], Predict]:
     """Fit H of (2) likewise."""
-    gram = u.mH @ u
-    power = gram.diagonal(dim1=1, dim2=2).real.mean()
-    H = torch.linalg.solve(gram + penalty * power * torch.eye(u.shape[2]), u.mH @ v)
-    return lambda x: x @ H
+    gram, moment = u.mH @ u, u.mH @ v
+    power, one = gram.diagonal(dim1=1, dim2=2).real.mean(), torch.eye(u.shape[2])
+
+    def predict(penalty: float) -> Predict:
+        H = torch.linalg.solve(gram + penalty * power * one, moment)
+        return lambda x: x @ H
+
+    return predict
 
 
 def _error(predict: Predict, u: Tensor, v: Tensor, norms: Tensor) -> float:

@@ -103,7 +103,7 @@ def _marks(fingerprints: Mapping[str, str] | None) -> dict[str, str]:
 def check_recipe(recipe: Mapping[str, Any], saved: Any, source: Path) -> None:
     """Compare a recipe with that of a saved run, which may have options that no network read.
 
-    A later option whose value is null leaves things as they were.
+    A later option that is null or false leaves things as they were.
 
     Raises:
         ValueError: naming every value that differs, with what the run was started with.
@@ -118,8 +118,12 @@ def check_recipe(recipe: Mapping[str, Any], saved: Any, source: Path) -> None:
         for key, value in saved.items()
         if (key in recipe or key.startswith(_MARK)) and not _same(recipe.get(key), value)
     ]
-    unknown = (key for key in recipe.keys() - saved.keys() if recipe[key] is not None)
-    changed += [f"{key}, which it does not know" for key in sorted(unknown)]
+    unknown = sorted(recipe.keys() - saved.keys())
+    changed += [
+        f"{key}, which it does not know"
+        for key in unknown
+        if recipe[key] is not None and recipe[key] is not False
+    ]
     if changed:
         raise ValueError(
             f"{source} cannot be continued with {', '.join(changed)}; resume with the data and the "

@@ -23,6 +23,7 @@ FORMER = {
     "n_filter_frames": 4,
     "checkpoint_steps": False,
 }
+LATER = {"resample": False}  # options that former runs did not have
 
 
 def former_run(folder, architecture, **changes):
@@ -37,7 +38,8 @@ def test_a_network_keeps_what_it_read(tmp_path, architecture):
     former_run(tmp_path, architecture)
     model = load_config(tmp_path, PdeConfig).model
     assert type(model) is MODELS[architecture]
-    own = {key: value for key, value in FORMER.items() if hasattr(MODELS[architecture], key)}
+    options = {**FORMER, **LATER}
+    own = {key: value for key, value in options.items() if hasattr(MODELS[architecture], key)}
     assert to_dict(model) == {"name": "word", "architecture": architecture, **own}
 
 
@@ -75,3 +77,15 @@ def test_a_former_run_goes_on(tmp_path):
     check_recipe(recipe, saved, tmp_path)
     with pytest.raises(ValueError, match=r"model\.n_modes=4 \(the run was started with 5\)"):
         check_recipe(recipe, {**saved, "model.n_modes": 5}, tmp_path)
+
+
+@pytest.mark.parametrize("key", ["transform.axes", "model.resample"])
+def test_later_options_that_are_off_do_not_stand_in_its_way(tmp_path, key):
+    former_run(tmp_path, "fno_fast")
+    config = load_config(tmp_path, PdeConfig)
+    recipe = make_recipe(config.fit, seed=0, n_train=3, whole_config=config)
+    saved = {name: value for name, value in recipe.items() if name != key}
+    check_recipe(recipe, saved, tmp_path)
+    for on in ([1], True, 0):
+        with pytest.raises(ValueError, match=f"{key}, which it does not know"):
+            check_recipe({**recipe, key: on}, saved, tmp_path)

@@ -30,7 +30,7 @@ from monarch_core.report.statistics import Change
 from monarch_core.runs.schema import to_dataclass
 from pde.config.run import CONFIGS, PdeConfig
 from pde.dataset.splits import load_splits
-from pde.metrics.diagnosis import diagnose
+from pde.metrics.diagnosis import diagnose_splits
 
 FILE = "diagnosis.csv"
 METRIC = "relative_l2"
@@ -132,9 +132,8 @@ def measure(problem: Problem) -> list[Row]:
     with initialize_config_dir(str(CONFIGS / "pde"), version_base="1.3"):
         raw = compose("diagnose", overrides=list(problem.options))
     splits = load_splits(to_dataclass(raw, PdeConfig).dataset)
-    train, valid = ((s.past[:, -1], s.future[:, 0]) for s in (splits.train, splits.valid))
     begin = time.perf_counter()
-    found = diagnose(train, valid)
+    found = diagnose_splits(splits)
     seconds = time.perf_counter() - begin
     return [
         Row(problem.name, d.axis, d.along, d.diagonal, d.gain, d.chance, d.is_worth_a_run, seconds)

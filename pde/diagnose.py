@@ -15,10 +15,9 @@ from monarch_core.runs.schema import to_dataclass
 from monarch_core.runs.start import user_errors
 from pde.config.run import PdeConfig
 from pde.dataset.splits import load_splits
-from pde.metrics.diagnosis import diagnose
+from pde.metrics.diagnosis import diagnose_splits
 
 log = logging.getLogger(__name__)
-MOST = 2000  # samples; more tell no more
 
 
 @hydra.main(version_base="1.3", config_path="../configs/pde", config_name="diagnose")
@@ -27,11 +26,8 @@ def main(raw: DictConfig) -> None:
     """Say for each axis what another basis than Fourier's could gain."""
     config = to_dataclass(raw, PdeConfig)
     splits = load_splits(config.dataset)
-    train, valid = (
-        (split.past[:MOST, -1], split.future[:MOST, 0]) for split in (splits.train, splits.valid)
-    )
     log.info("%s", splits.description)
-    for found in diagnose(train, valid):
+    for found in diagnose_splits(splits):
         log.info("%s", found)
 
 

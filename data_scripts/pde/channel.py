@@ -22,7 +22,7 @@ from data_scripts.pde.channel_solver import ChannelSolver, initial_perturbation,
 from data_scripts.pde.conventions import WELL_FIELDS
 from data_scripts.pde.generation import OneShotRecipe, gather
 from data_scripts.pde.wall_points import to_width
-from data_scripts.pde.well_format import FieldStatistics, write_split, write_statistics
+from data_scripts.pde.well_format import write_split, write_statistics
 from data_scripts.recipe import require, require_positive
 from data_scripts.resumable import Arrays, Batch
 
@@ -159,9 +159,6 @@ class ChannelRecipe(OneShotRecipe):
     def assemble(self, parts: Path, dataset: Path) -> dict[str, Any]:
         """Write one file of The Well for each split."""
         n = self.stored_grid
-        statistics = FieldStatistics()
-        for frames in gather(parts, "frames", ["train"]):
-            statistics.update(frames)
         for split, size in self.split_sizes.items():
             write_split(
                 dataset / "data" / split / f"{self.name}_{split}.hdf5",
@@ -175,7 +172,7 @@ class ChannelRecipe(OneShotRecipe):
                 parameters={"viscosity": self.viscosity},
                 attributes={**self.identity(), **ABOUT, "split": split},
             )
-        write_statistics(dataset / "stats.yaml", statistics, FIELD)
+        write_statistics(dataset / "stats.yaml", gather(parts, "frames", ["train"]), FIELD)
         return {
             "field": FIELD,
             **ABOUT,

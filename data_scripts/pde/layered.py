@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from data_scripts.command_line import run_recipe
 from data_scripts.pde.conventions import EQUATIONS
 from data_scripts.pde.generation import OneShotRecipe, gather
-from data_scripts.pde.layered_solver import Medium, NormalModes, normal_modes
+from data_scripts.pde.layered_solver import InLayers
 from data_scripts.pde.pdebench_format import write_lines
 from data_scripts.pde.smooth_fields import sines, smooth_amplitudes
 from data_scripts.recipe import require, require_positive
@@ -34,7 +34,7 @@ TIMES = {"wave_layered": 1.0, "heat_layered": 0.002}
 
 
 @dataclass
-class LayeredRecipe(OneShotRecipe):
+class LayeredRecipe(InLayers, OneShotRecipe):
     """A field between two walls in one fixed layered medium, from t = 0 to `final_time`.
 
     Lengths are in units of the domain, times in units of the equation; `layered.md` describes the
@@ -88,15 +88,6 @@ class LayeredRecipe(OneShotRecipe):
         require(fits, "n_medium_modes", self.n_medium_modes, "from 16 to 4096, such as 512")
 
     @property
-    def medium(self) -> Medium:
-        """The layers."""
-        return Medium.random(self.medium_seed, self.n_layers, self.contrast)
-
-    def modes(self, n_modes: int) -> NormalModes:
-        """Return the lowest modes of the medium."""
-        return normal_modes(self.medium_seed, self.n_layers, self.contrast, n_modes)
-
-    @property
     def horizon(self) -> float:
         """Time of the field to predict."""
         return TIMES[self.name] if self.final_time is None else self.final_time
@@ -145,17 +136,13 @@ class LayeredRecipe(OneShotRecipe):
 
     def assemble(self, parts: Path, dataset: Path) -> dict[str, Any]:
         """Write one file in PDEBench's layout of one dimension."""
-        medium, file_name = self.medium, f"1D_{self.name}.hdf5"
+        layers, file_name = self.medium.as_lists(), f"1D_{self.name}.hdf5"
         about = {
             **EQUATIONS[self.name],
             "boundary": "u = 0 at x = 0 and x = 1",
             "units": UNITS[self.name],
             "initial_field": "sine series, a_k Gaussian of deviation exp(-(pi k l)^2 / 2), root "
             "mean square 1; at rest",
-        }
-        layers = {
-            "edges": medium.edges.tolist(),
-            "squared_speeds": medium.squared_speeds.tolist(),
         }
         write_lines(
             dataset / file_name,

@@ -55,6 +55,10 @@ class Medium:
         """Time of a wave from wall to wall, the sum of h / c over the layers."""
         return float((self.widths / np.sqrt(self.squared_speeds)).sum())
 
+    def as_lists(self) -> dict[str, list[float]]:
+        """Return the layers as files say them."""
+        return {"edges": self.edges.tolist(), "squared_speeds": self.squared_speeds.tolist()}
+
     def squared_speed_at(self, z: Float[np.ndarray, " points"]) -> Float[np.ndarray, " points"]:
         """Return c^2 at points; on an edge, that of the layer above it."""
         layer = np.searchsorted(self.edges, z, side="right") - 1
@@ -125,9 +129,26 @@ class NormalModes:
         return self.at((np.arange(n) + 0.5) / n).T / np.sqrt(n)
 
 
+class InLayers:
+    """What recipes share whose medium is drawn from their `medium_seed`."""
+
+    medium_seed: int
+    n_layers: int
+    contrast: float
+
+    @property
+    def medium(self) -> Medium:
+        """The layers."""
+        return Medium.random(self.medium_seed, self.n_layers, self.contrast)
+
+    def modes(self, n_modes: int, wavenumber: float = 0.0) -> NormalModes:
+        """Return the lowest modes, of waves with a wavenumber along the layers."""
+        return normal_modes(self.medium_seed, self.n_layers, self.contrast, n_modes, wavenumber)
+
+
 @functools.lru_cache(maxsize=64)
 def normal_modes(
-    seed: int, n_layers: int, contrast: float, n_modes: int, wavenumber: float = 0.0
+    seed: int, n_layers: int, contrast: float, n_modes: int, wavenumber: float
 ) -> NormalModes:
     """Return those of a random medium, made once in each process."""
     return NormalModes(Medium.random(seed, n_layers, contrast), n_modes, wavenumber)

@@ -25,7 +25,7 @@ from data_scripts.pde.navier_stokes_solver import (
     initial_vorticity,
     record,
 )
-from data_scripts.pde.well_format import FieldStatistics, write_split, write_statistics
+from data_scripts.pde.well_format import write_split, write_statistics
 from data_scripts.recipe import require, require_one_of, require_positive
 from data_scripts.resumable import Arrays, Batch
 
@@ -260,9 +260,6 @@ class NavierStokesRecipe(PdeRecipe):
             f"{dealiased_cutoff(self.resolved_solver_grid)}",
             "time_integration": "integrating-factor Runge-Kutta of order 4, step from courant",
         }
-        statistics = FieldStatistics()
-        for frames in gather(parts, "frames", ["train"]):
-            statistics.update(frames)
         for split, size in self.split_sizes.items():
             grid = self.stored_grid_of(split)
             write_split(
@@ -277,7 +274,7 @@ class NavierStokesRecipe(PdeRecipe):
                 parameters={"viscosity": self.viscosity, "forcing_amplitude": FORCING_AMPLITUDE},
                 attributes={**self.identity(), **measured, **EQUATION, "split": split},
             )
-        write_statistics(dataset / "stats.yaml", statistics, VORTICITY)
+        write_statistics(dataset / "stats.yaml", gather(parts, "frames", ["train"]), VORTICITY)
         fine = self.resolved_test_grid
         return {
             "field": VORTICITY,

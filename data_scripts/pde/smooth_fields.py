@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Num
 
 
 def smooth_amplitudes(
@@ -27,8 +27,8 @@ def smooth_amplitudes(
 
 
 def sines(
-    amplitudes: Float[np.ndarray, "samples waves"], x: Float[np.ndarray, " points"]
-) -> Float[np.ndarray, "samples points"]:
+    amplitudes: Num[np.ndarray, "*samples waves"], x: Float[np.ndarray, " points"]
+) -> Num[np.ndarray, "*samples points"]:
     """Return sum_k a_k sin pi k x, k = 1, 2, ..., at any points."""
-    k = np.arange(1, amplitudes.shape[1] + 1)
+    k = np.arange(1, amplitudes.shape[-1] + 1)
     return amplitudes @ np.sin(np.pi * np.outer(k, x))

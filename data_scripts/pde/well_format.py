@@ -31,7 +31,7 @@ EXPECTED_KEYS = (TIME, BOUNDARIES, SCALARS, "t1_fields", "t2_fields")
 EXPECTED_ATTRIBUTES = (DATASET_NAME, GRID_TYPE, "n_spatial_dims", "n_trajectories")
 
 
-class FieldStatistics:
+class _FieldStatistics:
     """Mean, spread and root mean square of a field and of its change between two frames."""
 
     def __init__(self) -> None:
@@ -110,8 +110,11 @@ def write_split(
         write_in_pieces(frames, trajectories)
 
 
-def write_statistics(path: Path, statistics: FieldStatistics, field: str) -> None:
-    """Write stats.yaml, which The Well's readers use to normalise."""
+def write_statistics(path: Path, trajectories: Iterable[np.ndarray], field: str) -> None:
+    """Write stats.yaml, which The Well's readers use to normalise; `trajectories` as above."""
+    statistics = _FieldStatistics()
+    for frames in trajectories:
+        statistics.update(frames)
     OmegaConf.save(OmegaConf.create(statistics.as_dict(field)), path)
 
 

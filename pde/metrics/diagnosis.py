@@ -22,11 +22,13 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
+from pde.dataset.splits import Splits
+
 Predict = Callable[[Tensor], Tensor]
 # Relative to the mean square of an input.
 PENALTIES = (1e-8, 1e-6, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 N_SHIFTED = 3
-FEWEST = 20  # samples
+FEWEST, MOST = 20, 2000  # samples; more tell no more
 HIGHEST = 64  # frequency along the axis in question; networks keep fewer
 # A ratio of errors this far below that of shifted pairs is one that a network can use.
 SMALLEST_GAIN = 0.03
@@ -86,6 +88,14 @@ class Diagnosis:
             f"diagonal in the Fourier basis {self.diagonal:.2%}; another basis gains "
             f"{self.gain:.1%}, of which chance may be {self.chance:.1%}: {verdict}"
         )
+
+
+def diagnose_splits(splits: Splits) -> list[Diagnosis]:
+    """Return what `diagnose` finds of the last given frame and the one after it."""
+    train, valid = (
+        (split.past[:MOST, -1], split.future[:MOST, 0]) for split in (splits.train, splits.valid)
+    )
+    return diagnose(train, valid)
 
 
 def diagnose(

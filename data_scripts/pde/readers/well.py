@@ -147,7 +147,7 @@ def _boundaries(file: h5py.File, periodic: tuple[bool, ...]) -> list[str]:
     for name in boundaries:
         boundary = hdf5.find(boundaries, name)
         kind = _kind(boundary)
-        if kind.upper() != wanted.get(_axis(boundary) or "", PERIODIC):
+        if kind.upper() != wanted.get(_axis(boundary), PERIODIC):
             others.append(f"{name} ({kind})")
     known = PERIODIC if all(periodic) else " and ".join(f"{k} in {a}" for a, k in wanted.items())
     return [f"not all of its boundaries are {known}: {listed(others)}"] if others else []
@@ -158,8 +158,8 @@ def _kind(boundary: h5py.Group | h5py.Dataset | h5py.Datatype | None) -> str:
     return f"without {BOUNDARY_KIND}" if stated is None else stated
 
 
-def _axis(boundary: h5py.Group | h5py.Dataset | h5py.Datatype | None) -> str | None:
-    """Return the one axis that a boundary bounds; an array of words reads like ['x']."""
+def _axis(boundary: h5py.Group | h5py.Dataset | h5py.Datatype | None) -> str:
+    """Return the one axis that a boundary bounds, else nothing; a list reads like ['x']."""
     stated = None if boundary is None else hdf5.text(boundary, BOUNDARY_AXES)
     found = re.fullmatch(r"\W*(\w+)\W*", stated or "")
-    return found[1] if found else None
+    return found[1] if found else ""

@@ -90,7 +90,7 @@ class EpochLog:
 
         Args:
             last_epoch: finished epochs.
-            best_error: the lowest validation error of them.
+            best_error: the lowest validation error of those of the model as it is after them.
 
         Raises:
             ValueError: epochs are missing, twice there or out of order, or have another lowest
@@ -104,7 +104,7 @@ class EpochLog:
                 f"{self.path} holds {len(numbers)} epochs ({reprlib.repr(numbers)}), but "
                 f"checkpoint.pt has finished {last_epoch}; {remedy}"
             )
-        lowest = min(self.column(epochs, "valid_error"))
+        lowest = min(self.column(_of_last_model(epochs), "valid_error"))
         if lowest != best_error:
             raise ValueError(
                 f"{self.path} has {lowest} as the lowest validation error, but checkpoint.pt has "
@@ -112,14 +112,24 @@ class EpochLog:
             )
 
     def best(self) -> Epoch | None:
-        """Return the epoch with the lowest validation error; None if none has a finite one."""
-        finite = [epoch for epoch in self.read() if epoch["valid_error"] is not None]
+        """Return the epoch with the lowest validation error; None if none has a finite one.
+
+        Where the model was changed on the way, it is one of the epochs after that.
+        """
+        epochs = _of_last_model(self.read())
+        finite = [epoch for epoch in epochs if epoch["valid_error"] is not None]
         return min(finite, key=lambda epoch: epoch["valid_error"], default=None)
 
     def truncate(self, last_epoch: int) -> None:
         """Drop the epochs after `last_epoch`, which a resumed run computes again."""
         kept = [epoch for epoch in self.read() if epoch["epoch"] <= last_epoch]
         write_text(self.path, "".join(json.dumps(epoch) + "\n" for epoch in kept))
+
+
+def _of_last_model(epochs: list[Epoch]) -> list[Epoch]:
+    """Return the epochs since the model was changed; all of them if it was not."""
+    changed = [epoch for epoch in epochs if epoch.get("changed") is True]
+    return changed or epochs
 
 
 def _as_epoch(line: str) -> Epoch | None:

@@ -18,6 +18,7 @@ from monarch_core.runs.folder import RunFolder
 from monarch_core.runs.lock import occupied
 from monarch_core.training.batches import EpochBatches, make_loader, mix_seed
 from monarch_core.training.causes import Loss, NonFiniteError
+from monarch_core.training.change import Change
 from monarch_core.training.checkpoint import (
     check_weights,
     load_checkpoint,
@@ -54,6 +55,7 @@ def fit(
     metric: Loss | None = None,
     whole_config: Any = None,
     fingerprints: Mapping[str, str] | None = None,
+    change: Change | None = None,
 ) -> None:
     """Train a model and leave the best epoch of it in the run folder.
 
@@ -80,6 +82,8 @@ def fit(
         whole_config: of the run, a dataclass; all of it belongs to the run, and a checkpoint is
             not continued with another one, but for what only says where it runs.
         fingerprints: of the data, by split; neither is it continued with other data.
+        change: of the model, between two epochs. The best weights are then those of an epoch after
+            it, of the model as it is at the end.
 
     Raises:
         ValueError: a split is empty, another process works in the folder, what lies there is
@@ -99,6 +103,10 @@ def fit(
         if not any(parameter_groups(model)):
             _keep_untrained(model, metric or loss, valid_loader, config, fabric, folder)
             return
+        saved = load_checkpoint(folder.checkpoint) if folder.can_resume else None
+        done = change if change is not None and change.is_before(saved) else None
+        if done:
+            done.apply(model)
         if config.compile:
             model.compile(mode="reduce-overhead" if fabric.device.type == "cuda" else "default")
         runner = EpochRunner(fabric, fabric.setup_module(model), loss, metric or loss, config)
@@ -113,15 +121,19 @@ def fit(
         rate = config.transform_learning_rate
         if rate is None and parameter_groups(model)[1]:
             started = time.perf_counter()
-            rate = _transform_rate(model, train, train_loader, runner, folder)
+            rate = _transform_rate(model, train, train_loader, runner, saved, folder)
             if rate is not None:
                 recipe[TRIAL_RATE] = rate
             trial_seconds = time.perf_counter() - started
         rates_known = replace(config, transform_learning_rate=rate or config.learning_rate)
         optimizer = make_optimizer(model, rates_known)
-        schedule = make_schedule(optimizer, config, len(train_loader))
+        schedule = (done.schedule if done else make_schedule)(optimizer, config, len(train_loader))
         state = TrainingState(model, optimizer, schedule, recipe, config.epochs, len(train_loader))
-        _continue_run(state, fabric, folder)
+        state.changed_after = done.epoch if done else 0
+        if saved is not None:
+            _continue_run(state, saved, folder, None if done else change)
+        if fabric.is_global_zero:
+            folder.log.truncate(state.epoch)
         if state.epoch == config.epochs:
             log.info("%s is trained already (%d epochs)", run_dir, state.epoch)
             _remove_aborted(fabric, folder)
@@ -136,7 +148,10 @@ def fit(
             ) as display,
         ):
             while state.epoch < config.epochs:
-                rates = [group["lr"] for group in optimizer.param_groups]
+                if change is not None and state.epoch == change.epoch:
+                    state = change.made(state, rates_known)
+                    runner = replace(runner, model=fabric.setup_module(model))
+                rates = [group["lr"] for group in state.optimizer.param_groups]
                 if hasattr(train, "set_epoch"):
                     train.set_epoch(state.epoch)
                 try:
@@ -151,6 +166,8 @@ def fit(
                         seconds += trial_seconds
                     losses, times = (train_loss, valid_error), (seconds, valid_seconds)
                     record = _record(state.epoch, losses, rates, times, fabric)
+                    if state.changed_after:
+                        record["changed"] = True
                     _finish_epoch(state, config, folder, record)
         _remove_aborted(fabric, folder)
     fabric.barrier()  # no process reads weights.pt before it is there
@@ -183,11 +200,12 @@ def _transform_rate(
     train: Dataset[Any],
     loader: DataLoader[Any],
     runner: EpochRunner,
+    saved: dict[str, Any] | None,
     folder: RunFolder,
 ) -> float | None:
     """Return the rate that a trial finds, or has found; None where a run had a fixed one."""
-    if folder.can_resume:
-        return stored_rate(folder.checkpoint)
+    if saved is not None:
+        return stored_rate(saved, folder.checkpoint)
     config, console = runner.config, Console(stderr=True) if runner.fabric.is_global_zero else None
     with (
         tf32_products(allowed=config.precision == "tf32"),
@@ -203,17 +221,22 @@ def _transform_rate(
             ) from error
 
 
-def _continue_run(state: TrainingState, fabric: Fabric, folder: RunFolder) -> None:
-    """Restore the last finished epoch, if there is one; everything is checked before."""
-    if folder.can_resume:
-        saved = load_checkpoint(folder.checkpoint)
-        state.check(saved, folder.checkpoint)
-        folder.log.check(saved["epoch"], saved["best_error"])
-        check_weights(folder.weights, state.model)
-        state.restore(saved, folder.checkpoint)
-        log.info("continuing %s after epoch %d", folder.path, state.epoch)
-    if fabric.is_global_zero:
-        folder.log.truncate(state.epoch)
+def _continue_run(
+    state: TrainingState, saved: dict[str, Any], folder: RunFolder, coming: Change | None
+) -> None:
+    """Restore the last finished epoch; everything is checked before.
+
+    Args:
+        state: receives it.
+        saved: the content of the checkpoint.
+        folder: of the run.
+        coming: a change of the model that the checkpoint is from before.
+    """
+    state.check(saved, folder.checkpoint)
+    folder.log.check(saved["epoch"], saved["best_error"])
+    (coming.check_weights if coming else check_weights)(folder.weights, state.model)
+    state.restore(saved, folder.checkpoint)
+    log.info("continuing %s after epoch %d", folder.path, state.epoch)
 
 
 def _finish_epoch(

@@ -1,6 +1,6 @@
 """What of a model is trained, with which optimiser and which learning rates."""
 
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import nn
@@ -8,13 +8,19 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import (
     ConstantLR,
     CosineAnnealingLR,
-    LRScheduler,
     OneCycleLR,
     StepLR,
 )
 
 from monarch_core.training.config import FitConfig
 from monarch_core.training.soap import Soap
+
+
+@runtime_checkable
+class Schedule(Protocol):
+    """Sets the rates of an optimiser, as a function of the number of steps alone."""
+
+    def step(self) -> None: ...  # noqa: D102
 
 
 def parameter_groups(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
@@ -70,7 +76,7 @@ def make_optimizer(model: nn.Module, config: FitConfig) -> Optimizer:
     return kind(groups, weight_decay=config.weight_decay)
 
 
-def make_schedule(optimizer: Optimizer, config: FitConfig, steps_per_epoch: int) -> LRScheduler:
+def make_schedule(optimizer: Optimizer, config: FitConfig, steps_per_epoch: int) -> Schedule:
     """Return the schedule of both rates; it is stepped after every optimiser step.
 
     Args:

@@ -11,9 +11,9 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
 from monarch_core.training.checkpoint import check_model_state, kind, model_state, restore_model
+from monarch_core.training.optimization import Schedule
 from monarch_core.training.random_state import (
     check_random_state,
     random_state,
@@ -36,17 +36,20 @@ class TrainingState:
         n_epochs: of the whole run.
         steps_per_epoch: of the optimiser.
         epoch: finished epochs.
-        best_error: lowest error on the validation split so far.
+        best_error: lowest error on the validation split so far, of the model as it is now.
+        changed_after: epochs after which the model was changed, and what the optimiser knows of its
+            new parameters may have begun anew; 0 if it was not.
     """
 
     model: nn.Module
     optimizer: Optimizer
-    schedule: LRScheduler
+    schedule: Schedule
     recipe: dict[str, Any]
     n_epochs: int
     steps_per_epoch: int
     epoch: int = 0
     best_error: float = float("inf")
+    changed_after: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return tensors, numbers, strings and tuples only."""
@@ -104,13 +107,17 @@ class TrainingState:
         states = {i: state for i, state in saved["optimizer"].items() if state}
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": states, "param_groups": groups})
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step")
-            for _ in range(saved["epoch"] * self.steps_per_epoch):
-                self.schedule.step()
         self.epoch = saved["epoch"]
         self.best_error = saved["best_error"]
+        self.catch_up()
         restore_random_state(saved["random"])
+
+    def catch_up(self) -> None:
+        """Bring a new schedule to where it is after the finished epochs."""
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step")
+            for _ in range(self.epoch * self.steps_per_epoch):
+                self.schedule.step()
 
     def _check_optimizer(self, saved: Any, n_steps: int, source: Path) -> None:
         """Compare the state of every parameter with what a step leaves of that of a twin."""
@@ -125,7 +132,9 @@ class TrainingState:
             if problem:
                 _refuse(source, problem)
             counts += [float(state[key]) for key in ("step", "t") if key in state]
-        if max(counts, default=0) != n_steps or min(counts, default=0) < 1:
+        since_change = n_steps - self.changed_after * self.steps_per_epoch
+        possible = max(counts, default=0) in (n_steps, since_change)
+        if not possible or min(counts, default=0) < 1:
             _refuse(
                 source,
                 f"optimizer counts {max(counts, default=0):g} steps where {n_steps} lead to the "

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader, Dataset
 
-from monarch_core.training.checkpoint import load_checkpoint
 from monarch_core.training.config import FitConfig
 from monarch_core.training.epoch import EpochRunner
 from monarch_core.training.optimization import make_optimizer, make_schedule, parameter_groups
@@ -153,19 +152,23 @@ def significant(Z: float) -> bool:
     return Z > SIGNIFICANT
 
 
-def stored_rate(checkpoint: Path) -> float | None:
+def stored_rate(saved: Mapping[str, Any], source: Path) -> float | None:
     """Return what the trial of the run of a checkpoint has found; None if it had a fixed rate.
 
+    Args:
+        saved: what the checkpoint holds.
+        source: the file, for messages.
+
     Raises:
-        ValueError: as `load_checkpoint`, or what stands there is no rate.
+        ValueError: what stands there is no rate.
     """
-    recipe = load_checkpoint(checkpoint).get("recipe")
+    recipe = saved.get("recipe")
     if not isinstance(recipe, dict) or recipe.get("fit.transform_learning_rate") is not None:
         return None
     rate = recipe.get(TRIAL_RATE)
     if type(rate) is not float or not 0 < rate < math.inf:
         raise ValueError(
-            f"{checkpoint} is damaged or was edited: it lacks the {TRIAL_RATE}; restore it from a "
+            f"{source} is damaged or was edited: it lacks the {TRIAL_RATE}; restore it from a "
             "copy, or delete it and start the run again."
         )
     return rate

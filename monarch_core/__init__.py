@@ -15,6 +15,7 @@ from monarch_core.transforms import (
 )
 
 if TYPE_CHECKING:
+    from monarch_core.adapters.dense_layers import exchange_linear
     from monarch_core.adapters.exchange import monarchize
     from monarch_core.adapters.neuralop import MonarchSpectralConv
     from monarch_core.layers import MonarchLinear, densify
@@ -27,6 +28,7 @@ __all__ = [
     "MonarchLinear",
     "MonarchSpectralConv",
     "densify",
+    "exchange_linear",
     "factorize_mm_star",
     "monarch_multiply",
     "monarchize",
@@ -40,6 +42,7 @@ def __getattr__(name: str) -> Any:
     homes = {
         "MonarchLinear": "layers.linear",
         "densify": "layers.swap",
+        "exchange_linear": "adapters.dense_layers",
         "monarchize": "adapters.exchange",
         "MonarchSpectralConv": "adapters.neuralop",
     }

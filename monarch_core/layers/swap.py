@@ -14,7 +14,7 @@ def densify(model: nn.Module) -> nn.Module:
     """Exchange Monarch layers for dense ones that compute the same, in place.
 
     `MonarchLinear` becomes `torch.nn.Linear` ("reverse sparsification" in Dao et al. 2022: train
-    sparse, finish dense), and every `Monarch` transform, those of a `MonarchSpectralConv` among
+    sparse, finish dense), a layer with a method `to_dense` what that returns, and every `Monarch` transform, those of a `MonarchSpectralConv` among
     them, a `Dense` one with its matrix. Layers that share parameters with others are left as they
     are. What learns and what does not, dtype and device stay; hooks and optimisers do not follow.
 
@@ -26,6 +26,10 @@ def densify(model: nn.Module) -> nn.Module:
     def replace(name: str, layer: nn.Module) -> nn.Module | None:
         if is_shared(layer):
             return None
+        to_dense = getattr(layer, "to_dense", None)
+        if to_dense is not None:
+            dense: nn.Module = to_dense()
+            return dense
         if isinstance(layer, MonarchLinear):
             return layer.to_linear()
         return Dense.of(layer) if isinstance(layer, Monarch) else None

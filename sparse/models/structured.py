@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 from torch import nn
 
+from monarch_core.adapters.dense_layers import exchange_linear
 from monarch_core.layers.linear import MonarchLinear
 from sparse.config.weight import WeightConfig
-from sparse.models.stand_in import exchange_linear
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,8 @@ def swap_linear(
         include=weight.include or blocks,
         exclude=weight.exclude,
     )
-    log.info("%d layers are %s", len(done), weight.name)
+    if start == "projection":
+        log.info("relative residual of each layer:\n%s", done)
     return network
 
 

@@ -1,4 +1,4 @@
-"""Train and evaluate one network: `python sparse/train.py model=gpt2 dataset=text weight=monarch`."""
+"""Train and evaluate one network: `python sparse/train.py model=gpt2 weight=monarch`."""
 
 import os
 import sys

@@ -77,11 +77,12 @@ class SparseConfig:
         """Raise ValueError for what does not go together."""
         check_ranges(self, "", SEEDS)
         if self.model.READS != self.dataset.CONTENT:
-            fitting = [name for name, kind in MODELS.items() if kind.READS == self.dataset.CONTENT]
+            models = [name for name, kind in MODELS.items() if kind.READS == self.dataset.CONTENT]
+            data = [name for name, kind in DATASETS.items() if kind.CONTENT == self.model.READS]
             raise ValueError(
                 f"model={self.model.name} reads {self.model.READS}, but dataset.kind="
-                f"{self.dataset.kind} holds {self.dataset.CONTENT}; use model="
-                f"{' or model='.join(fitting)}, or other data"
+                f"{self.dataset.kind} holds {self.dataset.CONTENT}; use dataset="
+                f"{' or dataset='.join(data)}, or model={' or model='.join(models)}"
             )
         if self.switch_at is not None:
             if not 0 < self.switch_at < 1:

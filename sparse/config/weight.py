@@ -60,7 +60,9 @@ class WeightConfig:
         blank = WeightConfig.__dataclass_fields__
         for option in fields(self)[2:]:
             value, default = getattr(self, option.name), blank[option.name]
-            unset = default.default_factory() if default.default_factory is list else default.default
+            unset = (
+                default.default_factory() if default.default_factory is list else default.default
+            )
             if option.name not in OPTIONS[self.kind] and value != unset:
                 raise ValueError(
                     f"weight.kind={self.kind} has no option {option.name}, got weight."

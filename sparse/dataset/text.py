@@ -1,6 +1,7 @@
 """From one sequence of tokens, or three, to windows of training, validation and test."""
 
 import hashlib
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -47,10 +48,7 @@ def ranges(n: int, shares: Sequence[float], gap: int) -> list[range]:
         gap: tokens that belong to none, so that nothing read in one part is near the next.
     """
     edges = np.round(np.cumsum([0.0, *shares]) * n).astype(int).tolist()
-    return [
-        range(start + (gap if start else 0), stop)
-        for start, stop in zip(edges[:-1], edges[1:], strict=True)
-    ]
+    return [range(start + (gap if start else 0), stop) for start, stop in itertools.pairwise(edges)]
 
 
 def _splits(
@@ -67,15 +65,15 @@ def _splits(
     match parts:
         case [whole]:
             pieces = [(whole, part) for part in ranges(len(whole.values), SHARES, gap)]
-        case [train, rest]:
+        case [first, rest]:
             halves = ranges(len(rest.values), (0.5, 0.5), gap)
-            pieces = [(train, range(len(train.values))), *((rest, half) for half in halves)]
+            pieces = [(first, range(len(first.values))), *((rest, half) for half in halves)]
         case _:
             pieces = [(part, range(len(part.values))) for part in parts]
     mask_token = vocabulary if masked else None
     counts = {"train": config.n_train, "valid": config.n_valid, "test": config.n_test}
-    windows = {
-        name: WindowDataset(
+    train, valid, test = (
+        WindowDataset(
             _cut(tokens.values, part),
             config.context,
             n_windows,
@@ -84,9 +82,11 @@ def _splits(
             seed=seed if name == "train" else 0,
         )
         for (name, n_windows), (tokens, part) in zip(counts.items(), pieces, strict=True)
-    }
+    )
     return Splits(
-        **windows,
+        train,
+        valid,
+        test,
         shape=TextShape(vocabulary + masked, config.context),
         fingerprints={
             name: _mark(tokens, part) for name, (tokens, part) in zip(counts, pieces, strict=True)

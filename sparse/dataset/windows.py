@@ -55,8 +55,8 @@ class WindowDataset(Dataset[tuple[tuple[Tensor], Tensor]]):
                 "take a shorter context or more text"
             )
         self.draws = draws and n_windows is not None
-        self.n_windows = n_windows if self.draws and n_windows else min(
-            end_to_end, n_windows or end_to_end
+        self.n_windows = (
+            n_windows if self.draws and n_windows else min(end_to_end, n_windows or end_to_end)
         )
         self.n_end_to_end = end_to_end
         self.mask_token = mask_token

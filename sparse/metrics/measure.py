@@ -42,8 +42,8 @@ def measure(model: nn.Module, splits: Splits, config: SparseConfig) -> Measured:
 
     The metrics of text are `loss` in nats per predicted token, `perplexity`, and `bits_per_byte`
     where the next token is predicted and the length of a token is known; those of images are
-    `accuracy` with its 95 % interval (Wilson), `n_errors` and `loss`. For both there is `flops`, per
-    token or image (`count_flops`).
+    `accuracy` with its 95 % interval (Wilson), `n_errors` and `loss`. Both have `flops`, per token
+    or image (`count_flops`).
     """
     device = torch.device(choose_accelerator(config.fit.accelerator))
     is_text = config.dataset.CONTENT == "text"
@@ -63,9 +63,9 @@ def measure(model: nn.Module, splits: Splits, config: SparseConfig) -> Measured:
     else:
         n_classes = len(splits.classes)
         pairs = target * n_classes + torch.cat(guesses)
-        confusion = torch.bincount(pairs, minlength=n_classes**2).view(n_classes, n_classes)
+        counts = torch.bincount(pairs, minlength=n_classes**2)
+        confusion = counts.view(n_classes, n_classes).numpy()
         metrics = {**_accuracy(int(confusion.trace()), len(target)), "loss": mean}
-        confusion = confusion.numpy()
     (sample,), _ = splits.test[0]
     metrics["flops"] = count_flops(model, sample[None].to(device)) / (len(sample) if is_text else 1)
     return Measured(metrics, loss.numpy().reshape(len(loss), -1), confusion)

@@ -15,12 +15,12 @@ from sparse.config.shapes import ImageShape, TextShape
 
 log = logging.getLogger(__name__)
 
-# Patterns of the names of what lies inside the blocks of each network; the names of ViT changed.
+# Patterns of the names of what lies inside the blocks of each network.
 BLOCKS = {
     "gpt2": ["transformer.h.*"],
     "llama": ["model.layers.*"],
     "bert": ["bert.encoder.layer.*"],
-    "vit": ["vit.layers.*", "vit.encoder.layer.*"],
+    "vit": ["vit.layers.*"],
 }
 
 

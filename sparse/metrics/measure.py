@@ -41,9 +41,9 @@ def measure(model: nn.Module, splits: Splits, config: SparseConfig) -> Measured:
     """Measure a network in evaluation mode and in float32.
 
     The metrics of text are `loss` in nats per predicted token, `perplexity`, and `bits_per_byte`
-    where the next token is predicted and the length of a token is known; those of images are
-    `accuracy` with its 95 % interval (Wilson), `n_errors` and `loss`. Both have `flops`, per token
-    or image (`count_flops`).
+    where the next token is predicted and the length of a token is known; those of images `loss` in
+    nats per image, `accuracy` with its 95 % interval (Wilson), and `n_errors`. Both have `flops`,
+    per token or image (`count_flops`).
     """
     device = torch.device(choose_accelerator(config.fit.accelerator))
     is_text = config.dataset.CONTENT == "text"
@@ -65,7 +65,7 @@ def measure(model: nn.Module, splits: Splits, config: SparseConfig) -> Measured:
         pairs = target * n_classes + torch.cat(guesses)
         counts = torch.bincount(pairs, minlength=n_classes**2)
         confusion = counts.view(n_classes, n_classes).numpy()
-        metrics = {**_accuracy(int(confusion.trace()), len(target)), "loss": mean}
+        metrics = {"loss": mean, **_accuracy(int(confusion.trace()), len(target))}
     (sample,), _ = splits.test[0]
     metrics["flops"] = count_flops(model, sample[None].to(device)) / (len(sample) if is_text else 1)
     return Measured(metrics, loss.numpy().reshape(len(loss), -1), confusion)

@@ -23,7 +23,7 @@ def draw(measured: Measured) -> list[Artifact]:
         ]
     counts = np.isfinite(measured.losses).sum(0)
     sums = np.nansum(measured.losses, 0, dtype=np.float64)
-    positions = np.arange(1, len(counts) + 1)
+    positions = np.arange(1.0, len(counts) + 1)
     return [
         Curve(
             figure="loss_along_window",

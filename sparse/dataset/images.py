@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Int, UInt8
+from jaxtyping import Integer, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -26,7 +26,7 @@ class ImageDataset(Dataset[tuple[tuple[Tensor], Tensor]]):
     """
 
     def __init__(
-        self, images: UInt8[np.ndarray, "n channels size size"], labels: Int[np.ndarray, " n"]
+        self, images: UInt8[np.ndarray, "n channels size size"], labels: Integer[np.ndarray, " n"]
     ) -> None:
         self.images = images
         self.labels = labels.astype(np.int64)
@@ -58,8 +58,8 @@ def load_mnist(config: MnistConfig) -> Splits:
 
 
 def stratified(
-    labels: Int[np.ndarray, " n"], shares: Sequence[float], seed: int
-) -> list[Int[np.ndarray, " m"]]:
+    labels: Integer[np.ndarray, " n"], shares: Sequence[float], seed: int
+) -> list[Integer[np.ndarray, " m"]]:
     """Return the indices of disjoint parts in which every class has the same share.
 
     Args:

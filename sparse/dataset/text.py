@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Integer
 
 from monarch_core.runs.fingerprint import fingerprint_arrays
 from sparse.config.dataset import TextConfig, TextFilesConfig, WindowsConfig
@@ -96,7 +96,7 @@ def _splits(
     )
 
 
-def _cut(values: Int[np.ndarray, " n"], part: range) -> Int[np.ndarray, " m"]:
+def _cut(values: Integer[np.ndarray, " n"], part: range) -> Integer[np.ndarray, " m"]:
     return values[part.start : part.stop]
 
 

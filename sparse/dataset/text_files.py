@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Integer
 
 from monarch_core.runs.fingerprint import fingerprint_files
 
@@ -24,7 +24,7 @@ class Tokens:
         fingerprint: of the files.
     """
 
-    values: Int[np.ndarray, " n"]
+    values: Integer[np.ndarray, " n"]
     is_plain: bool
     fingerprint: str
 
@@ -87,7 +87,9 @@ def _read(paths: list[Path]) -> Tokens:
     return Tokens(values, False, mark)
 
 
-def check_vocabulary(tokens: Int[np.ndarray, " n"], vocabulary: int, n_read: int = 10**6) -> None:
+def check_vocabulary(
+    tokens: Integer[np.ndarray, " n"], vocabulary: int, n_read: int = 10**6
+) -> None:
     """Raise ValueError where one of the first tokens is not below `vocabulary`."""
     highest, lowest = int(tokens[:n_read].max()), int(tokens[:n_read].min())
     if lowest < 0 or highest >= vocabulary:

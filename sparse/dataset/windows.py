@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Int, Integer
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -37,7 +37,7 @@ class WindowDataset(Dataset[tuple[tuple[Tensor], Tensor]]):
 
     def __init__(
         self,
-        tokens: Int[np.ndarray, " n"],
+        tokens: Integer[np.ndarray, " n"],
         context: int,
         n_windows: int | None = None,
         *,

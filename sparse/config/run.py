@@ -114,7 +114,7 @@ class SparseConfig:
 
     @property
     def start(self) -> str:
-        """How the structured layers start: random or projection."""
+        """How the structured layers start, one of `STARTS`."""
         return self.weight.start or ("random" if self.start_from is None else "projection")
 
 

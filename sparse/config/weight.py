@@ -14,7 +14,7 @@ OPTIONS = {
     "block_diagonal": ("n_blocks", *_LAYERS),
     "low_rank": ("n_blocks", "rank", *_LAYERS),
 }
-STARTS = ("random", "projection")
+STARTS = ("random", "blocks", "projection")
 CONTROL = "dense"  # what tables call the layers of the host library, and nothing else
 
 
@@ -32,8 +32,9 @@ class WeightConfig:
         include: all but dense: patterns of names of layers, as in *.mlp.*; empty: all linear layers
             inside the blocks of the network, so that embeddings and heads stay dense.
         exclude: all but dense: patterns of names to leave dense nevertheless.
-        start: all but dense: random, that of the class of layers, or projection, nearest to the
-            dense weights; null: projection where the run starts from another one, else random.
+        start: all but dense: random (the outputs of a new `torch.nn.Linear`), blocks (random, by
+            the sizes of the blocks; for fit.block_rates) or projection (nearest to the dense
+            weights); null: projection where the run starts from another one, else random.
     """
 
     name: str = MISSING

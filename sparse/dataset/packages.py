@@ -3,6 +3,7 @@
 import ast
 import gzip
 import importlib.metadata
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from jaxtyping import UInt8
 from monarch_core.extras import require
 
 
+@cache
 def read_bible() -> UInt8[np.ndarray, " n"]:
     """Return the King James Bible as UTF-8 bytes (MIT licence; 4.2 MB).
 
@@ -24,6 +26,7 @@ def read_bible() -> UInt8[np.ndarray, " n"]:
     return np.frombuffer(text.encode(), dtype=np.uint8)
 
 
+@cache
 def read_mnist() -> tuple[UInt8[np.ndarray, "n 28 28"], UInt8[np.ndarray, " n"]]:
     """Return 5,000 images of MNIST, 500 of each digit, and their digits (BSD-3 licence).
 

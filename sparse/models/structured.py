@@ -3,14 +3,20 @@
 import logging
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from torch import nn
 
 from monarch_core.adapters.dense_layers import exchange_linear
+from monarch_core.layers.block_diagonal import BlockDiagonalLinear
 from monarch_core.layers.linear import MonarchLinear
+from monarch_core.layers.low_rank import LowRankLinear
+from monarch_core.layers.structured import StructuredLinear
 from sparse.config.weight import WeightConfig
 
 log = logging.getLogger(__name__)
+
+_BLOCKS_OF = {"monarch": MonarchLinear, "block_diagonal": BlockDiagonalLinear}
 
 
 def swap_linear(
@@ -23,8 +29,8 @@ def swap_linear(
         weight: which layers, and what their weights become; dense leaves all as they are.
         blocks: patterns of the names of what lies inside the blocks, the layers that are exchanged
             where `weight` names no others.
-        start: of the new layers: random, that of their class, or projection, nearest to the dense
-            weights; this logs how far each one is.
+        start: of the new layers, one of `STARTS`; projection logs how far each one is from the
+            dense weights.
 
     Returns:
         The network.
@@ -36,7 +42,7 @@ def swap_linear(
         return network
     done = exchange_linear(
         network,
-        layer_maker(weight, projects=start == "projection"),
+        layer_maker(weight, start),
         include=weight.include or blocks,
         exclude=weight.exclude,
     )
@@ -45,29 +51,34 @@ def swap_linear(
     return network
 
 
-def layer_maker(weight: WeightConfig, *, projects: bool) -> Callable[[nn.Linear], nn.Module]:
+def layer_maker(weight: WeightConfig, start: str) -> Callable[[nn.Linear], StructuredLinear]:
     """Return what makes a structured layer for a dense one.
 
     Args:
         weight: not dense.
-        projects: take the layer nearest to the dense one, otherwise a new one of its sizes.
+        start: one of `STARTS`.
     """
-    kind = {"monarch": MonarchLinear}[weight.kind]
 
-    def make(linear: nn.Linear) -> nn.Module:
-        sizes = linear.in_features, linear.out_features
-        if weight.kind == "low_rank":
-            structure = weight.rank or math.ceil(min(sizes) / weight.n_blocks)
-        else:
-            structure = weight.n_blocks
-        if projects:
+    def make(linear: nn.Linear) -> StructuredLinear:
+        kind, structure = _kind(weight, linear)
+        if start == "projection":
             return kind.from_linear(linear, structure)
         return kind(
-            *sizes,
+            linear.in_features,
+            linear.out_features,
             structure,
             linear.bias is not None,
+            start="linear" if start == "random" else start,
             device=linear.weight.device,
             dtype=linear.weight.dtype,
         )
 
     return make
+
+
+def _kind(weight: WeightConfig, linear: nn.Linear) -> tuple[Any, int]:
+    """Return the class of a layer, and the number of its blocks or its rank."""
+    if weight.kind == "low_rank":
+        smaller = min(linear.in_features, linear.out_features)
+        return LowRankLinear, weight.rank or math.ceil(smaller / weight.n_blocks)
+    return _BLOCKS_OF[weight.kind], weight.n_blocks

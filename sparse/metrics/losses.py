@@ -9,15 +9,14 @@ from sparse.dataset.windows import NOT_MASKED
 
 
 def cross_entropy(
-    logits: Shaped[Tensor, "*batch classes"] | Int[Tensor, "*batch"],
-    target: Int[Tensor, "*batch"],
+    logits: Shaped[Tensor, "..."], target: Int[Tensor, "*batch"]
 ) -> Float[Tensor, ""]:
     """Return the mean of -log p(target) over all targets that count, in nats.
 
     Whole numbers in the place of logits are a prediction without doubt: 0 where all are right.
 
     Args:
-        logits: p = softmax(logits).
+        logits: (*batch, classes), with p = softmax(logits); or whole numbers (*batch).
         target: classes or tokens; `NOT_MASKED` does not count.
     """
     if not logits.is_floating_point():

@@ -6,7 +6,9 @@ from sparse_runs import config_of, model_of, smoke
 from torch import nn
 
 from monarch_core.layers.linear import MonarchLinear
+from monarch_core.layers.structured import StructuredLinear
 from sparse.config.shapes import ImageShape, TextShape
+from sparse.config.weight import STARTS
 from sparse.models import build_trained
 
 TEXT, IMAGE = TextShape(31, 12), ImageShape(2, 28, 5, (0.3, 0.6), (0.2, 0.4))
@@ -49,13 +51,36 @@ def test_masked_tokens_are_seen_from_both_sides(weight):
         assert ((model(changed) - model(tokens)).abs().amax(-1) > 1e-6).all()
 
 
-@pytest.mark.parametrize("name", ALL)
-def test_one_block_is_the_dense_network(name):
+@pytest.mark.parametrize(
+    ("name", "weight"),
+    [*((name, "monarch") for name in ALL), ("mixer", "block_diagonal"), ("mixer", "low_rank")],
+)
+def test_one_block_is_the_dense_network(name, weight):
     dense = built(name, "weight=dense")
-    monarch = built(name, "weight=monarch", "weight.n_blocks=1", "weight.start=projection")
+    projected = built(name, f"weight={weight}", "weight.n_blocks=1", "weight.start=projection")
     x = inputs_of(name)
-    assert any(isinstance(layer, MonarchLinear) for layer in monarch.modules())
-    torch.testing.assert_close(monarch(x), dense(x), rtol=1e-4, atol=1e-5)
+    assert any(isinstance(layer, StructuredLinear) for layer in projected.modules())
+    torch.testing.assert_close(projected(x), dense(x), rtol=1e-4, atol=1e-5)
+
+
+def test_low_rank_has_as_many_numbers_as_monarch():
+    monarch, low_rank, one = (
+        sum(p.numel() for p in built("gpt2", *words).parameters())
+        for words in (["weight=monarch"], ["weight=low_rank"], ["weight=low_rank", "weight.rank=1"])
+    )
+    assert low_rank == monarch
+    assert one < low_rank
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_new_layers_start_as_they_are_asked_to(start):
+    words = ["weight=monarch", f"weight.start={start}", "weight.n_blocks=2"]
+    layers = [x for x in built("mixer", *words).modules() if isinstance(x, MonarchLinear)]
+    assert {layer.start for layer in layers} == {"blocks" if start == "blocks" else "linear"}
+    dense = [x for x in built("mixer", "weight=dense").modules() if isinstance(x, nn.Linear)][:-1]
+    for layer, linear in zip(layers, dense, strict=True):
+        best = MonarchLinear.from_linear(linear, 2).dense()
+        assert torch.allclose(layer.dense(), best, atol=1e-5) == (start == "projection")
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -84,7 +109,8 @@ def test_layers_are_chosen_by_patterns():
     names = ["weight.include=['*.mlp.*']", "weight.exclude=['*.c_proj']"]
     layers = built("gpt2", "weight=monarch", *names).named_modules()
     found = [name for name, layer in layers if isinstance(layer, MonarchLinear)]
-    assert [name.rsplit(".", 2)[1:] for name in found] == [["mlp", "c_fc"]]
+    assert len(found) == 1
+    assert ".mlp.c_fc" in found[0]
     with pytest.raises(ValueError, match="no_such"):
         built("gpt2", "weight=monarch", "weight.include=[no_such]")
 
@@ -125,12 +151,9 @@ def test_patches_that_do_not_tile_an_image_are_said():
 # Parameters of the real classes in millions, dense and with 4 blocks (facts of the paper and ours).
 PUBLISHED = {
     ("gpt2", "small"): (124.4, 71.4),
-    ("gpt2", "medium"): (354.8, 166.1),
     ("bert", "base"): (109.5, 56.4),
-    ("vit", "base"): (86.6, 33.5),
     ("vit", "small"): (48.8, 20.5),
     ("mixer", "small"): (18.5, 6.5),
-    ("mixer", "base"): (59.9, 19.8),
 }
 SHAPES = {
     "gpt2": TextShape(50257, 1024),

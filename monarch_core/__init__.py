@@ -15,18 +15,29 @@ from monarch_core.transforms import (
 )
 
 if TYPE_CHECKING:
+    from monarch_core.adapters.dense_layers import exchange_linear
     from monarch_core.adapters.exchange import monarchize
     from monarch_core.adapters.neuralop import MonarchSpectralConv
-    from monarch_core.layers import MonarchLinear, densify
+    from monarch_core.layers import (
+        BlockDiagonalLinear,
+        LowRankLinear,
+        MonarchLinear,
+        StructuredLinear,
+        densify,
+    )
 
 __all__ = [
+    "BlockDiagonalLinear",
     "Dense",
     "Fourier",
     "LinearTransform",
+    "LowRankLinear",
     "Monarch",
     "MonarchLinear",
     "MonarchSpectralConv",
+    "StructuredLinear",
     "densify",
+    "exchange_linear",
     "factorize_mm_star",
     "monarch_multiply",
     "monarchize",
@@ -38,8 +49,12 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Import layers, and what needs a host library, when they are asked for."""
     homes = {
+        "BlockDiagonalLinear": "layers.block_diagonal",
+        "LowRankLinear": "layers.low_rank",
         "MonarchLinear": "layers.linear",
+        "StructuredLinear": "layers.structured",
         "densify": "layers.swap",
+        "exchange_linear": "adapters.dense_layers",
         "monarchize": "adapters.exchange",
         "MonarchSpectralConv": "adapters.neuralop",
     }

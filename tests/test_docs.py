@@ -23,9 +23,10 @@ from monarch_core.report import cli
 from monarch_core.runs.schema import to_dataclass
 from mri.config.run import MriConfig
 from pde.config.run import PdeConfig
+from sparse.config.run import SparseConfig, rename_from
 
 ROOT = Path(__file__).parents[1]
-SCHEMAS = {"pde": PdeConfig, "mri": MriConfig}
+SCHEMAS = {"pde": PdeConfig, "mri": MriConfig, "sparse": SparseConfig}
 PAGES = sorted(
     path for pattern in ("*.md", "docs/*.md", "data_scripts/**/*.md") for path in ROOT.glob(pattern)
 )
@@ -107,12 +108,14 @@ def lines_of_shell(path):
 
 def trainings(path):
     """What follows `TASK/train.py` in the commands of a page, without options and hydra's part."""
-    command = re.compile(r"(?:python|monarch-sweep \S+|torchrun \S+) (pde|mri)/train\.py\b(.*)")
+    command = re.compile(
+        r"(?:python|monarch-sweep \S+|torchrun \S+) (pde|mri|sparse)/train\.py\b(.*)"
+    )
     for line in lines_of_shell(path):
         if found := command.fullmatch(line):
             words = shlex.split(found[2], comments=True)
             ours = [word for word in words if "=" in word and not word.startswith("hydra")]
-            yield found[1], ours
+            yield found[1], rename_from(ours)
 
 
 TRAININGS = [

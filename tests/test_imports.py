@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-OURS = ("monarch_core", "pde", "mri", "data_scripts", "benchmarks")
+OURS = ("monarch_core", "pde", "mri", "sparse", "data_scripts", "benchmarks")
 SHARED_DATA = {f"data_scripts.{path.stem}" for path in (ROOT / "data_scripts").glob("*.py")}
 # What each package may import of ours; the most specific one that holds a file counts.
 ALLOWED = {
@@ -45,6 +45,7 @@ ALLOWED = {
     "data_scripts/mri": {"monarch_core", "data_scripts.mri", *SHARED_DATA},
     "pde": {"monarch_core", "data_scripts.pde", "pde", *SHARED_DATA},
     "mri": {"monarch_core", "data_scripts.mri", "mri", *SHARED_DATA},
+    "sparse": {"monarch_core", "sparse"},
     "benchmarks": set(OURS),
 }
 TORCH_ALONE = {"monarch_core/transforms", "monarch_core/layers"}
@@ -137,7 +138,7 @@ def test_adapters_and_applications_alone_know_neuralop(path):
     assert "neuralop" not in of_others(path) or package(path) in KNOW_NEURALOP
 
 
-@each([path for path in modules("pde", "mri") if named(path) not in START_THEMSELVES])
+@each([path for path in modules("pde", "mri", "sparse") if named(path) not in START_THEMSELVES])
 def test_nothing_is_started_through_the_name_of_a_module(path):
     assert not module_names(path)
     assert not imports(path) & {"importlib", "multiprocessing", "runpy", "subprocess"}
@@ -152,12 +153,12 @@ def test_most_modules_are_short():
     assert statistics.median(map(n_lines, modules(*OURS))) <= 130
 
 
-@each([path for path in modules("pde", "mri") if is_script(path)])
+@each([path for path in modules("pde", "mri", "sparse") if is_script(path)])
 def test_entry_scripts_read_as_a_table_of_contents(path):
     assert n_lines(path) < 60
 
 
-@each([path for path in modules("pde", "mri", "data_scripts") if is_script(path)])
+@each([path for path in modules("pde", "mri", "sparse", "data_scripts") if is_script(path)])
 def test_scripts_put_their_checkout_first(path):
     """Before an installed package of the same name: `pde` is also that of py-pde."""
     depth = named(path).count("/")
@@ -169,7 +170,7 @@ def test_scripts_put_their_checkout_first(path):
     assert ours.search(after)
 
 
-@pytest.mark.parametrize("folder", ["pde", "mri"])
+@pytest.mark.parametrize("folder", ["pde", "mri", "sparse"])
 def test_no_module_hides_a_standard_one(folder):
     names = {path.stem for path in (ROOT / folder).glob("*.py")} - {"__init__"}
     assert not names & set(sys.stdlib_module_names)

@@ -29,6 +29,7 @@ EXTRAS = {
     "data_scripts/mri": ("mri",),
     "pde": ("pde",),
     "mri": ("mri",),
+    "sparse": ("sparse",),
 }
 
 

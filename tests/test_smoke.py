@@ -11,7 +11,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize(("task", "metric"), [("pde", "relative_l2"), ("mri", "psnr")])
+@pytest.mark.parametrize(
+    ("task", "metric"), [("pde", "relative_l2"), ("mri", "psnr"), ("sparse", "loss")]
+)
 def test_smoke(tmp_path, task, metric):
     def call(*command):
         done = subprocess.run(

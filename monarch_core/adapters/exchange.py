@@ -1,42 +1,62 @@
 """Exchange the dense layers of a trained model, of torch and of other libraries, for Monarch."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import nn
 
+from monarch_core.adapters.dense_layers import (
+    ExchangedLayer,
+    ExchangedLayers,
+    n_numbers,
+    replacement,
+)
 from monarch_core.layers.linear import MonarchLinear
 from monarch_core.layers.swap import exchange, sharing
 from monarch_core.transforms.arguments import check_count
+
+log = logging.getLogger(__name__)
 
 
 def monarchize(
     model: nn.Module,
     *,
     n_blocks: int = 4,
+    include: str | Sequence[str] = (),
+    exclude: str | Sequence[str] = (),
+    fused: Mapping[str, int] | None = None,
     conv_module: Callable[..., nn.Module] | None = None,
     select: Callable[[str, nn.Module], bool] = lambda name, layer: True,
+    report: Callable[[ExchangedLayers], object] = lambda layers: None,
 ) -> nn.Module:
     """Exchange dense layers for Monarch ones that compute nearly the same, in place.
 
-    `torch.nn.Linear` becomes the nearest `MonarchLinear`, by projection of its weight (Dao et al.
-    2022, arXiv:2204.00595, Theorem 1; "dense-to-sparse"). neuralop's `SpectralConv` becomes a
-    `MonarchSpectralConv` with the same weight, whose transforms start at the DFT: on even grids it
-    computes the same, where input and output are on one grid. A factorised weight is multiplied
-    out.
+    Every linear layer that `exchange_linear` finds, those of `transformers` and attention among
+    them and q, k and v one by one, becomes the nearest `MonarchLinear`, by projection of its weight
+    (Dao et al. 2022, arXiv:2204.00595, Theorem 1; "dense-to-sparse"). neuralop's `SpectralConv`
+    becomes a `MonarchSpectralConv` with the same weight, whose transforms start at the DFT: on even
+    grids it computes the same, where input and output are on one grid. A factorised weight is
+    multiplied out. On the meta device nothing is projected, and the new layers are there too.
 
-    Left as they are: a linear layer with fewer inputs or outputs than blocks or whose weight is
-    computed from others (weight norm), layers that share parameters with other layers, one that is
-    compiled by itself, and subclasses of the two, since their owners may reach into them. Hooks and
-    optimisers do not follow: make the optimiser afterwards.
+    Left as they are: a linear layer with fewer inputs or outputs than blocks, and what
+    `exchange_linear` leaves, of spectral convolutions too. Hooks and optimisers do not follow: make
+    the optimiser afterwards. What was exchanged is logged as a table at level INFO.
 
     Args:
         model: changed in place. What learns and what does not, dtype and device stay.
         n_blocks: of `MonarchLinear`; fewer is closer to the dense layer.
+        include: patterns of names, as in `exchange_linear`; of spectral convolutions `select`
+            decides alone.
+        exclude: likewise.
+        fused: as in `exchange_linear`.
         conv_module: `MonarchSpectralConv`, the default, or that with options bound,
             `MonarchSpectralConv.configured(grid=(64, 64))`. The new
             transforms learn as its options say, and not where the weight does not.
         select: called with the name of a layer and the layer; False leaves it.
+        report: called with what was exchanged, a list of `ExchangedLayer` that prints as a table:
+            `report=print`.
 
     Returns:
         The model, or the new layer where the model is one of those exchanged.
@@ -44,25 +64,61 @@ def monarchize(
     Raises:
         ValueError: for a spectral convolution that `MonarchSpectralConv` does not offer (complex
             data, separable weights, half precision, modes that its grid cannot hold), one that
-            changes the resolution, options with which the new layer does not compute the same, or
-            n_blocks below 1. The model is then as it was.
+            changes the resolution, options with which the new layer does not compute the same,
+            n_blocks below 1, or as `exchange_linear`. The model is then as it was.
     """
     check_count("n_blocks", n_blocks, "n_blocks=1 is the dense layer")
     is_shared = sharing(model)
+    done = ExchangedLayers()
+
+    def make(name: str, linear: nn.Linear) -> nn.Module | None:
+        small = n_blocks > min(linear.in_features, linear.out_features)
+        return None if small else nearest_monarch(linear, n_blocks)
+
+    of_linear = replacement(
+        model, make, done, include=include, exclude=exclude, fused=fused, select=select
+    )
 
     def replace(name: str, layer: nn.Module) -> nn.Module | None:
-        if type(layer) is nn.Linear:
-            small = n_blocks > min(layer.in_features, layer.out_features)
-            if small or "weight" not in layer._parameters or is_shared(layer):
-                return None
-            return MonarchLinear.from_linear(layer, n_blocks) if select(name, layer) else None
         # A layer of neuralop has imported neuralop already.
         if type(layer).__module__.startswith("neuralop.") and not is_shared(layer):
             from monarch_core.adapters import neuralop
 
             if type(layer) is neuralop.NeuralopConv and select(name, layer):
-                return neuralop.monarch_layer(layer, conv_module)
-        return None
+                new = neuralop.monarch_layer(layer, conv_module)
+                done.append(_of_convolution(name, layer, new))
+                return new
+        return of_linear(name, layer)
 
     with torch.random.fork_rng():  # new layers draw weights that are replaced at once
-        return exchange(model, replace)
+        result = exchange(model, replace)
+    log.info("exchanged for Monarch layers of %d blocks:\n%s", n_blocks, done)
+    report(done)
+    return result
+
+
+def nearest_monarch(linear: nn.Linear, n_blocks: int) -> MonarchLinear:
+    """Return `MonarchLinear.from_linear`, or on the meta device a layer of its sizes."""
+    if not linear.weight.is_meta:
+        return MonarchLinear.from_linear(linear, n_blocks)
+    has_bias = linear.bias is not None
+    sizes = linear.in_features, linear.out_features
+    layer = MonarchLinear(*sizes, n_blocks, has_bias, device="meta", dtype=linear.weight.dtype)
+    for factor in (layer.L, layer.R):
+        factor.requires_grad_(linear.weight.requires_grad)
+    if layer.bias is not None:
+        layer.bias.requires_grad_(linear.bias.requires_grad)
+    return layer.train(linear.training)
+
+
+def _of_convolution(name: str, conv: Any, new: nn.Module) -> ExchangedLayer:
+    return ExchangedLayer(
+        name,
+        type(conv).__name__,
+        type(new).__name__,
+        conv.in_channels,
+        conv.out_channels,
+        n_numbers(conv),
+        n_numbers(new),
+        None,
+    )

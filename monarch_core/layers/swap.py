@@ -6,17 +6,18 @@ from typing import Any
 
 from torch import nn
 
-from monarch_core.layers.linear import MonarchLinear
+from monarch_core.layers.structured import StructuredLinear
 from monarch_core.transforms import Dense, Monarch
 
 
 def densify(model: nn.Module) -> nn.Module:
-    """Exchange Monarch layers for dense ones that compute the same, in place.
+    """Exchange structured layers for dense ones that compute the same, in place.
 
-    `MonarchLinear` becomes `torch.nn.Linear` ("reverse sparsification" in Dao et al. 2022: train
-    sparse, finish dense), and every `Monarch` transform, those of a `MonarchSpectralConv` among
-    them, a `Dense` one with its matrix. Layers that share parameters with others are left as they
-    are. What learns and what does not, dtype and device stay; hooks and optimisers do not follow.
+    Every `StructuredLinear` becomes `torch.nn.Linear` ("reverse sparsification" in Dao et al. 2022:
+    train sparse, finish dense), a layer with a method `to_dense` what that returns, and every
+    `Monarch` transform, those of a `MonarchSpectralConv` among them, a `Dense` one with its matrix.
+    Layers that share parameters with others are left as they are. What learns and what does not,
+    dtype and device stay; hooks and optimisers do not follow.
 
     Returns:
         The model, or the new layer where the model is one of those exchanged.
@@ -26,7 +27,11 @@ def densify(model: nn.Module) -> nn.Module:
     def replace(name: str, layer: nn.Module) -> nn.Module | None:
         if is_shared(layer):
             return None
-        if isinstance(layer, MonarchLinear):
+        to_dense = getattr(layer, "to_dense", None)
+        if to_dense is not None:
+            dense: nn.Module = to_dense()
+            return dense
+        if isinstance(layer, StructuredLinear):
             return layer.to_linear()
         return Dense.of(layer) if isinstance(layer, Monarch) else None
 

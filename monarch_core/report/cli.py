@@ -19,9 +19,9 @@ from monarch_core.report.render.tables import main_table
 _DESCRIPTION = """\
 Compare runs: one HTML page, its tables as CSV and Markdown, its figures as PNG. Groups the runs
 whose config is equal but for the seed and compares each group with the group of the same data,
-measurement and model whose transform is the control, the FFT, and whose config is most like its
-own. What sets the two apart is said beside the change. With --table, --ladder or --update only one
-table is written, as Markdown.
+measurement and model whose transform is the control, the FFT (or whose linear layers are, dense
+ones), and whose config is most like its own. What sets the two apart is said beside the change.
+With --table, --ladder or --update only one table is written, as Markdown.
 """
 
 

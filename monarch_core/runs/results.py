@@ -19,7 +19,7 @@ from monarch_core.runs.processes import is_main_process
 
 log = logging.getLogger(__name__)
 
-PACKAGES = ("torch", "neuraloperator", "hydra-core", "monarch-science")
+PACKAGES = ("torch", "neuraloperator", "transformers", "hydra-core", "monarch-science")
 
 
 def write_results(

@@ -42,6 +42,9 @@ class FitConfig:
             trial of the first 15 % of the epochs, after which training begins anew: 3 times
             `learning_rate` times the root mean square of their entries if leaving their start pays,
             else a hundredth of it (`rate_by_trial`).
+        block_rates: multiply `learning_rate` for the factors of structured layers by what their
+            blocks ask for (`StructuredLinear.rate_factors`), so that the rate of a dense network
+            is that of a structured one.
         weight_decay: of the parameters outside the transforms; those of transforms have none.
         schedule: how both rates change: "one_cycle" (Smith and Topin 2017, arXiv:1708.07120) and
             "cosine" (to zero) per step, "step" every `step_epochs` epochs, or "constant".
@@ -66,6 +69,7 @@ class FitConfig:
     optimizer: str = "adam"
     learning_rate: float = 1e-3
     transform_learning_rate: float | None = None
+    block_rates: bool = False
     weight_decay: float = 1e-4
     schedule: str = "step"
     step_epochs: int = 100

@@ -51,23 +51,59 @@ def n_parameters(model: nn.Module) -> int:
     return sum(p.numel() * (2 if p.is_complex() else 1) for p in trainable)
 
 
+def rate_factors(model: nn.Module) -> dict[nn.Parameter, float]:
+    """Return by which the learning rate of trainable parameters is multiplied, where it is.
+
+    A layer says so itself, in a method `rate_factors()` that returns it by the name of the
+    parameter. Of a parameter in two layers the first one's word counts.
+    """
+    found: dict[nn.Parameter, float] = {}
+    for layer in model.modules():
+        declared: Any = getattr(layer, "rate_factors", dict)
+        for name, factor in declared().items():
+            parameter = layer.get_parameter(name)
+            if parameter.requires_grad:
+                found.setdefault(parameter, factor)
+    return found
+
+
 def make_optimizer(model: nn.Module, config: FitConfig) -> Optimizer:
     """Return Adam, AdamW or SOAP with one group for the model and one for its transforms.
 
     Transforms have their own rate and no weight decay: decay would pull a transform that starts
     at the FFT away from it without any evidence from the data. With SOAP they are trained by
     Adam, with SOAP's decay rates. A rate of null is for `rate_by_trial` to choose before.
+
+    With `block_rates` parameters with a factor of their own (`rate_factors`) form a group for
+    each factor, after these two. Decoupled decay is divided by it: what a step takes away is the
+    rate times the decay, and that stays the same.
     """
     assert config.transform_learning_rate is not None, "choose the rate of the transforms first"
     outside, inside = parameter_groups(model)
+    scaled = rate_factors(model) if config.block_rates else {}
     groups: list[dict[str, Any]] = [
-        {"name": "model", "params": outside, "lr": config.learning_rate},
+        {
+            "name": "model",
+            "params": [p for p in outside if p not in scaled],
+            "lr": config.learning_rate,
+        },
         {
             "name": "transform",
             "params": inside,
             "lr": config.transform_learning_rate,
             "weight_decay": 0.0,
         },
+    ]
+    is_decoupled = config.optimizer != "adam"
+    own = [p for p in outside if p in scaled]
+    groups += [
+        {
+            "name": f"model x {factor:g}",
+            "params": [p for p in own if scaled[p] == factor],
+            "lr": config.learning_rate * factor,
+            "weight_decay": config.weight_decay / (factor if is_decoupled else 1),
+        }
+        for factor in dict.fromkeys(scaled[p] for p in own)
     ]
     if config.optimizer == "soap":
         groups[1]["max_axis"] = 0  # Adam

@@ -11,7 +11,7 @@ from monarch_core.report.statistics import mean, means_within
 
 Scores = Mapping[tuple[str, str], Mapping[str, float]]  # (item, part of it) -> metric -> value
 
-_OF_METHODS = ("model.", "transform.")  # settings that make one method another
+_OF_METHODS = ("model.", "transform.", "weight.")  # settings that make one method another
 
 
 @dataclass(frozen=True)

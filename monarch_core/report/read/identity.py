@@ -30,6 +30,11 @@ WORKPLACE = frozenset(
         "num_workers",
     }
 )
+# The part of a config in which compared runs differ: a transform, or the weight of linear layers.
+SWAPPED = ("transform", "weight")
+# Folders of runs that this one starts from: another one for each seed, so only that there is one
+# counts.
+STARTS = ("start_from",)
 # Where data lie: what they are only as long as nobody has looked into them.
 PLACES = ("dataset.root", "dataset.path")
 # How data were made (script and prepare in former runs), of which the same holds.
@@ -55,7 +60,7 @@ class Identity:
 
     Attributes:
         settings: {dotted key: value as text} of data, measurement, model and training.
-        transform_settings: the part of the config below `transform`, likewise.
+        transform_settings: the part of the config below one of `SWAPPED`, likewise.
         places: where the data lay and how they were made, where neither decides what they are.
         notes: what is missing in the record.
     """
@@ -82,11 +87,13 @@ def identity_of(results: Mapping[str, Any], where: str) -> Identity:
         notes.append("results.json has no config: the run is comparable with no other")
         config = {UNKNOWN: f"unknown, {where}"}
     _check_names(results, config)
-    rest = {k: v for k, v in config.items() if k not in BOOKKEEPING and k != "transform"}
-    settings = flatten(rest)
+    settings = flatten({k: v for k, v in config.items() if k not in (*BOOKKEEPING, *SWAPPED)})
     settings |= {k: v for k, v in _unread(results.get("task"), config).items() if k not in settings}
-    transform = config.get("transform")
-    transform_settings = flatten(transform if isinstance(transform, dict) else {}, "transform.")
+    transform_settings: dict[str, str] = {}
+    for part in SWAPPED:
+        swapped = config.get(part)
+        transform_settings |= flatten(swapped if isinstance(swapped, dict) else {}, f"{part}.")
+    settings |= {key: "another run" for key in STARTS if config.get(key) is not None}
     settings |= {key: os.path.normpath(settings[key]) for key in PLACES if settings.get(key)}
     sizes = results.get("split_sizes")
     if isinstance(sizes, dict):
@@ -107,10 +114,10 @@ def completed(settings: Mapping[str, str], defaults: Mapping[str, Any]) -> dict[
     What only asks for further metrics is left out: the others are the same with and without.
 
     Args:
-        settings: of a run, without its transform.
+        settings: of a run, without its transform or weight.
         defaults: the config of today, nested.
     """
-    rest = {k: v for k, v in defaults.items() if k not in BOOKKEEPING and k != "transform"}
+    rest = {k: v for k, v in defaults.items() if k not in (*BOOKKEEPING, *SWAPPED)}
     return {
         key: value
         for key, value in {**flatten(rest), **settings}.items()
@@ -180,7 +187,8 @@ def _identify_data(
 
 def _check_names(results: Mapping[str, Any], config: Mapping[str, Any]) -> None:
     """Refuse results whose labels are not those of their config: one of them was edited."""
-    named = {key: config.get(key) for key in ("dataset", "model", "transform")}
+    named = {key: config.get(key) for key in ("dataset", "model")}
+    named["transform"] = next((config[part] for part in SWAPPED if part in config), None)
     pairs = {
         key: (results.get(key), value.get("name"))
         for key, value in named.items()

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from monarch_core import LowRankLinear, MonarchLinear
 from monarch_core.training.optimization import (
     make_optimizer,
     make_schedule,
@@ -119,3 +120,76 @@ def test_parameters_are_counted_in_real_numbers():
     assert n_parameters(model) == (6 + 2) + 2 * (4 + 2) + 10
     model[1].requires_grad_(False)
     assert n_parameters(model) == (6 + 2) + 10
+
+
+def rate_groups(layers, config):
+    groups = make_optimizer(nn.Sequential(*layers), config).param_groups
+    return {group["name"]: (group["lr"], group["weight_decay"]) for group in groups}
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "soap"])
+def test_factors_have_the_rates_that_their_blocks_ask_for(fit_config, optimizer):
+    layers = [nn.Linear(64, 96), MonarchLinear(96, 48, 4), LowRankLinear(48, 48, 6)]
+    values = {"optimizer": optimizer, "learning_rate": 1e-3, "weight_decay": 0.1}
+    groups = rate_groups(layers, fit_config(**values))
+    assert list(groups) == ["model", "transform"]
+    groups = rate_groups(layers, fit_config(**values, block_rates=True))
+    # L 96 / 12 / 2, R 96 / 24 / 2, U 48 / 6 / 2, V 48 / 48 / 2
+    expected = {"model x 4": 4, "model x 2": 2, "model x 0.5": 0.5}
+    assert list(groups) == ["model", "transform", *expected]
+    assert groups["model"] == (1e-3, 0.1)
+    for name, factor in expected.items():
+        rate, decay = groups[name]
+        assert rate == pytest.approx(1e-3 * factor)
+        assert decay == pytest.approx(0.1 if optimizer == "adam" else 0.1 / factor)
+
+
+def test_factors_are_in_one_group_each(tiny_model, fit_config):
+    model = tiny_model()
+    frozen = MonarchLinear(12, 8)
+    frozen.L.requires_grad_(False)
+    model.add_module("layers", nn.ModuleList([MonarchLinear(8, 8), frozen]))
+    model.add_module("again", model.layers[0])
+    model.transform.inner = MonarchLinear(4, 4, 2)  # what a transform holds has its rate
+    groups = make_optimizer(model, fit_config(block_rates=True)).param_groups
+    names = {id(p): name for name, p in model.named_parameters()}
+    found = {group["name"]: {names[id(p)] for p in group["params"]} for group in groups}
+    assert found["transform"] == {
+        f"transform.{n}" for n in ("matrix", *(f"inner.{k}" for k in ("L", "R", "bias")))
+    }
+    assert found["model x 2"] == {"layers.0.L", "layers.0.R", "layers.1.R"}
+    assert "layers.0.bias" in found["model"]
+    assert sum(len(group["params"]) for group in groups) == sum(
+        p.requires_grad for p in model.parameters()
+    )
+
+
+def change_by_a_step(layer, config, x, direction):
+    """The root mean square of the change of a layer's outputs in the first step of Adam."""
+    optimizer = make_optimizer(layer, config)
+    before = layer(x)
+    (before * direction).sum().backward()
+    optimizer.step()
+    with torch.no_grad():
+        return (layer(x) - before).square().mean().sqrt().item()
+
+
+@pytest.mark.parametrize("start", ["linear", "blocks"])
+def test_a_step_changes_a_monarch_layer_as_it_does_a_dense_one(fit_config, start):
+    """Whatever the width and the number of blocks; with one rate for all 16 blocks lag behind."""
+    torch.manual_seed(0)
+    spread = {}
+    for block_rates in (True, False):
+        config = fit_config(learning_rate=1e-5, weight_decay=0.0, block_rates=block_rates)
+        ratios = []
+        for width in (128, 512):
+            x, direction = torch.randn(8, width), torch.randn(8, width)
+            dense = change_by_a_step(nn.Linear(width, width), config, x, direction)
+            for n_blocks in (4, 16):
+                layer = MonarchLinear(width, width, n_blocks, start=start)
+                ratios.append(change_by_a_step(layer, config, x, direction) / dense)
+        spread[block_rates] = (min(ratios), max(ratios))
+    low, high = spread[True]
+    assert low > 0.4
+    assert high < 2.5
+    assert spread[False][0] < 0.25

@@ -1,0 +1,1 @@
+"""Linear layers of networks for text and images as structured matrices."""

@@ -1,0 +1,99 @@
+"""Text of your own: plain files, whose bytes are tokens, or tokenised ones, left on disk."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Integer
+
+from monarch_core.runs.fingerprint import fingerprint_files
+
+N_BYTES = 256  # different tokens of plain text
+SUFFIXES = (".txt", ".bin", ".npy")
+# What the files of a split may be called, in the order of train, valid and test.
+_NAMES = (("train",), ("val", "valid", "validation"), ("test",))
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """One sequence of tokens.
+
+    Attributes:
+        values: whole numbers; of tokenised files they are read when they are needed.
+        is_plain: bytes of text.
+        fingerprint: of the files.
+    """
+
+    values: Integer[np.ndarray, " n"]
+    is_plain: bool
+    fingerprint: str
+
+
+def find_texts(path: Path) -> list[Tokens]:
+    """Return one sequence, or those of training, validation and, if it is there, test.
+
+    Args:
+        path: a file, a folder of .txt files, or one with a file for each split.
+
+    Raises:
+        ValueError: there is no such thing, or a file is of another format.
+    """
+    if path.is_file():
+        return [_read([path])]
+    files = sorted(file for file in path.glob("*") if file.suffix in SUFFIXES)
+    parts = [[file for file in files if file.stem in names] for names in _NAMES]
+    if parts[0] and parts[1]:
+        for found in parts:
+            if len(found) > 1:
+                raise ValueError(
+                    f"{path} has {' and '.join(file.name for file in found)} for one split; keep "
+                    "one of them"
+                )
+        return [_read(found) for found in parts if found]
+    if not files:
+        raise ValueError(
+            f"dataset.path={path} is no file and no folder with {', '.join(SUFFIXES)} files; give "
+            "one, as in dataset.path=FOLDER"
+        )
+    if {file.suffix for file in files} != {".txt"}:
+        raise ValueError(
+            f"{path} has {', '.join(file.name for file in files[:4])}: tokenised files need to be "
+            "called train and val, or to be given one by one, as in dataset.path=FILE.bin"
+        )
+    return [_read(files)]
+
+
+def _read(paths: list[Path]) -> Tokens:
+    """Read text files as one, or map one tokenised file."""
+    path, mark = paths[0], fingerprint_files(paths)
+    if path.suffix == ".txt":
+        text = b"\n".join(file.read_bytes() for file in paths)
+        return Tokens(np.frombuffer(text, dtype=np.uint8), True, mark)
+    try:
+        values = (
+            np.load(path, mmap_mode="r", allow_pickle=False)
+            if path.suffix == ".npy"
+            else np.memmap(path, dtype="<u2", mode="r")
+        )
+    except (OSError, ValueError, EOFError) as error:
+        raise ValueError(
+            f"{path} cannot be read ({error}); .bin holds 16-bit numbers, .npy one array of them"
+        ) from error
+    if path.suffix not in SUFFIXES or values.ndim != 1 or values.dtype.kind not in "ui":
+        raise ValueError(
+            f"{path} must be .txt, .bin, or .npy with whole numbers on one axis, got "
+            f"{values.dtype} of shape {values.shape}"
+        )
+    return Tokens(values, False, mark)
+
+
+def check_vocabulary(
+    tokens: Integer[np.ndarray, " n"], vocabulary: int, n_read: int = 10**6
+) -> None:
+    """Raise ValueError where one of the first tokens is not below `vocabulary`."""
+    highest, lowest = int(tokens[:n_read].max()), int(tokens[:n_read].min())
+    if lowest < 0 or highest >= vocabulary:
+        raise ValueError(
+            f"the tokens lie between {lowest} and {highest}, but dataset.vocabulary={vocabulary}; "
+            "give that of the tokeniser"
+        )

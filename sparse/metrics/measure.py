@@ -1,0 +1,96 @@
+"""Measure a network on the test split: what it predicts, and what that costs."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.utils.data import DataLoader
+
+from monarch_core.runs.folder import RunFolder
+from monarch_core.training.devices import choose_accelerator
+from sparse.config.run import SparseConfig
+from sparse.dataset.splits import Splits
+from sparse.dataset.windows import NOT_MASKED
+from sparse.metrics.cost import count_flops
+from sparse.metrics.interval import wilson_interval
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a network does on the test split of its run.
+
+    Attributes:
+        metrics: numbers by name; the first is the main one.
+        losses: text: -log p of every token of every window, in nats; NaN where none was to be
+            predicted. Images: of every image, on an axis of one.
+        confusion: images: how often a class (row) was taken for another (column); None for text.
+    """
+
+    metrics: dict[str, float]
+    losses: Float[np.ndarray, "samples targets"]
+    confusion: Int[np.ndarray, "classes classes"] | None
+
+
+@torch.no_grad()
+def measure(model: nn.Module, splits: Splits, config: SparseConfig) -> Measured:
+    """Measure a network in evaluation mode and in float32.
+
+    The metrics of text are `loss` in nats per predicted token, `perplexity`, and `bits_per_byte`
+    where the next token is predicted and the length of a token is known; those of images `loss` in
+    nats per image, `accuracy` with its 95 % interval (Wilson), and `n_errors`. Both have `flops`,
+    per token or image (`count_flops`).
+    """
+    device = torch.device(choose_accelerator(config.fit.accelerator))
+    is_text = config.dataset.CONTENT == "text"
+    losses, guesses, targets = [], [], []
+    for (inputs,), target in DataLoader(splits.test, batch_size=config.fit.batch_size):
+        logits = model(inputs.to(device)).float()
+        losses.append(_losses(logits, target.to(device)).cpu())
+        guesses.append(logits.argmax(-1).cpu())
+        targets.append(target)
+    loss, target = torch.cat(losses), torch.cat(targets)
+    mean = float(loss.nanmean(dtype=torch.float64))
+    confusion = None
+    if is_text:
+        metrics = {"loss": mean, "perplexity": math.exp(mean)}
+        if splits.bytes_per_token is not None and not config.model.IS_MASKED:
+            metrics["bits_per_byte"] = mean / math.log(2) / splits.bytes_per_token
+    else:
+        n_classes = len(splits.classes)
+        pairs = target * n_classes + torch.cat(guesses)
+        counts = torch.bincount(pairs, minlength=n_classes**2)
+        confusion = counts.view(n_classes, n_classes).numpy()
+        metrics = {"loss": mean, **_accuracy(int(confusion.trace()), len(target))}
+    (sample,), _ = splits.test[0]
+    metrics["flops"] = count_flops(model, sample[None].to(device)) / (len(sample) if is_text else 1)
+    return Measured(metrics, loss.numpy().reshape(len(loss), -1), confusion)
+
+
+def validation_loss(run_dir: Path) -> dict[str, float]:
+    """Return the validation loss by which the weights were chosen, if it was logged."""
+    best = RunFolder(run_dir).log.best()
+    return {"loss_valid": best["valid_error"]} if best else {}
+
+
+def _losses(
+    logits: Float[Tensor, "*batch classes"], target: Int[Tensor, "*batch"]
+) -> Float[Tensor, "*batch"]:
+    losses = cross_entropy(
+        logits.flatten(0, -2), target.flatten(), ignore_index=NOT_MASKED, reduction="none"
+    )
+    return losses.view(target.shape).where(target != NOT_MASKED, torch.nan)
+
+
+def _accuracy(n_right: int, n: int) -> dict[str, float]:
+    low, high = wilson_interval(n_right, n)
+    return {
+        "accuracy": n_right / n,
+        "accuracy_low": low,
+        "accuracy_high": high,
+        "n_errors": n - n_right,
+    }

@@ -1,0 +1,161 @@
+"""Networks of the library `transformers`, by its own classes, with random weights."""
+
+import logging
+import sys
+from importlib.util import find_spec
+from types import ModuleType
+from typing import Any
+
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from monarch_core.extras import require
+from sparse.config.model import TransformerConfig
+from sparse.config.shapes import ImageShape, TextShape
+
+log = logging.getLogger(__name__)
+
+# Patterns of the names of what lies inside the blocks of each network.
+BLOCKS = {
+    "gpt2": ["transformer.h.*"],
+    "llama": ["model.layers.*"],
+    "bert": ["bert.encoder.layer.*"],
+    "vit": ["vit.layers.*"],
+}
+
+
+class LanguageModel(nn.Module):
+    """A network of `transformers` that takes tokens and returns the logits of tokens.
+
+    Args:
+        host: the network.
+    """
+
+    def __init__(self, host: nn.Module) -> None:
+        super().__init__()
+        self.host = host
+
+    def forward(
+        self, tokens: Int[Tensor, "batch context"]
+    ) -> Float[Tensor, "batch context vocabulary"]:
+        """Return logits: of the next token, or of those that are masked."""
+        logits: Tensor = self.host(input_ids=tokens).logits
+        return logits
+
+
+class ImageClassifier(nn.Module):
+    """A network of `transformers` that takes images and returns the logits of classes.
+
+    Args:
+        host: the network.
+    """
+
+    def __init__(self, host: nn.Module) -> None:
+        super().__init__()
+        self.host = host
+
+    def forward(
+        self, images: Float[Tensor, "batch channels size size"]
+    ) -> Float[Tensor, "batch classes"]:
+        """Return logits for normalised images."""
+        logits: Tensor = self.host(pixel_values=images).logits
+        return logits
+
+
+def build_gpt2(config: TransformerConfig, shape: TextShape) -> LanguageModel:
+    """Return GPT-2 (Radford et al. 2019)."""
+    library = _transformers()
+    options = library.GPT2Config(
+        vocab_size=shape.vocabulary,
+        n_positions=shape.context,
+        n_embd=config.number("width"),
+        n_layer=config.number("n_layers"),
+        n_head=config.number("n_heads"),
+        n_inner=config.number("n_hidden"),
+        resid_pdrop=config.dropout_there,
+        embd_pdrop=config.dropout_there,
+        attn_pdrop=config.dropout_there,
+        **_NO_GENERATION,
+    )
+    return LanguageModel(library.GPT2LMHeadModel(options))
+
+
+def build_llama(config: TransformerConfig, shape: TextShape) -> LanguageModel:
+    """Return LLaMA (Touvron et al. 2023, arXiv:2302.13971); its only dropout is of attention."""
+    library = _transformers()
+    options = library.LlamaConfig(
+        vocab_size=shape.vocabulary,
+        max_position_embeddings=shape.context,
+        attention_dropout=config.dropout_there,
+        **_widths(config),
+        **_NO_GENERATION,
+    )
+    return LanguageModel(library.LlamaForCausalLM(options))
+
+
+def build_bert(config: TransformerConfig, shape: TextShape) -> LanguageModel:
+    """Return BERT (Devlin et al. 2019, arXiv:1810.04805) with its head for masked tokens."""
+    library = _transformers()
+    options = library.BertConfig(
+        vocab_size=shape.vocabulary,
+        max_position_embeddings=shape.context,
+        hidden_dropout_prob=config.dropout_there,
+        attention_probs_dropout_prob=config.dropout_there,
+        **_widths(config),
+        **_NO_GENERATION,
+    )
+    return LanguageModel(library.BertForMaskedLM(options))
+
+
+def build_vit(config: TransformerConfig, shape: ImageShape) -> ImageClassifier:
+    """Return a vision transformer (Dosovitskiy et al. 2021, arXiv:2010.11929)."""
+    library = _transformers()
+    options = library.ViTConfig(
+        image_size=shape.size,
+        patch_size=config.number("patch"),
+        num_channels=shape.n_channels,
+        num_labels=shape.n_classes,
+        hidden_dropout_prob=config.dropout_there,
+        attention_probs_dropout_prob=config.dropout_there,
+        **_widths(config),
+    )
+    return ImageClassifier(library.ViTForImageClassification(options))
+
+
+# Nothing is generated: no cache, and no token that begins, ends or fills a text.
+_NO_GENERATION: dict[str, Any] = {
+    "use_cache": False,
+    "bos_token_id": None,
+    "eos_token_id": None,
+    "pad_token_id": None,
+}
+
+
+def _widths(config: TransformerConfig) -> dict[str, int]:
+    return {
+        "hidden_size": config.number("width"),
+        "num_hidden_layers": config.number("n_layers"),
+        "num_attention_heads": config.number("n_heads"),
+        "intermediate_size": config.number("n_hidden"),
+    }
+
+
+def _transformers() -> ModuleType:
+    """Import `transformers`, which reads torchvision where it is installed but does not need it.
+
+    A torchvision that was built for another torch, as that of PyPI beside a CPU torch, ends the
+    import; it is then hidden from this process.
+
+    Raises:
+        MissingExtraError: the library is not installed.
+    """
+    require("sparse", "transformers")
+    if "transformers" not in sys.modules and find_spec("torchvision") is not None:
+        try:
+            import torchvision  # noqa: F401
+        except (ImportError, OSError, RuntimeError) as error:
+            sys.modules["torchvision"] = None  # type: ignore[assignment]
+            log.info("torchvision does not load beside this torch and is left out: %s", error)
+    import transformers
+
+    return transformers

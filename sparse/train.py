@@ -1,0 +1,51 @@
+"""Train and evaluate one network: `python sparse/train.py model=gpt2 weight=monarch`."""
+
+import os
+import sys
+from pathlib import Path
+
+import hydra
+from omegaconf import DictConfig
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from monarch_core.runs.failures import user_errors
+from monarch_core.runs.home import expand_home
+from monarch_core.runs.processes import is_main_process
+from monarch_core.training.fit import fit
+from monarch_core.training.start import start_run
+from sparse.config.run import SparseConfig, rename_from
+from sparse.dataset.load import load_splits
+from sparse.evaluate import evaluate
+from sparse.metrics.losses import cross_entropy
+from sparse.models import build_model
+from sparse.models.start import check_start
+
+
+@hydra.main(version_base="1.3", config_path="../configs/sparse", config_name="train")
+@user_errors
+def main(raw: DictConfig) -> None:
+    """Train and evaluate one network whose linear layers may be structured."""
+    config, run_dir = start_run(raw, SparseConfig)
+    check_start(config)
+    splits = load_splits(config.dataset, masked=config.model.IS_MASKED, seed=config.seed)
+    model = build_model(config, splits.shape)
+    fit(
+        model,
+        cross_entropy,
+        splits.train,
+        splits.valid,
+        config.fit,
+        run_dir,
+        seed=config.seed,
+        whole_config=config,
+        fingerprints=splits.fingerprints,
+    )
+    if is_main_process():
+        evaluate(run_dir)
+
+
+if __name__ == "__main__":
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (sys.path[0], os.getenv("PYTHONPATH"))))
+    sys.argv[1:] = rename_from(expand_home(sys.argv[1:]))
+    main()

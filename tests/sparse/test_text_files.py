@@ -1,0 +1,60 @@
+"""Text of one's own: layouts, and what is said of those that are none."""
+
+import numpy as np
+import pytest
+
+from sparse.config.dataset import TextFilesConfig
+from sparse.dataset.load import load_splits
+
+
+def load(path, **options):
+    return load_splits(TextFilesConfig(path=str(path), context=4, n_train=None, **options))
+
+
+def test_a_folder_of_texts_is_one_text_in_the_order_of_names(tmp_path):
+    (tmp_path / "b.txt").write_text("second " * 50)
+    (tmp_path / "a.txt").write_text("first é " * 50)
+    splits = load(tmp_path)
+    assert bytes(splits.train.tokens.tolist()).decode().startswith("first é first")
+    assert bytes(splits.test.tokens.tolist()).endswith(b"second ")
+    assert splits.shape.vocabulary == 256
+    assert splits.bytes_per_token == 1
+    (tmp_path / "whole").mkdir()
+    whole = tmp_path / "whole" / "c.txt"
+    whole.write_bytes((tmp_path / "a.txt").read_bytes() + b"\n" + (tmp_path / "b.txt").read_bytes())
+    assert np.array_equal(load(whole).train.tokens, splits.train.tokens)
+
+
+def test_tokenised_files_stay_on_disk_and_are_known_by_their_content(tmp_path):
+    tokens = np.arange(1000, dtype=np.uint16) % 77
+    tokens.tofile(tmp_path / "one.bin")
+    np.save(tmp_path / "two.npy", tokens.astype(np.int32))
+    one, two = (load(tmp_path / name, vocabulary=77) for name in ("one.bin", "two.npy"))
+    assert isinstance(one.train.tokens, np.memmap)
+    assert isinstance(two.train.tokens, np.memmap)
+    for i in range(len(one.valid)):
+        assert (one.valid[i][1] == two.valid[i][1]).all()
+    assert one.bytes_per_token is None
+    (tmp_path / "moved.bin").write_bytes((tmp_path / "one.bin").read_bytes())
+    assert load(tmp_path / "moved.bin", vocabulary=77).fingerprints == one.fingerprints
+    (tokens[::-1]).tofile(tmp_path / "other.bin")
+    assert load(tmp_path / "other.bin", vocabulary=77).fingerprints != one.fingerprints
+
+
+@pytest.mark.parametrize(
+    ("files", "given", "message"),
+    [
+        ({}, "", r"is no file and no folder with \.txt, \.bin, \.npy files"),
+        ({"a.bin": 2}, "", r"a\.bin: tokenised files need to be called train and val"),
+        ({"train.bin": 2, "val.txt": 2}, "", "plain and tokenised files"),
+        ({"train.bin": 2, "val.bin": 2, "valid.bin": 2}, "", "for one split"),
+        ({"a.npy": 2}, "a.npy", r"a\.npy cannot be read"),
+        ({"a.csv": 2}, "a.csv", r"must be \.txt, \.bin, or \.npy"),
+        ({"a.bin": 2}, "a.bin", r"lie between 0 and 299, but dataset\.vocabulary=256"),
+    ],
+)
+def test_what_cannot_be_read_is_said(tmp_path, files, given, message):
+    for name in files:
+        np.arange(300, dtype="<u2").tofile(tmp_path / name)
+    with pytest.raises(ValueError, match=message):
+        load(tmp_path / given, vocabulary=256)

@@ -1,0 +1,52 @@
+"""What the tests of sparse runs share: configs, and runs in this process."""
+
+from pathlib import Path
+
+from pde_configs import composed
+
+from monarch_core.runs.schema import save_config, to_dataclass
+from monarch_core.training.fit import fit
+from monarch_core.training.start import seed_everything
+from sparse.config.run import SparseConfig
+from sparse.dataset.load import load_splits
+from sparse.metrics.losses import cross_entropy
+from sparse.models import build_model
+
+IMAGES = ("dataset=mnist", "model=mixer", "model.size=smoke")
+
+
+def config_of(*overrides: str) -> SparseConfig:
+    """Return the config of `python sparse/train.py OVERRIDES`."""
+    return to_dataclass(composed("sparse", *overrides), SparseConfig)
+
+
+def smoke(*overrides: str) -> SparseConfig:
+    """Return the config of a run on text that takes a second."""
+    return config_of("experiment=smoke", "fit.accelerator=cpu", *overrides)
+
+
+def splits_of(config: SparseConfig):
+    return load_splits(config.dataset, masked=config.model.IS_MASKED, seed=config.seed)
+
+
+def model_of(config: SparseConfig, shape):
+    seed_everything(config.seed)
+    return build_model(config, shape)
+
+
+def train(folder: Path, config: SparseConfig, loss=cross_entropy) -> None:
+    """Train as the command does."""
+    folder.mkdir(exist_ok=True)
+    save_config(folder, config)
+    splits = splits_of(config)
+    fit(
+        model_of(config, splits.shape),
+        loss,
+        splits.train,
+        splits.valid,
+        config.fit,
+        folder,
+        seed=config.seed,
+        whole_config=config,
+        fingerprints=splits.fingerprints,
+    )

@@ -20,6 +20,7 @@ from sparse.evaluate import evaluate
 from sparse.metrics.losses import cross_entropy
 from sparse.models import build_model
 from sparse.models.start import check_start
+from sparse.models.switch import switch_of
 
 
 @hydra.main(version_base="1.3", config_path="../configs/sparse", config_name="train")
@@ -40,6 +41,7 @@ def main(raw: DictConfig) -> None:
         seed=config.seed,
         whole_config=config,
         fingerprints=splits.fingerprints,
+        change=switch_of(config),
     )
     if is_main_process():
         evaluate(run_dir)

@@ -1,6 +1,7 @@
 """What Adam knows of the factors of a layer, carried over to the dense weight that they make."""
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -9,27 +10,31 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from monarch_core.layers.linear import MonarchLinear
+from monarch_core.layers.low_rank import LowRankLinear
+from monarch_core.layers.structured import StructuredLinear
 from monarch_core.layers.swap import densify, exchange
 from monarch_core.training.change import Moments
 
 KEYS = ("exp_avg", "exp_avg_sq")
+# From l, r and a moment of each to that of their product.
+Rule = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
 
 def carried_moments(model: nn.Module, optimizer: Optimizer) -> Moments:
     """Return the moments of Adam for a model after `densify`, from those of the model before.
 
-    Every slice of the weight of a `MonarchLinear` is a product l r of a part of its factors. The
-    loss has the gradients G r^T in l and l^T G in r, if G is the one in the product; so the first
-    moments of l and r tell of one of G, the smallest that gives them (`least_gradient`), and the
-    second ones of one that is a product of a number for each row and one for each column
-    (`spread_square`). All other parameters keep theirs.
+    Every slice of the weight of a `MonarchLinear`, and the whole one of a `LowRankLinear`, is a
+    product l r of a part of its factors. The loss has the gradients G r^T in l and l^T G in r, if G
+    is the one in the product; so the first moments of l and r tell of one of G, the smallest that
+    gives them (`least_gradient`), and the second ones of one that is a product of a number for each
+    row and one for each column (`spread_square`). All other parameters keep theirs.
 
     Args:
         model: with its layers still factored; it is left as it is.
         optimizer: `torch.optim.Adam` or `AdamW`, after at least one step.
 
     Raises:
-        ValueError: the optimiser keeps other moments.
+        ValueError: the optimiser keeps other moments, or a structured layer is of another kind.
     """
     known = {name: optimizer.state.get(p, {}) for name, p in model.named_parameters()}
     odd = {key for state in known.values() for key in state} - {"step", *KEYS}
@@ -100,19 +105,40 @@ def _dense_twin(model: nn.Module, known: dict[str, Any], key: str) -> nn.Module:
             parameter.copy_(known[name].get(key, torch.zeros_like(parameter)))
 
     def replace(name: str, layer: nn.Module) -> nn.Module | None:
-        if not isinstance(layer, MonarchLinear):
+        if not isinstance(layer, StructuredLinear):
             return None
-        linear = layer.to_linear()
         prefix = f"{name}." if name else ""
-        L, R = _without_padding(layer, factors[f"{prefix}L"], factors[f"{prefix}R"])
-        moment = L.new_zeros(len(L) * L.shape[1], len(R) * R.shape[2])
-        for rows, columns, of_l, of_r in _slices(len(L), R.shape[1]):
-            moment[rows, columns] = rule(L[of_l], R[of_r], layer.L[of_l], layer.R[of_r])
-        linear.weight.copy_(moment[: layer.out_features, : layer.in_features])
+        own = {key: factors[f"{prefix}{key}"] for key in layer.factors}
+        linear = layer.to_linear()
+        linear.weight.copy_(_dense_moment(layer, own, rule))
         return linear
 
     with torch.random.fork_rng(), torch.no_grad():
         return densify(exchange(twin, replace))
+
+
+def _dense_moment(
+    layer: StructuredLinear, factors: dict[str, Tensor], rule: Rule
+) -> Float[Tensor, "n_out n_in"]:
+    """Return a moment of the dense weight.
+
+    Args:
+        layer: with a moment of each factor in the place of it.
+        factors: themselves.
+        rule: for a product of two.
+    """
+    if isinstance(layer, LowRankLinear):
+        return rule(factors["U"], factors["V"], layer.U, layer.V)
+    if not isinstance(layer, MonarchLinear):
+        raise ValueError(
+            f"moments of a {type(layer).__name__} tell nothing of what is zero in its weight; let "
+            "them begin anew, or use MonarchLinear or LowRankLinear"
+        )
+    L, R = _without_padding(layer, factors["L"], factors["R"])
+    moment = L.new_zeros(len(L) * L.shape[1], len(R) * R.shape[2])
+    for rows, columns, of_l, of_r in _slices(len(L), R.shape[1]):
+        moment[rows, columns] = rule(L[of_l], R[of_r], layer.L[of_l], layer.R[of_r])
+    return moment[: layer.out_features, : layer.in_features]
 
 
 def _without_padding(layer: MonarchLinear, L: Tensor, R: Tensor) -> tuple[Tensor, Tensor]:

@@ -90,6 +90,14 @@ class SparseConfig:
                     f"switch_at must be a fraction between 0 and 1, got {self.switch_at}; 0.9 "
                     "trains the last tenth dense"
                 )
+            if not 0 < self.switch_epoch < self.fit.epochs:
+                raise ValueError(
+                    f"switch_at={self.switch_at} of fit.epochs={self.fit.epochs} is after epoch "
+                    f"{self.switch_epoch}, but a run needs an epoch before and one after it; use "
+                    "more, shorter epochs (dataset.n_train), or another fraction"
+                )
+            if self.switch.moments == "carried":
+                self._check_carried()
             if self.weight.is_control:
                 raise ValueError(
                     f"switch_at={self.switch_at} makes structured layers dense, but those of "
@@ -101,6 +109,23 @@ class SparseConfig:
                 f"switch.moments={self.switch.moments} and switch.warm_up={self.switch.warm_up} "
                 "are for a run that goes on dense; give switch_at as well, as in switch_at=0.9"
             )
+
+    def _check_carried(self) -> None:
+        """Raise ValueError where moments cannot be mapped through the factors."""
+        for key, value, known in (
+            ("fit.optimizer", self.fit.optimizer, ("adam", "adamw")),
+            ("weight.kind", self.weight.kind, ("monarch", "low_rank", "dense")),
+        ):
+            if value not in known:
+                raise ValueError(
+                    f"switch.moments=carried needs {key}={' or '.join(known[:2])}, got {value}; "
+                    "use switch.moments=fresh"
+                )
+
+    @property
+    def switch_epoch(self) -> int:
+        """Epochs before the switch; the whole run without one."""
+        return round((1.0 if self.switch_at is None else self.switch_at) * self.fit.epochs)
 
     @property
     def transform(self) -> WeightConfig:

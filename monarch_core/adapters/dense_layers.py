@@ -149,7 +149,7 @@ def replacement(
         keys = [key for key in layers.get(name, ()) if is_chosen(_joined(name, key))]
         if not keys or not _own_weight(layer) or is_shared(layer) or not select(name, layer):
             return None
-        parts = _parts(name, layer, len(layers[name]))
+        parts = parts_of(name, layer, len(layers[name]))
         made: dict[str, nn.Module] = dict(parts)
         for key, (own, linear) in zip(parts, _with_names(name, layers[name], parts), strict=True):
             new = make(own, linear) if is_chosen(own) else None
@@ -158,7 +158,7 @@ def replacement(
                 done.append(_described(own, layer, linear, new))
         if all(made[key] is parts[key] for key in parts):
             return None
-        return _assembled(layer, made)
+        return as_made(layer, made)
 
     return replace
 
@@ -197,13 +197,15 @@ def _own_weight(layer: nn.Module) -> bool:
     return "weight" in layer._parameters
 
 
-def _parts(name: str, layer: nn.Module, n: int) -> dict[str, nn.Linear]:
+def parts_of(name: str, layer: nn.Module, n: int) -> dict[str, nn.Linear]:
+    """Return a dense layer as its n projections, or as itself under the name ""."""
     if isinstance(layer, nn.MultiheadAttention):
         return attention_parts(name, layer)
     return {"": layer} if type(layer) is nn.Linear and n == 1 else split(layer, n)
 
 
-def _assembled(layer: nn.Module, made: Mapping[str, nn.Module]) -> nn.Module:
+def as_made(layer: nn.Module, made: Mapping[str, nn.Module]) -> nn.Module:
+    """Return what stands in the place of a dense layer, with these projections."""
     if isinstance(layer, nn.MultiheadAttention):
         return ProjectedAttention(layer, made)
     return made[""] if "" in made else Projections(layer, made)

@@ -14,9 +14,10 @@ def densify(model: nn.Module) -> nn.Module:
     """Exchange Monarch layers for dense ones that compute the same, in place.
 
     `MonarchLinear` becomes `torch.nn.Linear` ("reverse sparsification" in Dao et al. 2022: train
-    sparse, finish dense), a layer with a method `to_dense` what that returns, and every `Monarch` transform, those of a `MonarchSpectralConv` among
-    them, a `Dense` one with its matrix. Layers that share parameters with others are left as they
-    are. What learns and what does not, dtype and device stay; hooks and optimisers do not follow.
+    sparse, finish dense), a layer with a method `to_dense` what that returns, and every `Monarch`
+    transform, those of a `MonarchSpectralConv` among them, a `Dense` one with its matrix. Layers
+    that share parameters with others are left as they are. What learns and what does not, dtype
+    and device stay; hooks and optimisers do not follow.
 
     Returns:
         The model, or the new layer where the model is one of those exchanged.

@@ -126,6 +126,7 @@ def exchange_linear(
         return make(linear)
 
     exchange(model, replacement(model, named, done, include=include, exclude=exclude, fused=fused))
+    done.sort(key=order)
     return done
 
 
@@ -173,6 +174,18 @@ def dense_layers(
                 yield _joined(path, key), _keys(owner, key, layer, fused)
     if is_dense(model):
         yield "", _keys(nn.Module(), "", model, fused)
+
+
+def order_in(model: nn.Module) -> Callable[[ExchangedLayer], int]:
+    """Return a key that sorts what is exchanged into the order of the model as it is now."""
+    names = (name for name, _ in model.named_modules(remove_duplicate=False))
+    places = {name: place for place, name in enumerate(names)}
+
+    def place(layer: ExchangedLayer) -> int:
+        holder = layer.name.rpartition(".")[0]  # of a projection that is no module yet
+        return places.get(layer.name, places.get(holder, 0))
+
+    return place
 
 
 def is_dense(layer: nn.Module) -> bool:

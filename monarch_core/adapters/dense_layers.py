@@ -125,6 +125,7 @@ def exchange_linear(
     def named(name: str, linear: nn.Linear) -> nn.Module | None:
         return make(linear)
 
+    order = order_in(model)
     exchange(model, replacement(model, named, done, include=include, exclude=exclude, fused=fused))
     done.sort(key=order)
     return done

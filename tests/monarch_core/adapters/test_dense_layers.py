@@ -5,6 +5,7 @@ from copy import deepcopy
 
 import pytest
 import torch
+from neuralop.layers.spectral_convolution import SpectralConv
 from torch import nn
 
 from monarch_core import MonarchLinear, densify, exchange_linear, monarchize
@@ -232,6 +233,18 @@ def test_gradients_of_fused_projections_are_those_of_the_dense_layer():
     assert isinstance(fused, Projections)
     for part, rows in zip(fused.children(), twin.qkv.weight.grad.chunk(3), strict=True):
         torch.testing.assert_close(part.L.grad[0], rows @ part.R[0].mT)
+
+
+def test_a_spectral_convolution_is_told_beside_linear_layers():
+    model = nn.Sequential(SpectralConv(2, 3, (4, 4)), nn.Linear(8, 8))
+    told = []
+    monarchize(model, report=told.extend)
+    assert [(layer.name, layer.after) for layer in told] == [
+        ("0", "MonarchSpectralConv"),
+        ("1", "MonarchLinear"),
+    ]
+    assert told[0].residual is None
+    assert told[0].n_after == sum(p.numel() for p in model[0].parameters())
 
 
 def test_on_the_meta_device_sizes_are_there_and_numbers_not():

@@ -30,7 +30,7 @@ class ExchangedLayer:
         name: of the layer in the model, with that of the projection.
         before, after: the classes.
         in_features, out_features: the sizes.
-        n_before, n_after: numbers that can be learned, biases included.
+        n_before, n_after: numbers in its parameters, those of the bias and frozen ones included.
         residual: |W - M|_F / |W|_F of the weight W and the new matrix M; None where there are no
             numbers (the meta device), or for a spectral convolution.
     """
@@ -153,11 +153,11 @@ def replacement(
             return None
         parts = parts_of(name, layer, len(layers[name]))
         made: dict[str, nn.Module] = dict(parts)
-        for key, (own, linear) in zip(parts, _with_names(name, layers[name], parts), strict=True):
-            new = make(own, linear) if is_chosen(own) else None
+        for key, own in zip(parts, (_joined(name, key) for key in layers[name]), strict=True):
+            new = make(own, parts[key]) if is_chosen(own) else None
             if new is not None:
                 made[key] = _checked(own, new)
-                done.append(_described(own, layer, linear, new))
+                done.append(_described(own, layer, parts[key], new))
         if all(made[key] is parts[key] for key in parts):
             return None
         return as_made(layer, made)
@@ -227,13 +227,6 @@ def as_made(layer: nn.Module, made: Mapping[str, nn.Module]) -> nn.Module:
 
 def _joined(path: str, key: str) -> str:
     return f"{path}.{key}".strip(".")
-
-
-def _with_names(
-    name: str, keys: Sequence[str], parts: Mapping[str, nn.Linear]
-) -> Iterator[tuple[str, nn.Linear]]:
-    for key, linear in zip(keys, parts.values(), strict=True):
-        yield _joined(name, key), linear
 
 
 def _checked(name: str, layer: nn.Module) -> nn.Module:

@@ -34,8 +34,8 @@ def save_monarchized(model: nn.Module, folder: str | Path) -> None:
     for every exchanged layer the kind of the dense one and of what stands in its place.
 
     `save_pretrained` of transformers writes the weights too, but `from_pretrained` then makes a
-    dense model and starts the layers that it does not find at random numbers, with no more than a
-    line in the log: use this function, or `densify` first. Spectral convolutions are not
+    dense model and starts the layers that it does not find at random numbers, with a table in the
+    log and no error: use this function, or `densify` first. Spectral convolutions are not
     described: build their model with `conv_module=MonarchSpectralConv`.
 
     Args:

@@ -187,7 +187,7 @@ SMALL = {"num_hidden_layers": 8, "num_attention_heads": 8, "intermediate_size": 
 def test_with_four_blocks_a_model_has_as_many_parameters_as_in_the_paper(
     build, dense, paper, within
 ):
-    """Table 1, 2 and 5 of Dao et al. 2022: blocks exchanged; embeddings, head and patches dense."""
+    """Blocks exchanged; embeddings, patches and head dense, and BERT without its pooler."""
     model = on_meta(build)
     assert n_million(model) == pytest.approx(dense, rel=0.006)
     monarchize(model, exclude="classifier" if hasattr(model, "classifier") else ())

@@ -17,7 +17,9 @@ from monarch_core.transforms import (
 if TYPE_CHECKING:
     from monarch_core.adapters.dense_layers import exchange_linear
     from monarch_core.adapters.exchange import monarchize
+    from monarch_core.adapters.fine_tuning import add_monarch_adapters, merge_adapters
     from monarch_core.adapters.neuralop import MonarchSpectralConv
+    from monarch_core.adapters.saved import load_monarchized, save_monarchized
     from monarch_core.layers import (
         BlockDiagonalLinear,
         LowRankLinear,
@@ -36,13 +38,17 @@ __all__ = [
     "MonarchLinear",
     "MonarchSpectralConv",
     "StructuredLinear",
+    "add_monarch_adapters",
     "densify",
     "exchange_linear",
     "factorize_mm_star",
+    "load_monarchized",
+    "merge_adapters",
     "monarch_multiply",
     "monarchize",
     "prepared",
     "project_to_monarch",
+    "save_monarchized",
 ]
 
 
@@ -54,6 +60,10 @@ def __getattr__(name: str) -> Any:
         "MonarchLinear": "layers.linear",
         "StructuredLinear": "layers.structured",
         "densify": "layers.swap",
+        "add_monarch_adapters": "adapters.fine_tuning",
+        "merge_adapters": "adapters.fine_tuning",
+        "load_monarchized": "adapters.saved",
+        "save_monarchized": "adapters.saved",
         "exchange_linear": "adapters.dense_layers",
         "monarchize": "adapters.exchange",
         "MonarchSpectralConv": "adapters.neuralop",

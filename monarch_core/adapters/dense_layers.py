@@ -30,7 +30,7 @@ class ExchangedLayer:
         name: of the layer in the model, with that of the projection.
         before, after: the classes.
         in_features, out_features: the sizes.
-        n_before, n_after: numbers that can be learned, biases included.
+        n_before, n_after: numbers in its parameters, those of the bias and frozen ones included.
         residual: |W - M|_F / |W|_F of the weight W and the new matrix M; None where there are no
             numbers (the meta device), or for a spectral convolution.
     """
@@ -125,7 +125,9 @@ def exchange_linear(
     def named(name: str, linear: nn.Linear) -> nn.Module | None:
         return make(linear)
 
+    order = order_in(model)
     exchange(model, replacement(model, named, done, include=include, exclude=exclude, fused=fused))
+    done.sort(key=order)
     return done
 
 
@@ -149,16 +151,16 @@ def replacement(
         keys = [key for key in layers.get(name, ()) if is_chosen(_joined(name, key))]
         if not keys or not _own_weight(layer) or is_shared(layer) or not select(name, layer):
             return None
-        parts = _parts(name, layer, len(layers[name]))
+        parts = parts_of(name, layer, len(layers[name]))
         made: dict[str, nn.Module] = dict(parts)
-        for key, (own, linear) in zip(parts, _with_names(name, layers[name], parts), strict=True):
-            new = make(own, linear) if is_chosen(own) else None
+        for key, own in zip(parts, (_joined(name, key) for key in layers[name]), strict=True):
+            new = make(own, parts[key]) if is_chosen(own) else None
             if new is not None:
                 made[key] = _checked(own, new)
-                done.append(_described(own, layer, linear, new))
+                done.append(_described(own, layer, parts[key], new))
         if all(made[key] is parts[key] for key in parts):
             return None
-        return _assembled(layer, made)
+        return as_made(layer, made)
 
     return replace
 
@@ -173,6 +175,18 @@ def dense_layers(
                 yield _joined(path, key), _keys(owner, key, layer, fused)
     if is_dense(model):
         yield "", _keys(nn.Module(), "", model, fused)
+
+
+def order_in(model: nn.Module) -> Callable[[ExchangedLayer], int]:
+    """Return a key that sorts what is exchanged into the order of the model as it is now."""
+    names = (name for name, _ in model.named_modules(remove_duplicate=False))
+    places = {name: place for place, name in enumerate(names)}
+
+    def place(layer: ExchangedLayer) -> int:
+        holder = layer.name.rpartition(".")[0]  # of a projection that is no module yet
+        return places.get(layer.name, places.get(holder, 0))
+
+    return place
 
 
 def is_dense(layer: nn.Module) -> bool:
@@ -197,13 +211,15 @@ def _own_weight(layer: nn.Module) -> bool:
     return "weight" in layer._parameters
 
 
-def _parts(name: str, layer: nn.Module, n: int) -> dict[str, nn.Linear]:
+def parts_of(name: str, layer: nn.Module, n: int) -> dict[str, nn.Linear]:
+    """Return a dense layer as its n projections, or as itself under the name ""."""
     if isinstance(layer, nn.MultiheadAttention):
         return attention_parts(name, layer)
     return {"": layer} if type(layer) is nn.Linear and n == 1 else split(layer, n)
 
 
-def _assembled(layer: nn.Module, made: Mapping[str, nn.Module]) -> nn.Module:
+def as_made(layer: nn.Module, made: Mapping[str, nn.Module]) -> nn.Module:
+    """Return what stands in the place of a dense layer, with these projections."""
     if isinstance(layer, nn.MultiheadAttention):
         return ProjectedAttention(layer, made)
     return made[""] if "" in made else Projections(layer, made)
@@ -211,13 +227,6 @@ def _assembled(layer: nn.Module, made: Mapping[str, nn.Module]) -> nn.Module:
 
 def _joined(path: str, key: str) -> str:
     return f"{path}.{key}".strip(".")
-
-
-def _with_names(
-    name: str, keys: Sequence[str], parts: Mapping[str, nn.Linear]
-) -> Iterator[tuple[str, nn.Linear]]:
-    for key, linear in zip(keys, parts.values(), strict=True):
-        yield _joined(name, key), linear
 
 
 def _checked(name: str, layer: nn.Module) -> nn.Module:

@@ -11,6 +11,7 @@ from monarch_core.adapters.dense_layers import (
     ExchangedLayer,
     ExchangedLayers,
     n_numbers,
+    order_in,
     replacement,
 )
 from monarch_core.layers.linear import MonarchLinear
@@ -90,8 +91,10 @@ def monarchize(
                 return new
         return of_linear(name, layer)
 
+    order = order_in(model)
     with torch.random.fork_rng():  # new layers draw weights that are replaced at once
         result = exchange(model, replace)
+    done.sort(key=order)
     log.info("exchanged for Monarch layers of %d blocks:\n%s", n_blocks, done)
     report(done)
     return result

@@ -38,7 +38,6 @@ class Projections(nn.Module):
     def __init__(self, dense: nn.Module, layers: Mapping[str, nn.Module]) -> None:
         super().__init__()
         self.dense_class = type(dense)
-        self.keys = tuple(layers)
         for key, layer in layers.items():
             self.add_module(key, layer)
         self.in_features, self.out_features = in_and_out(dense)

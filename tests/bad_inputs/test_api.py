@@ -279,6 +279,36 @@ LAYERS = [
     bad("linear of another length", "MonarchLinear(8, 8)(zeros(3, 7))", "in_features=8", "(3, 7)"),
     bad("blocks of a swap", "monarchize(nn.GELU(), n_blocks=0)", "n_blocks", "got 0"),
     bad(
+        "layer of another name",
+        "monarchize(nn.Sequential(nn.Linear(8, 8), nn.GELU()), include='linear.*')",
+        "include='linear.*' matches no layer",
+        "nearest names are 0",
+    ),
+    bad("no name", "exchange_linear(nn.Sequential(nn.Linear(8, 8)), print, exclude=[3])", "got 3"),
+    bad("no layers to name", "monarchize(nn.GELU(), include='0')", "there is no such layer"),
+    bad(
+        "a layer that says too little",
+        "exchange_linear(nn.Sequential(nn.Linear(8, 8)), lambda linear: nn.GELU())",
+        "make returned a GELU for 0",
+        "such as MonarchLinear, or None",
+    ),
+    bad("a layer by itself", "exchange_linear(nn.Linear(8, 8), print)", "Linear itself", "give"),
+    bad(
+        "projections that do not fit",
+        "exchange_linear(nn.Sequential(nn.Linear(8, 8)), print, fused={'0': 3})",
+        "8 outputs does not hold 3",
+        "leave its name out",
+    ),
+    bad("no adapters", "add_monarch_adapters(nn.Linear(2, 2))", "n_blocks=4", "use fewer blocks"),
+    bad("rank of adapters", "add_monarch_adapters(nn.GELU(), rank=0)", "rank", "got 0", "rank=4"),
+    bad("blocks of adapters", "add_monarch_adapters(nn.GELU(), 2.0)", "n_blocks", "got 2.0"),
+    bad(
+        "to learn beside adapters",
+        "add_monarch_adapters(nn.Linear(8, 8), also_learn='bais')",
+        "also_learn='bais'",
+        "nearest names are bias",
+    ),
+    bad(
         "bias left out of a swap",
         "monarchize(SpectralConv(2, 2, 4), conv_module=MonarchSpectralConv.configured(bias=False))",
         "is bound with bias=False, and is called with bias=True",
@@ -321,6 +351,9 @@ SOUND = [
     "layer(max_n_modes=(6, 5), resolution_scaling_factor=0.5)(x)",
     "layer(factorization='Dense', transform=Dense)(x[:, :, :3, :2])",
     "layer(transform=partial(Monarch, start='cosine', heads=2), basis='cosine')(x[..., ::2])",
+    "monarchize(nn.Sequential(nn.Linear(8, 8), nn.GELU()), include='0', exclude='?')",
+    "exchange_linear(nn.Sequential(nn.Linear(8, 8)), lambda linear: None, include=['*'])",
+    "merge_adapters(add_monarch_adapters(nn.Linear(8, 9), 5, 7))",
     "monarchize(SpectralConv(2, 2, 4), conv_module=partial(MonarchSpectralConv, grid=[9]))",
 ]
 

@@ -14,6 +14,7 @@ from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from monarch_core.extras import MissingExtraError
 from monarch_core.runs.folder import RunFolder
 from monarch_core.runs.lock import is_in_use, leave_all, occupied_folder
 from monarch_core.runs.printable import paragraph
@@ -42,13 +43,13 @@ def user_errors(job: Job) -> Job:
     """Turn errors that users can mend into one paragraph; to be put under `@hydra.main`.
 
     A job whose run is finished already says so in one line and counts as done.
-    A ValueError or OSError inside the job prints its message without a traceback. A single run
-    then exits with 1; a sweep goes on with its next job and exits with 1 in the end. An interrupt
-    says how to go on, ends a sweep too, and exits with 130; so do SIGTERM, with 143, and SIGHUP,
-    with 129. Any other exception is a defect and passes through. Each of them leaves its traceback
-    in `failure.txt` in the run folder (unless the run was finished before, or another process
-    works there), and training that succeeds removes that file. With HYDRA_FULL_ERROR=1, or when
-    hydra is not at work, everything passes through.
+    A ValueError or OSError inside the job, or an extra that is not installed, prints its message
+    without a traceback. A single run then exits with 1; a sweep goes on with its next job and exits
+    with 1 in the end. An interrupt says how to go on, ends a sweep too, and exits with 130; so do
+    SIGTERM, with 143, and SIGHUP, with 129. Any other exception is a defect and passes through.
+    Each of them leaves its traceback in `failure.txt` in the run folder (unless the run was
+    finished before, or another process works there), and training that succeeds removes that file.
+    With HYDRA_FULL_ERROR=1, or when hydra is not at work, everything passes through.
     """
 
     @functools.wraps(job)
@@ -66,7 +67,7 @@ def user_errors(job: Job) -> Job:
                 by = f" by {interrupt.name}" if isinstance(interrupt, StopSignalError) else ""
                 _tell(f"Interrupted{by}. {_how_to_go_on(raw)}")
                 sys.exit(getattr(interrupt, "exit_code", INTERRUPTED))
-            except (ValueError, OSError) as error:
+            except (ValueError, OSError, MissingExtraError) as error:
                 failure = _record_failure(raw)
                 if os.environ.get("HYDRA_FULL_ERROR") == "1" or not HydraConfig.initialized():
                     raise

@@ -1,8 +1,6 @@
 """Networks of the library `transformers`, by its own classes, with random weights."""
 
-import logging
 import sys
-from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
@@ -12,8 +10,6 @@ from torch import Tensor, nn
 from monarch_core.extras import require
 from sparse.config.model import TransformerConfig
 from sparse.config.shapes import ImageShape, TextShape
-
-log = logging.getLogger(__name__)
 
 # Patterns of the names of what lies inside the blocks of each network.
 BLOCKS = {
@@ -141,21 +137,17 @@ def _widths(config: TransformerConfig) -> dict[str, int]:
 
 
 def _transformers() -> ModuleType:
-    """Import `transformers`, which reads torchvision where it is installed but does not need it.
+    """Import `transformers`, without torchvision.
 
-    A torchvision that was built for another torch, as that of PyPI beside a CPU torch, ends the
-    import; it is then hidden from this process.
+    It imports torchvision where that is installed and does not need it; one that was built for
+    another torch, as that of the package index beside a CPU torch, ends the import. So it is hidden
+    from this process, unless something has imported it already.
 
     Raises:
         MissingExtraError: the library is not installed.
     """
     require("sparse", "transformers")
-    if "transformers" not in sys.modules and find_spec("torchvision") is not None:
-        try:
-            import torchvision  # noqa: F401
-        except (ImportError, OSError, RuntimeError) as error:
-            sys.modules["torchvision"] = None  # type: ignore[assignment]
-            log.info("torchvision does not load beside this torch and is left out: %s", error)
+    sys.modules.setdefault("torchvision", None)  # type: ignore[arg-type]
     import transformers
 
     return transformers

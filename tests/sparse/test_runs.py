@@ -90,7 +90,7 @@ def test_another_seed_sees_other_windows(tmp_path, monarch):
 def test_a_run_starts_from_the_weights_of_another(dense, caplog):
     """With one block the projection is the dense network of that run."""
     caplog.set_level("INFO")
-    config = smoke(f"start_from={dense}", "weight.n_blocks=1")
+    config = smoke(f"start_from={dense}", "weight.n_blocks=1", "dataset.n_train=12")
     check_start(config)
     splits = splits_of(config)
     tokens = splits.test[0][0][0][None]
@@ -120,8 +120,9 @@ def test_a_projected_run_is_measured_without_its_source(tmp_path, dense):
     ("overrides", "message"),
     [
         (["start_from=no_such"], "no_such is not a run folder"),
-        (["start_from={dense}", "model.width=32"], "another model"),
-        (["start_from={dense}", "dataset.context=8"], "another dataset"),
+        (["start_from={dense}", "model.width=32"], r"model\.width=32 \(there None\)"),
+        (["start_from={dense}", "dataset.context=8"], r"dataset\.context=8 \(there 16\)"),
+        (["start_from={dense}", "model=llama"], r"model\.name=llama \(there gpt2\)"),
         (["start_from={monarch}"], "weight=monarch, but only a dense one can be projected"),
         (["start_from={dense}/empty"], "has not finished an epoch"),
     ],

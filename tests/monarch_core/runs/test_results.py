@@ -173,7 +173,8 @@ def test_what_json_cannot_hold_is_named(tmp_path):
 
 
 def test_versions_name_what_matters_and_null_what_is_missing(monkeypatch):
-    assert {"python", "torch", "neuraloperator", "hydra-core", "monarch-science"} == set(versions())
+    libraries = {"torch", "neuraloperator", "transformers", "hydra-core"}
+    assert {"python", *libraries, "monarch-science"} == set(versions())
     monkeypatch.setattr(results, "PACKAGES", ("torch", "not-installed-anywhere"))
     found = versions()
     assert found["torch"] is not None

@@ -48,12 +48,12 @@ def check_real(x: Tensor, **others: Tensor | Sequence[Tensor] | None) -> None:
 
 
 def in_one_dtype(function: Callable[..., Tensor], x: Tensor, *others: Tensor | None) -> Tensor:
-    """Return function(x, *others): under autocast in its dtype, double precision as it is."""
+    """Return function(x, *others): under autocast in its dtype, double and complex as they are."""
     device = x.device.type
     dtype = autocast_dtype(device)
     if dtype is None:
         return function(x, *others)
-    if x.dtype == torch.float64:
+    if x.dtype == torch.float64 or x.is_complex():
         dtype = x.dtype
     converted = (None if t is None else t.to(dtype) for t in (x, *others))
     with torch.autocast(device, enabled=False):

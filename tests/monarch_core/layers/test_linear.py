@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from monarch_core.layers.linear import MonarchLinear
+from monarch_core.layers.linear import WORTH_FACTORS, MonarchLinear
+from monarch_core.transforms import monarch_multiply, prepared
 from monarch_core.transforms.classes.projection import project_to_monarch
 
 SIZES = [(7, 12, 2), (12, 7, 3), (35, 35, 5), (64, 85, 4), (85, 64, 4), (161, 160, 7), (9, 9, 1)]
@@ -124,6 +125,37 @@ def test_state_dict_round_trip():
     x = torch.randn(3, 35)
     assert set(source.state_dict()) == {"L", "R", "bias"}
     assert torch.equal(source(x), target(x))
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize(("n_in", "n_out", "n_blocks"), SIZES)
+def test_the_product_is_that_of_monarch_multiply(n_in, n_out, n_blocks, dtype):
+    """Values, gradients and second derivatives, for inputs of any strides."""
+    layer = MonarchLinear(n_in, n_out, n_blocks, bias=False, dtype=dtype)
+    x = torch.randn(n_in, 6, dtype=dtype).mT.requires_grad_()
+    padded = nn.functional.pad(x, (0, -n_in % n_blocks))
+    values = []
+    for y in (layer(x), monarch_multiply(padded, layer.L, layer.R)[..., :n_out]):
+        inputs = (x, layer.L, layer.R)
+        first = torch.autograd.grad(y.abs().pow(4).sum(), inputs, create_graph=True)
+        second = torch.autograd.grad(sum(g.abs().pow(2).sum() for g in first), inputs)
+        values.append((y, *first, *second))
+    for ours, expected in zip(*values, strict=True):
+        torch.testing.assert_close(ours, expected)
+
+
+@pytest.mark.parametrize("n_rows", [0, 1, 2000])
+def test_a_prepared_layer_multiplies_out_for_small_batches(n_rows):
+    layer = MonarchLinear(40, 61, 4)
+    x = torch.randn(n_rows, 40)
+    expected = layer(x)
+    with torch.no_grad():
+        view = prepared(layer)
+        torch.testing.assert_close(view(x), expected)
+        view.made("M").zero_()
+        small = n_rows * (40 * 61 - layer.L.numel() - layer.R.numel()) < WORTH_FACTORS
+        torch.testing.assert_close(view(x), layer.bias.expand(n_rows, -1) if small else expected)
+    assert set(view.state_dict()) == {"L", "R", "bias"}
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)

@@ -190,6 +190,6 @@ def test_a_step_changes_a_monarch_layer_as_it_does_a_dense_one(fit_config, start
                 ratios.append(change_by_a_step(layer, config, x, direction) / dense)
         spread[block_rates] = (min(ratios), max(ratios))
     low, high = spread[True]
-    assert low > 0.4
-    assert high < 2.5
+    assert low > 0.7
+    assert high < 1.6
     assert spread[False][0] < 0.25

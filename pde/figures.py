@@ -115,7 +115,7 @@ def _error_over_time(prediction: Tensor, truth: Tensor, splits: Splits) -> Curve
 def _spectrum(field: Tensor, config: DatasetConfig) -> Curve:
     spectrum = energy_spectrum(field, periodic=config.periodic).mean(0)[1:]
     name = config.quantity[0]
-    box = "box" if config.coordinates(0) is None else "box of the computational coordinate"
+    box = "box" if config.is_even else "box of the computational coordinate"
     over = "the roll-out and the test split" if field.shape[1] > 1 else "the test split"
     return Curve(
         figure="spectrum",

@@ -27,10 +27,10 @@ from data_scripts.pde.burgers_solver import (
     to_grid,
 )
 from data_scripts.pde.conventions import BURGERS, STRETCHED
-from data_scripts.pde.generation import DEVICES, OneShotRecipe, gather
+from data_scripts.pde.generation import DEVICES, EvolutionRecipe, gather
 from data_scripts.pde.pdebench_format import write_lines
 from data_scripts.pde.smooth_fields import sines, smooth_amplitudes
-from data_scripts.pde.stretching import STRONGEST, stretched
+from data_scripts.pde.wall_points import STRONGEST, stretched
 from data_scripts.recipe import require, require_one_of, require_positive
 from data_scripts.resumable import Arrays, Batch
 
@@ -63,7 +63,7 @@ STRETCHED_OPTIONS = ("stretching", "correlation_length")
 
 
 @dataclass
-class BurgersRecipe(OneShotRecipe):
+class BurgersRecipe(EvolutionRecipe):
     """One-dimensional Burgers equation on (0, 1): from the field at t = 0 to that at `final_time`.
 
     Lengths are in units of the domain, times in units of the equation; `burgers.md` describes the
@@ -82,7 +82,7 @@ class BurgersRecipe(OneShotRecipe):
         solver_grid: points per unit length while integrating; None picks the smallest power of two
             known to resolve the viscosity.
         stretching: of burgers_stretched: b of the map from even points to those stored
-            (`stretching.py`).
+            (`wall_points.py`).
         correlation_length: of burgers_stretched: of the initial fields, in lengths of the domain.
         data_dir: folder below which generated data are kept.
         n_workers: processes that generate on the CPU; None takes one per available core.
@@ -105,7 +105,6 @@ class BurgersRecipe(OneShotRecipe):
         """Check values against each other; raises ValueError naming value and remedy."""
         super().__post_init__()
         require_positive("viscosity", self.viscosity, "0.1")
-        require_positive("final_time", self.final_time, "1")
         divides = self.is_stretched or INITIAL_GRID % self.stored_grid == 0
         require(divides, "stored_grid", self.stored_grid, f"a divisor of {INITIAL_GRID}")
         fits = self.solver_grid is None or self.solver_grid >= 8
@@ -244,7 +243,7 @@ class BurgersRecipe(OneShotRecipe):
         )
         at, theirs = "i / {}", "equation and initial field"
         if self.is_stretched:
-            at, theirs = "x(i / {}), x(s) of data_scripts/pde/stretching.py", "equation"
+            at, theirs = "x(i / {}), x(s) of data_scripts/pde/wall_points.py", "equation"
         return {
             "field": "u",
             **equation,

@@ -14,14 +14,15 @@ from typing import Any, ClassVar
 import numpy as np
 import scipy
 import torch
+from jaxtyping import Float
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from data_scripts.command_line import run_recipe
 from data_scripts.pde.channel_solver import ChannelSolver, initial_perturbation, initial_size
 from data_scripts.pde.conventions import WELL_FIELDS
-from data_scripts.pde.generation import OneShotRecipe, gather
-from data_scripts.pde.wall_points import to_width
+from data_scripts.pde.generation import EvolutionRecipe, gather
+from data_scripts.pde.wall_points import chebyshev
 from data_scripts.pde.well_format import write_split, write_statistics
 from data_scripts.recipe import require, require_positive
 from data_scripts.resumable import Arrays, Batch
@@ -42,7 +43,7 @@ ABOUT = {
 
 
 @dataclass
-class ChannelRecipe(OneShotRecipe):
+class ChannelRecipe(EvolutionRecipe):
     """Vorticity of flow between two walls, from t = 0 to `final_time`.
 
     Lengths are in units of the width of the channel, velocities in units of the laminar flow on
@@ -88,7 +89,6 @@ class ChannelRecipe(OneShotRecipe):
         super().__post_init__()
         require_positive("viscosity", self.viscosity, "2e-3")
         require_positive("initial_speed", self.initial_speed, "0.5")
-        require_positive("final_time", self.final_time, "0.3")
         require_positive("time_step", self.time_step, "0.005")
         require_positive("correlation_length", self.correlation_length, "0.15")
         require(1 <= self.n_waves <= 1024, "n_waves", self.n_waves, "from 1 to 1024, such as 20")
@@ -147,14 +147,16 @@ class ChannelRecipe(OneShotRecipe):
         except FloatingPointError as error:
             place = f"{batch.split} {batch.start} to {batch.stop}"
             raise FloatingPointError(f"{place}: {error}") from error
-        frames = torch.stack([solver.vorticity(a, *self._points) for a in (first, later)], dim=1)
+        frames = torch.stack(
+            [solver.vorticity(a, *self.stored_coordinates) for a in (first, later)], dim=1
+        )
         return {"frames": frames.float().numpy()}
 
     @property
-    def _points(self) -> tuple[np.ndarray, np.ndarray]:
-        """Where the fields are stored."""
+    def stored_coordinates(self) -> tuple[Float[np.ndarray, " x"], Float[np.ndarray, " y"]]:
+        """Where the fields are stored, in widths of the channel."""
         n = self.stored_grid
-        return np.arange(n) / n, to_width(np.arange(n + 1) / n)
+        return np.arange(n) / n, chebyshev(np.arange(n + 1) / n)
 
     def assemble(self, parts: Path, dataset: Path) -> dict[str, Any]:
         """Write one file of The Well for each split."""
@@ -165,7 +167,7 @@ class ChannelRecipe(OneShotRecipe):
                 gather(parts, "frames", [split]),
                 shape=(size, 2, n, n + 1),
                 times=np.array([0.0, self.final_time]),
-                points=self._points,
+                points=self.stored_coordinates,
                 periodic=PERIODIC,
                 field=FIELD,
                 dataset_name=self.name,

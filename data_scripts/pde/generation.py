@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from data_scripts.recipe import Recipe, require, write_metadata
+from data_scripts.recipe import Recipe, require, require_positive, write_metadata
 from data_scripts.resumable import (
     Arrays,
     Batch,
@@ -263,6 +263,27 @@ class OneShotRecipe(PdeRecipe):
     def values_per_sample(self, split: str) -> int:
         """Return how many numbers the two fields have."""
         return 2 * math.prod(self.stored_points)
+
+
+@dataclass
+class EvolutionRecipe(OneShotRecipe):
+    """A field at t = 0, and the same one later.
+
+    Attributes:
+        final_time: time of the field to predict.
+    """
+
+    final_time: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Check that there is time between the two."""
+        super().__post_init__()
+        require_positive("final_time", self.final_time, f"{type(self).final_time:g}")
+
+    @property
+    def horizon(self) -> float:
+        """`final_time`."""
+        return self.final_time
 
 
 def gather(

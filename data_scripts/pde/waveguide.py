@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from data_scripts.command_line import run_recipe
 from data_scripts.pde.conventions import WELL_FIELDS
-from data_scripts.pde.generation import OneShotRecipe, gather
+from data_scripts.pde.generation import EvolutionRecipe, gather
 from data_scripts.pde.layered_solver import InLayers
 from data_scripts.pde.smooth_fields import sines
 from data_scripts.pde.well_format import write_split, write_statistics
@@ -38,7 +38,7 @@ ABOUT = {
 
 
 @dataclass
-class WaveguideRecipe(InLayers, OneShotRecipe):
+class WaveguideRecipe(InLayers, EvolutionRecipe):
     """Waves in a guide whose sound speed depends on depth alone, from t = 0 to `final_time`.
 
     Lengths are in units of the domain, times in units of the equation; `waveguide.md` describes
@@ -87,7 +87,6 @@ class WaveguideRecipe(InLayers, OneShotRecipe):
         fits = self.correlation_length >= shortest
         wanted = f"at least {shortest:.3g} with stored_grid={self.stored_grid}"
         require(fits, "correlation_length", self.correlation_length, wanted)
-        require_positive("final_time", self.final_time, "0.6")
         fits = 16 <= self.n_medium_modes <= 1024
         require(fits, "n_medium_modes", self.n_medium_modes, "from 16 to 1024, such as 128")
 

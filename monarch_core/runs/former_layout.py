@@ -17,7 +17,8 @@ _CONTROL = {"_target_": "monarch_core.layers.neuralop_spectral_conv", "_partial_
 _LEARNED = {"_target_": "monarch_core.MonarchSpectralConv.configured", "_partial_": True}
 
 # Options of the models of a task as they were when every run stored those of all of them, whichever
-# it read; where nobody changed one that its model did not read, this is its value.
+# it read; where nobody changed one that its model did not read, this is its value. Options that
+# came later have the value that leaves a network as it was.
 FORMER_OPTIONS: dict[str, dict[str, Any]] = {
     "pde": {
         "hidden_channels": 20,
@@ -31,6 +32,8 @@ FORMER_OPTIONS: dict[str, dict[str, Any]] = {
         "gate_channels": 18,
         "n_filter_frames": 4,
         "checkpoint_steps": False,
+        "resample": False,
+        "continuation": False,
     },
     "mri": {
         "weighting": "none",

@@ -167,8 +167,9 @@ def axis_transform(
     if config.kind == "nudft":
         if coordinates is None:
             raise ValueError(
-                f"transform={config.name} is for uneven points, and those here are even; choose a "
-                "data set such as burgers_stretched, or transform=fft"
+                f"transform={config.name} is for uneven points, and those along axis {axis} are "
+                "even; choose a data set such as burgers_stretched, the axes whose points are not, "
+                "as in transform.axes=[1], or transform=fft"
             )
         A, B = nonuniform_fourier(torch.from_numpy(coordinates(n)), options["modes"])
         return Dense.from_matrix(B if inverse else A, frozen=frozen)

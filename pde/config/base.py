@@ -124,6 +124,11 @@ class DatasetConfig(PdeRecipe):
         """
         return None
 
+    @property
+    def is_even(self) -> bool:
+        """Whether the points of a model are even along every axis."""
+        return all(self.coordinates(axis) is None for axis in range(self.n_axes))
+
     def check_frames(self) -> None:
         """Raise ValueError unless the frames to use are among those a generated file holds."""
 

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from data_scripts.pde.burgers import BurgersRecipe
 from data_scripts.pde.conventions import OWN, PDEBENCH
 from pde.config.one_shot import EvolutionConfig
-from pde.dataset.thinning import thin
+from pde.dataset.thinning import thinned
 
 
 @dataclass
@@ -25,20 +25,12 @@ class BurgersConfig(BurgersRecipe, EvolutionConfig):
 
     def coordinates(self, axis: int) -> Callable[[int], Float[np.ndarray, " n"]] | None:
         """Return what gives those of burgers_stretched."""
-        return self._thinned if self.is_stretched else None
-
-    def _thinned(self, n: int) -> Float[np.ndarray, " n"]:
-        return self.stored_coordinates[thin(self.stored_points[0], n, periodic=False)]
+        return thinned(self.stored_coordinates) if self.is_stretched else None
 
     @property
     def conventions(self) -> tuple[str, ...]:
         """PDEBench's is periodic and has another diffusion, on another interval."""
         return (OWN, PDEBENCH) if all(self.periodic) else (OWN,)
-
-    @property
-    def horizon(self) -> float:
-        """`final_time`."""
-        return self.final_time
 
     @property
     def quantity(self) -> tuple[str, str]:

@@ -1,9 +1,16 @@
 """Options of the channel data set."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
 
 from data_scripts.pde.channel import ChannelRecipe
 from pde.config.one_shot import EvolutionConfig
+from pde.dataset.thinning import thinned
+
+ACROSS = 1  # the axis with walls
 
 
 @dataclass
@@ -18,10 +25,9 @@ class ChannelConfig(ChannelRecipe, EvolutionConfig):
 
     grid: int = 48
 
-    @property
-    def horizon(self) -> float:
-        """`final_time`."""
-        return self.final_time
+    def coordinates(self, axis: int) -> Callable[[int], Float[np.ndarray, " n"]] | None:
+        """Return what gives those across the channel; along it they are even."""
+        return thinned(self.stored_coordinates[ACROSS]) if axis == ACROSS else None
 
     @property
     def quantity(self) -> tuple[str, str]:

@@ -81,9 +81,11 @@ class PaddedConfig(FourierConfig):
     Attributes:
         domain_padding: zeros added before and after every axis of space, as a fraction of its
             length.
+        continuation: add what makes the field periodic instead of zeros, a Fourier continuation.
     """
 
     domain_padding: float = 0.0
+    continuation: bool = False
 
 
 @dataclass

@@ -40,7 +40,7 @@ class EvolutionConfig(OneShotConfig):
     @property
     @abstractmethod
     def horizon(self) -> float:
-        """Time of the field to predict, from that of the field in."""
+        """Time of the field to predict, from that of the field in; the recipe has it."""
 
     @property
     def normalization(self) -> str:

@@ -94,15 +94,8 @@ _schema = OmegaConf.structured(PdeConfig)
 _schema.dataset = _schema.model = MISSING
 _store = ConfigStore.instance().store
 _store(name="pde_schema", node=_schema)
-for _name in (
-    "navier_stokes",
-    "burgers",
-    "darcy",
-    "wave_layered",
-    "waveguide",
-    "navier_stokes_channel",
-):
-    _store(group="dataset", name=f"{_name}_options", node=DATASETS[_name])
+for _dataset in {*DATASETS.values()}:
+    _store(group="dataset", name=f"{_dataset.name}_options", node=_dataset)
 for _name, _model in MODELS.items():
     _store(group="model", name=f"pde_{_name}_options", node=_model)
 offer_transforms(CONFIGS)

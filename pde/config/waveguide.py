@@ -26,11 +26,6 @@ class WaveguideConfig(WaveguideRecipe, EvolutionConfig):
     grid: int = 32
 
     @property
-    def horizon(self) -> float:
-        """`final_time`."""
-        return self.final_time
-
-    @property
     def quantity(self) -> tuple[str, str]:
         """What is predicted."""
         return "displacement", ""

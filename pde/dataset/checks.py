@@ -77,12 +77,12 @@ def _require_viscosity(config: DatasetConfig, source: Trajectories) -> None:
 
 def _require_points(config: DatasetConfig, source: Trajectories) -> None:
     """Compare where the points of a file lie with what the options say of uneven ones."""
-    if config.coordinates(0) is None:
+    if config.is_even:
         return
     wanted = {"stored_grid": source.shape[-1] - 1, "stretching": source.states.stretching}
     for key, stored in wanted.items():
-        said = getattr(config, key)
-        if stored is not None and not math.isclose(said, stored, rel_tol=1e-6):
+        if stored is not None and not math.isclose(getattr(config, key), stored, rel_tol=1e-6):
+            said = getattr(config, key)
             raise UnusableFileError(
                 f"{source.path} has points by {key}={stored:g}, but dataset.{key}={said:g}, from "
                 f"which their coordinates follow; set dataset.{key}={stored:g}"

@@ -1,5 +1,11 @@
 """Which points of a stored grid are those of a coarser one."""
 
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+from jaxtyping import Float
+
 
 def thin(n_points: int, grid: int, *, periodic: bool) -> slice:
     """Return the points of an axis of n_points that make up a grid of `grid` points.
@@ -32,3 +38,15 @@ def thin(n_points: int, grid: int, *, periodic: bool) -> slice:
         remedy = f"a divisor of {n_intervals / 2:g}, a divisor of {n_intervals} plus 1"
         remedy = f"{remedy}, or {n_points}"
     raise ValueError(f"{n_points} points cannot be thinned out to {grid}; set grid to {remedy}")
+
+
+def thinned(points: Float[np.ndarray, " stored"]) -> Callable[[int], Float[np.ndarray, " n"]]:
+    """Return what gives, of the stored points from wall to wall, those of a grid of n.
+
+    What is returned raises as `thin`.
+    """
+    return partial(_thinned, points)
+
+
+def _thinned(points: Float[np.ndarray, " stored"], n: int) -> Float[np.ndarray, " n"]:
+    return points[thin(len(points), n, periodic=False)]

@@ -61,21 +61,25 @@ def build_model(config: PdeConfig, grid: Grid) -> RollOut:
 
 def _network(config: PdeConfig, grid: Grid) -> nn.Module:
     """Return the network of one step."""
-    model, x = config.model, config.dataset.coordinates(0)
+    model, data = config.model, config.dataset
     network = _BUILDERS[model.architecture](model, config, grid)
     if not (isinstance(model, FourierConfig) and model.resample):
         return network
-    if x is None or len(grid) > 1:
+    if data.is_even:
         raise ValueError(
-            f"model.resample=true is for uneven points of one axis, which {config.dataset.name} "
-            "does not have; leave it out"
+            f"model.resample=true is for uneven points, which {data.name} does not have; leave it "
+            "out"
         )
     if config.transform.kind == "nudft":
         raise ValueError(
             f"model.resample=true makes the points even, and transform={config.transform.name} is "
             "for others; leave out one of them"
         )
-    return Resampled(network, x(grid[0]))
+    for axis, n in enumerate(grid):
+        points_of = data.coordinates(axis)
+        if points_of is not None:
+            network = Resampled(network, points_of(n), axis)
+    return network
 
 
 def load_model(run_dir: Path) -> tuple[RollOut, PdeConfig]:

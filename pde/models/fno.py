@@ -14,6 +14,7 @@ from monarch_core.layers.resample import BASES
 from monarch_core.training.transform_config import axis_transform
 from pde.config.model import FnoConfig, FnoNeuralopConfig, PaddedConfig
 from pde.config.run import PdeConfig
+from pde.models.continuation import ContinuedPadding
 
 # What a layer calls the basis that a transform declares; those of other rows have no name there.
 LAYER_BASES = {**{basis: basis for basis in BASES}, "nudft": "complex"}
@@ -70,7 +71,8 @@ def build_fno(model: FnoConfig, config: PdeConfig, grid: tuple[int, ...]) -> nn.
         grid: points per axis.
 
     Raises:
-        ValueError: when the padded grid cannot hold the modes, or the transform does not fit it.
+        ValueError: when the padded grid cannot hold the modes, the transform does not fit it, or
+            there is nothing to continue.
     """
     return published_fno(model, config, grid, [model.domain_padding] * len(grid))
 
@@ -128,7 +130,7 @@ def _neuralop_fno(
     def ratio(channels: int) -> float:  # neuralop multiplies by the width and rounds down
         return (channels + 0.5) / model.hidden_channels
 
-    return FNO(
+    network = FNO(
         n_modes=n_modes,
         in_channels=config.dataset.n_input_frames,
         out_channels=1,
@@ -140,6 +142,9 @@ def _neuralop_fno(
         domain_padding=padding,
         conv_module=spectral_conv(config, padded),
     )
+    if model.continuation:
+        network.domain_padding = ContinuedPadding(padding, grid)
+    return network
 
 
 def check_modes(n_modes: int, grid: tuple[int, ...]) -> None:

@@ -12,36 +12,44 @@ class Resampled(nn.Module):
 
         v = S network(R u),    R = spline(x -> y),    S = spline(y -> x),    y_i = i / (n - 1)
 
-    Both splines are cubic interpolations with not-a-knot ends, as fixed matrices. The even points
-    have both ends of the domain, so that nothing is extrapolated on the way back.
+    Both splines are cubic interpolations with not-a-knot ends, as fixed matrices along one axis.
+    The even points have both ends of the domain, so that nothing is extrapolated on the way back.
 
     Args:
-        network: from (batch, frames, n) to (batch, steps, n).
-        x: the points of the fields, ascending in [0, 1].
+        network: from (batch, frames, *grid) to (batch, steps, *grid).
+        x: the points of the fields along the axis, ascending in [0, 1].
+        axis: its number.
     """
 
     down: Tensor
     up: Tensor
 
-    def __init__(self, network: nn.Module, x: Float[np.ndarray, " n"]) -> None:
+    def __init__(self, network: nn.Module, x: Float[np.ndarray, " n"], axis: int = 0) -> None:
         super().__init__()
         self.network = network
+        self.axis = axis
         y = np.linspace(0, 1, len(x))
         self.register_buffer("down", spline_matrix(x, y).float(), persistent=False)
         self.register_buffer("up", spline_matrix(y, x).float(), persistent=False)
 
-    def forward(self, frames: Float[Tensor, "batch frames n"]) -> Float[Tensor, "batch steps n"]:
+    def forward(
+        self, frames: Float[Tensor, "batch frames *grid"]
+    ) -> Float[Tensor, "batch steps *grid"]:
         """Return v.
 
         Raises:
             ValueError: for fields on other points.
         """
-        if frames.shape[-1] != len(self.down):
+        n = frames.shape[2 + self.axis]
+        if n != len(self.down):
             raise ValueError(
-                f"a resampled network works on its {len(self.down)} points alone, got "
-                f"{frames.shape[-1]}; bring the fields there"
+                f"a resampled network works on its {len(self.down)} points alone, got {n}; bring "
+                "the fields there"
             )
-        return self.network(frames @ self.down.mT) @ self.up.mT
+        return self._along_axis(self.up, self.network(self._along_axis(self.down, frames)))
+
+    def _along_axis(self, matrix: Tensor, fields: Tensor) -> Tensor:
+        return (fields.movedim(2 + self.axis, -1) @ matrix.mT).movedim(-1, 2 + self.axis)
 
 
 def spline_matrix(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " m"]) -> Float[Tensor, "m n"]:

@@ -1,9 +1,11 @@
 """The Fourier neural operators: published sizes, one swap for every transform, padding, time."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
+from neuralop.layers.padding import DomainPadding
 from neuralop.models import FNO
 from pde_configs import config_of
 from torch import nn
@@ -11,6 +13,7 @@ from torch import nn
 from monarch_core import MonarchSpectralConv
 from monarch_core.training.optimization import n_parameters
 from pde.models import build_model
+from pde.models.continuation import ContinuedPadding
 from pde.models.fno import PublishedBlocks
 
 PAPER = ["dataset=navier_stokes_paper", "dataset.viscosity=1e-3", "transform=fft"]
@@ -118,8 +121,9 @@ def test_neuralops_blocks_would_apply_the_activation_twice():
         (["model=fno_neuralop", "model.lifting_channels=5"], (16, 12)),
         (["model=fno_3d", "model.time_padding=4"], (12, 10)),
         (["model=fno", "model.domain_padding=0.2"], (16, 12)),
+        (["model=fno", "model.domain_padding=0.2", "model.continuation=true"], (16, 12)),
     ],
-    ids=["1d", "neuralop", "3d", "padded"],
+    ids=["1d", "neuralop", "3d", "padded", "continued"],
 )
 def test_every_transform_starts_at_the_fft(transform, overrides, grid):
     overrides = [*overrides, *SMALL]
@@ -156,6 +160,40 @@ def test_with_padding_the_grid_of_the_transforms_is_the_padded_one():
     grids = {m.grid for m in model.modules() if isinstance(m, MonarchSpectralConv)}
     assert grids == {(16 + 2 * 4, 12 + 2 * 3)}
     assert model(torch.randn(1, 4, 16, 12)).shape == (1, 5, 16, 12)
+
+
+@pytest.mark.parametrize("grid", [(256,), (100, 64)])
+def test_a_continued_field_is_smooth_on_the_ring(grid):
+    """Of a field with different ends; with zeros it has a jump. `unpad` gives it back."""
+    x, y = ((torch.arange(n, dtype=torch.float64) + 0.5) / n for n in (grid[0], grid[-1]))
+    u = torch.exp(x) * torch.sin(5 * x + 1)
+    u = (u if len(grid) == 1 else u[:, None] * torch.cos(3 * y))[None, None]
+    beyond = []
+    for padding in (DomainPadding, partial(ContinuedPadding, grid=grid)):
+        padding = padding([0.125] * len(grid))
+        padded = padding.pad(u)
+        torch.testing.assert_close(padding.unpad(padded), u, rtol=0, atol=0)
+        for axis, n in enumerate(padded.shape[2:], start=2):
+            assert n == u.shape[axis] + 2 * round(0.125 * u.shape[axis])
+            u_hat = torch.fft.rfft(padded, dim=axis)
+            beyond.append(float(u_hat.narrow(axis, n // 4, n // 4).norm() / u_hat.norm()))
+    for zeros, continued in zip(beyond[: len(grid)], beyond[len(grid) :], strict=True):
+        assert zeros > 0.01
+        assert continued < 0.01 * zeros
+
+
+def test_the_option_continues_what_the_layers_see():
+    """The network is that of zero padding, with the polynomial where zeros were."""
+    overrides = ["dataset=burgers", *SMALL, "transform=fft", "model.domain_padding=0.25"]
+    padded = model_of(*overrides, grid=(32,)).step
+    continued = model_of(*overrides, "model.continuation=true", grid=(32,)).step
+    x = torch.randn(2, 1, 32)
+    assert (continued(x) - padded(x)).norm() > 0.01 * padded(x).norm()
+    v = padded.lifting(padded.positional_embedding(x))
+    v = ContinuedPadding([0.25], (32,)).pad(v)
+    for layer in range(2):
+        v = padded.fno_blocks(v, layer)
+    torch.testing.assert_close(continued(x), padded.projection(v[..., 8:-8]))
 
 
 def test_padding_gives_up_periodicity():
@@ -215,6 +253,7 @@ def test_the_projection_has_the_channels_asked_for(width):
         (["model=fno_3d"], "a grid of 16x16x11 points holds k < 5 modes"),
         (["model=fno_3d", "model.time_padding=5"], "time_padding must be even, got 5"),
         (["model.domain_padding=-0.1"], "domain_padding must be from 0 to 1, got -0.1"),
+        (["model.continuation=true"], "there is none; set model.domain_padding, as in 0.125"),
         (
             ["model=fno_neuralop", "model.lifting_channels=-1"],
             "lifting_channels must be from 0 to 1000000, got -1",
@@ -233,6 +272,12 @@ def test_the_projection_has_the_channels_asked_for(width):
 def test_errors(overrides, message):
     with pytest.raises(Exception, match=message):
         model_of(*overrides)
+
+
+def test_too_few_points_to_continue():
+    with pytest.raises(ValueError, match="joins 5 points of each end, got a grid of 8x16; use at"):
+        ContinuedPadding([0.25, 0.0], (8, 16))
+    ContinuedPadding([0.0, 0.25], (8, 16))
 
 
 @pytest.mark.parametrize("model", ["fno_1d", "fno_fast_1d"])

@@ -48,7 +48,11 @@ def test_the_nonuniform_transform_knows_where_the_points_are(model):
         ),
         (
             ["transform=fft", "model.resample=true", "dataset=burgers"],
-            "resample=true is for uneven points of one axis, which burgers does not have",
+            "resample=true is for uneven points, which burgers does not have",
+        ),
+        (
+            ["transform=nudft", "dataset=navier_stokes_channel", "dataset.stored_grid=128"],
+            r"those along axis 0 are even; choose .* as in transform.axes=\[1\]",
         ),
     ],
 )
@@ -106,6 +110,40 @@ def test_the_option_resamples_around_the_same_network():
     assert {f"step.{k}" for k in wrapped.step.network.state_dict()} == {
         k for k in plain.state_dict() if k.startswith("step.")
     }
+
+
+CHANNEL = (
+    "dataset=navier_stokes_channel", "dataset.grid=16", "dataset.stored_grid=32", "model=fno_fast",
+    "model.n_modes=4", "model.hidden_channels=4", "model.n_layers=2",
+)  # fmt: skip
+
+
+def test_the_nonuniform_transform_across_a_channel():
+    """With unit weights, waves of the true y pass a layer unchanged, and waves along x."""
+    config = config_of(*CHANNEL, "transform=nudft", "transform.axes=[1]")
+    network = build_model(config, (16, 16)).step
+    conv = next(m for m in network.modules() if isinstance(m, MonarchSpectralConv))
+    with torch.no_grad():
+        conv.take_weight(torch.eye(4, dtype=torch.cfloat)[..., None, None].expand(4, 4, 8, 4))
+        conv.bias.zero_()
+    x, y = torch.arange(16) / 16, torch.from_numpy(config.dataset.coordinates(1)(16))
+    assert torch.equal(y, torch.from_numpy((1 - np.cos(np.pi * (np.arange(16) + 0.5) / 16)) / 2))
+    waves = ((0, 1), (2, 3), (3, -2), (1, 0))
+    u = torch.stack([torch.cos(2 * torch.pi * (f * x[:, None] + g * y)) for f, g in waves])
+    torch.testing.assert_close(conv(u[None].float()), u[None].float(), atol=1e-5, rtol=0)
+
+
+def test_a_channel_is_resampled_across_alone():
+    models = []
+    for value in ("false", "true"):
+        torch.manual_seed(3)
+        config = config_of(*CHANNEL, "transform=fft", f"model.resample={value}")
+        models.append(build_model(config, (16, 16)))
+    plain, wrapped = models
+    y, even = config.dataset.coordinates(1)(16), np.linspace(0, 1, 16)
+    down, up = (spline_matrix(*pair).float() for pair in ((y, even), (even, y)))
+    u = torch.randn(3, 1, 16, 16)
+    torch.testing.assert_close(wrapped(u), plain(u @ down.mT) @ up.mT, atol=1e-5, rtol=1e-4)
 
 
 Y = np.linspace(0, 1, 64)

@@ -10,8 +10,7 @@ import numpy as np
 
 from data_scripts import hdf5
 from data_scripts.pde.readers.trajectories import AGAIN, CORRECT
-from data_scripts.pde.stretching import STRONGEST, stretched
-from data_scripts.pde.wall_points import from_width
+from data_scripts.pde.wall_points import STRONGEST, chebyshev, stretched
 from data_scripts.unusable import UnusableFileError
 
 # Bytes up to which an array of coordinates is read.
@@ -157,7 +156,7 @@ def off_stretched(points: Mapping[str, np.ndarray], stretching: float | None) ->
 
     Args:
         points: coordinates by axis.
-        stretching: b of `data_scripts.pde.stretching`; None where the file does not say.
+        stretching: b of `wall_points`; None where the file does not say.
     """
     if stretching is None or not 0 < stretching <= STRONGEST:
         said = "no" if stretching is None else f"{stretching:g}"
@@ -165,7 +164,7 @@ def off_stretched(points: Mapping[str, np.ndarray], stretching: float | None) ->
     doubts = []
     for axis, values in points.items():
         wanted = stretched(np.linspace(0, 1, len(values)), stretching)
-        if not np.allclose(values, wanted, rtol=0, atol=_SINGLE):
+        if not _is_at(values, wanted):
             doubts.append(
                 f"its {axis} from {values[0]:g} to {values[-1]:g} is not refined towards both ends "
                 f"of (0, 1) by its stretching {stretching:g}"
@@ -178,13 +177,18 @@ def unit_axes(
 ) -> tuple[tuple[str, ...], bool]:
     """Return doubts about coordinates, and whether they say that every axis is of length 1.
 
-    Takes the arguments of `coordinates`, and the axes whose points are those of `wall_points`.
+    Takes the arguments of `coordinates`, and the axes whose points are those of Chebyshev, walls
+    included.
     """
     points = coordinates(group, pattern, grid)
     doubts = off_unit({axis: values for axis, values in points.items() if axis not in refined})
     for axis in refined:
         if axis not in points:
             doubts += (f"it has no {axis}, whose points are not even",)
-        elif not spans(from_width(points[axis]), 1):
-            doubts += (f"its {axis} is not (1 - cos pi s) / 2 for even s over a length of 1",)
+        elif not _is_at(points[axis], chebyshev(np.linspace(0, 1, len(points[axis])))):
+            doubts += (f"its {axis} is not (1 - cos pi s) / 2 for even s from wall to wall",)
     return doubts, len(points) == len(grid) and not doubts
+
+
+def _is_at(points: np.ndarray, wanted: np.ndarray) -> bool:
+    return np.allclose(points, wanted, rtol=0, atol=_SINGLE)

@@ -12,7 +12,7 @@ from data_scripts.pde import check as pde_check
 from data_scripts.pde.channel import ChannelRecipe
 from data_scripts.pde.channel_solver import ChannelSolver, initial_perturbation
 from data_scripts.pde.readers import open_trajectories
-from data_scripts.pde.wall_points import from_width, to_width
+from data_scripts.pde.wall_points import chebyshev
 from data_scripts.recipe import produce
 from data_scripts.resumable import Batch
 from pde.config.dataset import ChannelConfig, NavierStokesConfig
@@ -59,10 +59,8 @@ def replace(file, name, values):
 
 
 def test_cell_centres_are_those_of_the_chebyshev_transform():
-    n, s = 9, np.linspace(0, 1, 21)
-    np.testing.assert_allclose(from_width(to_width(s)), s, atol=1e-12)
-    assert np.isnan(from_width(np.array([-0.1, 1.1]))).all()
-    y = to_width((np.arange(n) + 0.5) / n)
+    n = 9
+    y = chebyshev((np.arange(n) + 0.5) / n)
     a = np.random.default_rng(0).standard_normal(n)
     values = np.polynomial.chebyshev.chebval(1 - 2 * y, a)
     found = scipy.fft.dct(values, type=2) / n
@@ -103,12 +101,16 @@ def test_a_model_sees_gauss_points(folder):
     with h5py.File(folder / "data/train/navier_stokes_channel_train.hdf5") as file:
         y = file["dimensions/y"][2::4]
         stored = file["t0_fields/vorticity"][:, :, ::4, 2::4]
-    np.testing.assert_allclose(y, to_width((np.arange(6) + 0.5) / 6), rtol=1e-6)
+    np.testing.assert_allclose(y, chebyshev((np.arange(6) + 0.5) / 6), rtol=1e-6)
+    np.testing.assert_allclose(config.coordinates(1)(6), y, rtol=1e-6)
+    assert config.coordinates(0) is None
     np.testing.assert_array_equal(splits.train.frames, stored)
     with pytest.raises(ValueError, match="stored_grid=24: 25 points cannot be thinned out to 8"):
         ChannelConfig(**TINY, grid=8)
     with pytest.raises(ValueError, match=r"has viscosity 0.01, but dataset.viscosity=0.02"):
         load_splits(ChannelConfig(**{**TINY, "viscosity": 0.02}, grid=6, path=str(folder)))
+    with pytest.raises(ValueError, match=r"by stored_grid=24, but dataset.stored_grid=48"):
+        load_splits(ChannelConfig(**{**TINY, "stored_grid": 48}, grid=6, path=str(folder)))
     with pytest.raises(ValueError, match=r"no frame at final_time=0.2"):
         load_splits(ChannelConfig(**{**TINY, "final_time": 0.2}, grid=6, path=str(folder)))
 
@@ -129,7 +131,8 @@ def test_the_reader_knows_the_files_without_doubts(folder, capsys):
     ("edit", "doubt"),
     [
         (lambda f: replace(f, "dimensions/y", np.arange(25) / 24), "y is not .1 - cos pi s. / 2"),
-        (lambda f: replace(f, "dimensions/y", to_width(np.arange(25) / 24) * 2), "its y is not"),
+        (lambda f: replace(f, "dimensions/y", chebyshev(np.arange(25) / 24) * 2), "its y is not"),
+        (lambda f: replace(f, "dimensions/y", chebyshev((np.arange(25) + 0.5) / 25)), "to wall"),
         (lambda f: f.pop("dimensions/y"), "it has no y, whose points are not even"),
         (lambda f: replace(f, "dimensions/x", np.arange(24) / 12), "its x runs from 0 to 1.9"),
         (

@@ -9,7 +9,7 @@ import scipy.fft
 
 from data_scripts.pde.burgers import BurgersRecipe
 from data_scripts.pde.smooth_fields import sines, smooth_amplitudes
-from data_scripts.pde.stretching import stretched
+from data_scripts.pde.wall_points import stretched
 from data_scripts.resumable import Batch
 from pde.config.dataset import BurgersConfig
 from pde.dataset.splits import load_splits

@@ -51,6 +51,9 @@ FORMER_OPTIONS: dict[str, dict[str, Any]] = {
     },
 }
 
+# Likewise those of a transform.
+FORMER_TRANSFORM: dict[str, Any] = {"axes": None}
+
 
 def to_current(config: dict[str, Any]) -> dict[str, Any]:
     """Return a stored config with its transform as plain options, whichever layout it had.

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from monarch_core.runs.former_layout import FORMER_OPTIONS
+from monarch_core.runs.former_layout import FORMER_OPTIONS, FORMER_TRANSFORM
 from monarch_core.runs.printable import printable
 
 # Keys at the top of a config that say how a run was started, not what was computed.
@@ -92,7 +92,9 @@ def identity_of(results: Mapping[str, Any], where: str) -> Identity:
     transform_settings: dict[str, str] = {}
     for part in SWAPPED:
         swapped = config.get(part)
-        transform_settings |= flatten(swapped if isinstance(swapped, dict) else {}, f"{part}.")
+        if isinstance(swapped, dict):
+            later = FORMER_TRANSFORM if part == "transform" else {}
+            transform_settings |= flatten({**later, **swapped}, f"{part}.")
     settings |= {key: "another run" for key in STARTS if config.get(key) is not None}
     settings |= {key: os.path.normpath(settings[key]) for key in PLACES if settings.get(key)}
     sizes = results.get("split_sizes")

@@ -16,7 +16,7 @@ monarch-report docs/results/wave_layered --table relative_l2 --update docs/when.
 monarch-report docs/results/heat_layered --table relative_l2 --update docs/when.md --marker heat_layered
 monarch-report docs/results/waveguide --table relative_l2 --update docs/when.md --marker waveguide
 monarch-report docs/results/navier_stokes_channel --table relative_l2 --update docs/when.md --marker navier_stokes_channel
-monarch-report docs/results/equal_time --table relative_l2 --update docs/when.md --marker equal_time
+python -m benchmarks.frontier docs/results/equal_time
 monarch-report docs/results/burgers_stretched --table relative_l2 --update docs/when.md --marker burgers_stretched
 monarch-report docs/results/mri_rates --table loss_valid --update docs/mri.md --marker mri_rates
 monarch-report docs/results/mri_acceleration --table psnr,psnr_magnitude,ssim,psnr/unseen_mask,ssim/unseen_mask --update docs/mri.md --marker mri_acceleration_values

@@ -11,6 +11,7 @@ from sparse.config.run import SparseConfig
 from sparse.dataset.load import load_splits
 from sparse.metrics.losses import cross_entropy
 from sparse.models import build_model
+from sparse.models.switch import switch_of
 
 IMAGES = ("dataset=mnist", "model=mixer", "model.size=smoke")
 
@@ -49,4 +50,5 @@ def train(folder: Path, config: SparseConfig, loss=cross_entropy) -> None:
         seed=config.seed,
         whole_config=config,
         fingerprints=splits.fingerprints,
+        change=switch_of(config),
     )

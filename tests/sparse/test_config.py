@@ -12,6 +12,10 @@ from sparse.config.run import rename_from
     [
         (["model=vit"], r"model=vit reads images, but dataset\.kind=text .*use dataset=mnist or"),
         (["dataset=mnist"], r"model=gpt2 reads text, .*or model=vit or model=mixer"),
+        (["dataset=glue"], r"model=gpt2 reads text, .*holds sentences; .*or model=bert"),
+        (["dataset=mnist", "model=bert"], r"model=bert reads text or sentences, .*dataset=glue"),
+        (["dataset=glue", "model=bert", "dataset.task=stsb"], r"one of cola, .*, got 'stsb'"),
+        (["dataset=glue", "model=bert", "dataset.context=4"], r"context must be from 8 to 1048576"),
         (["model.size=huge"], r"model\.size must be one of smoke, tiny, small, medium, got huge"),
         (["model.n_heads=3"], r"n_heads must divide model\.width, got 3 heads and a width of 128"),
         (["model.dropout=1"], r"model\.dropout must be from 0 to 0\.99"),

@@ -88,6 +88,7 @@ def test_another_run_may_start_from_it(switched):
 def test_a_run_that_is_killed_anywhere_ends_with_the_same_weights(tmp_path):
     run_prepared(KILLED, tmp_path, tmp_path)
     whole = load_checkpoint(tmp_path / "whole" / "checkpoint.pt")
+    assert KEY in whole["model"]
     for name in ("before", "after"):
         killed = load_checkpoint(tmp_path / name / "checkpoint.pt")
         assert_same_weights(killed["model"], whole["model"])

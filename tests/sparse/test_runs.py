@@ -9,6 +9,8 @@ from sparse_runs import model_of, smoke, splits_of, train
 
 from monarch_core.report.compare.groups import group_runs
 from monarch_core.report.read.collect import collect_runs
+from monarch_core.report.render.ladder import ladder_table
+from monarch_core.report.render.tables import main_table
 from sparse.evaluate import evaluate
 from sparse.metrics.losses import cross_entropy
 from sparse.models.start import check_start
@@ -148,3 +150,5 @@ def test_the_report_compares_them_with_dense(tmp_path, dense):
         ("monarch", 2, False),
     ]
     assert not any("kind" in group.details for group in groups)
+    assert main_table(groups, ["loss"]).columns[0] == "weight"
+    assert "transform" not in ladder_table(groups, "loss").columns

@@ -27,7 +27,7 @@ from sparse.config.run import rename_from
         (["weight.name=dense"], r"call the layers of the host library dense and no others"),
         (["switch_at=0"], r"switch_at must be a fraction between 0 and 1, got 0"),
         (["switch_at=1"], r"switch_at must be a fraction between 0 and 1, got 1"),
-        (["switch_at=nan"], r"switch_at must be a fraction between 0 and 1, got nan"),
+        (["switch_at=.nan"], r"switch_at must be a fraction between 0 and 1, got nan"),
         (["switch_at=.04"], r"switch_at=0\.04 of fit\.epochs=10 is after epoch 0, but a run needs"),
         (
             ["switch_at=.96"],

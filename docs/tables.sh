@@ -30,5 +30,6 @@ python mri/compare.py docs/results/mri_acceleration --only "sense, monarch" --by
 python mri/compare.py docs/results/mri_few_shot --control "unet, fft" --update docs/mri.md --marker mri_few_shot
 python mri/compare.py docs/results/mri_unrolled --control "unrolled, fft" --update docs/mri.md --marker mri_unrolled
 python mri/compare.py docs/results/mri_measured --update docs/mri.md --marker mri_measured
+python -m benchmarks.sparse_sizes --update docs/sparse.md --marker sparse_sizes
 python -m benchmarks.prediction docs/results
 python -m benchmarks.report docs/results/speed

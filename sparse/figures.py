@@ -14,11 +14,11 @@ def draw(measured: Measured) -> list[Artifact]:
         return [
             Picture(
                 figure="confusion",
-                title="Images of a class (row) that were taken for another (column)",
+                title="Test samples of a class (row) that were taken for another (column)",
                 image=wrong,
                 x_label="predicted class",
                 y_label="class",
-                unit="images",
+                unit="samples",
             )
         ]
     counts = np.isfinite(measured.losses).sum(0)

@@ -18,6 +18,7 @@ GROUPS = {
 BESIDE = {
     ("sparse", "dataset", "mnist"): ["model=vit"],
     ("sparse", "dataset", "image_folder"): ["model=vit"],
+    ("sparse", "dataset", "glue"): ["model=bert"],
     ("sparse", "model", "vit"): ["dataset=mnist"],
     ("sparse", "model", "mixer"): ["dataset=mnist"],
 }

@@ -18,6 +18,7 @@ from pde_configs import composed
 
 import benchmarks.prediction
 import benchmarks.report
+import benchmarks.sparse_sizes
 import mri.compare
 from monarch_core.report import cli
 from monarch_core.runs.schema import to_dataclass
@@ -36,6 +37,7 @@ PROGRAMS = {
     ("python", "mri/compare.py"): mri.compare.main,
     ("python", "-m", "benchmarks.prediction"): benchmarks.prediction.main,
     ("python", "-m", "benchmarks.report"): benchmarks.report.main,
+    ("python", "-m", "benchmarks.sparse_sizes"): benchmarks.sparse_sizes.main,
 }
 CSV_TABLES = ("operator_proxy", "operator_designs", "rates", "rate_rules")
 COMMANDS = [

@@ -29,7 +29,7 @@ EXTRAS = {
     "data_scripts/mri": ("mri",),
     "pde": ("pde",),
     "mri": ("mri",),
-    "sparse": ("sparse",),
+    "sparse": ("sparse", "glue"),
 }
 
 

@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 
 from monarch_core.runs.ranges import MOST, check_ranges
 
-Content = Literal["text", "images"]
+Content = Literal["text", "images", "sentences"]
 RANGES: dict[str, tuple[float, float]] = {
     "context": (2, 2**20),
     "n_train": (1, 10**9),
@@ -16,6 +16,17 @@ RANGES: dict[str, tuple[float, float]] = {
     "size": (8, 4096),
     "split_seed": (0, 2**32 - 1),
     "n_valid_per_class": (1, MOST),
+}
+# Tasks of GLUE that are classifications: the columns of their sentences, and the names of their
+# classes. The first class of a pair is the negative one.
+TASKS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "cola": (("sentence",), ("unacceptable", "acceptable")),
+    "sst2": (("sentence",), ("negative", "positive")),
+    "mrpc": (("sentence1", "sentence2"), ("not_equivalent", "equivalent")),
+    "qqp": (("question1", "question2"), ("not_duplicate", "duplicate")),
+    "mnli": (("premise", "hypothesis"), ("entailment", "neutral", "contradiction")),
+    "qnli": (("question", "sentence"), ("entailment", "not_entailment")),
+    "rte": (("sentence1", "sentence2"), ("entailment", "not_entailment")),
 }
 
 
@@ -133,7 +144,47 @@ class ImageFolderConfig(DatasetConfig):
     split_seed: int = 0
 
 
+@dataclass
+class GlueConfig(DatasetConfig):
+    """A task of GLUE, read by the package `datasets` wherever its own settings say.
+
+    The labels of its test split are secret, so its validation split is the test split here, and
+    sentences to validate on are held out of training.
+
+    Attributes:
+        task: one of `TASKS`.
+        path: what `datasets.load_dataset` is given: a name on its hub, or a folder.
+        tokenizer: folder of a tokenizer of `transformers`; null: the bytes of the text are tokens.
+        context: tokens of a sentence or a pair; longer ones are cut.
+        n_valid: sentences or pairs held out of training.
+        split_seed: decides which.
+    """
+
+    DATA_PLACES = ("path", "tokenizer")
+    CONTENT = "sentences"
+
+    kind: str = "glue"
+    name: str = "glue"
+    task: str = "sst2"
+    path: str = "nyu-mll/glue"
+    tokenizer: str | None = None
+    context: int = 128
+    n_valid: int = 500
+    split_seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a task that is none, and as any data set does."""
+        super().__post_init__()
+        check_ranges(self, "dataset", {"context": (8, RANGES["context"][1])})
+        if self.task not in TASKS:
+            raise ValueError(
+                f"dataset.task must be one of {', '.join(TASKS)}, got {self.task!r}; the other "
+                "tasks of GLUE are no classifications or have nothing to learn"
+            )
+
+
 # Which options a data set has, by its kind.
 DATASETS: dict[str, type[DatasetConfig]] = {
-    config.kind: config for config in (TextConfig, TextFilesConfig, MnistConfig, ImageFolderConfig)
+    config.kind: config
+    for config in (TextConfig, TextFilesConfig, MnistConfig, ImageFolderConfig, GlueConfig)
 }

@@ -30,7 +30,7 @@ class ModelConfig:
         dropout: probability that an activation is left out in training; null: as published.
     """
 
-    READS: ClassVar[Content] = "text"
+    READS: ClassVar[tuple[Content, ...]] = ("text",)
     IS_MASKED: ClassVar[bool] = False
     # The numbers of every size, by the names of the fields.
     SIZES: ClassVar[dict[str, dict[str, int | float]]] = {}
@@ -130,8 +130,12 @@ class LlamaConfig(TransformerConfig):
 
 @dataclass
 class BertConfig(TransformerConfig):
-    """BERT, `transformers.BertForMaskedLM`: predicts tokens that are masked."""
+    """BERT: predicts tokens that are masked, or classes of sentences.
 
+    The first is `transformers.BertForMaskedLM`, the second `BertForSequenceClassification`.
+    """
+
+    READS = ("text", "sentences")
     IS_MASKED = True
     SIZES = _sizes(
         _TEXT,
@@ -156,7 +160,7 @@ class VitConfig(TransformerConfig):
         patch: pixels along each side of a patch.
     """
 
-    READS = "images"
+    READS = ("images",)
     SIZES = _sizes(
         _IMAGES,
         {
@@ -180,7 +184,7 @@ class MixerConfig(ModelConfig):
         patch: pixels along each side of a patch.
     """
 
-    READS = "images"
+    READS = ("images",)
     SIZES = _sizes(
         "width n_layers n_hidden n_hidden_tokens dropout patch",
         {

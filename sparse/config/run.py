@@ -76,11 +76,11 @@ class SparseConfig:
     def __post_init__(self) -> None:
         """Raise ValueError for what does not go together."""
         check_ranges(self, "", SEEDS)
-        if self.model.READS != self.dataset.CONTENT:
-            models = [name for name, kind in MODELS.items() if kind.READS == self.dataset.CONTENT]
-            data = [name for name, kind in DATASETS.items() if kind.CONTENT == self.model.READS]
+        if self.dataset.CONTENT not in self.model.READS:
+            models = [name for name, kind in MODELS.items() if self.dataset.CONTENT in kind.READS]
+            data = [name for name, kind in DATASETS.items() if kind.CONTENT in self.model.READS]
             raise ValueError(
-                f"model={self.model.name} reads {self.model.READS}, but dataset.kind="
+                f"model={self.model.name} reads {' or '.join(self.model.READS)}, but dataset.kind="
                 f"{self.dataset.kind} holds {self.dataset.CONTENT}; use dataset="
                 f"{' or dataset='.join(data)}, or model={' or model='.join(models)}"
             )

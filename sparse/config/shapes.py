@@ -17,6 +17,25 @@ class TextShape:
 
 
 @dataclass(frozen=True)
+class SentenceShape:
+    """Sentences or pairs of them, filled up to the same length, and their classes.
+
+    Attributes:
+        vocabulary: different tokens.
+        context: tokens of a sample.
+        n_classes: classes.
+        padding: the token that fills up.
+        separator: the token after each sentence.
+    """
+
+    vocabulary: int
+    context: int
+    n_classes: int
+    padding: int
+    separator: int
+
+
+@dataclass(frozen=True)
 class ImageShape:
     """Square images of intensities from 0 to 1, and their classes.
 
@@ -35,4 +54,4 @@ class ImageShape:
     std: tuple[float, ...]
 
 
-Shape = TextShape | ImageShape
+Shape = TextShape | SentenceShape | ImageShape

@@ -2,11 +2,13 @@
 
 from sparse.config.dataset import (
     DatasetConfig,
+    GlueConfig,
     ImageFolderConfig,
     MnistConfig,
     TextConfig,
     TextFilesConfig,
 )
+from sparse.dataset.glue import load_glue
 from sparse.dataset.image_folder import load_image_folder
 from sparse.dataset.images import load_mnist
 from sparse.dataset.splits import Splits
@@ -34,5 +36,7 @@ def load_splits(config: DatasetConfig, *, masked: bool = False, seed: int = 0) -
             return load_mnist(config)
         case ImageFolderConfig():
             return load_image_folder(config, seed=seed)
+        case GlueConfig():
+            return load_glue(config)
         case _:
             raise AssertionError(config)

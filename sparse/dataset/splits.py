@@ -30,7 +30,7 @@ class Splits:
         fingerprints: the identity of each split by its content, wherever it lies.
         identity: the package that the data are from; None for your own.
         bytes_per_token: mean length of a token of text; None where it is not known.
-        classes: names of the classes of images.
+        classes: names of the classes of images or sentences.
     """
 
     train: Any

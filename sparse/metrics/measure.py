@@ -13,11 +13,20 @@ from torch.utils.data import DataLoader
 
 from monarch_core.runs.folder import RunFolder
 from monarch_core.training.devices import choose_accelerator
+from sparse.config.dataset import DatasetConfig, GlueConfig
 from sparse.config.run import SparseConfig
 from sparse.dataset.splits import Splits
 from sparse.dataset.windows import NOT_MASKED
+from sparse.metrics.binary import f1_score, matthews_correlation
 from sparse.metrics.cost import count_flops
 from sparse.metrics.interval import wilson_interval
+
+# What tables of GLUE show of a task beside its accuracy.
+_OF_TASK = {
+    "cola": {"matthews_correlation": matthews_correlation},
+    "mrpc": {"f1": f1_score},
+    "qqp": {"f1": f1_score},
+}
 
 
 @dataclass(frozen=True)
@@ -27,8 +36,8 @@ class Measured:
     Attributes:
         metrics: numbers by name; the first is the main one.
         losses: text: -log p of every token of every window, in nats; NaN where none was to be
-            predicted. Images: of every image, on an axis of one.
-        confusion: images: how often a class (row) was taken for another (column); None for text.
+            predicted. Images and sentences: of every sample, on an axis of one.
+        confusion: how often a class (row) was taken for another (column); None for text.
     """
 
     metrics: dict[str, float]
@@ -41,9 +50,10 @@ def measure(model: nn.Module, splits: Splits, config: SparseConfig) -> Measured:
     """Measure a network in evaluation mode and in float32.
 
     The metrics of text are `loss` in nats per predicted token, `perplexity`, and `bits_per_byte`
-    where the next token is predicted and the length of a token is known; those of images `loss` in
-    nats per image, `accuracy` with its 95 % interval (Wilson), and `n_errors`. Both have `flops`,
-    per token or image (`count_flops`).
+    where the next token is predicted and the length of a token is known; those of images
+    and sentences `loss` in nats per sample, `accuracy` with its 95 % interval (Wilson), `n_errors`,
+    and what tables of a task of GLUE show beside it. All have `flops`, per token or sample
+    (`count_flops`).
     """
     device = torch.device(choose_accelerator(config.fit.accelerator))
     is_text = config.dataset.CONTENT == "text"
@@ -65,7 +75,8 @@ def measure(model: nn.Module, splits: Splits, config: SparseConfig) -> Measured:
         pairs = target * n_classes + torch.cat(guesses)
         counts = torch.bincount(pairs, minlength=n_classes**2)
         confusion = counts.view(n_classes, n_classes).numpy()
-        metrics = {"loss": mean, **_accuracy(int(confusion.trace()), len(target))}
+        right = _accuracy(int(confusion.trace()), len(target))
+        metrics = {"loss": mean, **right, **_of_task(config.dataset, confusion)}
     (sample,), _ = splits.test[0]
     metrics["flops"] = count_flops(model, sample[None].to(device)) / (len(sample) if is_text else 1)
     return Measured(metrics, loss.numpy().reshape(len(loss), -1), confusion)
@@ -94,3 +105,8 @@ def _accuracy(n_right: int, n: int) -> dict[str, float]:
         "accuracy_high": high,
         "n_errors": n - n_right,
     }
+
+
+def _of_task(config: DatasetConfig, confusion: Int[np.ndarray, "n n"]) -> dict[str, float]:
+    known = _OF_TASK.get(config.task, {}) if isinstance(config, GlueConfig) else {}
+    return {name: metric(confusion) for name, metric in known.items()}

@@ -1,19 +1,17 @@
 """Build the network of a run from its config and the shape of its data."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from monarch_core.layers.swap import densify
-from monarch_core.runs.folder import RunFolder
-from monarch_core.training.checkpoint import load_weights
 from sparse.config.model import ModelConfig
 from sparse.config.run import SparseConfig
 from sparse.config.shapes import ImageShape, Shape
 from sparse.models import hosts, mixer
 from sparse.models.normalized import Normalized
+from sparse.models.start import load_start
 from sparse.models.structured import swap_linear
 
 _BUILDERS: dict[str, Callable[[Any, Any], nn.Module]] = {
@@ -39,7 +37,7 @@ def build_model(config: SparseConfig, shape: Shape) -> nn.Module:
     """
     model = build_dense(config.model, shape)
     if config.start_from is not None:
-        load_weights(RunFolder(Path(config.start_from)).weights, model)
+        load_start(model, config, shape)
     return _swapped(model, config, config.start)
 
 

@@ -1,15 +1,13 @@
 """Networks of the library `transformers`, by its own classes, with random weights."""
 
-import sys
-from types import ModuleType
 from typing import Any
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from monarch_core.extras import require
 from sparse.config.model import TransformerConfig
-from sparse.config.shapes import ImageShape, TextShape
+from sparse.config.shapes import ImageShape, SentenceShape, TextShape
+from sparse.library import transformers
 
 # Patterns of the names of what lies inside the blocks of each network.
 BLOCKS = {
@@ -39,6 +37,33 @@ class LanguageModel(nn.Module):
         return logits
 
 
+class SentenceClassifier(nn.Module):
+    """A network of `transformers` that takes sentences or pairs and returns the logits of classes.
+
+    What fills up a sample is not attended to, and what follows its first separator is the second
+    sentence.
+
+    Args:
+        host: the network.
+        shape: of the samples.
+    """
+
+    def __init__(self, host: nn.Module, shape: SentenceShape) -> None:
+        super().__init__()
+        self.host = host
+        self.shape = shape
+
+    def forward(self, tokens: Int[Tensor, "batch context"]) -> Float[Tensor, "batch classes"]:
+        """Return the logits of the classes."""
+        is_text = tokens != self.shape.padding
+        ends = tokens == self.shape.separator
+        is_second = (ends.cumsum(1) - ends.long() > 0) & is_text
+        logits: Tensor = self.host(
+            input_ids=tokens, attention_mask=is_text.long(), token_type_ids=is_second.long()
+        ).logits
+        return logits
+
+
 class ImageClassifier(nn.Module):
     """A network of `transformers` that takes images and returns the logits of classes.
 
@@ -60,7 +85,7 @@ class ImageClassifier(nn.Module):
 
 def build_gpt2(config: TransformerConfig, shape: TextShape) -> LanguageModel:
     """Return GPT-2 (Radford et al. 2019)."""
-    library = _transformers()
+    library = transformers()
     options = library.GPT2Config(
         vocab_size=shape.vocabulary,
         n_positions=shape.context,
@@ -78,7 +103,7 @@ def build_gpt2(config: TransformerConfig, shape: TextShape) -> LanguageModel:
 
 def build_llama(config: TransformerConfig, shape: TextShape) -> LanguageModel:
     """Return LLaMA (Touvron et al. 2023, arXiv:2302.13971); its only dropout is of attention."""
-    library = _transformers()
+    library = transformers()
     options = library.LlamaConfig(
         vocab_size=shape.vocabulary,
         max_position_embeddings=shape.context,
@@ -89,9 +114,11 @@ def build_llama(config: TransformerConfig, shape: TextShape) -> LanguageModel:
     return LanguageModel(library.LlamaForCausalLM(options))
 
 
-def build_bert(config: TransformerConfig, shape: TextShape) -> LanguageModel:
-    """Return BERT (Devlin et al. 2019, arXiv:1810.04805) with its head for masked tokens."""
-    library = _transformers()
+def build_bert(
+    config: TransformerConfig, shape: TextShape | SentenceShape
+) -> LanguageModel | SentenceClassifier:
+    """Return BERT (Devlin et al. 2019, arXiv:1810.04805): for masked tokens, or for classes."""
+    library = transformers()
     options = library.BertConfig(
         vocab_size=shape.vocabulary,
         max_position_embeddings=shape.context,
@@ -100,12 +127,15 @@ def build_bert(config: TransformerConfig, shape: TextShape) -> LanguageModel:
         **_widths(config),
         **_NO_GENERATION,
     )
+    if isinstance(shape, SentenceShape):
+        options.num_labels = shape.n_classes
+        return SentenceClassifier(library.BertForSequenceClassification(options), shape)
     return LanguageModel(library.BertForMaskedLM(options))
 
 
 def build_vit(config: TransformerConfig, shape: ImageShape) -> ImageClassifier:
     """Return a vision transformer (Dosovitskiy et al. 2021, arXiv:2010.11929)."""
-    library = _transformers()
+    library = transformers()
     options = library.ViTConfig(
         image_size=shape.size,
         patch_size=config.number("patch"),
@@ -134,20 +164,3 @@ def _widths(config: TransformerConfig) -> dict[str, int]:
         "num_attention_heads": config.number("n_heads"),
         "intermediate_size": config.number("n_hidden"),
     }
-
-
-def _transformers() -> ModuleType:
-    """Import `transformers`, without torchvision.
-
-    It imports torchvision where that is installed and does not need it; one that was built for
-    another torch, as that of the package index beside a CPU torch, ends the import. So it is hidden
-    from this process, unless something has imported it already.
-
-    Raises:
-        MissingExtraError: the library is not installed.
-    """
-    require("sparse", "transformers")
-    sys.modules.setdefault("torchvision", None)  # type: ignore[arg-type]
-    import transformers
-
-    return transformers

@@ -4,9 +4,15 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from monarch_core.runs.folder import RunFolder
 from monarch_core.runs.schema import load_config
+from monarch_core.training.checkpoint import load_weights
+from sparse.config.model import BertConfig
 from sparse.config.run import SparseConfig
+from sparse.config.shapes import SentenceShape, Shape, TextShape
+from sparse.models.hosts import build_bert
 
 
 def check_start(config: SparseConfig) -> None:
@@ -26,6 +32,9 @@ def check_start(config: SparseConfig) -> None:
             "that run first"
         )
     here, there = _network(config), _network(source)
+    if _is_pretrained(config, source):
+        free = [key for key in there if key.startswith("dataset.") and key != "dataset.context"]
+        there = {key: value for key, value in there.items() if key not in free}
     changed = [
         f"{key}={here.get(key)} (there {there[key]})"
         for key in there
@@ -41,6 +50,34 @@ def check_start(config: SparseConfig) -> None:
             f"from={folder.path} holds a network with weight={source.weight.name}, but only a "
             "dense one can be projected; give a run with weight=dense, or one with switch_at"
         )
+
+
+def load_start(model: nn.Module, config: SparseConfig, shape: Shape) -> None:
+    """Load the weights of the run of `start_from` into a dense network.
+
+    Of one that predicts masked tokens a classifier of sentences takes the embeddings and the
+    blocks; its head stays.
+
+    Raises:
+        ValueError: the weights are damaged or belong to another model.
+    """
+    assert config.start_from is not None
+    folder = RunFolder(Path(config.start_from))
+    if not _is_pretrained(config, load_config(folder.path, SparseConfig)):
+        load_weights(folder.weights, model)
+        return
+    assert isinstance(shape, SentenceShape)
+    assert isinstance(config.model, BertConfig)  # no other network reads sentences
+    masked = build_bert(config.model, TextShape(shape.vocabulary, shape.context))
+    load_weights(folder.weights, masked)
+    for name in ("embeddings", "encoder"):
+        part = masked.get_submodule(f"host.bert.{name}")
+        model.get_submodule(f"host.bert.{name}").load_state_dict(part.state_dict())
+
+
+def _is_pretrained(config: SparseConfig, source: SparseConfig) -> bool:
+    """Whether a classifier of sentences starts from a network that predicts masked tokens."""
+    return (config.dataset.CONTENT, source.dataset.CONTENT) == ("sentences", "text")
 
 
 def _network(config: SparseConfig) -> dict[str, Any]:

@@ -12,6 +12,10 @@ from sparse.config.run import rename_from
     [
         (["model=vit"], r"model=vit reads images, but dataset\.kind=text .*use dataset=mnist or"),
         (["dataset=mnist"], r"model=gpt2 reads text, .*or model=vit or model=mixer"),
+        (["dataset=glue"], r"model=gpt2 reads text, .*holds sentences; .*or model=bert"),
+        (["dataset=mnist", "model=bert"], r"model=bert reads text or sentences, .*dataset=glue"),
+        (["dataset=glue", "model=bert", "dataset.task=stsb"], r"one of cola, .*, got 'stsb'"),
+        (["dataset=glue", "model=bert", "dataset.context=4"], r"context must be from 8 to 1048576"),
         (["model.size=huge"], r"model\.size must be one of smoke, tiny, small, medium, got huge"),
         (["model.n_heads=3"], r"n_heads must divide model\.width, got 3 heads and a width of 128"),
         (["model.dropout=1"], r"model\.dropout must be from 0 to 0\.99"),
@@ -23,7 +27,20 @@ from sparse.config.run import rename_from
         (["weight.name=dense"], r"call the layers of the host library dense and no others"),
         (["switch_at=0"], r"switch_at must be a fraction between 0 and 1, got 0"),
         (["switch_at=1"], r"switch_at must be a fraction between 0 and 1, got 1"),
-        (["switch_at=nan"], r"switch_at must be a fraction between 0 and 1, got nan"),
+        (["switch_at=.nan"], r"switch_at must be a fraction between 0 and 1, got nan"),
+        (["switch_at=.04"], r"switch_at=0\.04 of fit\.epochs=10 is after epoch 0, but a run needs"),
+        (
+            ["switch_at=.96"],
+            r"switch_at=0\.96 of fit\.epochs=10 is after epoch 10, but a run needs",
+        ),
+        (
+            ["switch_at=.9", "fit.optimizer=soap"],
+            r"fit\.optimizer=adam or adamw, got soap; use switch",
+        ),
+        (
+            ["switch_at=.9", "weight=block_diagonal"],
+            r"weight\.kind=monarch or low_rank, got block_diagonal; use switch\.moments=fresh",
+        ),
         (["weight=dense", "switch_at=.9"], r"those of weight=dense are dense already"),
         (["switch.warm_up=.1"], r"give switch_at as well"),
         (["switch_at=.9", "switch.warm_up=2"], r"switch\.warm_up must be from 0 to 1"),
@@ -43,6 +60,11 @@ def test_sizes_are_words_for_numbers_that_may_be_given():
     assert numbers == {"width": 96, "n_layers": 12, "n_heads": 12}
     assert config.model.dropout_there == 0.1
     assert config_of("model.size=small", "model.dropout=0").model.dropout_there == 0
+
+
+@pytest.mark.parametrize("words", [["fit.optimizer=soap"], ["weight=block_diagonal"]])
+def test_moments_that_begin_anew_may_be_of_any_kind(words):
+    assert config_of("switch_at=.85", "switch.moments=fresh", *words).switch_epoch == 8
 
 
 def test_the_dense_weight_is_the_control():

@@ -9,7 +9,8 @@ from sparse_runs import model_of, smoke, splits_of, train
 
 from monarch_core.report.compare.groups import group_runs
 from monarch_core.report.read.collect import collect_runs
-from monarch_core.training.checkpoint import save_weights
+from monarch_core.report.render.ladder import ladder_table
+from monarch_core.report.render.tables import main_table
 from sparse.evaluate import evaluate
 from sparse.metrics.losses import cross_entropy
 from sparse.models.start import check_start
@@ -136,21 +137,6 @@ def test_what_cannot_be_started_from_is_said(dense, monarch, overrides, message)
         check_start(config)
 
 
-def test_a_run_that_goes_on_dense_is_measured_dense(tmp_path):
-    """`weights.pt` of such a run is of the dense network."""
-    config = smoke("switch_at=0.5")
-    train(tmp_path, smoke("weight=dense"))
-    dense = model_of(smoke("weight=dense"), splits_of(config).shape)
-    save_weights(tmp_path / "weights.pt", dense)
-    text = (tmp_path / "config.yaml").read_text()
-    swapped = text.replace("switch_at: null", "switch_at: 0.5")
-    swapped = swapped.replace("name: dense\n  kind: dense", "name: monarch\n  kind: monarch")
-    assert swapped.count("monarch") == 2
-    (tmp_path / "config.yaml").write_text(swapped)
-    results = evaluate(tmp_path)
-    assert results["n_parameters"] == sum(p.numel() for p in dense.parameters())
-
-
 def test_the_report_compares_them_with_dense(tmp_path, dense):
     for seed in (0, 1):
         source = tmp_path / f"dense_{seed}"
@@ -164,3 +150,5 @@ def test_the_report_compares_them_with_dense(tmp_path, dense):
         ("monarch", 2, False),
     ]
     assert not any("kind" in group.details for group in groups)
+    assert main_table(groups, ["loss"]).columns[0] == "weight"
+    assert "transform" not in ladder_table(groups, "loss").columns

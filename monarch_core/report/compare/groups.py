@@ -157,6 +157,12 @@ def control_name(groups: Iterable[Group]) -> str:
     return " or ".join(names) or "control"
 
 
+def swapped_name(groups: Iterable[Group]) -> str:
+    """Return the word for what compared runs differ in: transform, or weight where all have one."""
+    parts = {key.partition(".")[0] for group in groups for key in group.transform_settings}
+    return parts.pop() if len(parts) == 1 else "transform"
+
+
 def beside_the_table(runs: Sequence[Run]) -> list[str]:
     """Return what a reader of a table has to know and it does not show: what is left out or odd."""
     notes = [

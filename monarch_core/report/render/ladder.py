@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from monarch_core.report.compare.control import best_control_on
-from monarch_core.report.compare.groups import Data, Group, control_name
+from monarch_core.report.compare.groups import Data, Group, control_name, swapped_name
 from monarch_core.report.compare.settings import UNSET, differing_keys, words
 from monarch_core.report.read.identity import DATASET, EVALUATION, is_measured
 from monarch_core.report.render.tables import metric_cell
@@ -43,7 +43,7 @@ def ladder_table(groups: Sequence[Group], metric: str) -> TextTable:
         mean = rung[data[0]].metric(metric).mean if data[0] in rung else None
         return math.inf if mean is None else -mean
 
-    columns = ["model", "transform", "training", *titles.values()]
+    columns = ["model", swapped_name(groups), "training", *titles.values()]
     numbers = ["seeds", "parameters", "time per epoch"]
     rows = []
     for name, rung in sorted(rungs.items(), key=lambda item: height(item[1])):

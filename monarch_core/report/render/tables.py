@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from monarch_core.report.compare.control import compare, control_of
-from monarch_core.report.compare.groups import Group, control_name
+from monarch_core.report.compare.groups import Group, control_name, swapped_name
 from monarch_core.report.read.collect import COSTS, Run
+from monarch_core.report.read.identity import SWAPPED
 from monarch_core.report.render.text_table import Cell, TextTable, write_csv
 from monarch_core.report.statistics import spread
 from monarch_core.report.wording import (
@@ -19,7 +20,7 @@ from monarch_core.runs.artifacts import Table
 
 # Headings that are no metrics.
 _COLUMNS = (
-    *("task", "dataset", "model", "transform", "settings", "seeds", "parameters"),
+    *("task", "dataset", "model", *SWAPPED, "settings", "seeds", "parameters"),
     *("time per epoch", "training time", "peak memory", "device"),
 )
 
@@ -29,17 +30,18 @@ def main_table(groups: Sequence[Group], metrics: Sequence[str], *, costs: bool =
 
     Columns that hold the same in every row move to the caption.
     """
+    swapped = swapped_name(groups)
     facts: dict[str, list[str]] = {
         "task": [group.task for group in groups],
         "dataset": [_dataset(group) for group in groups],
         "model": [group.model for group in groups],
-        "transform": [group.transform for group in groups],
+        swapped: [group.transform for group in groups],
         "settings": [group.details for group in groups],
     }
     constant = {
         name: values[0]
         for name, values in facts.items()
-        if name != "transform" and len(set(values)) == 1
+        if name != swapped and len(set(values)) == 1
     }
     columns = {n: [Cell(v) for v in values] for n, values in facts.items() if n not in constant}
     controls = [control_of(group, groups) for group in groups]

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Num
 from torch import Tensor, nn
 
+from monarch_core.layers.monarch_product import multiply
 from monarch_core.layers.precision import in_one_dtype
 from monarch_core.layers.structured import StructuredLinear, check_at_most, check_sizes
 from monarch_core.transforms.arguments import check_count
@@ -122,24 +123,9 @@ class MonarchLinear(StructuredLinear, Preparable):
         return {"M": self.dense()}
 
     def _apply_factors(self, x: Tensor, L: Tensor, R: Tensor, bias: Tensor | None) -> Tensor:
-        """Return M x + bias as `monarch_multiply` computes M x, the batch along the rows.
-
-        The inputs of each block are gathered into a matrix of their own. That pass costs what a
-        plain copy costs, several times less than to transpose the whole batch.
-        """
-        (p, s, t), (q, h, a) = L.shape, R.shape
-        padded = nn.functional.pad(x, (0, q * a - self.in_features))
-        x_ba = padded.reshape(-1, a, q).permute(2, 0, 1).contiguous()
-        z_bj = torch.bmm(x_ba, R.mT)
-        if h % p == 0:  # the index r = b h / p + j // p of a block of L does not cross those of R
-            z_mbj = z_bj.unflatten(-1, (h // p, p)).permute(3, 1, 0, 2)
-        else:
-            z_mbj = z_bj.transpose(0, 1).reshape(-1, t, p).permute(2, 0, 1)
-        y_mi = torch.bmm(z_mbj.reshape(p, -1, t), L.mT)
-        y = y_mi.permute(1, 2, 0).reshape(-1, s * p)[:, : self.out_features]
-        if bias is not None:
-            y = y + bias
-        return y.contiguous().view(*x.shape[:-1], self.out_features)
+        rows = x.reshape(-1, self.in_features)
+        y = multiply(rows, L, R, bias, self.out_features)
+        return y.view(*x.shape[:-1], self.out_features)
 
     def _start_linear(self) -> None:
         q, h, _ = self.R.shape

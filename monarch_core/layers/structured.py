@@ -93,7 +93,7 @@ class StructuredLinear(nn.Module, ABC):
         """Draw the factors anew by (1)."""
 
     @property
-    def factors(self) -> dict[str, nn.Parameter]:
+    def factors(self) -> dict[str, Tensor]:
         """The parameters that the weight is made of, by name."""
         return {name: getattr(self, name) for name in self.factor_names}
 

@@ -12,10 +12,14 @@ from scipy.special import stdtrit
 from monarch_core.report.read.untrusted import finite
 
 # What the names of metrics say about their direction; the first list wins ("snr" before "error").
-_HIGHER = ("psnr", "ssim", "snr", "accuracy", "correlation")
+_HIGHER = ("psnr", "ssim", "snr", "accuracy", "correlation", "f1")
 _LOWER = (
     "error",
+    "errors",
     "loss",
+    "perplexity",
+    "byte",
+    "flops",
     "mse",
     "mae",
     "l1",

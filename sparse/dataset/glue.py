@@ -103,7 +103,8 @@ def _encoded(
     """Return the samples of a split of GLUE."""
     try:
         split = found[name]
-        texts, labels = zip(*(split[key] for key in columns), strict=True), split["label"]
+        texts = list(zip(*(split[key] for key in columns), strict=True))
+        labels = list(split["label"])
     except (KeyError, ValueError) as error:
         raise ValueError(
             f"the data have no split {name} with {', '.join(columns)} and label ({error}); "

@@ -6,11 +6,15 @@ import numpy as np
 import pytest
 import torch
 from sparse_runs import config_of, model_of, smoke, splits_of, train
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
 
 from monarch_core.extras import MissingExtraError
 from monarch_core.training.checkpoint import load_weights
+from sparse.config import dataset
 from sparse.dataset.glue import BEGIN, PADDING, SEPARATOR, encode_bytes
 from sparse.evaluate import evaluate
+from sparse.library import transformers
 from sparse.metrics.binary import f1_score, matthews_correlation
 from sparse.models.start import check_start
 
@@ -75,11 +79,10 @@ def test_bytes_are_tokens_and_the_longer_one_is_cut(sentences, context, expected
 
 
 def test_a_tokenizer_of_the_library_is_used_as_it_is(monkeypatch, tmp_path):
-    transformers = pytest.importorskip("transformers")
     install(monkeypatch, tmp_path, "mrpc", ("sentence1", "sentence2"))
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad", *map(str, range(12))]
     (tmp_path / "vocab.txt").write_text("\n".join(words))
-    known = transformers.BertTokenizer(str(tmp_path / "vocab.txt"))
+    known = transformers().BertTokenizer(str(tmp_path / "vocab.txt"))
     known.save_pretrained(tmp_path / "tokenizer")
     config = glue(f"dataset.tokenizer={tmp_path}/tokenizer", "dataset.context=8", task="mrpc")
     splits = splits_of(config)
@@ -160,6 +163,18 @@ def test_data_of_another_task_are_said(monkeypatch, tmp_path):
     install(monkeypatch, tmp_path, "qnli", ("sentence",))
     with pytest.raises(ValueError, match=r"no split train with question, sentence and label"):
         splits_of(glue(task="qnli"))
+
+
+def test_labels_that_are_none_and_a_tokenizer_of_another_kind_are_said(monkeypatch, tmp_path):
+    install(monkeypatch, tmp_path)
+    monkeypatch.setitem(dataset.TASKS, "sst2", (("sentence",), ("all",)))
+    with pytest.raises(ValueError, match=r"split train must be from 0 to 0, got \[0, 1\]"):
+        splits_of(glue())
+    words = WordLevel({"good": 0, "bad": 1, "[UNK]": 2}, unk_token="[UNK]")
+    known = transformers().PreTrainedTokenizerFast(tokenizer_object=Tokenizer(words))
+    known.save_pretrained(tmp_path / "tokenizer")
+    with pytest.raises(ValueError, match="has no token that fills up or none that separates"):
+        splits_of(glue(f"dataset.tokenizer={tmp_path}/tokenizer"))
 
 
 def test_without_the_package_it_is_said_how_to_get_it(monkeypatch):

@@ -135,6 +135,7 @@ def test_a_missing_seed_breaks_the_pairs():
     [
         ("relative_l2", False), ("h1_error", False), ("nmse", False), ("nrmse_volume", False),
         ("psnr", True), ("ssim_slice", True), ("meddlr/psnr", True), ("energy", None),
+        ("f1", True), ("n_errors", False), ("perplexity", False), ("bits_per_byte", False),
         ("seconds_per_trajectory", False),
     ],
 )  # fmt: skip

@@ -137,11 +137,6 @@ class SparseConfig:
         """Whether the trained model holds the layers of the host library."""
         return self.weight.is_control or self.switch_at is not None
 
-    @property
-    def start(self) -> str:
-        """How the structured layers start, one of `STARTS`."""
-        return self.weight.start or ("random" if self.start_from is None else "projection")
-
 
 def rename_from(arguments: Sequence[str]) -> list[str]:
     """Return overrides with `start_from` for `from`, which Python does not take as a name."""

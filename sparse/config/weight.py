@@ -14,7 +14,7 @@ OPTIONS = {
     "block_diagonal": ("n_blocks", *_LAYERS),
     "low_rank": ("n_blocks", "rank", *_LAYERS),
 }
-STARTS = ("random", "blocks", "projection")
+STARTS = ("projection", "random", "blocks")
 CONTROL = "dense"  # what tables call the layers of the host library, and nothing else
 
 
@@ -32,9 +32,9 @@ class WeightConfig:
         include: all but dense: patterns of names of layers, as in *.mlp.*; empty: all linear layers
             inside the blocks of the network, so that embeddings and heads stay dense.
         exclude: all but dense: patterns of names to leave dense nevertheless.
-        start: all but dense: random (the outputs of a new `torch.nn.Linear`), blocks (random, by
-            the sizes of the blocks; for fit.block_rates) or projection (nearest to the dense
-            weights); null: projection where the run starts from another one, else random.
+        start: all but dense: projection (nearest to the weights of the dense network, of its own
+            start or of the run that it starts from), random (the outputs of a new
+            `torch.nn.Linear`) or blocks (random, by the sizes of the blocks; for fit.block_rates).
     """
 
     name: str = MISSING
@@ -43,7 +43,7 @@ class WeightConfig:
     rank: int | None = None
     include: list[str] = field(default_factory=list)
     exclude: list[str] = field(default_factory=list)
-    start: str | None = None
+    start: str = "projection"
 
     def __post_init__(self) -> None:
         """Check every value, and that none is given that this kind does not read.
@@ -53,10 +53,8 @@ class WeightConfig:
         """
         if self.kind not in OPTIONS:
             raise ValueError(f"weight.kind must be one of {', '.join(OPTIONS)}, got {self.kind!r}")
-        if self.start not in (None, *STARTS):
-            raise ValueError(
-                f"weight.start must be null or one of {', '.join(STARTS)}, got {self.start!r}"
-            )
+        if self.start not in STARTS:
+            raise ValueError(f"weight.start must be one of {', '.join(STARTS)}, got {self.start!r}")
         check_ranges(self, "weight", {"n_blocks": (1, MOST), "rank": (1, MOST)})
         blank = WeightConfig.__dataclass_fields__
         for option in fields(self)[2:]:

@@ -1,10 +1,12 @@
 """Build the network of a run from its config and the shape of its data."""
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
 from torch import nn
 
+from monarch_core.adapters.dense_layers import ExchangedLayers
 from monarch_core.layers.swap import densify
 from sparse.config.model import ModelConfig
 from sparse.config.run import SparseConfig
@@ -13,6 +15,8 @@ from sparse.models import hosts, mixer
 from sparse.models.normalized import Normalized
 from sparse.models.start import load_start
 from sparse.models.structured import swap_linear
+
+log = logging.getLogger(__name__)
 
 _BUILDERS: dict[str, Callable[[Any, Any], nn.Module]] = {
     "gpt2": hosts.build_gpt2,
@@ -38,12 +42,16 @@ def build_model(config: SparseConfig, shape: Shape) -> nn.Module:
     model = build_dense(config.model, shape)
     if config.start_from is not None:
         load_start(model, config, shape)
-    return _swapped(model, config, config.start)
+    done = _swap(model, config, config.weight.start)
+    if config.start_from is not None and config.weight.start == "projection":
+        log.info("relative residual of each layer:\n%s", done)
+    return model
 
 
 def build_trained(config: SparseConfig, shape: Shape) -> nn.Module:
     """Return the network that a finished run leaves, with weights to be loaded into it."""
-    model = _swapped(build_dense(config.model, shape), config, "random")
+    model = build_dense(config.model, shape)
+    _swap(model, config, "random")
     return densify(model) if config.switch_at is not None else model
 
 
@@ -64,6 +72,6 @@ def build_dense(config: ModelConfig, shape: Shape) -> nn.Module:
     return _BUILDERS[config.name](config, shape)
 
 
-def _swapped(model: nn.Module, config: SparseConfig, start: str) -> nn.Module:
+def _swap(model: nn.Module, config: SparseConfig, start: str) -> ExchangedLayers:
     blocks = [f"*{pattern}" for pattern in _BLOCKS[config.model.name]]
     return swap_linear(model, config.weight, blocks, start=start)

@@ -1,27 +1,24 @@
 """The swap: linear layers of a network become structured ones."""
 
-import logging
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import nn
 
-from monarch_core.adapters.dense_layers import exchange_linear
+from monarch_core.adapters.dense_layers import ExchangedLayers, exchange_linear
 from monarch_core.layers.block_diagonal import BlockDiagonalLinear
 from monarch_core.layers.linear import MonarchLinear
 from monarch_core.layers.low_rank import LowRankLinear
 from monarch_core.layers.structured import StructuredLinear
 from sparse.config.weight import WeightConfig
 
-log = logging.getLogger(__name__)
-
 _BLOCKS_OF = {"monarch": MonarchLinear, "block_diagonal": BlockDiagonalLinear}
 
 
 def swap_linear(
     network: nn.Module, weight: WeightConfig, blocks: Sequence[str], *, start: str
-) -> nn.Module:
+) -> ExchangedLayers:
     """Exchange linear layers of a network, in place: here dense becomes Monarch.
 
     Args:
@@ -29,26 +26,22 @@ def swap_linear(
         weight: which layers, and what their weights become; dense leaves all as they are.
         blocks: patterns of the names of what lies inside the blocks, the layers that are exchanged
             where `weight` names no others.
-        start: of the new layers, one of `STARTS`; projection logs how far each one is from the
-            dense weights.
+        start: of the new layers, one of `STARTS`.
 
     Returns:
-        The network.
+        What was exchanged, and how far each new layer is from the dense one.
 
     Raises:
         ValueError: no layer has a name that is asked for, or one is too small for its blocks.
     """
     if weight.is_control:
-        return network
-    done = exchange_linear(
+        return ExchangedLayers()
+    return exchange_linear(
         network,
         layer_maker(weight, start),
         include=weight.include or blocks,
         exclude=weight.exclude,
     )
-    if start == "projection":
-        log.info("relative residual of each layer:\n%s", done)
-    return network
 
 
 def layer_maker(weight: WeightConfig, start: str) -> Callable[[nn.Linear], StructuredLinear]:

@@ -21,7 +21,7 @@ from sparse.config.run import rename_from
         (["model.dropout=1"], r"model\.dropout must be from 0 to 0\.99"),
         (["dataset.context=1"], r"dataset\.context must be from 2"),
         (["weight.n_blocks=0"], r"weight\.n_blocks must be from 1"),
-        (["weight.start=warm"], r"weight\.start must be null or one of random, blocks, projection"),
+        (["weight.start=warm"], r"weight\.start must be one of projection, random, blocks"),
         (["weight=dense", "weight.n_blocks=8"], r"kind=dense has no option n_blocks"),
         (["weight.rank=3"], r"kind=monarch has no option rank"),
         (["weight.name=dense"], r"call the layers of the host library dense and no others"),
@@ -77,10 +77,3 @@ def test_the_dense_weight_is_the_control():
 def test_from_is_a_word_for_start_from():
     given = ["from=runs/a", "weight=monarch", "dataset.path=from=x"]
     assert rename_from(given) == ["start_from=runs/a", "weight=monarch", "dataset.path=from=x"]
-
-
-def test_projection_is_the_start_of_a_run_that_starts_from_another():
-    assert config_of().start == "random"
-    assert config_of("start_from=runs/a").start == "projection"
-    assert config_of("start_from=runs/a", "weight.start=random").start == "random"
-    assert config_of("weight.start=projection").start == "projection"

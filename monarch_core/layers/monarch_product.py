@@ -22,6 +22,7 @@ from monarch_core.layers.derivatives import (
     formula_gradients,
     formula_is_needed,
 )
+from monarch_core.layers.kernel import few_rows
 from monarch_core.layers.kernel import rows as kernel_rows
 from monarch_core.transforms.autocast import autocast_dtype
 
@@ -70,13 +71,30 @@ def multiply(
 ) -> Num[Tensor, "rows n_out"]:
     """Return what `formula` returns, in less time where a real layer learns or is evaluated."""
     tensors = [x, L, R] if bias is None else [x, L, R, bias]
-    plain = all(type(t) in (Tensor, nn.Parameter) for t in tensors) and not x.is_complex()
-    if not plain or formula_is_needed(*tensors):
+    if not _is_plain(tensors, n_out) or formula_is_needed(*tensors):
         return formula(x, L, R, bias, n_out)
     if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
         y: Tensor = _Product.apply(x, L, R, bias, n_out)
         return y
     return _product(x, L, R, bias, n_out, keep=False)[0]
+
+
+def _is_plain(tensors: Sequence[Tensor], n_out: int) -> bool:
+    """Return whether these are real numbers in memory, of one kind and of sizes that fit."""
+    x, L, R, *bias = tensors
+    if x.is_complex() or L.ndim != 3 or R.ndim != 3:
+        return False
+    (N, s, h), a = L.shape, R.shape[2]
+    return (
+        all(
+            type(t) in (Tensor, nn.Parameter) and t.dtype == x.dtype and t.device == x.device
+            for t in tensors
+        )
+        and R.shape == (N, h, a)
+        and N * (a - 1) < x.shape[1] <= N * a
+        and N * (s - 1) < n_out <= N * s
+        and all(b.shape == (n_out,) for b in bias)
+    )
 
 
 class _Product(Function):
@@ -106,6 +124,9 @@ def _product(
 ) -> tuple[Tensor, list[Tensor]]:
     """Return `formula`, and to `keep` them z' of every piece."""
     (N, _, _), (_, _, a) = L.shape, R.shape
+    if few_rows.takes(x):
+        y, z = few_rows.product(x, L, R, bias, n_out)
+        return y, [z] if keep else []
     y, kept, by = x.new_empty(len(x), n_out), [], _passes(x)
     for x_i, y_i in zip(_pieces(x), _pieces(y), strict=True):
         z = by.shuffle(torch.bmm(by.take_apart(x_i, N, a), R.mT))
@@ -124,6 +145,8 @@ def _gradients(
     needed: Sequence[bool],
 ) -> list[Tensor | None]:
     """Return those gradients of x, L, R and the bias that are `needed`."""
+    if few_rows.takes(x):
+        return few_rows.gradients(grad, x, L, R, kept[0] if kept else None, needed)
     needs_x, needs_L, needs_R, needs_bias = needed
     (N, s, _), (_, _, a) = L.shape, R.shape
     grad_bias = grad.sum(0) if needs_bias else None

@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 SOURCE = Path(__file__).with_name("fused.cpp")
-HEADERS = (SOURCE.with_name("rows.h"), SOURCE.with_name("vectors.h"))
+HEADERS = tuple(SOURCE.with_name(f"{name}.h") for name in ("few_rows", "rows", "vectors"))
 FLAGS = ("-O3", "-march=native", "-std=c++17", "-fPIC", "-fopenmp", "-Wno-psabi")
 _log = logging.getLogger(__name__)
 

@@ -58,6 +58,31 @@ inline void merge_any(int64_t n, const float *blocks, int64_t length, float *row
     for (int64_t b = 0; b < rest; ++b) row[whole * n + b] = blocks[b * block + whole];
 }
 
+// `between` is memory for `length` numbers.
+inline void split(int64_t n, const float *row, int64_t length, float *blocks, int64_t block,
+                  float *between) {
+    switch (length % n ? 0 : n) {
+    case 2: return split<2>(row, length, blocks, block);
+    case 4: return split<4>(row, length, blocks, block);
+    case 8: return split<4, 2>(row, length, blocks, block, between);
+    case 16: return split<4, 4>(row, length, blocks, block, between);
+    default: return split_any(n, row, length, blocks, block);
+    }
+}
+
+// The bias may be null.
+inline void merge(int64_t n, const float *blocks, int64_t length, const float *bias, float *row,
+                  int64_t block, float *between) {
+    switch (length % n ? 0 : n) {
+    case 2: merge<2>(blocks, length, row, block); break;
+    case 4: merge<4>(blocks, length, row, block); break;
+    case 8: merge<4, 2>(blocks, length, row, block, between); break;
+    case 16: merge<4, 4>(blocks, length, row, block, between); break;
+    default: merge_any(n, blocks, length, row, block);
+    }
+    for (int64_t i = 0; bias && i < length; ++i) row[i] += bias[i];
+}
+
 // Calls sort(row, piece, memory for a piece) for every piece of every row.
 template <typename Sort> void for_pieces(const Layout &l, int threads, Sort sort) {
 #pragma omp parallel num_threads(threads) if (threads > 1)
@@ -77,17 +102,9 @@ extern "C" {
 
 void split_rows(const int64_t *sizes, int64_t n, const float *whole, float *blocks, int threads) {
     const auto &l = *reinterpret_cast<const rows::Layout *>(sizes);
-    const int64_t known = l.length % n ? 0 : n;
     rows::for_pieces(l, threads, [&](int64_t r, int64_t p, float *between) {
-        const float *in = whole + r * l.row + p * l.piece;
-        float *out = blocks + r * l.block_row + p * l.block_piece;
-        switch (known) {
-        case 2: return rows::split<2>(in, l.length, out, l.block);
-        case 4: return rows::split<4>(in, l.length, out, l.block);
-        case 8: return rows::split<4, 2>(in, l.length, out, l.block, between);
-        case 16: return rows::split<4, 4>(in, l.length, out, l.block, between);
-        default: return rows::split_any(n, in, l.length, out, l.block);
-        }
+        rows::split(n, whole + r * l.row + p * l.piece, l.length,
+                    blocks + r * l.block_row + p * l.block_piece, l.block, between);
     });
 }
 
@@ -95,19 +112,9 @@ void split_rows(const int64_t *sizes, int64_t n, const float *whole, float *bloc
 void merge_rows(const int64_t *sizes, int64_t n, const float *blocks, const float *bias,
                 float *whole, int threads) {
     const auto &l = *reinterpret_cast<const rows::Layout *>(sizes);
-    const int64_t known = l.length % n ? 0 : n;
     rows::for_pieces(l, threads, [&](int64_t r, int64_t p, float *between) {
-        const float *in = blocks + r * l.block_row + p * l.block_piece;
-        float *out = whole + r * l.row + p * l.piece;
-        switch (known) {
-        case 2: rows::merge<2>(in, l.length, out, l.block); break;
-        case 4: rows::merge<4>(in, l.length, out, l.block); break;
-        case 8: rows::merge<4, 2>(in, l.length, out, l.block, between); break;
-        case 16: rows::merge<4, 4>(in, l.length, out, l.block, between); break;
-        default: rows::merge_any(n, in, l.length, out, l.block);
-        }
-        if (bias)
-            for (int64_t i = 0; i < l.length; ++i) out[i] += bias[i];
+        rows::merge(n, blocks + r * l.block_row + p * l.block_piece, l.length, bias,
+                    whole + r * l.row + p * l.piece, l.block, between);
     });
 }
 

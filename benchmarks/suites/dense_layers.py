@@ -16,7 +16,8 @@ from sparse.models.hosts import build_gpt2
 WIDTHS = ((256, 256), (768, 768), (768, 3072))
 ROWS = (1, 8, 64, 512, 2048)
 BLOCKS = (4, 16)
-WINDOWS, CONTEXT, WIDTH = 2, 1024, 768
+BATCHES = ((2, 1024), (4, 512))  # windows, tokens of each
+WIDTH = 768
 
 
 def linear(options: Options) -> list[Row]:
@@ -45,8 +46,12 @@ def block(options: Options) -> list[Row]:
     blocks: dict[str, nn.Module] = {"dense": Block()}
     for n_blocks in BLOCKS:
         blocks[f"{n_blocks} blocks"] = monarchize(Block(), n_blocks=n_blocks)
-    x = torch.randn(WINDOWS, CONTEXT, WIDTH, device=options.device, requires_grad=True)
-    return time_modules(blocks, x, {"rows": WINDOWS * CONTEXT}, options, ("training",))
+    rows = []
+    for batch, context in BATCHES:
+        x = torch.randn(batch, context, WIDTH, device=options.device, requires_grad=True)
+        facts = {"rows": batch * context, "batch": batch}
+        rows += time_modules(blocks, x, facts, options, ("training",))
+    return rows
 
 
 class Block(nn.Module):
@@ -55,7 +60,7 @@ class Block(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         config = Gpt2Config(size="small", width=WIDTH, n_layers=1, dropout=0.0)
-        network = build_gpt2(config, TextShape(1, CONTEXT))
+        network = build_gpt2(config, TextShape(1, max(context for _, context in BATCHES)))
         self.host = network.get_submodule("host.transformer.h.0")
 
     def forward(self, x: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from monarch_core.transforms.prepared import Preparable
 
 # Multiplications that the factors save, below which one product with M is faster than two batched
 # ones: measured on one thread.
-WORTH_FACTORS = 1_000_000
+WORTH_FACTORS = 300_000
 
 
 class MonarchLinear(StructuredLinear, Preparable):

@@ -71,7 +71,7 @@ def multiply(
 ) -> Num[Tensor, "rows n_out"]:
     """Return what `formula` returns, in less time where a real layer learns or is evaluated."""
     tensors = [x, L, R] if bias is None else [x, L, R, bias]
-    if not _is_plain(tensors, n_out) or formula_is_needed(*tensors):
+    if formula_is_needed(*tensors) or not _is_plain(tensors, n_out):
         return formula(x, L, R, bias, n_out)
     if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
         y: Tensor = _Product.apply(x, L, R, bias, n_out)
@@ -90,6 +90,7 @@ def _is_plain(tensors: Sequence[Tensor], n_out: int) -> bool:
             type(t) in (Tensor, nn.Parameter) and t.dtype == x.dtype and t.device == x.device
             for t in tensors
         )
+        and not any(t.is_neg() for t in tensors)  # memory holds what is to be negated
         and R.shape == (N, h, a)
         and N * (a - 1) < x.shape[1] <= N * a
         and N * (s - 1) < n_out <= N * s
@@ -116,7 +117,7 @@ class _Product(Function):
         device = grad.device.type
         off = torch.autocast(device, enabled=False) if autocast_dtype(device) else nullcontext()
         with off:
-            return *_gradients(grad, x, L, R, kept, needed), None
+            return *_gradients(grad.resolve_neg(), x, L, R, kept, needed), None
 
 
 def _product(

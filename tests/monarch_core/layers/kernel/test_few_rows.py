@@ -78,3 +78,17 @@ def test_memory_is_read_only_where_all_fits():
         assert not _is_plain(wrong, 10)
     assert not _is_plain((x, L, R), 11)
     assert not _is_plain((x, L, R), 8)
+
+
+@pytest.mark.parametrize("n_rows", [3, 20])
+def test_what_torch_negates_only_when_it_is_read(n_rows):
+    x, L, R, bias = made(12, 10, 2, n_rows)
+    grad = torch.randn(n_rows, 10)
+    values = (x.detach().contiguous(), L, R, bias)
+    later = torch._neg_view(values[0])
+    torch.testing.assert_close(
+        multiply(later, L, R, bias, 10), multiply(-values[0], L, R, bias, 10)
+    )
+    y = multiply(*values, 10)
+    found = torch.autograd.grad(y, (L, R, bias), torch._neg_view(grad), retain_graph=True)
+    torch.testing.assert_close(found, torch.autograd.grad(y, (L, R, bias), -grad))

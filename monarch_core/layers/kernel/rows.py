@@ -75,6 +75,8 @@ def _sort(
 ) -> None:
     """Call a function of the library with the sizes of `rows::Layout` and pointers to the given."""
     sizes = (*whole, *blocks.stride()[:2], block_piece)
+    # under autocast a product in between would be of lower precision
+    assert all(t is None or t.dtype == torch.float32 for t in given)
     pointers = [None if t is None else ctypes.c_void_p(t.data_ptr()) for t in given]
     getattr(_library(), name)(
         (ctypes.c_int64 * 8)(*sizes), ctypes.c_int64(n_blocks), *pointers, torch.get_num_threads()

@@ -16,6 +16,8 @@ TITLES = {
     "memory": "Peak memory of a training step, beyond the weights",
     "bfloat16": "Autocast to bfloat16",
     "sweep": "Training step of the layer against kept modes and grid",
+    "linear": "Dense layers: one layer",
+    "block": "Dense layers: one block of GPT-2-S",
     "sense": "SENSE of one slice",
     "data": "Navier-Stokes data, one trajectory of 50 time units",
 }

@@ -15,7 +15,7 @@ import torch
 
 from benchmarks.options import Options
 from benchmarks.rows import Row
-from benchmarks.suites import layers, machine, networks, uses
+from benchmarks.suites import dense_layers, layers, machine, networks, uses
 from data_scripts.command_line import config_from_arguments
 from monarch_core.layers.kernel.operator import available
 from monarch_core.training.devices import describe_device
@@ -33,6 +33,8 @@ SUITES: dict[str, Callable[[Options], list[Row]]] = {
     "memory": networks.memory,
     "bfloat16": networks.bfloat16,
     "sweep": layers.sweep,
+    "linear": dense_layers.linear,
+    "block": dense_layers.block,
     "sense": uses.sense,
     "data": uses.data,
 }

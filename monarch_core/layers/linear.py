@@ -16,7 +16,7 @@ from monarch_core.transforms.prepared import Preparable
 
 # Multiplications that the factors save, below which one product with M is faster than two batched
 # ones: measured on one thread.
-WORTH_FACTORS = 1_000_000
+WORTH_FACTORS = 300_000
 
 
 class MonarchLinear(StructuredLinear, Preparable):
@@ -113,9 +113,10 @@ class MonarchLinear(StructuredLinear, Preparable):
 
     def _product(self, x: Num[Tensor, "*batch n_in"]) -> Num[Tensor, "*batch n_out"]:
         M = self.made("M")
-        n_saved = self.in_features * self.out_features - self.L.numel() - self.R.numel()
-        if M is not None and x.numel() // self.in_features * n_saved < WORTH_FACTORS:
-            return in_one_dtype(nn.functional.linear, x, M, self.bias)
+        if M is not None:
+            n_saved = M.numel() - self.L.numel() - self.R.numel()
+            if x.numel() // self.in_features * n_saved < WORTH_FACTORS:
+                return in_one_dtype(nn.functional.linear, x, M, self.bias)
         return in_one_dtype(self._apply_factors, x, self.L, self.R, self.bias)
 
     def make(self) -> dict[str, Tensor]:
@@ -123,8 +124,9 @@ class MonarchLinear(StructuredLinear, Preparable):
         return {"M": self.dense()}
 
     def _apply_factors(self, x: Tensor, L: Tensor, R: Tensor, bias: Tensor | None) -> Tensor:
-        rows = x.reshape(-1, self.in_features)
-        y = multiply(rows, L, R, bias, self.out_features)
+        if x.ndim == 2:
+            return multiply(x, L, R, bias, self.out_features)
+        y = multiply(x.reshape(-1, self.in_features), L, R, bias, self.out_features)
         return y.view(*x.shape[:-1], self.out_features)
 
     def _start_linear(self) -> None:

@@ -8,6 +8,7 @@ pieces that stay in the cache.
 from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import partial
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -15,11 +16,14 @@ from jaxtyping import Num
 from torch import Tensor, nn
 from torch.autograd import Function
 
+from monarch_core.layers import rows
 from monarch_core.layers.derivatives import (
     backward_needs_formula,
     formula_gradients,
     formula_is_needed,
 )
+from monarch_core.layers.kernel import few_rows
+from monarch_core.layers.kernel import rows as kernel_rows
 from monarch_core.transforms.autocast import autocast_dtype
 
 # Rows of a piece: few enough for the cache, enough for products at full speed.
@@ -52,8 +56,8 @@ def formula(
         n_out: length of the product.
     """
     N, s, _ = L.shape
-    z = torch.bmm(_take_apart(x, N, R.shape[2]), R.mT)  # (1)
-    y_mi = torch.bmm(_shuffle(z), L.mT)  # (2), (3)
+    z = torch.bmm(rows.take_apart(x, N, R.shape[2]), R.mT)  # (1)
+    y_mi = torch.bmm(rows.shuffle(z), L.mT)  # (2), (3)
     y = y_mi.permute(1, 2, 0).reshape(len(x), s * N)[:, :n_out]
     return (y if bias is None else y + bias).contiguous()
 
@@ -67,13 +71,31 @@ def multiply(
 ) -> Num[Tensor, "rows n_out"]:
     """Return what `formula` returns, in less time where a real layer learns or is evaluated."""
     tensors = [x, L, R] if bias is None else [x, L, R, bias]
-    plain = all(type(t) in (Tensor, nn.Parameter) for t in tensors) and not x.is_complex()
-    if not plain or formula_is_needed(*tensors):
+    if formula_is_needed(*tensors) or not _is_plain(tensors, n_out):
         return formula(x, L, R, bias, n_out)
     if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
         y: Tensor = _Product.apply(x, L, R, bias, n_out)
         return y
     return _product(x, L, R, bias, n_out, keep=False)[0]
+
+
+def _is_plain(tensors: Sequence[Tensor], n_out: int) -> bool:
+    """Return whether these are real numbers in memory, of one kind and of sizes that fit."""
+    x, L, R, *bias = tensors
+    if x.is_complex() or L.ndim != 3 or R.ndim != 3:
+        return False
+    (N, s, h), a = L.shape, R.shape[2]
+    return (
+        all(
+            type(t) in (Tensor, nn.Parameter) and t.dtype == x.dtype and t.device == x.device
+            for t in tensors
+        )
+        and not any(t.is_neg() for t in tensors)  # memory holds what is to be negated
+        and R.shape == (N, h, a)
+        and N * (a - 1) < x.shape[1] <= N * a
+        and N * (s - 1) < n_out <= N * s
+        and all(b.shape == (n_out,) for b in bias)
+    )
 
 
 class _Product(Function):
@@ -95,7 +117,7 @@ class _Product(Function):
         device = grad.device.type
         off = torch.autocast(device, enabled=False) if autocast_dtype(device) else nullcontext()
         with off:
-            return *_gradients(grad, x, L, R, kept, needed), None
+            return *_gradients(grad.resolve_neg(), x, L, R, kept, needed), None
 
 
 def _product(
@@ -103,12 +125,13 @@ def _product(
 ) -> tuple[Tensor, list[Tensor]]:
     """Return `formula`, and to `keep` them z' of every piece."""
     (N, _, _), (_, _, a) = L.shape, R.shape
-    y, kept = x.new_empty(len(x), n_out), []
+    if few_rows.takes(x):
+        y, z = few_rows.product(x, L, R, bias, n_out)
+        return y, [z] if keep else []
+    y, kept, by = x.new_empty(len(x), n_out), [], _passes(x)
     for x_i, y_i in zip(_pieces(x), _pieces(y), strict=True):
-        z = _shuffle(torch.bmm(_take_apart(x_i, N, a), R.mT))
-        _put_together(torch.bmm(z, L.mT), y_i)
-        if bias is not None:
-            y_i.add_(bias)
+        z = by.shuffle(torch.bmm(by.take_apart(x_i, N, a), R.mT))
+        by.put_together(torch.bmm(z, L.mT), bias, y_i)
         if keep:
             kept.append(z)
     return y, kept
@@ -123,26 +146,29 @@ def _gradients(
     needed: Sequence[bool],
 ) -> list[Tensor | None]:
     """Return those gradients of x, L, R and the bias that are `needed`."""
+    if few_rows.takes(x):
+        return few_rows.gradients(grad, x, L, R, kept[0] if kept else None, needed)
     needs_x, needs_L, needs_R, needs_bias = needed
     (N, s, _), (_, _, a) = L.shape, R.shape
     grad_bias = grad.sum(0) if needs_bias else None
     if not (needs_x or needs_L or needs_R):
         return [None, None, None, grad_bias]
     grad_L = grad_R = grad_x = None
+    by = _passes(x)
     if needs_x:
         grad_x = torch.empty_like(x, memory_format=torch.contiguous_format)
     slots = _pieces(x if grad_x is None else grad_x)
     for i, (g_i, x_i, slot) in enumerate(zip(_pieces(grad), _pieces(x), slots, strict=True)):
-        g_mi = _take_apart(g_i, N, s)
+        g_mi = by.take_apart(g_i, N, s)
         if needs_L:
             grad_L = _add_product(grad_L, g_mi, kept[i])
         if not (needs_x or needs_R):
             continue
-        g_bj = _shuffle_back(torch.bmm(g_mi, L))
+        g_bj = by.shuffle_back(torch.bmm(g_mi, L))
         if needs_R:
-            grad_R = _add_product(grad_R, g_bj, _take_apart(x_i, N, a))
+            grad_R = _add_product(grad_R, g_bj, by.take_apart(x_i, N, a))
         if needs_x:
-            _put_together(torch.bmm(g_bj, R), slot)
+            by.put_together(torch.bmm(g_bj, R), None, slot)
     return [grad_x, grad_L, grad_R, grad_bias]
 
 
@@ -153,44 +179,12 @@ def _add_product(total: Tensor | None, a: Tensor, b: Tensor) -> Tensor:
     return a.mT * b if a.shape[1] == 1 else torch.bmm(a.mT, b)
 
 
+def _passes(x: Tensor) -> ModuleType:
+    """Return the module whose functions sort the numbers of x."""
+    return kernel_rows if kernel_rows.takes(x) else rows
+
+
 def _pieces(x: Tensor) -> tuple[Tensor, ...]:
     if len(x) <= PIECE_ROWS or x.dtype not in _IN_PIECES or x.device.type != "cpu":
         return (x,)
     return x.split(PIECE_ROWS)
-
-
-def _take_apart(x: Tensor, n_blocks: int, width: int) -> Tensor:
-    """Return (rows, n) as (n_blocks, rows, width): the numbers of a block lie side by side.
-
-    That pass costs what a plain copy costs, several times less than to transpose the whole batch.
-    """
-    padding = n_blocks * width - x.shape[1]
-    if padding:
-        x = nn.functional.pad(x, (0, padding))
-    return x.view(len(x), width, n_blocks).permute(2, 0, 1).contiguous()
-
-
-def _put_together(y: Tensor, out: Tensor) -> None:
-    """Write (n_blocks, rows, width) into (rows, n), without the padding: undo `_take_apart`."""
-    n_blocks, rows, width = y.shape
-    y = y.permute(1, 2, 0)
-    if out.shape[1] == width * n_blocks:
-        out.view(rows, width, n_blocks).copy_(y)
-    else:
-        out.copy_(y.reshape(rows, width * n_blocks)[:, : out.shape[1]])
-
-
-def _shuffle(z: Tensor) -> Tensor:
-    """Return z' of z (N, rows, h): row r of block m is the number at r N + m."""
-    N, rows, h = z.shape
-    if h % N == 0:  # r = b h / N + j // N does not cross the blocks of z
-        return z.view(N, rows, h // N, N).permute(3, 1, 0, 2).reshape(N, rows, h)
-    return z.transpose(0, 1).reshape(rows, h, N).permute(2, 0, 1).contiguous()
-
-
-def _shuffle_back(z: Tensor) -> Tensor:
-    """Return z of z' (N, rows, h): undo `_shuffle`."""
-    N, rows, h = z.shape
-    if h % N == 0:
-        return z.view(N, rows, N, h // N).permute(2, 1, 3, 0).reshape(N, rows, h)
-    return z.permute(1, 2, 0).reshape(rows, N, h).transpose(0, 1)

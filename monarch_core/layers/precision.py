@@ -17,9 +17,13 @@ def check_dtype(x: Tensor, **others: Tensor | Sequence[Tensor] | None) -> None:
         x: what the layer is given.
         others: what x is multiplied by, under the names that the message gives them.
     """
+    own_dtype, is_number = x.dtype, x.is_floating_point() or x.is_complex()
+    tensors = [t for t in others.values() if t is not None]
+    if is_number and all(isinstance(t, Tensor) and t.dtype == own_dtype for t in tensors):
+        return
     dtypes = _dtypes(x, others)
     found = set(dtypes.values())
-    if len(found) == 1 and (x.is_floating_point() or x.is_complex()):
+    if len(found) == 1 and is_number:
         return
     if CONVERTED.issuperset(found) and autocast_dtype(x.device.type):
         return

@@ -11,7 +11,7 @@ import monarch_core
 from benchmarks import applications, contenders, speed
 from benchmarks.options import TITLES, Options
 from benchmarks.rows import in_new_process
-from benchmarks.suites import layers, machine
+from benchmarks.suites import dense_layers, layers, machine
 from monarch_core.transforms import Monarch
 from mri.physics.encoding import axis_transforms
 
@@ -75,6 +75,25 @@ def test_limits_and_the_cost_of_factors(monkeypatch):
     (row,) = machine.factors(options)
     assert row["blocks"] == [3, 4]
     assert row["cost"] > 0
+
+
+def test_dense_layers_are_compared_in_both_passes_and_in_views(monkeypatch):
+    for name, value in {"WIDTHS": ((6, 8),), "ROWS": (3,), "BLOCKS": (2,), "WIDTH": 24}.items():
+        monkeypatch.setattr(dense_layers, name, value)
+    monkeypatch.setattr(dense_layers, "BATCHES", ((2, 5),))
+    rows = dense_layers.linear(Options(rounds=2))
+    assert [(row["pass"], row["contender"]) for row in rows] == [
+        ("forward", "nn.Linear"),
+        ("forward", "2 blocks"),
+        ("forward", "2 blocks, prepared"),
+        ("training", "nn.Linear"),
+        ("training", "2 blocks"),
+    ]
+    assert {(row["width"], row["rows"]) for row in rows} == {("6 to 8", 3)}
+    pytest.importorskip("transformers")
+    rows = dense_layers.block(Options(rounds=2))
+    assert [row["contender"] for row in rows] == ["dense", "2 blocks"]
+    assert {(row["rows"], row["batch"]) for row in rows} == {(10, 2)}
 
 
 def test_the_sense_contenders_are_one_function():

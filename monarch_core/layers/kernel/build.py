@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 SOURCE = Path(__file__).with_name("fused.cpp")
-HEADER = SOURCE.with_name("vectors.h")
+HEADERS = tuple(SOURCE.with_name(f"{name}.h") for name in ("few_rows", "rows", "vectors"))
 FLAGS = ("-O3", "-march=native", "-std=c++17", "-fPIC", "-fopenmp", "-Wno-psabi")
 _log = logging.getLogger(__name__)
 
@@ -52,14 +52,14 @@ def kernel_library() -> Any:
         )
     compiler = _compiler()
     if wanted == "0" or sys.platform != "linux" or not compiler[0]:
-        _log.info("spectral layers use the products of torch, not the kernel")
+        _log.info("layers use the products of torch, not the kernel")
         return None
     try:
         library = _load(compiler)
     except (OSError, subprocess.CalledProcessError) as error:
         reason = " ".join(f"{error} {getattr(error, 'stderr', '')}".split())
         _log.warning(
-            "%s could not be compiled or loaded (%s); spectral layers use the products of torch, "
+            "%s could not be compiled or loaded (%s); layers use the products of torch, "
             "which MONARCH_FUSED=0 does without this warning",
             SOURCE.name,
             reason,
@@ -205,7 +205,8 @@ def _identity(compiler: Sequence[str]) -> str:
     """
     macros = _output([*compiler, *FLAGS, "-dM", "-E", "-x", "c++", os.devnull])
     command = shlex.join([*compiler, *FLAGS])
-    parts = (SOURCE.read_bytes(), HEADER.read_bytes(), macros.encode(), command.encode())
+    sources = [path.read_bytes() for path in (SOURCE, *HEADERS)]
+    parts = (*sources, macros.encode(), command.encode())
     digests = b"".join(hashlib.sha256(part).digest() for part in parts)
     return hashlib.sha256(digests).hexdigest()[:16]
 

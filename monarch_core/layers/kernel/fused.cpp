@@ -12,6 +12,8 @@
 // Both have the gradients dR1 = X T^H and dR2 = [Re T, Im T]^T x, with the field and its T from one
 // side and the spectrum and its T from the other.
 
+#include "few_rows.h"
+#include "rows.h"
 #include "vectors.h"
 
 #include <omp.h>

@@ -41,11 +41,12 @@ def available(*tensors: Tensor | None) -> bool:
         and type(t) in (Tensor, torch.nn.Parameter)
         for t in given
     )
-    return plain and given[0].dim() == 4 and all(t.numel() > 0 for t in given) and _is_on()
+    return plain and given[0].dim() == 4 and all(t.numel() > 0 for t in given) and is_on()
 
 
 @torch.compiler.assume_constant_result
-def _is_on() -> bool:
+def is_on() -> bool:
+    """Return whether the library is to be had, and not switched off in this thread."""
     return not _thread.switched_off and _library() is not None
 
 

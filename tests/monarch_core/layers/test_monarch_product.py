@@ -128,7 +128,7 @@ def test_checkpoints_and_functional_calls(reentrant, in_pieces):
 
 
 def test_backward_under_autocast_keeps_the_precision(in_pieces):
-    given, grad = tensors(12, 8, 2, dtype=torch.float32), torch.randn(6, 8)
+    given, grad = tensors(12, 8, 2, 20, dtype=torch.float32), torch.randn(20, 8)
     expected = first_gradients(multiply, given, 8, grad)
     y = multiply(*given, 8)
     with torch.autocast("cpu", torch.bfloat16):

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from matplotlib.ticker import LogLocator, NullLocator
 
 from monarch_core.report.compare.groups import Group, group_runs
 from monarch_core.report.documents import update_between_markers
@@ -142,6 +143,10 @@ def draw(points: Sequence[Point], path: Path) -> None:
             xlabel="training time (s), one core",
             ylabel="relative L2 error, test split",
         )
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.set_major_formatter("{x:g}")
+            axis.set_minor_locator(NullLocator())
         axes.legend()
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=150)

@@ -30,6 +30,8 @@ python mri/compare.py docs/results/mri_acceleration --only "sense, monarch" --by
 python mri/compare.py docs/results/mri_few_shot --control "unet, fft" --update docs/mri.md --marker mri_few_shot
 python mri/compare.py docs/results/mri_unrolled --control "unrolled, fft" --update docs/mri.md --marker mri_unrolled
 python mri/compare.py docs/results/mri_measured --update docs/mri.md --marker mri_measured
+monarch-report docs/results/sparse_text --table loss,loss_valid --update docs/sparse.md --marker sparse_text
+monarch-report docs/results/sparse_images --table accuracy,n_errors,loss_valid --update docs/sparse.md --marker sparse_images
 python -m benchmarks.sparse_sizes --update docs/sparse.md --marker sparse_sizes
 python -m benchmarks.prediction docs/results
 python -m benchmarks.report docs/results/speed

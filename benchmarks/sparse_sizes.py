@@ -155,7 +155,8 @@ def _counted(network: Published, choice: Choice, weight: str, n_layers: int) -> 
 def _weight(choice: Choice, weight: str) -> WeightConfig:
     if weight == "dense":
         return WeightConfig("dense", "dense")
-    return WeightConfig(weight, include=choice.include, exclude=choice.exclude)
+    # Nothing can be projected where there are no numbers.
+    return WeightConfig(weight, include=choice.include, exclude=choice.exclude, start="random")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,10 @@ BY_NAME = {network.name: network for network in NETWORKS}
 
 @pytest.mark.parametrize("weight", ["dense", "monarch"])
 def test_all_blocks_of_a_network_are_alike(weight):
-    config = SparseConfig(MnistConfig(), MixerConfig(size="small"), WeightConfig(weight, weight))
+    given = (
+        WeightConfig(weight, weight) if weight == "dense" else WeightConfig(weight, start="random")
+    )
+    config = SparseConfig(MnistConfig(), MixerConfig(size="small"), given)
     with torch.device("meta"):
         model = build_model(config, IMAGE)
         whole = sum(p.numel() for p in model.parameters())

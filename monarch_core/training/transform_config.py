@@ -1,7 +1,7 @@
 """The transform of a run: the one line in which two compared runs differ."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from jaxtyping import Float
 from omegaconf import MISSING, OmegaConf
 from torch import Tensor
 
-from monarch_core.runs.ranges import MOST, check_ranges
+from monarch_core.runs.ranges import MOST, check_ranges, check_unread
 from monarch_core.transforms import Dense, Fourier, LinearTransform, Monarch
 from monarch_core.transforms.monarch import APPLICATIONS
 from monarch_core.transforms.nonuniform import nonuniform_fourier
@@ -77,13 +77,7 @@ class TransformConfig:
         self._require("block_sizes", two, "null or two whole numbers")
         distinct = self.axes is None or (0 < len(self.axes) == len({*self.axes}))
         self._require("axes", distinct, "null or different numbers of axes, as in [1]")
-        for option in fields(self)[2:]:
-            value = getattr(self, option.name)
-            if option.name not in OPTIONS[self.kind] and value != option.default:
-                raise ValueError(
-                    f"transform.kind={self.kind} has no option {option.name}, got transform."
-                    f"{option.name}={value}; leave it out, or choose another transform"
-                )
+        check_unread(self, "transform", OPTIONS[self.kind])
         if self.is_control != (self.name == CONTROL):
             raise ValueError(
                 f"tables call the Fourier transform {CONTROL} and no other, got transform.name="

@@ -1,10 +1,10 @@
 """The weight of linear layers: the one line in which compared runs differ."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 
 from omegaconf import MISSING
 
-from monarch_core.runs.ranges import MOST, check_ranges
+from monarch_core.runs.ranges import MOST, check_ranges, check_unread
 
 _LAYERS = ("include", "exclude", "start")
 # The options that each kind of weight has.
@@ -56,17 +56,7 @@ class WeightConfig:
         if self.start not in STARTS:
             raise ValueError(f"weight.start must be one of {', '.join(STARTS)}, got {self.start!r}")
         check_ranges(self, "weight", {"n_blocks": (1, MOST), "rank": (1, MOST)})
-        blank = WeightConfig.__dataclass_fields__
-        for option in fields(self)[2:]:
-            value, default = getattr(self, option.name), blank[option.name]
-            unset = (
-                default.default_factory() if default.default_factory is list else default.default
-            )
-            if option.name not in OPTIONS[self.kind] and value != unset:
-                raise ValueError(
-                    f"weight.kind={self.kind} has no option {option.name}, got weight."
-                    f"{option.name}={value}; leave it out, or choose another weight"
-                )
+        check_unread(self, "weight", OPTIONS[self.kind])
         if self.is_control != (self.name == CONTROL):
             raise ValueError(
                 f"tables call the layers of the host library {CONTROL} and no others, got "

@@ -59,7 +59,7 @@ def encoding_of(
             n,
             axis=axis,
             inverse=inverse,
-            exact=partial(splits.encoding, axis),
+            known=partial(splits.encoding, axis),
             norm="ortho",
             centered=True,
         )

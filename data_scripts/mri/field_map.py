@@ -1,12 +1,10 @@
 """The map of off-resonance as it is measured: what correction of it by current toolboxes knows."""
 
-from dataclasses import replace
-
 import numpy as np
 from jaxtyping import Complex, Float
 from scipy.ndimage import gaussian_filter
 
-from data_scripts.mri.scanner import ERRORS, Scanner
+from data_scripts.mri.scanner import Scanner
 
 # Echoes so far apart tell -250 to 250 Hz apart; a phantom of this signal to noise in each of them.
 _ECHO_SPACING_S = 2e-3
@@ -36,5 +34,5 @@ def measured_columns(
     scanner: Scanner, grid: tuple[int, int]
 ) -> Complex[np.ndarray, "columns ky y"]:
     """Return E_y of every column with the measured map, and none of the errors it does not show."""
-    unseen = {name: 0.0 for name in ERRORS if name != "b0_hz"}
-    return replace(scanner, **unseen).columns(grid, measured_field(scanner, grid))
+    seen = Scanner(b0_hz=scanner.b0_hz, line_ms=scanner.line_ms)
+    return seen.columns(grid, measured_field(scanner, grid))

@@ -361,7 +361,9 @@ def test_losses():
     loss = find_loss("l2")(prediction, target)
     assert loss.item() == pytest.approx((25 + 2) / 4)
     assert torch.autograd.grad(loss, prediction)[0].isfinite().all()
-    with pytest.raises(ValueError, match="loss must be one of l1, l2, l1_magnitude, got 'mse'"):
+    with pytest.raises(
+        ValueError, match="loss must be one of l1, l2, l2_ssim, l1_magnitude, got 'mse'"
+    ):
         find_loss("mse")
 
 

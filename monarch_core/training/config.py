@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from monarch_core.runs.ranges import MOST, check_ranges
 
 OPTIMIZERS = ("adam", "adamw", "soap")
-SCHEDULES = ("one_cycle", "cosine", "step", "constant")
+SCHEDULES = ("one_cycle", "cosine", "trapezoid", "step", "constant")
 PRECISIONS = ("32-true", "tf32", "bf16-mixed")
 ACCELERATORS = ("auto", "cpu", "cuda", "mps")
 MOST_THREADS = 1024  # with far more, torch ends the process
@@ -47,7 +47,10 @@ class FitConfig:
             is that of a structured one.
         weight_decay: of the parameters outside the transforms; those of transforms have none.
         schedule: how both rates change: "one_cycle" (Smith and Topin 2017, arXiv:1708.07120) and
-            "cosine" (to zero) per step, "step" every `step_epochs` epochs, or "constant".
+            "cosine" (to zero) per step; "trapezoid": a linear rise over the first twentieth of the
+            steps, the peak rate, and a linear fall to zero over the last `decay` of them; "step"
+            every `step_epochs` epochs; or "constant".
+        decay: fraction of the steps in which the "trapezoid" schedule falls.
         step_epochs: epochs between two drops of the "step" schedule.
         step_factor: factor of each drop of the "step" schedule.
         gradient_clip: largest 2-norm of the gradient of all parameters; null does not clip.
@@ -72,6 +75,7 @@ class FitConfig:
     block_rates: bool = False
     weight_decay: float = 1e-4
     schedule: str = "step"
+    decay: float = 0.2
     step_epochs: int = 100
     step_factor: float = 0.5
     gradient_clip: float | None = None
@@ -100,6 +104,7 @@ class FitConfig:
             "null or a positive number",
         )
         self._require("weight_decay", 0 <= self.weight_decay < math.inf, "0 or a positive number")
+        self._require("decay", 0 < self.decay <= 1, "above 0 and at most 1")
         clip = self.gradient_clip
         self._require("gradient_clip", clip is None or clip > 0, "null or a positive number")
         for key, known in [

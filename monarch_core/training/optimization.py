@@ -1,5 +1,6 @@
 """What of a model is trained, with which optimiser and which learning rates."""
 
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -8,6 +9,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import (
     ConstantLR,
     CosineAnnealingLR,
+    LambdaLR,
     OneCycleLR,
     StepLR,
 )
@@ -112,6 +114,23 @@ def make_optimizer(model: nn.Module, config: FitConfig) -> Optimizer:
     return kind(groups, weight_decay=config.weight_decay)
 
 
+def trapezoid(step: int, n_steps: int, decay: float, rise: float = 0.05) -> float:
+    """Return the factor of the peak rate before a step of a trapezoidal schedule.
+
+        f(n) = min(1, (n + 1) / (rise N), (N - n) / (decay N))
+
+    One peak rate serves for any length, and a model that changes while the rate is held still has
+    the whole fall before it (Hägele et al. 2024, arXiv:2405.18392).
+
+    Args:
+        step: n, steps taken.
+        n_steps: N, steps of the run.
+        decay: fraction of the steps in which the rate falls.
+        rise: fraction of the steps in which it rises.
+    """
+    return min(1.0, (step + 1) / (rise * n_steps), max(0.0, n_steps - step) / (decay * n_steps))
+
+
 def make_schedule(optimizer: Optimizer, config: FitConfig, steps_per_epoch: int) -> Schedule:
     """Return the schedule of both rates; it is stepped after every optimiser step.
 
@@ -127,6 +146,8 @@ def make_schedule(optimizer: Optimizer, config: FitConfig, steps_per_epoch: int)
             return OneCycleLR(optimizer, max_lr=peaks, total_steps=n_steps)
         case "cosine":
             return CosineAnnealingLR(optimizer, T_max=n_steps)
+        case "trapezoid":
+            return LambdaLR(optimizer, partial(trapezoid, n_steps=n_steps, decay=config.decay))
         case "step":
             step_size = config.step_epochs * steps_per_epoch
             return StepLR(optimizer, step_size=step_size, gamma=config.step_factor)

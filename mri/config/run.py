@@ -44,7 +44,8 @@ class MriConfig:
         transform: which linear transform.
         fit: how it is trained.
         evaluation: how it is measured.
-        loss: l1 or l2, of complex images; l1_magnitude, for targets without a phase.
+        loss: l1 or l2, of complex images; l2_ssim, with the structural similarity of magnitudes;
+            l1_magnitude, for targets without a phase.
         seed: of weights and data order.
         resume: folder of a run to continue; its own config is then used.
     """

@@ -11,8 +11,13 @@ from collections.abc import Callable
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from mri.metrics.structure import structural_similarity
+
 # Complex, of any one shape; both are left to the ValueError below, which names the remedy.
 Images = Shaped[Tensor, "..."]
+
+
+STRUCTURE_WEIGHT = 0.05
 
 
 def mean_absolute(prediction: Images, target: Images) -> Float[Tensor, ""]:
@@ -34,6 +39,17 @@ def mean_absolute_of_magnitudes(prediction: Images, target: Images) -> Float[Ten
     return (prediction.abs() - target.abs()).abs().mean()
 
 
+def squared_and_structure(prediction: Images, target: Images) -> Float[Tensor, ""]:
+    """Return mean |p - t|^2 + w (1 - mean SSIM(|p|, |t|)), w = `STRUCTURE_WEIGHT`.
+
+    The squared error is that of complex images, in the squared unit of the images; SSIM is of
+    magnitudes (`structural_similarity`), dimensionless.
+    """
+    squared = mean_squared(prediction, target)
+    similarity = structural_similarity(prediction.abs(), target.abs())
+    return squared + STRUCTURE_WEIGHT * (1 - similarity).sum() / max(1, len(similarity))
+
+
 def _check(prediction: Tensor, target: Tensor) -> None:
     """Refuse what torch would broadcast, average to NaN, or take for an image without phase."""
     if prediction.shape != target.shape or target.numel() == 0:
@@ -51,6 +67,7 @@ def _check(prediction: Tensor, target: Tensor) -> None:
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "l1": mean_absolute,
     "l2": mean_squared,
+    "l2_ssim": squared_and_structure,
     "l1_magnitude": mean_absolute_of_magnitudes,
 }
 

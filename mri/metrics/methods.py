@@ -91,4 +91,5 @@ def _method(group: Group) -> str:
     weighting = group.settings.get("model.weighting", "none")
     residual = "residual " if group.settings.get("model.residual") == "true" else ""
     name = group.model if weighting == "none" else f"{group.model} with {weighting}"
-    return f"{residual}{name}, {group.transform}"
+    loss = group.settings.get("loss", "l2")
+    return f"{residual}{name}{'' if loss == 'l2' else f' by {loss}'}, {group.transform}"

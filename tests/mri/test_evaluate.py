@@ -249,7 +249,7 @@ def test_an_unseen_mask_needs_one_mask_that_was_seen(data, options):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"loss": "l3"}, "loss must be one of l1, l2, l1_magnitude, got 'l3'"),
+        ({"loss": "l3"}, "loss must be one of l1, l2, l2_ssim, l1_magnitude, got 'l3'"),
         ({"evaluation": EvaluationConfig("bart")}, "metric preset must be one of"),
     ],
 )

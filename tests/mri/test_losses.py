@@ -1,3 +1,5 @@
+"""Training losses: values, and gradients where images are equal."""
+
 import pytest
 import torch
 
@@ -21,5 +23,6 @@ def test_losses():
     loss = find_loss("l2")(prediction, target)
     assert loss.item() == pytest.approx((25 + 2) / 4)
     assert torch.autograd.grad(loss, prediction)[0].isfinite().all()
-    with pytest.raises(ValueError, match="loss must be one of l1, l2, l1_magnitude, got 'mse'"):
+    known = "l1, l2, l2_ssim, l1_magnitude"
+    with pytest.raises(ValueError, match=f"loss must be one of {known}, got 'mse'"):
         find_loss("mse")

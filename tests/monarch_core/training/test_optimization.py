@@ -107,7 +107,15 @@ def test_one_cycle_rises_to_the_peaks_and_falls_to_almost_nothing(tiny_model, fi
     assert (rates.diff(dim=0)[29:] < 0).all()
 
 
-@pytest.mark.parametrize("schedule", ["one_cycle", "cosine", "step", "constant"])
+def test_a_trapezoid_rises_holds_and_falls_to_zero(tiny_model, fit_config):
+    rates = rates_over_time(fit_config, tiny_model(), 100, 10, schedule="trapezoid", decay=0.3)
+    factor = rates / torch.tensor(PEAKS, dtype=torch.float64)
+    rise, fall = torch.arange(1, 6) / 5, torch.arange(30, 0, -1) / 30
+    expected = torch.cat([rise, torch.ones(65), fall]).double()
+    torch.testing.assert_close(factor, expected[:, None].expand(-1, 2))
+
+
+@pytest.mark.parametrize("schedule", ["one_cycle", "cosine", "trapezoid", "step", "constant"])
 def test_a_run_of_one_step_has_a_schedule(tiny_model, fit_config, schedule):
     rates = rates_over_time(fit_config, tiny_model(), 1, 1, schedule=schedule)
     assert (rates > 0).all()

@@ -6,13 +6,12 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
-from monarch_core.transforms import prepared
+from monarch_core.transforms import PlaneTransform, prepared
 from mri.config.model import CgSenseConfig, SenseConfig
 from mri.models.tuning import Regularised
 from mri.physics.conjugate_gradient import check_iterations, conjugate_gradient
 from mri.physics.encoding import (
     AxisFactory,
-    AxisTransforms,
     Sense,
     axis_transforms,
     check_measurement,
@@ -44,7 +43,7 @@ class SenseReconstruction(nn.Module):
     scale: nn.Parameter | None
     density: nn.Parameter | None
 
-    def __init__(self, inverse: AxisTransforms, weighting: str = "none") -> None:
+    def __init__(self, inverse: PlaneTransform, weighting: str = "none") -> None:
         super().__init__()
         if weighting not in WEIGHTINGS:
             raise ValueError(f"weighting must be one of {WEIGHTINGS}, got {weighting!r}")
@@ -99,7 +98,7 @@ class CgSense(Regularised):
     """
 
     def __init__(
-        self, transform: AxisTransforms, candidates: Sequence[float], n_iterations: int
+        self, transform: PlaneTransform, candidates: Sequence[float], n_iterations: int
     ) -> None:
         super().__init__(candidates)
         check_iterations(n_iterations)

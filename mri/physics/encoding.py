@@ -16,15 +16,16 @@ from functools import cached_property
 
 import torch
 from jaxtyping import Complex, Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from monarch_core.layers.chunks import chunk_bytes
-from monarch_core.transforms import LinearTransform, prepared
+from monarch_core.transforms import LinearTransform, PlaneTransform, prepared
+from monarch_core.transforms.plane import check_grid
 
 AxisFactory = Callable[..., LinearTransform]
 
 
-class AxisTransforms(nn.Module):
+class AxisTransforms(PlaneTransform):
     """A linear transform along each image axis, the same for every slice, echo and coil.
 
         Y = A_H X A_W^T           (1) forward
@@ -62,7 +63,7 @@ class AxisTransforms(nn.Module):
         Raises:
             ValueError: if the last two axes of `x` are not `shape_in`.
         """
-        _check_grid("the array", x.shape[-2:], self.shape_in)
+        check_grid("the array", x.shape[-2:], self.shape_in)
         return _few_at_a_time(self, lambda A, X: A.along_width(A.along_height(X.mT).mT), x)  # (1)
 
     def adjoint(self, y: Complex[Tensor, "*batch h_out w_out"]) -> Complex[Tensor, "*batch h w"]:
@@ -71,7 +72,7 @@ class AxisTransforms(nn.Module):
         Raises:
             ValueError: if the last two axes of `y` are not `shape_out`.
         """
-        _check_grid("the array", y.shape[-2:], self.shape_out)
+        check_grid("the array", y.shape[-2:], self.shape_out)
         return _few_at_a_time(
             self, lambda A, Y: A.along_width.adjoint(A.along_height.adjoint(Y.mT).mT), y
         )  # (2)
@@ -167,10 +168,10 @@ class Sense:
         self,
         maps: Complex[Tensor, "*batch coils h w"],
         mask: Float[Tensor, "*same_batch k_h k_w"],
-        transform: AxisTransforms,
+        transform: PlaneTransform,
     ) -> None:
-        _check_grid("the coil maps", maps.shape[-2:], transform.shape_in)
-        _check_grid("the mask", mask.shape[-2:], transform.shape_out)
+        check_grid("the coil maps", maps.shape[-2:], transform.shape_in)
+        check_grid("the mask", mask.shape[-2:], transform.shape_out)
         if maps.shape[:-3] != mask.shape[:-2]:
             raise ValueError(
                 f"maps {tuple(maps.shape)} and mask {tuple(mask.shape)} must share their batch "
@@ -205,7 +206,7 @@ def zero_filled(
     kspace: Complex[Tensor, "*batch echoes coils k_h k_w"],
     maps: Complex[Tensor, "*batch coils h w"],
     mask: Float[Tensor, "*batch k_h k_w"],
-    inverse: AxisTransforms,
+    inverse: PlaneTransform,
 ) -> Complex[Tensor, "*batch echoes h w"]:
     """Reconstruct with the transform from k-space to image given directly.
 
@@ -271,9 +272,9 @@ def check_measurement(
     Raises:
         ValueError: naming the shapes or kinds of numbers that disagree and what to do.
     """
-    _check_grid("k-space", kspace.shape[-2:], kspace_grid)
-    _check_grid("the mask", mask.shape[-2:], kspace_grid)
-    _check_grid("the coil maps", maps.shape[-2:], image_grid)
+    check_grid("k-space", kspace.shape[-2:], kspace_grid)
+    check_grid("the mask", mask.shape[-2:], kspace_grid)
+    check_grid("the coil maps", maps.shape[-2:], image_grid)
     shapes = f"k-space {tuple(kspace.shape)}, maps {tuple(maps.shape)}, mask {tuple(mask.shape)}"
     if kspace.shape[-3] != maps.shape[-3]:
         raise ValueError(
@@ -289,13 +290,4 @@ def check_measurement(
         raise ValueError(
             f"k-space and maps must be complex and the mask real, got {kspace.dtype}, {maps.dtype} "
             f"and {mask.dtype}; a real part alone is another measurement"
-        )
-
-
-def _check_grid(what: str, found: torch.Size, expected: tuple[int, int]) -> None:
-    if tuple(found) != tuple(expected):
-        raise ValueError(
-            f"{what} has height x width {found[0]} x {found[1]}, but the transform was built for "
-            f"{expected[0]} x {expected[1]}; crop or pad the data to that size, or build the "
-            "model for the size of the data (one model serves one grid)"
         )

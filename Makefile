@@ -5,8 +5,10 @@ TORCH ?= $(shell sed -n 's/^torch==//p' constraints.txt)
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed-$(TORCH)
+HOSTS := $(VENV)/hosts
+PURELIB := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
 
-.PHONY: test check demo tables clean
+.PHONY: test check hosts demo tables clean
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -15,8 +17,23 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint $(VENV)/constraints.txt --editable ".[dev]"
 	touch $@
 
-test: check
+# mrpro and deepinv need torchvision. Its wheels are for torch with CUDA; beside one without, they break
+# the import of transformers. So these have an environment of their own, which sees the other one too.
+hosts: $(HOSTS)/.installed-$(TORCH)
+
+$(HOSTS)/.installed-$(TORCH): $(INSTALLED)
+	$(BIN)/python -m venv $(HOSTS)
+	rm -f $(HOSTS)/.installed*
+	echo "import site; site.addsitedir('$$($(BIN)/python $(PURELIB))')" \
+		> "$$($(HOSTS)/bin/python $(PURELIB))/other.pth"
+	$(HOSTS)/bin/python -m pip install --quiet --constraint $(VENV)/constraints.txt \
+		"monarch-science[mrpro,deepinv]"
+	touch $@
+
+test: check hosts
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto
+	OMP_NUM_THREADS=1 $(HOSTS)/bin/python -m pytest \
+		tests/monarch_core/adapters/test_mrpro.py tests/monarch_core/adapters/test_deepinv.py
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .

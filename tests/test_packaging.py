@@ -21,7 +21,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = {
     "monarch_core/transforms": (),
     "monarch_core/layers": (),
-    "monarch_core/adapters": ("neuralop",),
+    "monarch_core/adapters": ("neuralop", "mrpro", "deepinv"),
     "monarch_core/runs": ("train",),
     "monarch_core/training": ("train", "neuralop", "deploy"),
     "monarch_core/report": ("report",),
@@ -112,6 +112,8 @@ print(*{name.split(".")[0] for name in sys.modules} - before - set(sys.stdlib_mo
         ("runs", "hydra", "train"),
         ("training", "lightning_fabric", "train"),
         ("adapters.neuralop", "neuralop", "neuralop"),
+        ("adapters.mrpro", "mrpro", "mrpro"),
+        ("adapters.deepinv", "deepinv", "deepinv"),
     ],
 )
 def test_a_part_without_its_packages_says_what_to_install(monkeypatch, part, module, extra):

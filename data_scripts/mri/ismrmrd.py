@@ -145,7 +145,10 @@ def read_measurement(path: Path, group: str = "dataset") -> Measurement:
         data = hdf5.array(folder, "data", _REMEDY, kinds=hdf5.RECORDS)
         header = parse_header(np.asarray(xml).ravel()[0] if np.size(xml) else b"", path)
         if header.trajectory != "cartesian":
-            raise ValueError(f"{path}: the trajectory is {header.trajectory}; only cartesian works")
+            raise ValueError(
+                f"{path}: the trajectory is {header.trajectory} and only cartesian works; "
+                "reconstruct it with IterativeSENSEReconstruction of mrpro, which reads this file"
+            )
         heads = _heads(path, data)
         imaging = _is_imaging(heads)
         if not imaging.any():

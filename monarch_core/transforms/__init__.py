@@ -18,6 +18,7 @@ from monarch_core.transforms.dense import Dense
 from monarch_core.transforms.fourier import Fourier
 from monarch_core.transforms.monarch import Monarch
 from monarch_core.transforms.multiply import monarch_adjoint, monarch_dense, monarch_multiply
+from monarch_core.transforms.plane import PlaneTransform
 from monarch_core.transforms.prepared import prepared
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "LinearTransform",
     "MMStar",
     "Monarch",
+    "PlaneTransform",
     "circulant_mm_star",
     "cosine_mm_star_squared",
     "factorize_mm_star",

@@ -6,10 +6,10 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
-from monarch_core.transforms import prepared
+from monarch_core.transforms import PlaneTransform, prepared
 from mri.config.model import CgSenseConfig, SenseConfig
 from mri.models.tuning import Regularised
-from mri.physics.axis_transforms import AxisTransforms, EncodingFactory
+from mri.physics.axis_transforms import EncodingFactory
 from mri.physics.conjugate_gradient import check_iterations, conjugate_gradient
 from mri.physics.encoding import Sense, check_measurement, zero_filled
 
@@ -38,7 +38,7 @@ class SenseReconstruction(nn.Module):
     scale: nn.Parameter | None
     density: nn.Parameter | None
 
-    def __init__(self, inverse: AxisTransforms, weighting: str = "none") -> None:
+    def __init__(self, inverse: PlaneTransform, weighting: str = "none") -> None:
         super().__init__()
         if weighting not in WEIGHTINGS:
             raise ValueError(f"weighting must be one of {WEIGHTINGS}, got {weighting!r}")
@@ -93,7 +93,7 @@ class CgSense(Regularised):
     """
 
     def __init__(
-        self, transform: AxisTransforms, candidates: Sequence[float], n_iterations: int
+        self, transform: PlaneTransform, candidates: Sequence[float], n_iterations: int
     ) -> None:
         super().__init__(candidates)
         check_iterations(n_iterations)

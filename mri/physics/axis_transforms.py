@@ -8,17 +8,18 @@ from collections.abc import Callable
 
 import torch
 from jaxtyping import Complex
-from torch import Tensor, nn
+from torch import Tensor
 
 from monarch_core.layers.chunks import chunk_bytes
-from monarch_core.transforms import LinearTransform, prepared
+from monarch_core.transforms import LinearTransform, PlaneTransform, prepared
+from monarch_core.transforms.plane import check_grid
 
 AxisFactory = Callable[..., LinearTransform]
 # Makes the transform of a grid: `encoding(grid, inverse=False)`.
 EncodingFactory = Callable[..., "AxisTransforms"]
 
 
-class AxisTransforms(nn.Module):
+class AxisTransforms(PlaneTransform):
     """A linear transform along each image axis, the same for every slice, echo and coil.
 
         Y = A_H X A_W^T           (1) forward
@@ -142,17 +143,3 @@ def axis_transforms(
         factory(width, inverse=inverse, norm="ortho", centered=True),
         inverse=inverse,
     )
-
-
-def check_grid(what: str, found: torch.Size, expected: tuple[int, int]) -> None:
-    """Check that an array has the height and width that a transform was built for.
-
-    Raises:
-        ValueError: naming both and what to do.
-    """
-    if tuple(found) != tuple(expected):
-        raise ValueError(
-            f"{what} has height x width {found[0]} x {found[1]}, but the transform was built for "
-            f"{expected[0]} x {expected[1]}; crop or pad the data to that size, or build the "
-            "model for the size of the data (one model serves one grid)"
-        )

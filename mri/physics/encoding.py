@@ -17,7 +17,8 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from mri.physics.axis_transforms import AxisTransforms, check_grid
+from monarch_core.transforms import PlaneTransform
+from monarch_core.transforms.plane import check_grid
 
 
 class CoilMaps:
@@ -77,7 +78,7 @@ class Sense:
         self,
         maps: Complex[Tensor, "*batch coils h w"],
         mask: Float[Tensor, "*same_batch k_h k_w"],
-        transform: AxisTransforms,
+        transform: PlaneTransform,
     ) -> None:
         check_grid("the coil maps", maps.shape[-2:], transform.shape_in)
         check_grid("the mask", mask.shape[-2:], transform.shape_out)
@@ -115,7 +116,7 @@ def zero_filled(
     kspace: Complex[Tensor, "*batch echoes coils k_h k_w"],
     maps: Complex[Tensor, "*batch coils h w"],
     mask: Float[Tensor, "*batch k_h k_w"],
-    inverse: AxisTransforms,
+    inverse: PlaneTransform,
 ) -> Complex[Tensor, "*batch echoes h w"]:
     """Reconstruct with the transform from k-space to image given directly.
 

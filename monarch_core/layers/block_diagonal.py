@@ -92,8 +92,10 @@ class BlockDiagonalLinear(StructuredLinear):
         """Return D as one matrix, differentiable in the blocks."""
         return torch.block_diag(*self.D)[: self.out_features, : self.in_features]
 
-    def _product(self, x: Num[Tensor, "*batch n_in"]) -> Num[Tensor, "*batch n_out"]:
-        return in_one_dtype(self._apply_blocks, x, self.D, self.bias)
+    def _product(
+        self, x: Num[Tensor, "*batch n_in"], bias: Tensor | None, *factors: Tensor
+    ) -> Num[Tensor, "*batch n_out"]:
+        return in_one_dtype(self._apply_blocks, x, *factors, bias)
 
     def _apply_blocks(self, x: Tensor, D: Tensor, bias: Tensor | None) -> Tensor:
         N, s, a = D.shape

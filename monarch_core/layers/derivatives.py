@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 from torch.autograd.forward_ad import unpack_dual
 
 
@@ -24,11 +25,13 @@ def backward_needs_formula(grad: Tensor, *tensors: Tensor | None) -> bool:
 
 def are_transformed(*tensors: Tensor | None) -> bool:
     """Return whether a transform of `torch.func` or forward mode is at work."""
-    return (
-        torch._C._are_functorch_transforms_active()
-        or any(t is not None and torch._C._functorch.is_legacy_batchedtensor(t) for t in tensors)
-        or any(t is not None and unpack_dual(t).tangent is not None for t in tensors)
-    )
+    if torch._C._are_functorch_transforms_active():
+        return True
+    given = [t for t in tensors if t is not None]
+    if any(map(torch._C._functorch.is_legacy_batchedtensor, given)):
+        return True
+    in_forward_mode = forward_ad._current_level >= 0  # else nothing has a tangent
+    return in_forward_mode and any(unpack_dual(t).tangent is not None for t in given)
 
 
 def formula_gradients(

@@ -14,9 +14,11 @@ from monarch_core.transforms.classes.projection import project_to_monarch
 from monarch_core.transforms.multiply import monarch_dense
 from monarch_core.transforms.prepared import Preparable
 
-# Multiplications that the factors save, below which one product with M is faster than two batched
-# ones: measured on one thread.
+# Multiplications that the factors save in a batch, below which one product with M is faster than
+# theirs, and the same where a core finds all of M in its cache: measured on one thread.
 WORTH_FACTORS = 300_000
+WORTH_FACTORS_IN_CACHE = 4_000_000
+IN_CACHE = 2**16  # numbers of M
 
 
 class MonarchLinear(StructuredLinear, Preparable):
@@ -78,6 +80,11 @@ class MonarchLinear(StructuredLinear, Preparable):
             in_features, out_features, bias, shapes, start=start, device=device, dtype=dtype
         )
         self.n_blocks = n_blocks
+        n_saved = in_features * out_features - self.L.numel() - self.R.numel()
+        in_cache = in_features * out_features <= IN_CACHE
+        worth = WORTH_FACTORS_IN_CACHE if in_cache else WORTH_FACTORS
+        # Numbers of a batch below which the factors are not worth it.
+        self._few_numbers = in_features * worth / n_saved if n_saved > 0 else math.inf
 
     @classmethod
     def from_linear(cls, linear: nn.Linear, n_blocks: int = 4) -> "MonarchLinear":
@@ -111,17 +118,24 @@ class MonarchLinear(StructuredLinear, Preparable):
         """Return M, the counterpart of `torch.nn.Linear.weight`, differentiable in the factors."""
         return monarch_dense(self.L, self.R)[: self.out_features, : self.in_features]
 
-    def _product(self, x: Num[Tensor, "*batch n_in"]) -> Num[Tensor, "*batch n_out"]:
-        M = self.made("M")
-        if M is not None:
-            n_saved = M.numel() - self.L.numel() - self.R.numel()
-            if x.numel() // self.in_features * n_saved < WORTH_FACTORS:
-                return in_one_dtype(nn.functional.linear, x, M, self.bias)
-        return in_one_dtype(self._apply_factors, x, self.L, self.R, self.bias)
+    def forward(self, x: Num[Tensor, "*batch n_in"]) -> Num[Tensor, "*batch n_out"]:
+        """Return M x + bias, as `StructuredLinear.forward`."""
+        M = self._buffers.get("made_M")
+        if M is not None and x.numel() < self._few_numbers:
+            try:
+                return nn.functional.linear(x, M, self.bias)
+            except RuntimeError:
+                pass  # what does not fit is said below
+        return super().forward(x)
+
+    def _product(
+        self, x: Num[Tensor, "*batch n_in"], bias: Tensor | None, *factors: Tensor
+    ) -> Num[Tensor, "*batch n_out"]:
+        return in_one_dtype(self._apply_factors, x, *factors, bias)
 
     def make(self) -> dict[str, Tensor]:
-        """Return M, for `prepared`."""
-        return {"M": self.dense()}
+        """Return M, for `prepared`, where a row or more is multiplied by it in less time."""
+        return {"M": self.dense()} if self._few_numbers > self.in_features else {}
 
     def _apply_factors(self, x: Tensor, L: Tensor, R: Tensor, bias: Tensor | None) -> Tensor:
         if x.ndim == 2:

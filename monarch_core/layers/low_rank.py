@@ -84,8 +84,11 @@ class LowRankLinear(StructuredLinear):
         """Return U V, differentiable in both."""
         return self.U @ self.V
 
-    def _product(self, x: Num[Tensor, "*batch n_in"]) -> Num[Tensor, "*batch n_out"]:
-        return in_one_dtype(_apply_both, x, self.V, self.U, self.bias)
+    def _product(
+        self, x: Num[Tensor, "*batch n_in"], bias: Tensor | None, *factors: Tensor
+    ) -> Num[Tensor, "*batch n_out"]:
+        U, V = factors
+        return in_one_dtype(_apply_both, x, V, U, bias)
 
     def _start_linear(self) -> None:
         # Uniform on [-c, c] has the variance c^2 / 3; a complex number has two such parts.

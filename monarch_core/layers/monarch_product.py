@@ -6,7 +6,6 @@ pieces that stay in the cache.
 """
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from functools import partial
 from types import ModuleType
 from typing import Any
@@ -28,6 +27,7 @@ from monarch_core.transforms.autocast import autocast_dtype
 
 # Rows of a piece: few enough for the cache, enough for products at full speed.
 PIECE_ROWS = 384
+_PLAIN = (Tensor, nn.Parameter)
 # Sums over many pieces round lower precisions away, and a GPU wants the whole batch.
 _IN_PIECES = (torch.float32, torch.float64)
 
@@ -82,19 +82,19 @@ def multiply(
 def _is_plain(tensors: Sequence[Tensor], n_out: int) -> bool:
     """Return whether these are real numbers in memory, of one kind and of sizes that fit."""
     x, L, R, *bias = tensors
-    if x.is_complex() or L.ndim != 3 or R.ndim != 3:
+    dtype, device = x.dtype, x.device
+    if dtype.is_complex or L.ndim != 3 or R.ndim != 3:
         return False
+    for t in tensors:  # of a negative view memory holds what is to be negated
+        plain = type(t) in _PLAIN and t.dtype is dtype and not t.is_neg()
+        if not plain or t.device != device:
+            return False
     (N, s, h), a = L.shape, R.shape[2]
     return (
-        all(
-            type(t) in (Tensor, nn.Parameter) and t.dtype == x.dtype and t.device == x.device
-            for t in tensors
-        )
-        and not any(t.is_neg() for t in tensors)  # memory holds what is to be negated
-        and R.shape == (N, h, a)
+        R.shape == (N, h, a)
         and N * (a - 1) < x.shape[1] <= N * a
         and N * (s - 1) < n_out <= N * s
-        and all(b.shape == (n_out,) for b in bias)
+        and (not bias or bias[0].shape == (n_out,))
     )
 
 
@@ -114,9 +114,9 @@ class _Product(Function):
         if backward_needs_formula(grad, x, L, R, bias):
             plain = partial(formula, n_out=grad.shape[1])
             return *formula_gradients(plain, (x, L, R, bias), needed, grad), None
-        device = grad.device.type
-        off = torch.autocast(device, enabled=False) if autocast_dtype(device) else nullcontext()
-        with off:
+        if autocast_dtype(grad.device.type) is None:
+            return *_gradients(grad.resolve_neg(), x, L, R, kept, needed), None
+        with torch.autocast(grad.device.type, enabled=False):
             return *_gradients(grad.resolve_neg(), x, L, R, kept, needed), None
 
 
@@ -126,8 +126,7 @@ def _product(
     """Return `formula`, and to `keep` them z' of every piece."""
     (N, _, _), (_, _, a) = L.shape, R.shape
     if few_rows.takes(x):
-        y, z = few_rows.product(x, L, R, bias, n_out)
-        return y, [z] if keep else []
+        return few_rows.product(x, L, R, bias, n_out, keep=keep)
     y, kept, by = x.new_empty(len(x), n_out), [], _passes(x)
     for x_i, y_i in zip(_pieces(x), _pieces(y), strict=True):
         z = by.shuffle(torch.bmm(by.take_apart(x_i, N, a), R.mT))

@@ -10,6 +10,15 @@ from monarch_core.transforms.autocast import autocast_dtype
 CONVERTED = {torch.float32, torch.float16, torch.bfloat16}  # by autocast; double precision is not
 
 
+def in_own_dtype(x: Tensor, *others: Tensor | None) -> bool:
+    """Return whether all are of one dtype that `check_dtype` passes, in a microsecond."""
+    dtype = x.dtype
+    for t in others:
+        if t is not None and t.dtype is not dtype:
+            return False
+    return dtype.is_floating_point or dtype.is_complex
+
+
 def check_dtype(x: Tensor, **others: Tensor | Sequence[Tensor] | None) -> None:
     """Raise ValueError unless these are of one dtype, not whole numbers, or autocast makes them so.
 

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Num
 from torch import Tensor, nn
 
-from monarch_core.layers.precision import check_dtype
+from monarch_core.layers.precision import check_dtype, in_own_dtype
 from monarch_core.transforms.arguments import check_choice, check_count, check_flag
 
 STARTS = ("linear", "blocks")
@@ -85,8 +85,10 @@ class StructuredLinear(nn.Module, ABC):
         """Return W, the counterpart of `torch.nn.Linear.weight`, differentiable in the factors."""
 
     @abstractmethod
-    def _product(self, x: Num[Tensor, "*batch n_in"]) -> Num[Tensor, "*batch n_out"]:
-        """Return W x + bias."""
+    def _product(
+        self, x: Num[Tensor, "*batch n_in"], bias: Tensor | None, *factors: Tensor
+    ) -> Num[Tensor, "*batch n_out"]:
+        """Return W x + bias, for the factors in the order of `factor_names`."""
 
     @abstractmethod
     def _start_linear(self) -> None:
@@ -143,8 +145,15 @@ class StructuredLinear(nn.Module, ABC):
                 f"x must have in_features={self.in_features} entries on its last axis, got shape "
                 f"{tuple(x.shape)}; bring the axis to the end or make the layer for this length"
             )
-        check_dtype(x, **self.factors, bias=self.bias)
-        return self._product(x)
+        factors, bias = [self._held(name) for name in self.factor_names], self._held("bias")
+        if not in_own_dtype(x, *factors, bias):
+            check_dtype(x, **self.factors, bias=bias)
+        return self._product(x, bias, *factors)
+
+    def _held(self, name: str) -> Any:
+        """Return a parameter, or what stands in its place, in less time than `getattr`."""
+        parameters = self._parameters
+        return parameters[name] if name in parameters else getattr(self, name)
 
     @property
     def weight(self) -> Num[Tensor, "n_out n_in"]:

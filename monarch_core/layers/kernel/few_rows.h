@@ -5,6 +5,7 @@
 #pragma once
 
 #include "rows.h"
+#include "vectors.h"
 
 #include <algorithm>
 
@@ -14,52 +15,82 @@ struct Sizes {
     int64_t n_rows, N, s, h, a, n_in, n_out;
 };
 
-// out[r * out_row + j] = sum_k A[j, k] x[r, k], four rows at a time
+// The vector that ends at x, zero but for the last `rest` numbers.
+inline vec last(const float *x, int rest) {
+    static const std::int32_t lane[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    return *(const mask *)lane >= V - rest ? load(x - V) : vec{};
+}
+
+constexpr int64_t DEPTH = 384; // numbers of V rows that stay in the first cache
+
+// out[r * out_row + j] = sum_k A[j, k] x[r, k] for n >= V and V rows of A
+inline void multiply_tile(const float *A, int64_t n, const float *x, int64_t n_rows, float *out,
+                          int64_t out_row) {
+    for (int64_t start = 0; start < n; start += DEPTH) {
+        const int64_t end = n - start < DEPTH + V ? n : start + DEPTH; // the last one has V or more
+        const int rest = (end - start) % V;
+        for (int64_t r = 0; r < n_rows; ++r) {
+            const float *x_r = x + r * n;
+            float *y = out + r * out_row;
+            vec sums[V] = {};
+            for (int64_t k = start; k + V <= end; k += V) {
+                const vec x_k = load(x_r + k);
+#pragma GCC unroll 16
+                for (int j = 0; j < V; ++j) sums[j] += load(A + j * n + k) * x_k;
+            }
+            if (rest) {
+                const vec x_k = last(x_r + end, rest);
+#pragma GCC unroll 16
+                for (int j = 0; j < V; ++j) sums[j] += last(A + j * n + end, rest) * x_k;
+            }
+            transpose(sums);
+#pragma GCC unroll 16
+            for (int k = 1; k < V; ++k) sums[0] += sums[k];
+            store(y, start ? load(y) + sums[0] : sums[0]);
+        }
+        if (end == n) return;
+    }
+}
+
+// out[r * out_row + j] = sum_k A[j, k] x[r, k]
 inline void multiply(const float *A, int64_t m, int64_t n, const float *x, int64_t n_rows,
                      float *out, int64_t out_row) {
-    for (int64_t j = 0; j < m; ++j) {
-        const float *row = A + j * n;
-        int64_t r = 0;
-        for (; r + 4 <= n_rows; r += 4) {
-            const float *x_0 = x + r * n, *x_1 = x_0 + n, *x_2 = x_1 + n, *x_3 = x_2 + n;
-            float y_0 = 0, y_1 = 0, y_2 = 0, y_3 = 0;
-#pragma omp simd reduction(+ : y_0, y_1, y_2, y_3)
-            for (int64_t k = 0; k < n; ++k) {
-                y_0 += row[k] * x_0[k];
-                y_1 += row[k] * x_1[k];
-                y_2 += row[k] * x_2[k];
-                y_3 += row[k] * x_3[k];
-            }
-            float *y = out + r * out_row + j;
-            y[0] = y_0, y[out_row] = y_1, y[2 * out_row] = y_2, y[3 * out_row] = y_3;
-        }
-        for (; r < n_rows; ++r) {
+    if (m >= V && n >= V) {
+        int64_t j = 0;
+        for (; j + V <= m; j += V) multiply_tile(A + j * n, n, x, n_rows, out + j, out_row);
+        if (j < m) // overlaps
+            multiply_tile(A + (m - V) * n, n, x, n_rows, out + m - V, out_row);
+        return;
+    }
+    for (int64_t j = 0; j < m; ++j)
+        for (int64_t r = 0; r < n_rows; ++r) {
             float y = 0;
 #pragma omp simd reduction(+ : y)
-            for (int64_t k = 0; k < n; ++k) y += row[k] * x[r * n + k];
+            for (int64_t k = 0; k < n; ++k) y += A[j * n + k] * x[r * n + k];
             out[r * out_row + j] = y;
         }
-    }
 }
 
 // From g, the gradient of what `multiply` returns: dx[r, k] and dA[j, k], if they are not null.
 inline void gradients(const float *A, int64_t m, int64_t n, const float *x, int64_t n_rows,
                       const float *g, int64_t g_row, float *dx, float *dA) {
+    const auto columns = [&](int64_t k, int64_t count) {
+        Ahead none;
+        if (dx) ::multiply({n_rows, count, m, g, g_row, 1, A + k, n, dx + k, n, &none});
+        if (dA) ::multiply({m, count, n_rows, g, 1, g_row, x + k, n, dA + k, n, &none});
+    };
+    if (n >= V) {
+        columns(0, n / V * V);
+        if (n % V) columns(n - V, V); // overlaps
+        return;
+    }
     if (dx) std::fill_n(dx, n_rows * n, 0.f);
+    if (dA) std::fill_n(dA, m * n, 0.f);
     for (int64_t j = 0; j < m; ++j)
         for (int64_t r = 0; r < n_rows; ++r) {
             const float g_rj = g[r * g_row + j];
-            const float *row = A + j * n, *x_r = x + r * n;
-            float *dx_r = dx + r * n, *dA_j = dA + j * n;
-            if (dx)
-#pragma omp simd
-                for (int64_t k = 0; k < n; ++k) dx_r[k] += g_rj * row[k];
-            if (dA && r == 0)
-#pragma omp simd
-                for (int64_t k = 0; k < n; ++k) dA_j[k] = g_rj * x_r[k];
-            else if (dA)
-#pragma omp simd
-                for (int64_t k = 0; k < n; ++k) dA_j[k] += g_rj * x_r[k];
+            for (int64_t k = 0; dx && k < n; ++k) dx[r * n + k] += g_rj * A[j * n + k];
+            for (int64_t k = 0; dA && k < n; ++k) dA[j * n + k] += g_rj * x[r * n + k];
         }
 }
 
@@ -75,13 +106,15 @@ struct Memory {
 
 extern "C" {
 
-// Sizes: those of few_rows::Sizes. z_mr is z' (N, n_rows, h), kept for the gradients; the bias may be
-// null.
+// Sizes: those of few_rows::Sizes. z_mr is z' (N, n_rows, h), kept for the gradients; it and the bias
+// may be null.
 void multiply_few_rows(const int64_t *sizes, const float *x, const float *L, const float *R,
                        const float *bias, float *z_mr, float *y, int threads) {
     const auto &l = *reinterpret_cast<const few_rows::Sizes *>(sizes);
     few_rows::Memory own(l);
     const int64_t n = l.n_rows, width = l.N * l.h;
+    std::vector<float> own_mr(z_mr ? 0 : n * width);
+    if (!z_mr) z_mr = own_mr.data();
     for (int64_t r = 0; r < n; ++r)
         rows::split(l.N, x + r * l.n_in, l.n_in, &own.x[r * l.a], n * l.a, own.row.data());
 #pragma omp parallel for num_threads(threads) if (threads > 1)

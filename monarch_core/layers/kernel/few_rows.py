@@ -16,39 +16,57 @@ from torch import Tensor
 from monarch_core.layers.kernel.build import kernel_library as _library
 from monarch_core.layers.kernel.operator import is_on
 
-FEW = 15  # rows, above which batched products are faster
+FEW = 64  # rows, above which batched products are faster
 
 
 def takes(x: Tensor) -> bool:
     """Return whether the kernel is to be had here for such rows, and made for them."""
-    return x.dtype == torch.float32 and x.device.type == "cpu" and 0 < len(x) <= FEW and is_on()
+    return x.dtype is torch.float32 and x.is_cpu and 0 < x.shape[0] <= FEW and is_on()
 
 
-def product(x: Tensor, L: Tensor, R: Tensor, bias: Tensor | None, n_out: int) -> list[Tensor]:
-    """Return M x + bias as `monarch_product.formula`, and z'."""
-    y, z = x.new_empty(len(x), n_out), x.new_empty(len(L), len(x), L.shape[2])
-    _call("multiply_few_rows", x, L, R, n_out, x, L, R, bias, z, y)
-    return [y, z]
+def product(
+    x: Tensor, L: Tensor, R: Tensor, bias: Tensor | None, n_out: int, *, keep: bool
+) -> tuple[Tensor, list[Tensor]]:
+    """Return M x + bias as `monarch_product.formula`, and to `keep` it z'."""
+    y = x.new_empty(x.shape[0], n_out)
+    z = x.new_empty(L.shape[0], x.shape[0], L.shape[2]) if keep else None
+    _call("multiply_few_rows", _sizes(x, L, R, n_out), (x, L, R, bias), (z, y))
+    return y, [] if z is None else [z]
 
 
 def gradients(
     grad: Tensor, x: Tensor, L: Tensor, R: Tensor, z: Tensor | None, needed: Sequence[bool]
 ) -> list[Tensor | None]:
     """Return those gradients of x, L, R and the bias that are `needed`; that of L takes z'."""
-    n_out = grad.shape[1]
-    shapes = (x.shape, L.shape, R.shape, (n_out,))
-    found = [x.new_empty(s) if need else None for s, need in zip(shapes, needed, strict=True)]
-    _call("gradients_of_few_rows", x, L, R, n_out, grad, x, L, R, z, *found)
+    found: list[Tensor | None] = [
+        torch.empty_like(t, memory_format=torch.contiguous_format) if need else None
+        for t, need in zip((x, L, R, grad[0]), needed, strict=True)
+    ]
+    _call("gradients_of_few_rows", _sizes(x, L, R, grad.shape[1]), (grad, x, L, R, z), found)
     return found
 
 
-def _call(name: str, x: Tensor, L: Tensor, R: Tensor, n_out: int, *given: Tensor | None) -> None:
-    """Call a function of the library with the sizes of `few_rows::Sizes` and pointers."""
-    n_rows, n_in = x.shape
-    sizes = (ctypes.c_int64 * 7)(n_rows, *L.shape, R.shape[2], n_in, n_out)
+def _call(
+    name: str,
+    sizes: Any,
+    given: Sequence[Tensor | None],
+    found: Sequence[Tensor | None],
+) -> None:
+    """Call a function of the library with pointers to what it reads and to what it fills."""
     held = [None if t is None else t.contiguous() for t in given]
-    pointers = [None if t is None else t.data_ptr() for t in held]
-    _function(_library(), name, len(held))(sizes, *pointers, torch.get_num_threads())
+    pointers = [None if t is None else t.data_ptr() for t in (*held, *found)]
+    _function(_library(), name, len(pointers))(sizes, *pointers, torch.get_num_threads())
+
+
+def _sizes(x: Tensor, L: Tensor, R: Tensor, n_out: int) -> Any:
+    n_rows, n_in = x.shape
+    return _array(n_rows, *L.shape, R.shape[2], n_in, n_out)
+
+
+@cache
+def _array(*sizes: int) -> Any:
+    """Return the numbers of `few_rows::Sizes`, which the library reads only."""
+    return (ctypes.c_int64 * len(sizes))(*sizes)
 
 
 @cache

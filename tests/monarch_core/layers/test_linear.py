@@ -1,8 +1,10 @@
+import re
+
 import pytest
 import torch
 from torch import nn
 
-from monarch_core.layers.linear import WORTH_FACTORS, MonarchLinear
+from monarch_core.layers.linear import WORTH_FACTORS_IN_CACHE, MonarchLinear
 from monarch_core.transforms import monarch_multiply, prepared
 from monarch_core.transforms.classes.projection import project_to_monarch
 
@@ -144,7 +146,7 @@ def test_the_product_is_that_of_monarch_multiply(n_in, n_out, n_blocks, dtype):
         torch.testing.assert_close(ours, expected)
 
 
-@pytest.mark.parametrize("n_rows", [0, 1, 2000])
+@pytest.mark.parametrize("n_rows", [0, 1, 2000, 4000])
 def test_a_prepared_layer_multiplies_out_for_small_batches(n_rows):
     layer = MonarchLinear(40, 61, 4)
     x = torch.randn(n_rows, 40)
@@ -153,9 +155,30 @@ def test_a_prepared_layer_multiplies_out_for_small_batches(n_rows):
         view = prepared(layer)
         torch.testing.assert_close(view(x), expected)
         view.made("M").zero_()
-        small = n_rows * (40 * 61 - layer.L.numel() - layer.R.numel()) < WORTH_FACTORS
+        small = n_rows * (40 * 61 - layer.L.numel() - layer.R.numel()) < WORTH_FACTORS_IN_CACHE
         torch.testing.assert_close(view(x), layer.bias.expand(n_rows, -1) if small else expected)
     assert set(view.state_dict()) == {"L", "R", "bias"}
+
+
+@pytest.mark.parametrize(("n_out", "made"), [(256, True), (640, False)])
+def test_no_weight_is_multiplied_out_that_no_batch_is_multiplied_by(n_out, made):
+    layer = MonarchLinear(1280, n_out, 8)
+    with torch.no_grad():
+        view = prepared(layer)
+        assert (view.made("M") is not None) == made
+        x = torch.randn(1, 1280)
+        torch.testing.assert_close(view(x), layer(x))
+
+
+def test_a_prepared_layer_refuses_what_the_layer_refuses():
+    layer = MonarchLinear(12, 8)
+    with torch.no_grad():
+        view = prepared(layer)
+        for x in (torch.zeros(2, 7), torch.zeros(2, 12).double()):
+            with pytest.raises(ValueError, match=r"x must") as refused:
+                layer(x)
+            with pytest.raises(ValueError, match=re.escape(str(refused.value))):
+                view(x)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)

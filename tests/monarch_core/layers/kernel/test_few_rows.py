@@ -11,7 +11,7 @@ from monarch_core.layers.monarch_product import _is_plain, formula, multiply
 
 pytestmark = pytest.mark.skipif(not few_rows.takes(torch.zeros(1, 1)), reason="no kernel here")
 SIZES = [(12, 12, 2), (7, 12, 2), (12, 7, 3), (35, 35, 5), (64, 85, 4), (250, 64, 8), (9, 9, 1)]
-SIZES += [(100, 300, 16), (3, 3, 3), (10, 2, 2)]
+SIZES += [(100, 300, 16), (3, 3, 3), (10, 2, 2), (161, 160, 3), (1700, 90, 4)]
 
 
 @pytest.fixture(params=[1, 2])
@@ -52,7 +52,7 @@ def test_only_the_gradients_that_are_needed_are_there():
     given = made(12, 10, 3, 5)
     x, L, R, bias = (t.detach() for t in given)
     grad = torch.randn(5, 10)
-    _, z = few_rows.product(x, L, R, bias, 10)
+    _, (z,) = few_rows.product(x, L, R, bias, 10, keep=True)
     every = few_rows.gradients(grad, x, L, R, z, [True] * 4)
     for needed in product((True, False), repeat=4):
         found = few_rows.gradients(grad, x, L, R, z if needed[1] else None, needed)
@@ -80,7 +80,7 @@ def test_memory_is_read_only_where_all_fits():
     assert not _is_plain((x, L, R), 8)
 
 
-@pytest.mark.parametrize("n_rows", [3, 20])
+@pytest.mark.parametrize("n_rows", [3, 2 * few_rows.FEW])
 def test_what_torch_negates_only_when_it_is_read(n_rows):
     x, L, R, bias = made(12, 10, 2, n_rows)
     grad = torch.randn(n_rows, 10)

@@ -17,7 +17,7 @@ from mri.metrics.structure import structural_similarity
 Images = Shaped[Tensor, "..."]
 
 
-STRUCTURE_WEIGHT = 0.05
+STRUCTURE_WEIGHT = 0.02
 
 
 def mean_absolute(prediction: Images, target: Images) -> Float[Tensor, ""]:

@@ -9,7 +9,13 @@ import numpy as np
 from jaxtyping import Complex
 
 from data_scripts.mri.centred_fft import fft_centred, ifft_centred, resize_centred
-from data_scripts.mri.coil_maps import METHODS, combine_rss, combine_sense, estimate_maps
+from data_scripts.mri.coil_maps import (
+    METHODS,
+    check_map_options,
+    combine_rss,
+    combine_sense,
+    estimate_maps,
+)
 from data_scripts.mri.intake import HeaderFindings, Intake, hybrid_slices
 from data_scripts.mri.kspace_findings import Finding, check_kinds
 from data_scripts.mri.output import ScanJob, ScanRecipe, scan_name
@@ -27,6 +33,8 @@ class CoilOptions:
         maps: how coil maps are estimated, espirit or jsense.
         calibration: side of the central square used for them, in samples.
         kernel: width of their k-space kernel, in samples.
+        threshold: of ESPIRiT: singular values count above this share of the largest.
+        crop: of ESPIRiT: maps are zero where the eigenvalue is not above this.
         target: sense or rss.
         accept: kinds of findings that are no reason to refuse a scan (schema.md lists them).
     """
@@ -35,6 +43,8 @@ class CoilOptions:
     maps: str = "espirit"
     calibration: int = 24
     kernel: int = 6
+    threshold: float = 0.02
+    crop: float = 0.95
     target: str = "sense"
     accept: list[str] = field(default_factory=list)
 
@@ -52,6 +62,8 @@ class ConvertRecipe(CoilOptions, ScanRecipe):
         maps: how coil maps are estimated, espirit or jsense.
         calibration: side of the central square used for them, in samples.
         kernel: width of their k-space kernel, in samples.
+        threshold: of ESPIRiT: singular values count above this share of the largest.
+        crop: of ESPIRiT: maps are zero where the eigenvalue is not above this.
         target: sense or rss.
         accept: kinds of findings that are no reason to refuse a scan (schema.md lists them).
     """
@@ -69,11 +81,7 @@ class ConvertRecipe(CoilOptions, ScanRecipe):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_one_of(self, {"maps": METHODS, "target": ("sense", "rss")})
-        if not 1 <= self.kernel <= self.calibration:
-            raise ValueError(
-                f"1 <= kernel <= calibration must hold, got kernel={self.kernel} and "
-                f"calibration={self.calibration}; usual are 6 and 24"
-            )
+        check_map_options(self.calibration, self.kernel, self.threshold, self.crop)
         if self.max_scans < 0:
             raise ValueError(f"max_scans must not be negative, got {self.max_scans}; 0 takes all")
         check_kinds(self.accept)
@@ -216,6 +224,8 @@ def write_converted(
                     method=config.maps,
                     calibration=config.calibration,
                     kernel=config.kernel,
+                    threshold=config.threshold,
+                    crop=config.crop,
                     cache_dir=out / "maps_cache",
                 )
                 if maps is None

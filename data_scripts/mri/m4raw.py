@@ -42,6 +42,8 @@ class M4RawRecipe(FastMriRecipe):
         maps: espirit or jsense.
         calibration: side of the calibration square for the maps, in samples.
         kernel: kernel width of the maps, in samples.
+        threshold: of ESPIRiT: singular values count above this share of the largest.
+        crop: of ESPIRiT: maps are zero where the eigenvalue is not above this.
         target: sense or rss.
         accept: kinds of findings that are no reason to refuse a scan (schema.md lists them).
     """

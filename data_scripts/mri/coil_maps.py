@@ -210,9 +210,16 @@ def whiten(
 ) -> Complex[np.ndarray, "*batch coils ky kz"]:
     """Return data whose noise has unit variance and no correlation between coils.
 
-        y_white = L^-1 y,   Psi = L L^H
+    The result is in units of the noise's standard deviation; errors as `whitening_matrix`.
+    """
+    whitening = whitening_matrix(covariance).astype(kspace.dtype)
+    return np.einsum("dc,...cyz->...dyz", whitening, kspace)
 
-    (Pruessmann et al. 2001.) The result is in units of the noise's standard deviation.
+
+def whitening_matrix(
+    covariance: Complex[np.ndarray, "coils coils"],
+) -> Complex[np.ndarray, "coils coils"]:
+    """Return L^-1 where Psi = L L^H: coils y become y_white = L^-1 y (Pruessmann et al. 2001).
 
     Raises:
         ValueError: if the covariance is not Hermitian positive definite.
@@ -224,8 +231,7 @@ def whiten(
             "the noise covariance must be Hermitian and positive definite; a coil without noise "
             "is a coil that is not connected: leave it out"
         ) from error
-    whitening = np.linalg.inv(factor).astype(kspace.dtype)
-    return np.einsum("dc,...cyz->...dyz", whitening, kspace)
+    return np.linalg.inv(factor)
 
 
 def compression_matrix(

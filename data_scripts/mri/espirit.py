@@ -1,7 +1,7 @@
 """ESPIRiT: one or more sets of coil maps from the centre of k-space (Uecker et al. 2014).
 
-The rows of the calibration matrix are all k x k patches of the calibration square, of all coils. Its
-right singular vectors above a threshold, w_j, span the k-space that the coils can produce, and
+The rows of the calibration matrix are all k x k patches of the calibration square, of all coils.
+Its right singular vectors above a threshold, w_j, span the k-space that the coils can produce, and
 
     A(r) = 1/k^2 sum_j a_j(r) a_j(r)^H,   a_j(r) = sum_m w_j[m] exp(2 pi i m . r / n)    (1)
 

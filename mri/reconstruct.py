@@ -1,4 +1,4 @@
-"""A scan to an image: `python mri/reconstruct.py input=SCAN out=FILE method=cg_sense` or run=DIR."""
+"""A scan to an image: `python mri/reconstruct.py input=SCAN out=FILE method=cg_sense`."""
 
 import logging
 import sys

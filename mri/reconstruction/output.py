@@ -73,16 +73,12 @@ class ImageFile(ABC):
 class _Hdf5File(ImageFile):
     """Image, maps and mask of every slice, and how they were made."""
 
-    def __init__(self, path: Path, info: ImageInfo, stack: contextlib.ExitStack) -> None:
-        super().__init__(path, info)
-        s, e, c, grid = (
-            info.shape.n_slices,
-            info.shape.n_echoes,
-            info.shape.n_coils,
-            info.shape.grid,
-        )
+    def open(self, stack: ExitStack) -> None:
+        """Make the arrays and the attributes."""
+        info, shape = self.info, self.info.shape
+        s, e, c, grid = shape.n_slices, shape.n_echoes, shape.n_coils, shape.grid
         sets = (info.n_sets,) if info.n_sets > 1 else ()
-        self._file = stack.enter_context(new_hdf5(path))
+        self._file = stack.enter_context(new_hdf5(self.paths[0]))
         shapes = {"image": (s, e, *grid), "maps": (s, *sets, c, *grid)}
         if sets:
             shapes["image_sets"] = (s, *sets, e, *grid)

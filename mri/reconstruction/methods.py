@@ -16,6 +16,7 @@ from monarch_core.transforms import prepared
 from mri.config.model import CgSenseConfig, L1WaveletConfig, ModelConfig, SenseConfig
 from mri.config.reconstruct import ReconstructConfig
 from mri.config.run import MriConfig
+from mri.grids import loading_for
 from mri.models import model_of
 from mri.physics.conjugate_gradient import check_iterations, conjugate_gradient
 from mri.physics.encoding import Sense, axis_transforms
@@ -62,18 +63,9 @@ def run_model(run_dir: Path, grid: Grid) -> torch.nn.Module:
         ValueError: there is no finished run, or its weights are of another grid.
     """
     config = load_config(run_dir, MriConfig)
-    try:
+    with loading_for(run_dir, grid):
         model = model_of(config, grid)
         load_trained(run_dir, model, config)
-    except ValueError as error:
-        if "of another shape" not in str(error):
-            raise
-        raise ValueError(
-            f"the run {run_dir} was trained on another grid than the {grid[0]} x {grid[1]} of this "
-            "scan, and a learned transform has the size of its grid; train on scans of this grid, "
-            "choose a run that was, or reconstruct with method=cg_sense or l1_wavelet, which need "
-            f"no training ({error})"
-        ) from error
     return model
 
 

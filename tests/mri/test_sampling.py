@@ -128,7 +128,7 @@ def test_poisson_masks_of_a_part_beside_the_centre_are_dense_at_the_centre(padde
 
 def test_a_test_scan_without_the_stored_mask_is_named(padded):
     dataset, _, _ = padded
-    message = r"d\.h5 holds no masks/poisson_1.0x, only \['poisson_3.0x'\]; use dataset.mask="
+    message = r"d\.h5 holds no masks/poisson_1.0x, only \['poisson_3.0x'\]; name one of these"
     with pytest.raises(ValueError, match=message):
         load_splits(replace(dataset, acceleration=1.0))
 

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Complex
 
+from data_scripts.finite import require_finite
 from data_scripts.mri.centred_fft import resize_centred
 from data_scripts.mri.coil_maps import estimate_map_sets
 from data_scripts.mri.kspace_findings import axis_findings, unaccepted
-from data_scripts.mri.measured import MeasuredScan
+from data_scripts.mri.measured import REPAIR, MeasuredScan
 from data_scripts.unusable import read_npy
 from mri.config.reconstruct import MapsConfig
 
@@ -17,7 +18,7 @@ log = logging.getLogger(__name__)
 
 # Findings that only a ground truth must not have, or that a header alone says.
 _TOLD = ("header", "single_coil")
-_JUDGED = ("no_peak", "off_centre", "real")
+_JUDGED = ("no_peak", "off_centre")
 
 
 def check_scan(scan: MeasuredScan, accept: list[str]) -> None:
@@ -27,9 +28,13 @@ def check_scan(scan: MeasuredScan, accept: list[str]) -> None:
     logged.
 
     Raises:
-        ValueError: if an axis is none of centred k-space or there is no phase, unless accepted.
+        ValueError: if values are not finite or have no phase, or if an axis is none of centred
+            k-space, unless that is accepted.
     """
-    middle = scan.read(scan.shape.n_slices // 2)
+    number = scan.shape.n_slices // 2
+    middle = scan.read(number)
+    where = f"{scan.path}: slice {number} of kspace"
+    require_finite(where, middle, ("echo", "coil", "kx", "ky"), REPAIR)
     findings = list(scan.findings())
     if middle.any():
         findings += scan.of_header((middle != 0).any((0, 1)))
@@ -80,7 +85,7 @@ def chosen_mask(scan: MeasuredScan, name: str | None) -> Bool[np.ndarray, "ky kz
 
 
 def sampled_mask(
-    measured: Complex[np.ndarray, "echoes coils kx ky"],
+    measured: Complex[np.ndarray, "echoes coils rows columns"],
     grid: tuple[int, int],
     mask: Bool[np.ndarray, "ky kz"] | None,
 ) -> Bool[np.ndarray, "echoes ky kz"]:

@@ -35,6 +35,7 @@ NUMPY_AXES = {
 }
 MATLAB_AXES = {2: ("x", "y"), 3: ("x", "y", "coil"), 4: ("x", "y", "z", "coil")}
 _BLOCK_BYTES = 1 << 25  # of a 3-D scan, transformed at a time
+_MAPPED_BYTES = 1 << 23  # of a file, mapped at a time
 _REMEDY = "save it again, as one array of complex numbers"
 
 
@@ -145,7 +146,9 @@ def measured_array(
 
 
 def open_npy(path: Path, axes: Sequence[str] = ()) -> KspaceArray:
-    """Return the array of a .npy file, which is mapped anew for every part that is read.
+    """Return the array of a .npy file, mapped anew for every few megabytes of it that are read.
+
+    What a map has touched counts as memory of the process until the map is gone.
 
     Raises:
         ValueError: if it is no array of numbers, or its axes have other names.
@@ -158,7 +161,21 @@ def open_npy(path: Path, axes: Sequence[str] = ()) -> KspaceArray:
     array = mapped()
     named = _named(path, axes, NUMPY_AXES, array.shape, array.dtype)
     slowest = named[::-1] if array.flags.f_contiguous and not array.flags.c_contiguous else named
-    return KspaceArray(path, named, array.shape, slowest, lambda where: np.array(mapped()[where]))
+    order = [named.index(axis) for axis in slowest]
+
+    def read(where: tuple[slice, ...]) -> np.ndarray:
+        ranges = [range(*part.indices(n)) for part, n in zip(where, array.shape, strict=True)]
+        part = np.empty([len(entries) for entries in ranges], array.dtype)
+        outer = next((axis for axis in order if len(ranges[axis]) > 1), order[-1])
+        n = max(1, _MAPPED_BYTES // array.strides[outer])
+        for steps in _steps(len(ranges[outer]), n):
+            here, there = [slice(None)] * part.ndim, list(where)
+            here[outer] = steps
+            there[outer] = slice(ranges[outer][steps.start], ranges[outer][steps.stop - 1] + 1)
+            part[tuple(here)] = mapped()[tuple(there)]
+        return part
+
+    return KspaceArray(path, named, array.shape, slowest, read)
 
 
 def open_nifti(path: Path, axes: Sequence[str] = ()) -> KspaceArray:

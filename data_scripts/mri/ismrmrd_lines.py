@@ -42,8 +42,8 @@ class IsmrmrdLines:
     """The lines of a file that is open, read a few at a time.
 
     The counters are centred by the header: line i lands at i - center + n // 2. Reversed readouts
-    are turned; noise, calibration, navigator and similar lines are left out; of several
-    repetitions the first is taken.
+    are turned; noise, navigator and similar lines are left out, and so is a calibration that is
+    not embedded in the image; of several repetitions the first is taken.
 
     Args:
         path: the file, for errors.
@@ -64,7 +64,7 @@ class IsmrmrdLines:
         self.header = header
         self._path, self._data = path, data
         self._heads = _heads(path, data)
-        imaging = _is_imaging(self._heads)
+        imaging = _is_imaging(self._heads, header.embedded)
         if not imaging.any():
             raise ValueError(f"{path} holds no imaging lines; {_REMEDY}")
         self._numbers = np.flatnonzero(imaging)
@@ -230,12 +230,14 @@ def _step_findings(name: str, step: EncodingStep, measured: np.ndarray) -> list[
     return [Finding("header", text)]
 
 
-def _is_imaging(heads: np.ndarray) -> Bool[np.ndarray, " lines"]:
+def _is_imaging(heads: np.ndarray, embedded: bool) -> Bool[np.ndarray, " lines"]:
     flags = heads["flags"]
     left_out = np.zeros(len(heads), bool)
     for bit in _NOT_IMAGING:
         left_out |= _has_flag(flags, bit)
     left_out &= ~_has_flag(flags, _CALIBRATION_AND_IMAGING)
+    if embedded:
+        left_out &= ~_has_flag(flags, _CALIBRATION)
     return ~left_out & (heads["idx"]["repetition"] == 0)
 
 

@@ -238,7 +238,8 @@ def open_output(path: Path, info: ImageInfo) -> Iterator[ImageFile]:
         raise OSError(write_failure(path, error)) from error
     finally:
         for temporary in unfinished:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
 
 def _compress(path: Path) -> None:

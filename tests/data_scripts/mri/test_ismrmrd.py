@@ -183,5 +183,20 @@ def test_averages_are_averaged_and_the_other_counters_keep_lines_apart(tmp_path)
     np.testing.assert_array_equal(found, expected)
 
 
+def test_calibration_lines_belong_to_the_image_where_the_header_says_so(tmp_path):
+    header = header_xml(8, 6, 1, (8, 6, 1), 5, 3)
+    mode = "<parallelImaging><calibrationMode>{}</calibrationMode></parallelImaging></encoding>"
+    lines = [
+        {"data": np.ones((1, 8)), "kspace_encode_step_1": y, "flags": flag(20) * (y == 3)}
+        for y in (0, 2, 3, 4)
+    ]
+    found = {}
+    for word in ("embedded", "separate"):
+        stated = header.replace("</encoding>", mode.format(word))
+        write_ismrmrd(tmp_path / "a.h5", stated, lines)
+        found[word] = np.flatnonzero(slices_of(tmp_path / "a.h5").any((0, 1, 2, 3))).tolist()
+    assert found == {"embedded": [0, 2, 3, 4], "separate": [0, 2, 4]}
+
+
 def test_nothing_given_is_answered_with_help(capsys):
     assert "train=[a." in refused(ismrmrd.IsmrmrdRecipe, [], capsys)

@@ -2,8 +2,8 @@
 
 The image of an object with a smooth phase phi is real up to that phase, which the lines around the
 centre tell; both sides of k-space then hold the same. Projections onto convex sets (Haacke,
-Lindskog and Lin 1991, J. Magn. Reson. 92:126; McGibney et al. 1993, Magn. Reson. Med. 30:51,
-compare them with homodyne detection, Noll et al. 1991):
+Lindskog and Lin 1991, JMR 92:126; McGibney et al. 1993, MRM 30:51, compare them with homodyne
+detection, Noll et al. 1991):
 
     phi = arg F^-1 W y                        (1)
     x_j = F^-1 k_j,  p_j = |x_j| exp(i phi)   (2)

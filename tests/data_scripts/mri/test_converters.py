@@ -70,8 +70,8 @@ def test_the_mask_of_a_fully_sampled_volume_is_kept(tmp_path):
     stored = stored_masks(tmp_path / "out" / "a.h5")
     np.testing.assert_array_equal(stored["mask"], np.broadcast_to(columns, GRID))
     with h5py.File(tmp_path / "a.h5", "r+") as file:
-        file["kspace"][..., ~columns] = 0
-    with pytest.raises(ValueError, match="is undersampled .it has a 'mask'."):
+        file["kspace"][...] = file["kspace"][()] * columns
+    with pytest.raises(ValueError, match=r"is undersampled \(it has a 'mask'\)"):
         produce(fastmri.FastMriRecipe(out=str(tmp_path / "out"), **files))
 
 

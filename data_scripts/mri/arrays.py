@@ -11,6 +11,7 @@ import scipy.io
 from jaxtyping import Complex
 
 from data_scripts import hdf5
+from data_scripts.mri.kspace_findings import Finding
 from data_scripts.mri.measured import (
     NON_CARTESIAN,
     HybridSlices,
@@ -106,18 +107,13 @@ def measured_array(
         maps: gives what reads the maps beside the scan, for (slices, coils, x, y, z) of the images.
 
     Raises:
-        ValueError: if there are several volumes, or what is no k-space.
+        ValueError: if there are several volumes, or the oversampling cannot be.
     """
     if not 1 <= oversampling <= 16:
         raise ValueError(
             f"oversampling must be from 1 (none) to 16, got {oversampling}; usual is 2"
         )
     n_slices, n_echoes, n_coils, n_x, n_y, n_z = (array.length(axis) for axis in AXES)
-    if n_x == 1 and n_y > 1 and n_z > 1:
-        raise ValueError(
-            f"{array.path} has one sample along x and {n_y} x {n_z} along y and z, as BART keeps "
-            f"samples and spokes that are not Cartesian; {NON_CARTESIAN}"
-        )
     refuse_slabs(array.path, n_slices, n_z)
     n_keep = max(round(n_x / oversampling), 1)
     of_maps = maps((n_slices, n_coils, n_keep, n_y, n_z))
@@ -141,8 +137,14 @@ def measured_array(
         names,
         hybrid_axes="x",
         maps=of_maps,
-        findings=slices.findings,
+        findings=lambda: _with_spokes(slices.findings()) if n_x == 1 else slices.findings(),
     )
+
+
+def _with_spokes(findings: Sequence[Finding]) -> list[Finding]:
+    """Say what an axis without a peak may be too where there is one sample along x."""
+    hint = f"or, as BART keeps samples and spokes, the scan is not Cartesian: {NON_CARTESIAN}"
+    return [Finding(f.kind, f"{f.text}; {hint}") if f.kind == "no_peak" else f for f in findings]
 
 
 def open_npy(path: Path, axes: Sequence[str] = ()) -> KspaceArray:

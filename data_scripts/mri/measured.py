@@ -28,8 +28,7 @@ Piece = tuple[tuple[Any, Any, Any, Any], Complex[np.ndarray, "x *rest"], int]
 
 NON_CARTESIAN = (
     "only Cartesian samples are read here; grid or reconstruct the scan with a toolbox that has a "
-    "non-uniform FFT: mrpro, deepinv (MRI physics with torchkbnufft), or sigpy (sigpy.mri.app with "
-    "coord, sigpy.nufft)"
+    "non-uniform FFT: mrpro, deepinv, or sigpy (sigpy.nufft, sigpy.mri.app.SenseRecon with coord=)"
 )
 
 

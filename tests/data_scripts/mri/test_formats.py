@@ -60,7 +60,6 @@ REFUSED = (
      "say which is k-space with name=NAME"),
     ("i.h5", lambda path: h5py.File(path, "w").create_group("images").file.close(), {},
      "but neither kspace"),
-    ("j.cfl", lambda path: write_cfl(path, np.ones((1, 20, 9, 2))), {}, "mrpro, deepinv"),
     ("k.h5", lambda path: write_ismrmrd(path, header_xml(8, 6, 1, (8, 6, 1), 5, 3).replace(
         "cartesian", "radial"), kspace_lines(np.ones((1, 8, 6)))), {}, "radial; .*mrpro, deepinv"),
 )  # fmt: skip
@@ -96,3 +95,21 @@ def test_a_value_that_is_not_finite_is_placed_in_the_volume(tmp_path):
         pytest.raises(ValueError, match="echo 0, coil 1, kx 3, ky 4, kz 5"),
     ):
         scan.read(0)
+
+
+def test_a_slice_in_the_second_and_third_dimension_of_bart_is_one(tmp_path):
+    kspace = undersampled(1)[0]
+    write_cfl(tmp_path / "a", kspace.transpose(1, 2, 0)[None])
+    with open_measured(tmp_path / "a.hdr") as scan:
+        assert scan.shape.arrays["kspace"] == (1, 1, N_COILS, *GRID)
+        np.testing.assert_allclose(scan.read(0)[0], kspace, atol=1e-6)
+        assert scan.findings() == []
+
+
+def test_spokes_are_no_axis_and_named_with_what_to_use(tmp_path):
+    spoke = np.exp(-np.abs(np.arange(40) - 20) / 3)
+    write_cfl(tmp_path / "a", np.tile(spoke[None, :, None, None], (1, 1, 24, 2)))
+    with open_measured(tmp_path / "a.cfl") as scan:
+        (finding,) = scan.findings()
+    assert finding.kind == "no_peak"
+    assert "mrpro, deepinv" in finding.text

@@ -1,5 +1,6 @@
 """The numbers of a finished run, from its folder alone: `python mri/evaluate.py run=RUN_DIR`."""
 
+import logging
 import sys
 from collections.abc import Mapping
 from functools import partial
@@ -13,15 +14,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from monarch_core.runs.home import expand_home
 from monarch_core.runs.lock import occupied
-from monarch_core.runs.results import report_metrics
 from monarch_core.runs.start import load_config, run_to_read, user_errors
-from monarch_core.training.evaluation import keep_results, models_of_run
+from monarch_core.training.evaluation import models_of_run
 from mri.config.run import MriConfig
 from mri.dataset.splits import load_splits
-from mri.figures import draw
-from mri.metrics.measure import measure, validation_loss
-from mri.metrics.scores import write_scans
+from mri.evaluation import evaluate_elsewhere, measure_and_keep, other_data
+from mri.metrics.measure import validation_loss
 from mri.models import model_of
+
+log = logging.getLogger(__name__)
 
 
 def evaluate(run_dir: Path, evaluation: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -37,21 +38,20 @@ def evaluate(run_dir: Path, evaluation: Mapping[str, Any] | None = None) -> dict
     with occupied(run_dir):
         config = load_config(run_dir, MriConfig, {"evaluation": evaluation or {}})
         splits = load_splits(config.dataset)
-        build = partial(model_of, config, splits)
-        model, start = models_of_run(run_dir, build, config, splits)
-        measured = measure(model, splits, config)
-        metrics = {**measured.metrics, **validation_loss(run_dir)}
-        report_metrics(run_dir, metrics, required=measured.required)
-        write_scans(run_dir, measured.scores, measured.preset)
-        artifacts = draw(measured, splits, model.cpu(), start)
-        return keep_results(run_dir, "mri", config, splits, model, metrics, artifacts)
+        models = models_of_run(run_dir, partial(model_of, config, splits), config, splits)
+        return measure_and_keep(run_dir, config, splits, models, validation_loss(run_dir))
 
 
-@hydra.main(version_base="1.3", config_path="../configs", config_name="evaluate")
+@hydra.main(version_base="1.3", config_path="../configs/mri", config_name="evaluate")
 @user_errors
 def main(raw: DictConfig) -> None:
-    """Evaluate one run again and log its numbers."""
-    evaluate(run_to_read(raw), raw.evaluation)
+    """Evaluate one run again, or on other data, and log its numbers."""
+    other = other_data(raw.dataset)  # before the change to the folder of the run's start
+    run_dir = run_to_read(raw)
+    if other:
+        log.info("wrote %s", evaluate_elsewhere(run_dir, other, raw.evaluation, raw.name))
+    else:
+        evaluate(run_dir, raw.evaluation)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from torch import nn
 
 from monarch_core.runs.artifacts import Artifact, Comparison, Table
 from monarch_core.training.portrait import portray_transforms
+from mri.dataset.held_out import HeldOut
 from mri.dataset.splits import Splits
 from mri.learned import describe_transforms
 from mri.metrics.measure import MODEL, ZERO_FILLED, Measured
@@ -15,7 +16,9 @@ from mri.metrics.presets import Preset
 from mri.metrics.scores import METRICS, Score, Volume, mean_over_scans
 
 
-def draw(measured: Measured, splits: Splits, model: nn.Module, start: nn.Module) -> list[Artifact]:
+def draw(
+    measured: Measured, splits: Splits | HeldOut, model: nn.Module, start: nn.Module
+) -> list[Artifact]:
     """Return images of the first test scan, tables of scores, and what the transforms do.
 
     Args:

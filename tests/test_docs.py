@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from pde_configs import composed
 
@@ -23,6 +24,7 @@ import benchmarks.sparse_sizes
 import mri.compare
 from monarch_core.report import cli
 from monarch_core.runs.schema import to_dataclass
+from mri.config.reconstruct import ReconstructConfig
 from mri.config.run import MriConfig
 from pde.config.run import PdeConfig
 from sparse.config.run import SparseConfig, rename_from
@@ -145,8 +147,34 @@ def test_commands_name_what_there_is(task, overrides):
         to_dataclass(composed(task, *combination), SCHEMAS[task])
 
 
+def others(path):
+    """What follows `mri/evaluate.py` and `mri/reconstruct.py` in the commands of a page."""
+    for line in lines_of_shell(path):
+        if found := re.fullmatch(r"python mri/(evaluate|reconstruct)\.py (.*=.*)", line):
+            yield found[1], shlex.split(found[2])
+
+
+OTHERS = [
+    pytest.param(name, overrides, id=f"{path.name}: {name} {' '.join(overrides)}")
+    for path in PAGES
+    for name, overrides in others(path)
+]
+
+
+@pytest.mark.parametrize(("name", "overrides"), OTHERS)
+def test_commands_on_scans_name_what_there_is(name, overrides):
+    with initialize_config_dir(str(ROOT / "configs/mri"), version_base="1.3"):
+        raw = compose(name, overrides=overrides)
+    if name == "reconstruct":
+        to_dataclass(raw, ReconstructConfig)
+    else:
+        changed = {key: value for key, value in raw.dataset.items() if value is not None}
+        to_dataclass(composed("mri", *(f"dataset.{k}={v}" for k, v in changed.items())), MriConfig)
+
+
 def test_commands_are_found():
     assert len(TRAININGS) > 40
+    assert {parameter.values[0] for parameter in OTHERS} == {"evaluate", "reconstruct"}
 
 
 def anchors(text):

@@ -12,15 +12,17 @@ from jaxtyping import Complex
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from data_scripts.command_line import run_recipe
-from data_scripts.mri.convert import ConvertRecipe, write_volume
+from data_scripts.mri.arrays import KspaceArray, measured_array
+from data_scripts.mri.convert import ConvertRecipe, convert_measured
+from data_scripts.mri.measured import MapReader, MeasuredScan
 from data_scripts.mri.output import ScanJob
 
 _HELP = (
     "give the k-space files: python -m data_scripts.mri.bart_cfl train=[a.cfl,b.cfl] valid=[c.cfl] "
     "test=[d.cfl]. Maps of a.cfl are read from a_maps.cfl when it is there, else estimated"
 )
-# dimensions of BART that are used here; all others must have length one
-_X, _Y, _Z, _COIL, _ECHO, _SLICE = 0, 1, 2, 3, 5, 13
+# dimensions of BART that are used here, by number; all others must have length one
+_USED = {0: "x", 1: "y", 2: "z", 3: "coil", 5: "echo", 13: "slice"}
 _N_DIMENSIONS = 16
 _LONGEST_HEADER = 1 << 16  # bytes; dimensions are in the first lines
 
@@ -40,7 +42,10 @@ class BartRecipe(ConvertRecipe):
         maps: espirit or jsense, where there is no maps file.
         calibration: side of the calibration square for the maps, in samples.
         kernel: kernel width of the maps, in samples.
+        threshold: of ESPIRiT: singular values count above this share of the largest.
+        crop: of ESPIRiT: maps are zero where the eigenvalue is not above this.
         target: sense or rss.
+        partial_fourier: pocs to complete the targets of partial Fourier scans, or none.
         accept: kinds of findings that are no reason to refuse a scan (schema.md lists them).
     """
 
@@ -122,7 +127,14 @@ def read_cfl(path: Path) -> Complex[np.ndarray, "..."]:
 
 
 def convert(config: BartRecipe, job: ScanJob, details: dict[str, Any]) -> None:
-    """Convert one file.
+    """Convert one file; errors as `open_bart`."""
+    path = job.files[0]
+    scan = open_bart(path, config.oversampling)
+    convert_measured(config, job, details, scan, f"BART file {path.name}")
+
+
+def open_bart(path: Path, oversampling: float = 1.0) -> MeasuredScan:
+    """Return the scan of one file, with the maps beside it if there are any.
 
     BART's data are centred; a scale is arbitrary, so its unnormalised FFT needs no correction.
 
@@ -130,53 +142,57 @@ def convert(config: BartRecipe, job: ScanJob, details: dict[str, Any]) -> None:
         ValueError: if the file uses other dimensions than x, y, z, coil, echo and slice, or its
             maps do not fit.
     """
-    path = job.files[0]
-    kspace = _ordered(path, read_cfl(path))
-    n_keep = max(round(kspace.shape[-3] / config.oversampling), 1)
-    slices, _, coils, _, *rest = kspace.shape
-    maps = _read_maps(path, (slices, coils, n_keep, *rest))
-    write_volume(
-        config,
-        job,
-        details,
-        kspace,
-        n_keep,
-        kind="BART",
-        maps=maps,
+    return measured_array(
+        _open_cfl(path),
+        "BART",
+        oversampling=oversampling,
+        maps=lambda shape: _maps_reader(path, shape),
     )
 
 
-def _ordered(path: Path, data: np.ndarray) -> Complex[np.ndarray, "slices echoes coils x y z"]:
-    used = (_SLICE, _ECHO, _COIL, _X, _Y, _Z)
-    others = {i: n for i, n in enumerate(data.shape) if i not in used and n > 1}
+def _open_cfl(path: Path) -> KspaceArray:
+    data = read_cfl(path)
+    others = {i: n for i, n in enumerate(data.shape) if i not in _USED and n > 1}
     if others:
         raise ValueError(
             f"{path} uses the BART dimensions {others} (number: length), which are not converted; "
             "take one index of each with `bart slice` first"
         )
-    rest = tuple(i for i in range(_N_DIMENSIONS) if i not in used)
-    return data.transpose(*used, *rest).reshape([data.shape[i] for i in used])
+    axes = tuple(_USED.values())
+
+    def read(where: tuple[slice, ...]) -> np.ndarray:
+        index: list[Any] = [0] * _N_DIMENSIONS
+        for number, part in zip(_USED, where, strict=True):
+            index[number] = part
+        # mapped anew for each part: what is left of a map that is gone takes no memory
+        return np.array(read_cfl(path)[tuple(index)])
+
+    return KspaceArray(path, axes, tuple(data.shape[i] for i in _USED), axes[::-1], read)
 
 
-def _read_maps(
-    path: Path, shape: tuple[int, ...]
-) -> Complex[np.ndarray, "slices coils x y z"] | None:
-    """Read the maps beside a scan, if there are any: images in all directions."""
+def _maps_reader(path: Path, shape: tuple[int, ...]) -> MapReader | None:
+    """Return what reads the maps beside a scan, if there are any: images in all directions."""
     beside = _maps_beside(path)
     if not beside.is_file():
         return None
-    echoes = _ordered(beside, read_cfl(beside))
-    if echoes.shape[1] > 1:
+    array = _open_cfl(beside)
+    n_echoes = array.length("echo")
+    if n_echoes > 1:
+        raise ValueError(f"{beside} holds maps of {n_echoes} echoes; one set serves them all")
+    found = tuple(array.length(axis) for axis in ("slice", "coil", "x", "y", "z"))
+    if found != shape:
         raise ValueError(
-            f"{beside} holds maps of {echoes.shape[1]} echoes; one set serves them all"
-        )
-    maps = echoes[:, 0]
-    if maps.shape != shape:
-        raise ValueError(
-            f"{beside}: maps of the shape {maps.shape} do not fit the images {shape} (slices, "
+            f"{beside}: maps of the shape {found} do not fit the images {shape} (slices, "
             "coils, x, y, z); estimate them from this scan"
         )
-    return maps
+
+    def read(index: int) -> np.ndarray:
+        one = slice(index, index + 1)
+        if shape[-1] == 1:
+            return array.part(slice=one)[0, 0, ..., 0]
+        return array.part(x=one)[0, 0, :, 0]
+
+    return read
 
 
 if __name__ == "__main__":

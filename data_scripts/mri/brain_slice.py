@@ -14,6 +14,7 @@ from data_scripts.command_line import run_recipe
 from data_scripts.mri.centred_fft import fft_centred
 from data_scripts.mri.convert import CoilOptions, write_converted
 from data_scripts.mri.download import fetch, known_sources
+from data_scripts.mri.measured import MeasuredScan
 from data_scripts.mri.output import ScanJob, ScanRecipe
 from data_scripts.mri.schema import ScanInfo, ScanShape
 
@@ -57,7 +58,8 @@ class BrainSliceRecipe(ScanRecipe):
         info = ScanInfo(job.name, job.split, _SOURCE, job.licence, ("echo1",), details=details)
         shape = ScanShape(1, 1, n_coils, (grid[0], grid[1]))
         options = CoilOptions(out=self.out, maps=self.maps)
-        write_converted(options, Path(job.name), info, shape, lambda _: kspace[None])
+        scan = MeasuredScan(Path(job.name), "NumPy", shape, lambda _: kspace[None], info.echo_names)
+        write_converted(options, info, scan)
 
 
 def load_brain_slice(source_dir: str = "", mirror: str = "") -> Complex[np.ndarray, "coils ky kz"]:

@@ -56,3 +56,17 @@ def resize_centred(
         crop[axis] = slice(max(-before, 0), n_old - max(-after, 0))
         padding[axis] = (max(before, 0), max(after, 0))
     return np.pad(x[tuple(crop)], padding)
+
+
+def crop_images(
+    kspace: Complex[np.ndarray, "*batch ky kz"], grid: tuple[int, int]
+) -> Complex[np.ndarray, "*batch ky_new kz_new"]:
+    """Return k-space of the central (or zero-padded) field of view with `grid` pixels.
+
+    Axes that keep their length are not touched, so that lines without data stay exactly zero.
+    """
+    axes = [axis for axis in (-2, -1) if kspace.shape[axis] != grid[axis]]
+    if not axes:
+        return kspace
+    images = resize_centred(ifft_centred(kspace, axes), [grid[axis] for axis in axes], axes)
+    return fft_centred(images, axes)

@@ -7,7 +7,6 @@ has support their root sum of squares over the coils is one.
 import hashlib
 import math
 import os
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from jaxtyping import Complex
 
 from data_scripts.finite import require_finite
 from data_scripts.mri.centred_fft import ifft_centred
+from data_scripts.mri.espirit import espirit
 from data_scripts.unusable import read_npy
 
 METHODS = ("espirit", "jsense")
@@ -37,58 +37,131 @@ def combine_rss(
     return (unit * np.sqrt(((images / unit) ** 2).sum(-3))).astype(kspace.dtype)
 
 
+def check_map_options(calibration: int, kernel: int, threshold: float, crop: float) -> None:
+    """Check the options of maps, before any are estimated.
+
+    Raises:
+        ValueError: if one is outside of its range.
+    """
+    if not 1 <= kernel <= calibration:
+        raise ValueError(
+            f"1 <= kernel <= calibration must hold, got kernel={kernel} and "
+            f"calibration={calibration}; usual are 6 and 24"
+        )
+    for name, value, usual in (("threshold", threshold, 0.02), ("crop", crop, 0.95)):
+        if not 0 <= value < 1:
+            raise ValueError(f"{name} must be from 0 to below 1, got {value}; usual is {usual}")
+
+
 def estimate_maps(
     kspace: Complex[np.ndarray, "coils ky kz"],
     *,
     method: str = "espirit",
     calibration: int = 24,
     kernel: int = 6,
+    threshold: float = 0.02,
+    crop: float = 0.95,
     cache_dir: Path | None = None,
 ) -> Complex[np.ndarray, "coils ky kz"]:
     """Estimate the sensitivities of one slice from the centre of its k-space.
 
     `espirit` (Uecker et al. 2014) is zero where the image has no signal; `jsense` (Ying and Sheng
-    2007, as in SKM-TEA) is defined everywhere. Both are sigpy's. One coil gets maps of ones, and a
-    slice without signal gets maps of zeros.
+    2007, as in SKM-TEA; by sigpy) is defined everywhere. One coil gets maps of ones, and a slice
+    without signal gets maps of zeros.
 
     Args:
         kspace: fully sampled at least in the centre, any unit.
         method: `espirit` or `jsense`.
         calibration: side of the calibration square in samples.
         kernel: width of the k-space kernel in samples.
+        threshold: of ESPIRiT, share of the largest singular value that others must have to count.
+        crop: of ESPIRiT, eigenvalue above which a pixel has a map.
         cache_dir: where estimates are kept, named by the data they came from; None keeps nothing.
 
     Raises:
         ValueError: for an unknown method, values that are not finite, a damaged cache, or if
             kernel, calibration and grid do not fit.
     """
-    coils, *grid = kspace.shape
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {METHODS}, got {method!r}")
-    require_finite("k-space", kspace, ("coil", "ky", "kz"), "repair it, or leave the slice out")
-    if not kspace.any():
-        return np.zeros(kspace.shape, np.complex64)
-    if coils == 1:
-        return np.ones(kspace.shape, np.complex64)
-    if not 1 <= kernel <= calibration <= min(grid):
-        raise ValueError(
-            "1 <= kernel <= calibration <= smallest side of the grid must hold, got kernel "
-            f"{kernel}, calibration {calibration} and grid {tuple(grid)}; take smaller ones"
-        )
+    options = (method, calibration, kernel, threshold, crop)
     if cache_dir is None:
-        return _estimate(kspace, method, calibration, kernel)
-    recipe = f"{method} {calibration} {kernel} {kspace.shape} {kspace.dtype}"
+        return estimate_map_sets(kspace, *options)[0]
+    recipe = f"{' '.join(map(str, options))} {kspace.shape} {kspace.dtype}"
     digest = hashlib.sha256(recipe.encode() + np.ascontiguousarray(kspace).tobytes()).hexdigest()
     cached = cache_dir / f"maps_{digest[:32]}.npy"
     if cached.is_file():
         return _cached(cached, kspace.shape)
-    maps = _estimate(kspace, method, calibration, kernel)
+    maps = estimate_map_sets(kspace, *options)[0]
+    if len(kspace) == 1 or not kspace.any():  # made faster than read
+        return maps
     cache_dir.mkdir(parents=True, exist_ok=True)
     temporary = cached.with_suffix(f".{os.getpid()}.part")
     with temporary.open("wb") as file:
         np.save(file, maps)
     temporary.replace(cached)
     return maps
+
+
+def estimate_map_sets(
+    kspace: Complex[np.ndarray, "coils ky kz"],
+    method: str,
+    calibration: int,
+    kernel: int,
+    threshold: float,
+    crop: float,
+    n_sets: int = 1,
+) -> Complex[np.ndarray, "sets coils ky kz"]:
+    """Estimate one or more sets of maps of one slice; the first is that of `estimate_maps`.
+
+    Args:
+        kspace: as for `estimate_maps`, and so are the others.
+        method: `espirit`, or `jsense`, which has one set only.
+        calibration: side of the calibration square.
+        kernel: width of the kernel.
+        threshold: of singular values.
+        crop: of eigenvalues.
+        n_sets: 1; with espirit also 2, for objects larger than the field of view.
+
+    Raises:
+        ValueError: as `estimate_maps`, or if the method has fewer sets.
+    """
+    coils, *grid = kspace.shape
+    if method not in METHODS:
+        raise ValueError(f"method must be one of {METHODS}, got {method!r}")
+    if n_sets not in (1, 2) or (n_sets == 2 and method != "espirit"):
+        raise ValueError(
+            f"n_sets must be 1, or 2 with espirit, got n_sets={n_sets} with {method}; a second set "
+            "is for objects larger than the field of view"
+        )
+    check_map_options(calibration, kernel, threshold, crop)
+    require_finite("k-space", kspace, ("coil", "ky", "kz"), "repair it, or leave the slice out")
+    if not kspace.any():
+        return np.zeros((n_sets, *kspace.shape), np.complex64)
+    if coils == 1:
+        only = np.zeros((n_sets, *kspace.shape), np.complex64)
+        only[0] = 1
+        return only
+    if calibration > min(grid):
+        raise ValueError(
+            "1 <= kernel <= calibration <= smallest side of the grid must hold, got kernel "
+            f"{kernel}, calibration {calibration} and grid {tuple(grid)}; take smaller ones"
+        )
+    data = (kspace / np.abs(kspace).max()).astype(np.complex64)
+    try:
+        if method == "jsense":
+            return _jsense(data, calibration, kernel)[None]
+        return espirit(
+            data,
+            calibration=calibration,
+            kernel=kernel,
+            threshold=threshold,
+            crop=crop,
+            n_sets=n_sets,
+        )
+    except np.linalg.LinAlgError as error:
+        raise ValueError(
+            f"{method} found no maps in the {calibration} x {calibration} samples at the "
+            f"centre ({error}); take another calibration or kernel, or maps=jsense"
+        ) from error
 
 
 def _cached(path: Path, shape: tuple[int, ...]) -> Complex[np.ndarray, "coils ky kz"]:
@@ -100,31 +173,16 @@ def _cached(path: Path, shape: tuple[int, ...]) -> Complex[np.ndarray, "coils ky
     return maps
 
 
-def _estimate(
-    kspace: Complex[np.ndarray, "coils ky kz"], method: str, calibration: int, kernel: int
+def _jsense(
+    kspace: Complex[np.ndarray, "coils ky kz"], calibration: int, kernel: int
 ) -> Complex[np.ndarray, "coils ky kz"]:
     # sigpy compiles with numba when it is imported, which takes seconds
     from sigpy.mri import app
 
-    data = (kspace / np.abs(kspace).max()).astype(np.complex64)
-    if method == "espirit":
-        estimator = app.EspiritCalib(
-            data, calib_width=calibration, kernel_width=kernel, show_pbar=False
-        )
-    else:
-        estimator = app.JsenseRecon(
-            data, ksp_calib_width=calibration, mps_ker_width=kernel, show_pbar=False
-        )
-    with warnings.catch_warnings():
-        # sigpy divides by the first coil, which is exactly zero at some pixels
-        warnings.filterwarnings("ignore", "invalid value encountered", RuntimeWarning)
-        try:
-            maps = np.nan_to_num(np.asarray(estimator.run(), np.complex64))
-        except np.linalg.LinAlgError as error:
-            raise ValueError(
-                f"{method} found no maps in the {calibration} x {calibration} samples at the "
-                f"centre ({error}); take another calibration or kernel, or maps=jsense"
-            ) from error
+    estimator = app.JsenseRecon(
+        kspace, ksp_calib_width=calibration, mps_ker_width=kernel, show_pbar=False
+    )
+    maps = np.nan_to_num(np.asarray(estimator.run(), np.complex64))
     norm = np.sqrt((np.abs(maps) ** 2).sum(0))
     return np.where(norm > 1e-6, maps / np.maximum(norm, 1e-6), 0).astype(np.complex64)
 
@@ -152,9 +210,16 @@ def whiten(
 ) -> Complex[np.ndarray, "*batch coils ky kz"]:
     """Return data whose noise has unit variance and no correlation between coils.
 
-        y_white = L^-1 y,   Psi = L L^H
+    The result is in units of the noise's standard deviation; errors as `whitening_matrix`.
+    """
+    whitening = whitening_matrix(covariance).astype(kspace.dtype)
+    return np.einsum("dc,...cyz->...dyz", whitening, kspace)
 
-    (Pruessmann et al. 2001.) The result is in units of the noise's standard deviation.
+
+def whitening_matrix(
+    covariance: Complex[np.ndarray, "coils coils"],
+) -> Complex[np.ndarray, "coils coils"]:
+    """Return L^-1 where Psi = L L^H: coils y become y_white = L^-1 y (Pruessmann et al. 2001).
 
     Raises:
         ValueError: if the covariance is not Hermitian positive definite.
@@ -166,8 +231,7 @@ def whiten(
             "the noise covariance must be Hermitian and positive definite; a coil without noise "
             "is a coil that is not connected: leave it out"
         ) from error
-    whitening = np.linalg.inv(factor).astype(kspace.dtype)
-    return np.einsum("dc,...cyz->...dyz", whitening, kspace)
+    return np.linalg.inv(factor)
 
 
 def compression_matrix(

@@ -1,19 +1,27 @@
 """What all converters share: which file is in which split, coil maps, targets, writing."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from jaxtyping import Complex
+from jaxtyping import Bool, Complex
 
-from data_scripts.mri.centred_fft import fft_centred, ifft_centred, resize_centred
-from data_scripts.mri.coil_maps import METHODS, combine_rss, combine_sense, estimate_maps
-from data_scripts.mri.intake import HeaderFindings, Intake, hybrid_slices
-from data_scripts.mri.kspace_findings import Finding, check_kinds
+from data_scripts.mri.centred_fft import crop_images
+from data_scripts.mri.coil_maps import (
+    METHODS,
+    check_map_options,
+    combine_rss,
+    combine_sense,
+    estimate_maps,
+)
+from data_scripts.mri.intake import Intake
+from data_scripts.mri.kspace_findings import check_kinds
+from data_scripts.mri.measured import MeasuredScan
 from data_scripts.mri.output import ScanJob, ScanRecipe, scan_name
-from data_scripts.mri.schema import SPLITS, ScanInfo, ScanShape, ScanWriter
+from data_scripts.mri.partial_fourier import complete_pocs
+from data_scripts.mri.schema import SPLITS, ScanInfo, ScanWriter
 from data_scripts.recipe import require_one_of
 from monarch_core.runs.fingerprint import fingerprint_files
 
@@ -27,7 +35,11 @@ class CoilOptions:
         maps: how coil maps are estimated, espirit or jsense.
         calibration: side of the central square used for them, in samples.
         kernel: width of their k-space kernel, in samples.
+        threshold: of ESPIRiT: singular values count above this share of the largest.
+        crop: of ESPIRiT: maps are zero where the eigenvalue is not above this.
         target: sense or rss.
+        partial_fourier: pocs: targets are made of k-space whose unmeasured side is completed from
+            the measured one; none: of what was measured.
         accept: kinds of findings that are no reason to refuse a scan (schema.md lists them).
     """
 
@@ -35,8 +47,41 @@ class CoilOptions:
     maps: str = "espirit"
     calibration: int = 24
     kernel: int = 6
+    threshold: float = 0.02
+    crop: float = 0.95
     target: str = "sense"
+    partial_fourier: str = "none"
     accept: list[str] = field(default_factory=list)
+
+    @property
+    def target_kind(self) -> str:
+        """What targets are, in the words of prepared scans."""
+        return "pocs" if self.partial_fourier == "pocs" else self.target
+
+    def estimate(
+        self, kspace: Complex[np.ndarray, "coils ky kz"]
+    ) -> Complex[np.ndarray, "coils ky kz"]:
+        """Return the maps of a slice, or those that were estimated before."""
+        return estimate_maps(
+            kspace,
+            method=self.maps,
+            calibration=self.calibration,
+            kernel=self.kernel,
+            threshold=self.threshold,
+            crop=self.crop,
+            cache_dir=Path(self.out) / "maps_cache",
+        )
+
+    def combine(
+        self,
+        kspace: Complex[np.ndarray, "echoes coils ky kz"],
+        maps: Complex[np.ndarray, "coils ky kz"],
+        acquired: Bool[np.ndarray, "ky kz"],
+    ) -> Complex[np.ndarray, "echoes ky kz"]:
+        """Return the target of a slice."""
+        if self.partial_fourier == "pocs":
+            return combine_sense(complete_pocs(kspace, acquired), maps)
+        return combine_rss(kspace) if self.target == "rss" else combine_sense(kspace, maps)
 
 
 @dataclass
@@ -52,7 +97,11 @@ class ConvertRecipe(CoilOptions, ScanRecipe):
         maps: how coil maps are estimated, espirit or jsense.
         calibration: side of the central square used for them, in samples.
         kernel: width of their k-space kernel, in samples.
+        threshold: of ESPIRiT: singular values count above this share of the largest.
+        crop: of ESPIRiT: maps are zero where the eigenvalue is not above this.
         target: sense or rss.
+        partial_fourier: pocs: targets are made of k-space whose unmeasured side is completed from
+            the measured one; none: of what was measured.
         accept: kinds of findings that are no reason to refuse a scan (schema.md lists them).
     """
 
@@ -68,12 +117,13 @@ class ConvertRecipe(CoilOptions, ScanRecipe):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_one_of(self, {"maps": METHODS, "target": ("sense", "rss")})
-        if not 1 <= self.kernel <= self.calibration:
+        allowed: dict[str, tuple[str, ...]] = {"maps": METHODS, "target": ("sense", "rss")}
+        require_one_of(self, {**allowed, "partial_fourier": ("none", "pocs")})
+        if self.partial_fourier == "pocs" and self.target == "rss":
             raise ValueError(
-                f"1 <= kernel <= calibration must hold, got kernel={self.kernel} and "
-                f"calibration={self.calibration}; usual are 6 and 24"
+                "partial_fourier=pocs completes the target=sense, got target=rss; use one of them"
             )
+        check_map_options(self.calibration, self.kernel, self.threshold, self.crop)
         if self.max_scans < 0:
             raise ValueError(f"max_scans must not be negative, got {self.max_scans}; 0 takes all")
         check_kinds(self.accept)
@@ -170,133 +220,61 @@ def _files(places: Sequence[str], ending: str) -> list[Path]:
     return paths
 
 
-def write_converted(
-    config: CoilOptions,
-    source: Path,
-    info: ScanInfo,
-    shape: ScanShape,
-    measured: Callable[[int], Complex[np.ndarray, "echoes coils kx ky"]],
-    *,
-    maps: Complex[np.ndarray, "slices coils ky kz"] | None = None,
-    findings: Sequence[Finding] = (),
-    of_header: HeaderFindings = lambda _: (),
+def convert_measured(
+    config: CoilOptions, job: ScanJob, details: Mapping[str, Any], scan: MeasuredScan, source: str
 ) -> None:
+    """Write the scan of a job from a file that is open; errors as `write_converted`.
+
+    Args:
+        config: as for `write_converted`.
+        job: the scan, of one file.
+        details: what the scan remembers of its making.
+        scan: the file.
+        source: where the data came from, for the attributes.
+    """
+    info = ScanInfo(
+        scan_id=job.name,
+        split=job.split,
+        source=source,
+        licence=job.licence,
+        echo_names=scan.echo_names,
+        hybrid_axes=scan.hybrid_axes,
+        target_kind=config.target_kind,
+        details={**details, **scan.details},
+    )
+    write_converted(config, info, scan)
+
+
+def write_converted(config: CoilOptions, info: ScanInfo, scan: MeasuredScan) -> None:
     """Write one scan: k-space on its grid, maps of the first echo, the combination as target.
 
     Samples that are zero in every slice, echo and coil are marked as not acquired.
 
     Args:
         config: output folder, maps, target, and what is accepted.
-        source: the file it comes from, for errors.
         info: attributes of the scan.
-        shape: its sizes; the grid may be smaller than the measured one, which is then cropped in
-            image space.
-        measured: gives k-space of a slice, centred and orthonormal, in acquired units; asked twice,
-            so that nothing is estimated before every slice was looked at.
-        maps: maps of each slice; estimated when None.
-        findings: what is wrong with the scan as a whole, as far as it is known.
-        of_header: what is wrong between a header and where slices are not zero.
+        scan: what was measured; every slice is read twice, so that nothing is estimated before all
+            were looked at.
 
     Raises:
         ValueError: if k-space is no ground truth (`kspace_findings`), unless that was accepted, or
             the maps cannot be estimated.
     """
-    out = Path(config.out)
-    intake = Intake(source, config.accept)
-    intake.refuse(findings)
+    out, shape = Path(config.out), scan.shape
+    intake = Intake(scan.path, config.accept)
+    intake.refuse(scan.findings())
     for index in range(shape.n_slices):
-        intake.look(measured(index))
-    intake.judge_kspace(of_header)
+        intake.look(scan.read(index))
+    intake.judge_kspace(scan.of_header)
+    acquired = intake.acquired(shape.grid)
     with ScanWriter(out / f"{info.scan_id}.h5", info, shape) as writer:
         for index in range(shape.n_slices):
-            kspace = crop_images(measured(index), shape.grid).astype(np.complex64)
-            slice_maps = (
-                estimate_maps(
-                    kspace[0],
-                    method=config.maps,
-                    calibration=config.calibration,
-                    kernel=config.kernel,
-                    cache_dir=out / "maps_cache",
-                )
-                if maps is None
-                else maps[index]
-            )
-            intake.look_at_maps(kspace, slice_maps)
-            combine_all = config.target == "rss"
-            target = combine_rss(kspace) if combine_all else combine_sense(kspace, slice_maps)
-            writer.write(index, kspace, slice_maps, target)
+            kspace = crop_images(scan.read(index), shape.grid).astype(np.complex64)
+            maps = scan.maps(index) if scan.maps else config.estimate(kspace[0])
+            intake.look_at_maps(kspace, maps)
+            writer.write(index, kspace, maps, config.combine(kspace, maps, acquired))
         intake.judge_maps()
-        acquired = intake.acquired(shape.grid)
         if not acquired.all():
             writer.write_mask("acquired", acquired)
-
-
-def write_volume(
-    config: CoilOptions,
-    job: ScanJob,
-    details: dict[str, Any],
-    kspace: Complex[np.ndarray, "slices echoes coils x y z"],
-    n_keep: int,
-    *,
-    kind: str,
-    maps: Complex[np.ndarray, "slices coils x y z"] | None = None,
-    findings: Sequence[Finding] = (),
-) -> None:
-    """Write one scan that is in memory: 2-D slices, or a 3-D volume in hybrid space.
-
-    Args:
-        config: as for `write_converted`.
-        job: the scan, of one file.
-        details: what the scan remembers of its making.
-        kspace: centred, in any unit; x is the readout, z has one sample where slices are 2-D.
-        n_keep: central pixels along x that are kept: without the oversampling.
-        kind: of the file, for its source.
-        maps: on the pixels that are kept; estimated when None.
-        findings: what is wrong with the scan as a whole, as far as it is known.
-
-    Raises:
-        ValueError: as `write_converted`, or if there are several volumes.
-    """
-    path = job.files[0]
-    hybrid = kspace.shape[-1] > 1
-    if hybrid:
-        if len(kspace) > 1:
-            raise ValueError(
-                f"{path} has {len(kspace)} slabs of {kspace.shape[-1]} partitions (z); convert one "
-                "of them at a time (of BART's files `bart slice 13` takes one)"
-            )
-        slices, of_axes = hybrid_slices(path, kspace[0], n_keep)
-        findings = [*findings, *of_axes]
-        maps = None if maps is None else np.moveaxis(maps[0], -3, 0)
-        grid = slices.shape[-2:]
-    else:
-        slices = np.ascontiguousarray(kspace[..., 0], np.complex64)
-        maps = None if maps is None else maps[..., 0]
-        grid = (n_keep, slices.shape[-1])
-    n_slices, n_echoes, n_coils = slices.shape[:3]
-    info = ScanInfo(
-        scan_id=job.name,
-        split=job.split,
-        source=f"{kind} file {path.name}",
-        licence=job.licence,
-        echo_names=tuple(f"echo{i + 1}" for i in range(n_echoes)),
-        hybrid_axes="x" if hybrid else "",
-        target_kind=config.target,
-        details=details,
-    )
-    shape = ScanShape(n_slices, n_echoes, n_coils, (grid[0], grid[1]))
-    write_converted(config, path, info, shape, slices.__getitem__, maps=maps, findings=findings)
-
-
-def crop_images(
-    kspace: Complex[np.ndarray, "*batch ky kz"], grid: tuple[int, int]
-) -> Complex[np.ndarray, "*batch ky_new kz_new"]:
-    """Return k-space of the central (or zero-padded) field of view with `grid` pixels.
-
-    Axes that keep their length are not touched, so that lines without data stay exactly zero.
-    """
-    axes = [axis for axis in (-2, -1) if kspace.shape[axis] != grid[axis]]
-    if not axes:
-        return kspace
-    images = resize_centred(ifft_centred(kspace, axes), [grid[axis] for axis in axes], axes)
-    return fft_centred(images, axes)
+        for name, mask in scan.masks.items():
+            writer.write_mask(name, mask)

@@ -1,7 +1,9 @@
 """Convert fastMRI knee and brain volumes that you have (fastmri.md)."""
 
+import contextlib
 import sys
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,11 +15,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from data_scripts import hdf5
 from data_scripts.command_line import run_recipe
-from data_scripts.mri.convert import ConvertRecipe, write_converted
+from data_scripts.mri.convert import ConvertRecipe, convert_measured
 from data_scripts.mri.ismrmrd_header import Header, parse_header
 from data_scripts.mri.kspace_findings import Finding
+from data_scripts.mri.measured import MeasuredScan
 from data_scripts.mri.output import ScanJob
-from data_scripts.mri.schema import ScanInfo, ScanShape
+from data_scripts.mri.schema import ScanShape
 
 _PORTAL = (
     "fastMRI is not downloaded by this script: register at https://fastmri.med.nyu.edu (form, data "
@@ -45,7 +48,10 @@ class FastMriRecipe(ConvertRecipe):
         maps: espirit or jsense.
         calibration: side of the calibration square for the maps, in samples.
         kernel: kernel width of the maps, in samples.
+        threshold: of ESPIRiT: singular values count above this share of the largest.
+        crop: of ESPIRiT: maps are zero where the eigenvalue is not above this.
         target: sense or rss.
+        partial_fourier: pocs to complete the targets of partial Fourier scans, or none.
         accept: kinds of findings that are no reason to refuse a scan (schema.md lists them).
     """
 
@@ -96,17 +102,37 @@ def patient(path: Path) -> str:
 def convert(config: FastMriRecipe, job: ScanJob, details: dict[str, Any]) -> None:
     """Convert one volume in the fastMRI layout.
 
+    A mask that came with a fully sampled volume is kept as `masks/mask`.
+
     Raises:
-        ValueError: if it has no k-space, is undersampled, has another layout, or its header says
-            otherwise.
+        ValueError: if it is undersampled, or as `open_fastmri`.
     """
     path = job.files[0]
+    with open_fastmri(path, config.height, config.width) as scan:
+        if scan.mask is not None:
+            middle = scan.read(scan.shape.n_slices // 2)
+            if not middle[..., ~scan.mask[0]].any():
+                raise ValueError(
+                    f"{path} is undersampled (it has a 'mask'), so it has no ground truth; "
+                    "use the training and validation volumes"
+                )
+            scan = replace(scan, masks={"mask": scan.mask})
+        convert_measured(config, job, details, scan, config.SOURCE)
+
+
+@contextlib.contextmanager
+def open_fastmri(path: Path, height: int = 0, width: int = 0) -> Iterator[MeasuredScan]:
+    """Open a volume in the fastMRI layout, fully sampled or not.
+
+    Args:
+        path: the file.
+        height: pixels along the readout; 0: the reconstructed size (oversampling removed).
+        width: pixels along the phase encoding; 0: as acquired.
+
+    Raises:
+        ValueError: if it has no k-space, another layout, or its header says otherwise.
+    """
     with hdf5.open_file(path, _REMEDY) as file:
-        if "mask" in file:
-            raise ValueError(
-                f"{path} is undersampled (it has a 'mask'), so it has no ground truth; "
-                "use the training and validation volumes"
-            )
         kspace = hdf5.array(file, "kspace", _REMEDY)
         if kspace.ndim not in (3, 4):
             raise ValueError(
@@ -115,31 +141,44 @@ def convert(config: FastMriRecipe, job: ScanJob, details: dict[str, Any]) -> Non
             )
         header = _header(path, file)
         readout = min(header.reconstructed[0], kspace.shape[-2]) if header else kspace.shape[-2]
-        grid = (config.height or readout, config.width or kspace.shape[-1])
+        grid = (height or readout, width or kspace.shape[-1])
         if any(new > 2 * old for new, old in zip(grid, kspace.shape[-2:], strict=True)):
             raise ValueError(
                 f"{path}: height and width {grid} are more than twice the k-space grid "
                 f"{kspace.shape[-2:]}; take smaller ones"
             )
         n_coils = kspace.shape[1] if kspace.ndim == 4 else 1
-        info = ScanInfo(
-            scan_id=job.name,
-            split=job.split,
-            source=config.SOURCE,
-            licence=job.licence,
-            echo_names=(hdf5.text(file, "acquisition") or "echo1",),
-            target_kind=config.target,
-            details=details,
-        )
-        write_converted(
-            config,
+        yield MeasuredScan(
             path,
-            info,
+            "fastMRI",
             ScanShape(len(kspace), 1, n_coils, grid),
             lambda index: _slice(kspace, index),
-            findings=[*_coil_findings(file, kspace), *_size_findings(header, kspace, grid)],
+            (hdf5.text(file, "acquisition") or "echo1",),
+            mask=_mask(path, file, kspace.shape[-1], grid),
+            findings=lambda: [
+                *_coil_findings(file, kspace),
+                *_size_findings(header, kspace, grid),
+            ],
             of_header=lambda sampled: _column_findings(header, np.any(sampled, 0)),
         )
+
+
+def _mask(
+    path: Path, file: h5py.File, n_columns: int, grid: tuple[int, int]
+) -> Bool[np.ndarray, "ky kz"] | None:
+    """Return the mask of a volume, one value for each column, on the grid of the images.
+
+    None without one, or where images are cropped along the width, which mixes the columns.
+    """
+    if "mask" not in file or grid[1] != n_columns:
+        return None
+    columns = np.squeeze(hdf5.read(hdf5.array(file, "mask", _REMEDY), (), _REMEDY)) != 0
+    if columns.shape != (n_columns,):
+        raise ValueError(
+            f"{path}: mask has the shape {columns.shape}, but kspace has {n_columns} columns; "
+            + _REMEDY
+        )
+    return np.broadcast_to(columns, grid).copy()
 
 
 def _header(path: Path, file: h5py.File) -> Header | None:

@@ -1,16 +1,14 @@
 """What converters let in: every slice of a scan is looked at before it becomes ground truth."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Complex
 
 from data_scripts.finite import require_finite
-from data_scripts.mri.centred_fft import ifft_centred, resize_centred
 from data_scripts.mri.kspace_findings import (
     Finding,
-    axis_findings,
     gap_findings,
     gaps_between,
     map_findings,
@@ -18,10 +16,8 @@ from data_scripts.mri.kspace_findings import (
     slice_findings,
     unaccepted,
 )
+from data_scripts.mri.measured import REPAIR, HeaderFindings
 from data_scripts.mri.schema import AXES
-
-REPAIR = "repair the file or leave it out"
-HeaderFindings = Callable[[Bool[np.ndarray, "kx ky"]], Sequence[Finding]]
 
 
 class Intake:
@@ -129,27 +125,3 @@ class Intake:
 def _energy(kspace: Complex[np.ndarray, "..."]) -> float:
     """Return the sum of squares, in double precision, which holds that of any single ones."""
     return float(np.square(np.abs(kspace), dtype=np.float64).sum())
-
-
-def hybrid_slices(
-    source: Path, kspace: Complex[np.ndarray, "echoes coils kx ky kz"], n_keep: int
-) -> tuple[Complex[np.ndarray, "x echoes coils ky kz"], list[Finding]]:
-    """Transform a 3-D scan along its readout, which then numbers the slices.
-
-    Args:
-        source: the file, for errors.
-        kspace: centred and orthonormal.
-        n_keep: central pixels along the readout that are kept: without the oversampling.
-
-    Returns:
-        The slices, and what is wrong with the axes of the whole scan: a single slice may lie before
-        one coil, whose peak then looks like that of an axis of k-space.
-
-    Raises:
-        ValueError: if values are not finite: the transform would spread them over all slices.
-    """
-    require_finite(f"{source}: kspace", kspace, ("echo", "coil", "kx", "ky", "kz"), REPAIR)
-    axes = ((-3, "readout"), (-2, "first"), (-1, "second"))
-    findings = [f for axis, name in axes for f in axis_findings(kspace, axis, name)]
-    images = resize_centred(ifft_centred(kspace, (-3,)), (n_keep,), (-3,))
-    return np.ascontiguousarray(np.moveaxis(images, -3, 0), np.complex64), findings

@@ -23,13 +23,17 @@ class EncodingStep:
 
 @dataclass(frozen=True)
 class Header:
-    """Sizes (x readout, y, z phase encodings) and counters of the first encoding."""
+    """Sizes (x readout, y, z phase encodings) and counters of the first encoding.
+
+    `embedded`: calibration lines of an accelerated scan are lines of its image.
+    """
 
     trajectory: str
     encoded: tuple[int, int, int]
     reconstructed: tuple[int, int, int]
     step_1: EncodingStep
     step_2: EncodingStep
+    embedded: bool = False
 
 
 def parse_header(text: object, path: Path) -> Header:
@@ -74,6 +78,7 @@ def parse_header(text: object, path: Path) -> Header:
         )
 
     encoded = matrix("encodedSpace")
+    mode = encoding.findtext(f"{_NAMESPACE}parallelImaging/{_NAMESPACE}calibrationMode")
     trajectory = encoding.findtext(f"{_NAMESPACE}trajectory") or "cartesian"
     return Header(
         trajectory.strip().lower(),
@@ -81,6 +86,7 @@ def parse_header(text: object, path: Path) -> Header:
         matrix("reconSpace"),
         step(1, encoded[1]),
         step(2, encoded[2]),
+        embedded=mode is not None and mode.strip().lower() == "embedded",
     )
 
 

@@ -52,7 +52,7 @@ def check_kinds(accept: Sequence[str]) -> None:
 def unaccepted(findings: Sequence[Finding], accept: Sequence[str]) -> list[str]:
     """Return a sentence for each finding that was not accepted, with the way to accept it."""
     return [
-        f"{finding.text}; if the data are meant to be so, convert them with accept=[{finding.kind}]"
+        f"{finding.text}; if the data are meant to be so, let them in with accept=[{finding.kind}]"
         for finding in findings
         if finding.kind not in accept
     ]
@@ -142,6 +142,21 @@ def _size_between(size: Float[np.ndarray, "ky kz"]) -> Float[np.ndarray, "ky kz"
 def axis_findings(kspace: Complex[np.ndarray, "..."], axis: int, name: str) -> list[Finding]:
     """Tell from where the energy is whether an axis is one of centred k-space.
 
+    Args:
+        kspace: any axes; energy is added over all others.
+        axis: the one to look at.
+        name: what it is called in the findings.
+    """
+    others = tuple(i for i in range(kspace.ndim) if i != axis % kspace.ndim)
+    profile = _energy(ifft_centred(kspace, (axis,)), others)
+    return line_findings(_energy(kspace, others), profile, name)
+
+
+def line_findings(
+    lines: Float[np.ndarray, " n"], profile: Float[np.ndarray, " n"] | None, name: str
+) -> list[Finding]:
+    """Tell from the energy of its lines whether an axis is one of centred k-space.
+
     - no_peak: of m measured lines the strongest holds less than min(m / 2, 8) times the energy of
       the median line, or than 2 below 7 lines. Sound scans have 230 and more in a slice, and 12
       to 27 across slabs of 4 to 8 partitions; coil axes have 2 to 4 (median of random sets of 4 to
@@ -154,13 +169,11 @@ def axis_findings(kspace: Complex[np.ndarray, "..."], axis: int, name: str) -> l
     - shifted: see `shift_findings`.
 
     Args:
-        kspace: any axes; energy is added over all others.
-        axis: the one to look at.
-        name: what it is called in the findings.
+        lines: energy of k-space along the axis.
+        profile: energy of the image along it; None where that is not judged.
+        name: what the axis is called in the findings.
     """
-    n = kspace.shape[axis]
-    others = tuple(i for i in range(kspace.ndim) if i != axis % kspace.ndim)
-    lines = _energy(kspace, others)
+    n = len(lines)
     measured = np.flatnonzero(lines)
     if n < 2 or not measured.size:
         return []
@@ -179,7 +192,7 @@ def axis_findings(kspace: Complex[np.ndarray, "..."], axis: int, name: str) -> l
             f"{n // 2}: it is not centred; apply fftshift along the axis, or correct the centre"
         )
         return [Finding("off_centre", off)]
-    findings = shift_findings(_energy(ifft_centred(kspace, (axis,)), others), name)
+    findings = [] if profile is None else shift_findings(profile, name)
     less, more = sorted((peak - int(measured[0]), int(measured[-1]) - peak))
     if less < 0.1 * more and more >= n // 4:
         half = (

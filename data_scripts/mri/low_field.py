@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from data_scripts.command_line import run_recipe
 from data_scripts.mri.convert import CoilOptions, write_converted
 from data_scripts.mri.download import Source, fetch, known_sources
+from data_scripts.mri.measured import MeasuredScan
 from data_scripts.mri.output import ScanJob, ScanRecipe
 from data_scripts.mri.schema import SPLITS, ScanInfo, ScanShape
 from data_scripts.recipe import require_one_of
@@ -109,8 +110,8 @@ class LowFieldRecipe(ScanRecipe):
             details={**details, "simulated": False, "field_tesla": 0.055},
         )
         shape = ScanShape(len(kspace), 1, 1, grid)
-        options = CoilOptions(out=self.out)
-        write_converted(options, job.files[0], info, shape, kspace.__getitem__)
+        scan = MeasuredScan(job.files[0], "MATLAB", shape, kspace.__getitem__, info.echo_names)
+        write_converted(CoilOptions(out=self.out), info, scan)
 
 
 def describe(source: Source) -> tuple[str, str, str]:

@@ -42,7 +42,10 @@ class M4RawRecipe(FastMriRecipe):
         maps: espirit or jsense.
         calibration: side of the calibration square for the maps, in samples.
         kernel: kernel width of the maps, in samples.
+        threshold: of ESPIRiT: singular values count above this share of the largest.
+        crop: of ESPIRiT: maps are zero where the eigenvalue is not above this.
         target: sense or rss.
+        partial_fourier: pocs to complete the targets of partial Fourier scans, or none.
         accept: kinds of findings that are no reason to refuse a scan (schema.md lists them).
     """
 

@@ -202,14 +202,19 @@ def start_dataset(out: Path, names: Collection[str]) -> None:
             "delete the folder, or write elsewhere with out=FOLDER"
         )
     remove_leftovers(out)
-    _remove_unfinished(out)
+    remove_unfinished(out, "*")
     # the mark of a complete dataset; it comes back when everything is there
     (out / METADATA).unlink(missing_ok=True)
 
 
-def _remove_unfinished(out: Path) -> None:
-    """Delete the unfinished scans of processes that were killed: `.<name>.<process>.part`."""
-    for path in out.glob(".*.part"):
+def remove_unfinished(folder: Path, name: str) -> None:
+    """Delete the unfinished files of processes that were killed: `.<name>.<process>.part`.
+
+    Args:
+        folder: where they are.
+        name: of the file that was to be made, as a pattern.
+    """
+    for path in folder.glob(f".{name}.part"):
         process = path.name.split(".")[-2]
         try:
             os.kill(int(process), 0)

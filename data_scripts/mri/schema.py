@@ -18,11 +18,13 @@ the readout, which then numbers the slices. Root attributes:
 | `centered`, `norm` | always true and `ortho`: (1) of `data_scripts.mri.centred_fft` |
 | `hybrid_axes` | axes already in image space, for example `x`; empty for a 2-D scan |
 | `scale`, `units` | acquired values = stored values * scale; the unit of what is stored |
-| `target_kind` | `sense` or `rss` of `kspace`, `ideal` (see below) or `source` (came with it) |
+| `target_kind` | `sense` or `rss` of `kspace`, `ideal` or `pocs` (see below), or `source` |
 | `details` | JSON: anything else worth keeping |
 
-An `ideal` target is the SENSE combination of what a scanner without the simulated encoding errors
-would have measured.
+A `source` target came with the data. An `ideal` target is the SENSE combination of what a scanner
+without the simulated encoding errors would have measured; a `pocs` target that of k-space whose
+unmeasured side was completed (`data_scripts.mri.partial_fourier`), while `kspace` stays as it was
+measured.
 
 `scale` is the standard deviation of the target's magnitude over the scan, all echoes together (the
 convention of SKM-TEA), or 1 for a scan without signal. Chunks hold one echo of one slice and carry
@@ -46,7 +48,7 @@ from data_scripts.finite import require_finite
 from data_scripts.unusable import require_file
 
 SPLITS = ("train", "valid", "test")
-TARGET_KINDS = ("sense", "rss", "ideal", "source")
+TARGET_KINDS = ("sense", "rss", "ideal", "pocs", "source")
 UNITS = "arbitrary signal units divided by scale"
 # Axes of the arrays of one slice; in a file, slices come first.
 AXES = {

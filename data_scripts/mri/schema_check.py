@@ -71,7 +71,7 @@ def _mask_problems(path: Path, file: h5py.File, grid: tuple[int, int]) -> list[s
     problems = []
     for name, mask in mask_datasets(file, _REMEDY).items():
         where = f"{path}: masks/{name}"
-        if mask.shape != grid:
+        if mask.shape not in (grid, grid[1:], (1, *grid[1:])):
             problems.append(f"{where} has shape {mask.shape}, expected {grid}")
             continue
         values = hdf5.read(mask, (), _REMEDY).astype(np.float64)

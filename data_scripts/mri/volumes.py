@@ -38,7 +38,7 @@ class Volume:
         if self.path.suffix in (".npy", ".npz"):
             return (1.0, 1.0)
         with reading(self.path, _REMEDY):
-            zooms = _load_nifti(self.path).header.get_zooms()
+            zooms = load_nifti(self.path).header.get_zooms()
         rest = [float(z) for axis, z in enumerate(zooms[:3]) if axis != self.slice_axis]
         return (rest[1], rest[0])
 
@@ -72,7 +72,7 @@ class Volume:
         with reading(self.path, _REMEDY):
             if self.path.suffix == ".npy":
                 return tuple(np.lib.format.open_memmap(self.path, mode="r").shape)
-            return tuple(_load_nifti(self.path).shape)
+            return tuple(load_nifti(self.path).shape)
 
     def _load(self) -> np.ndarray:
         if self.path.suffix == ".npy":
@@ -83,10 +83,15 @@ class Volume:
                     archive = np.load(file)
                     (name,) = archive.files
                     return np.asarray(archive[name])
-            return np.asarray(_load_nifti(self.path).dataobj)
+            return np.asarray(load_nifti(self.path).dataobj)
 
 
-def _load_nifti(path: Path) -> Any:
+def load_nifti(path: Path) -> Any:
+    """Return a NIfTI image whose values are read when asked for.
+
+    Raises:
+        UnusableFileError: nibabel is not installed.
+    """
     try:
         import nibabel
     except ModuleNotFoundError as error:

@@ -25,6 +25,7 @@ class RunFolder:
         results: what the run found, in JSON.
         artifacts: curves, fields, images and tables for the report.
         scans: scores of every scan (MRI), as CSV.
+        evaluations: folders with results on other data than the run's own.
         failure: traceback of the last attempt that failed.
         lock: there while a process works in the folder.
     """
@@ -41,6 +42,7 @@ class RunFolder:
         self.results = path / "results.json"
         self.artifacts = path / "artifacts.npz"
         self.scans = path / "scans.csv"
+        self.evaluations = path / "evaluations"
         self.failure = path / "failure.txt"
         self.lock = path / ".lock"
 

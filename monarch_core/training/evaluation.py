@@ -35,7 +35,7 @@ class Splits(Protocol):
 
 
 def models_of_run(
-    run_dir: Path, build: Callable[[], Model], config: Any, splits: Splits
+    run_dir: Path, build: Callable[[], Model], config: Any, splits: Splits | None
 ) -> tuple[Model, Model]:
     """Return the model of a run as it was trained, ready to be measured, and as it started.
 
@@ -43,7 +43,7 @@ def models_of_run(
         run_dir: the run folder.
         build: makes the model.
         config: of the run.
-        splits: its data.
+        splits: its data; None where it is measured with others.
 
     Raises:
         ValueError: the weights are missing or damaged, or belong to another model.
@@ -54,7 +54,7 @@ def models_of_run(
             torch.manual_seed(config.seed)
             models.append(build())
     trained, start = models
-    load_trained(run_dir, trained, config, splits.fingerprints)
+    load_trained(run_dir, trained, config, splits.fingerprints if splits else None)
     return trained.to(choose_accelerator(config.fit.accelerator)).eval(), start
 
 

@@ -45,9 +45,10 @@ class DatasetConfig:
         root: folder of prepared scans (`data_scripts.mri.schema`), made by `recipe` if missing.
         recipe: how they are made; its name says which options it has. null takes those in `root`.
         acceleration: ratio of all k-space samples to those kept, at least 1.
-        mask: `poisson`, `equispaced`, `random` (`mri.physics.masks`), or `stored`: the scan's own
-            `masks/poisson_<acceleration>x`, which test scans must have; training and validation
-            scans without one get a Poisson mask of that acceleration.
+        mask: `poisson`, `equispaced`, `random` (`mri.physics.masks`), or `stored`: the scan's own.
+        mask_name: of a stored mask, which all scans must have, as `equispaced_4x`; `mask` is that
+            of a fastMRI volume. null: `poisson_<acceleration>x`, which test scans must have;
+            training and validation scans without one get a Poisson mask of that acceleration.
         calibration: side of the fully sampled square of Poisson masks, in samples.
         center_fraction: share of fully sampled central lines of 1-D masks.
         mask_regime: `fixed` (one mask for all scans), `scan` (one per scan, by its name) or
@@ -72,6 +73,7 @@ class DatasetConfig:
     recipe: ScanRecipe | None = field(default=None, metadata={"by_name": RECIPES})
     acceleration: float = 2.0
     mask: str = "poisson"
+    mask_name: str | None = None
     calibration: int = 16
     center_fraction: float = 0.08
     mask_regime: str = "fixed"
@@ -112,6 +114,11 @@ class DatasetConfig:
         for name in ("mask_seed", "train_scan_seed", "calibration"):
             if getattr(self, name) < 0:
                 raise ValueError(f"dataset.{name} must not be negative, got {getattr(self, name)}")
+        if self.mask_name is not None and self.mask != "stored":
+            raise ValueError(
+                f"dataset.mask_name={self.mask_name} is the name of a stored mask, got "
+                f"dataset.mask={self.mask}; use dataset.mask=stored with it"
+            )
         if self.mask == "stored" and self.mask_regime == "random":
             raise ValueError(
                 "dataset.mask=stored takes the masks of the scans: mask_regime=random cannot be "

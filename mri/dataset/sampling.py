@@ -85,13 +85,15 @@ class ScanMasks:
             achieved[scan_id] = float(self.acquired(scan_id).sum() / mask.sum())
         asked = self._config.acceleration
         others = {k: v for k, v in achieved.items() if abs(v / asked - 1) > _MISSED}
+        remedy = "crop the data to what was measured, or store a mask for that acceleration"
+        if self._config.mask_name is not None:
+            remedy = "give dataset.acceleration what the stored mask has, as tables show it"
         if others:
             scan_id, value = next(iter(others.items()))
             warnings.warn(
                 f"{len(others)} of {len(achieved)} scans keep another share of what was measured "
                 f"than dataset.acceleration={asked:g} asks for: {scan_id} is sampled at "
-                f"{value:.3g}x; crop the data to what was measured, or store a mask for that "
-                "acceleration",
+                f"{value:.3g}x; {remedy}",
                 stacklevel=2,
             )
 
@@ -140,6 +142,8 @@ def _stored_masks(
 ) -> dict[str, Tensor]:
     """Return the mask that came with each scan, or a Poisson mask of the same acceleration.
 
+    A mask that the configuration names must have come with every scan.
+
     The SKM-TEA benchmark trains and validates on Poisson masks and tests on stored ones. A Poisson
     mask is made on the smallest centred grid that holds what was acquired, of which it keeps one
     sample in `acceleration`, and padded with zeros.
@@ -148,7 +152,7 @@ def _stored_masks(
     without: dict[tuple[int, int], list[Scan]] = {}
     for scan in scans:
         measured = acquired.get(scan.info.scan_id, torch.ones(scan.shape.grid))
-        stored = _stored_mask(scan, f"poisson_{float(config.acceleration)}x")
+        stored = _stored_mask(scan, config)
         if stored is None:
             extent = _centred_length(measured.any(1)), _centred_length(measured.any(0))
             without.setdefault(extent, []).append(scan)
@@ -166,30 +170,34 @@ def _stored_masks(
     return masks
 
 
-def _stored_mask(scan: Scan, name: str) -> Float[Tensor, "ky kz"] | None:
+def _stored_mask(scan: Scan, config: DatasetConfig) -> Float[Tensor, "ky kz"] | None:
     """Return the mask that came with a scan, None where training and validation have none.
 
     Raises:
-        ValueError: if a test scan lacks it, since results under other masks do not compare.
+        ValueError: if a test scan lacks it, since results under other masks do not compare, or any
+            scan lacks the one that was named.
     """
+    name = config.mask_name or f"poisson_{float(config.acceleration)}x"
     masks = stored_masks(scan.path)
-    if name not in masks:
-        if scan.info.split != "test":
-            return None
-        raise ValueError(
-            f"{scan.path} holds no masks/{name}, only {sorted(set(masks) - {'acquired'})}; use "
-            "dataset.mask=poisson or one of those accelerations"
-        )
-    return _checked_mask(scan, name, masks[name])
+    if name in masks:
+        return _checked_mask(scan, name, masks[name])
+    if scan.info.split != "test" and config.mask_name is None:
+        return None
+    raise ValueError(
+        f"{scan.path} holds no masks/{name}, only {sorted(set(masks) - {'acquired'})}; name one of "
+        "these with dataset.mask_name, or use another dataset.mask"
+    )
 
 
 def _checked_mask(scan: Scan, name: str, mask: np.ndarray) -> Float[Tensor, "ky kz"]:
-    """Return a mask that lies in a file, if it is one of that scan.
+    """Return a mask that lies in a file, if it is one of that scan; lines may be one row of it.
 
     Raises:
         ValueError: if it has another grid, holds weights, or is empty.
     """
     where = f"{scan.path}: masks/{name}"
+    if mask.shape in (scan.shape.grid[1:], (1, *scan.shape.grid[1:])):
+        mask = np.broadcast_to(mask, scan.shape.grid).copy()
     if mask.shape != scan.shape.grid:
         raise ValueError(
             f"{where} has the shape {mask.shape}, but k-space has {scan.shape.grid}; store it on "

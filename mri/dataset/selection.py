@@ -13,8 +13,12 @@ from mri.config.dataset import DatasetConfig
 log = logging.getLogger(__name__)
 
 
-def select_scans(config: DatasetConfig) -> dict[str, list[Scan]]:
-    """Return the scans of each split, by name of the file.
+def select_scans(config: DatasetConfig, splits: Sequence[str] = SPLITS) -> dict[str, list[Scan]]:
+    """Return the scans of some splits, by name of the file.
+
+    Args:
+        config: which scans.
+        splits: which splits there must be.
 
     Raises:
         ValueError: if there is none for a split, or they do not belong together.
@@ -32,7 +36,7 @@ def select_scans(config: DatasetConfig) -> dict[str, list[Scan]]:
         )
     used = _one_grid(with_echo, config.skip_other_grids)
     _report_left_out(scans, used)
-    by_split = {split: [s for s in used if s.info.split == split] for split in SPLITS}
+    by_split = {split: [s for s in used if s.info.split == split] for split in splits}
     for split, members in by_split.items():
         if not members:
             others = [scan.info.scan_id for scan in scans if scan.info.split == split]
@@ -40,7 +44,8 @@ def select_scans(config: DatasetConfig) -> dict[str, list[Scan]]:
             raise ValueError(
                 f"{root} has no scan of the split {split!r} to use{but}; prepare at least one"
             )
-    by_split["train"] = _few(by_split["train"], config)
+    if "train" in by_split:
+        by_split["train"] = _few(by_split["train"], config)
     chosen = [scan for members in by_split.values() for scan in members]
     check_together(
         chosen,

@@ -12,6 +12,7 @@ from monarch_core import Fourier, prepared
 from monarch_core.runs.folder import RunFolder
 from monarch_core.training.devices import choose_accelerator
 from mri.config.run import MriConfig
+from mri.dataset.held_out import HeldOut
 from mri.dataset.splits import SliceDataset, Splits
 from mri.metrics.presets import Preset, find_preset
 from mri.metrics.scores import METRICS, Score, Volume, mean_over_scans, reconstruct, score
@@ -50,7 +51,7 @@ class Measured:
 
 
 @torch.no_grad()
-def measure(model: nn.Module, splits: Splits, config: MriConfig) -> Measured:
+def measure(model: nn.Module, splits: Splits | HeldOut, config: MriConfig) -> Measured:
     """Measure a model, in evaluation mode, with the masks of the config and with unseen ones.
 
     Raises:

@@ -1,6 +1,7 @@
 """Build a reconstruction model from its config, a transform and a grid."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -49,17 +50,34 @@ def model_of(config: MriConfig, splits: Splits) -> nn.Module:
     return build_model(config.model, encoding, splits.grid)
 
 
+def model_on_grid(config: MriConfig, grid: Grid) -> nn.Module:
+    """Return the model of a run whose scans are not at hand, for its weights.
+
+    Raises:
+        ValueError: as `build_model`, or the transform is the encoding of a scanner.
+    """
+    return build_model(config.model, partial(encoding_of, config.transform, None), grid)
+
+
 def encoding_of(
-    config: TransformConfig, splits: Splits, grid: Grid, *, inverse: bool = False
+    config: TransformConfig, splits: Splits | None, grid: Grid, *, inverse: bool = False
 ) -> AxisTransforms:
-    """Return the transform of a grid, axis by axis; errors as `model_of`."""
+    """Return the transform of a grid, axis by axis; errors as `model_of`.
+
+    Args:
+        config: which transform. Its heads are matrices along height, which the columns of the
+            image share out.
+        splits: the scans, of which a transform may be known; None where they are not at hand.
+        grid: height and width in pixels.
+        inverse: the transform from k-space to image.
+    """
     along = [
         axis_transform(
-            config,
+            config if axis == 0 else replace(config, heads=1),
             n,
             axis=axis,
             inverse=inverse,
-            known=partial(splits.encoding, axis),
+            known=partial(splits.encoding, axis) if splits else None,
             norm="ortho",
             centered=True,
         )

@@ -128,7 +128,7 @@ def test_poisson_masks_of_a_part_beside_the_centre_are_dense_at_the_centre(padde
 
 def test_a_test_scan_without_the_stored_mask_is_named(padded):
     dataset, _, _ = padded
-    message = r"d\.h5 holds no masks/poisson_1.0x, only \['poisson_3.0x'\]; use dataset.mask="
+    message = r"d\.h5 holds no masks/poisson_1.0x, only \['poisson_3.0x'\]; name one of these"
     with pytest.raises(ValueError, match=message):
         load_splits(replace(dataset, acceleration=1.0))
 
@@ -200,3 +200,25 @@ def test_masks_in_files_are_masks_of_their_scan(root, name, mask, message):
         store(path, **{name: mask})
     with pytest.raises(ValueError, match=rf"\.h5: masks/{name} {message}"):
         load_splits(config(root, mask="stored" if name.startswith("poisson") else "random"))
+
+
+def test_a_stored_mask_may_be_one_row_and_have_any_name(tmp_path):
+    row = np.arange(GRID[1]) % 2 == 0
+    root = write_dataset(tmp_path)
+    for path in root.glob("*.h5"):
+        with h5py.File(path, "r+") as file:
+            file["masks/mask"] = row
+    splits = load_splits(config(root, mask="stored", mask_name="mask", acceleration=2.0))
+    for split in (splits.train, splits.valid, splits.test):
+        np.testing.assert_array_equal(split[0][0][2], np.broadcast_to(row, GRID))
+    with h5py.File(root / "a.h5", "r+") as file:  # of the training split
+        del file["masks/mask"]
+    with pytest.raises(ValueError, match=r"a\.h5 holds no masks/mask, only \[\]"):
+        load_splits(config(root, mask="stored", mask_name="mask", acceleration=2.0))
+
+
+def test_a_stored_mask_of_another_acceleration_than_stated_is_told(tmp_path):
+    masks = {"lines": np.broadcast_to(np.arange(GRID[1]) % 4 == 0, GRID)}
+    root = write_dataset(tmp_path, masks=masks)
+    with pytest.warns(UserWarning, match=r"sampled at 4x; give dataset.acceleration what"):
+        load_splits(config(root, mask="stored", mask_name="lines", acceleration=2.0))

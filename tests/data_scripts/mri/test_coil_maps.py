@@ -48,7 +48,7 @@ def test_estimates_are_cached_by_the_data(measured, tmp_path, monkeypatch):
     kspace, _, _ = measured
     options = {"calibration": 16, "kernel": 4, "cache_dir": tmp_path}
     first = estimate_maps(kspace, **options)
-    monkeypatch.setattr("data_scripts.mri.coil_maps._estimate", None)
+    monkeypatch.setattr("data_scripts.mri.coil_maps.estimate_map_sets", None)
     np.testing.assert_array_equal(estimate_maps(kspace, **options), first)
     with pytest.raises(TypeError, match="not callable"):
         estimate_maps(2 * kspace, **options)
@@ -68,7 +68,9 @@ def test_a_single_coil_is_everywhere():
     [
         ({"method": "walsh"}, "one of"),
         ({"calibration": 40}, "calibration 40 and grid"),
-        ({"kernel": 30}, "kernel 30"),
+        ({"kernel": 30}, "kernel=30 and calibration=24"),
+        ({"crop": 1.0}, "crop must be from 0 to below 1, got 1.0"),
+        ({"threshold": -0.1}, "threshold must be"),
     ],
 )
 def test_wrong_options_are_named(options, message, measured):

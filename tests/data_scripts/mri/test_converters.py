@@ -56,6 +56,25 @@ def test_fastmri_volumes_lose_oversampling_and_keep_their_patients_apart(tmp_pat
     assert (out / "file1.h5").stat().st_mtime_ns == stamp
 
 
+def test_the_mask_of_a_fully_sampled_volume_is_kept(tmp_path):
+    columns = np.arange(GRID[1]) % 2 == 0
+    for name in "abc":
+        write_fastmri(tmp_path / f"{name}.h5", coil_images(n_slices=1))
+        with h5py.File(tmp_path / f"{name}.h5", "r+") as file:
+            file["mask"] = columns.astype(np.float32)
+    files = {
+        split: [str(tmp_path / f"{n}.h5")]
+        for split, n in zip(("train", "valid", "test"), "abc", strict=True)
+    }
+    produce(fastmri.FastMriRecipe(out=str(tmp_path / "out"), **files))
+    stored = stored_masks(tmp_path / "out" / "a.h5")
+    np.testing.assert_array_equal(stored["mask"], np.broadcast_to(columns, GRID))
+    with h5py.File(tmp_path / "a.h5", "r+") as file:
+        file["kspace"][...] = file["kspace"][()] * columns
+    with pytest.raises(ValueError, match=r"is undersampled \(it has a 'mask'\)"):
+        produce(fastmri.FastMriRecipe(out=str(tmp_path / "out"), **files))
+
+
 def test_fastmri_coil_maps_are_estimated_and_padding_is_remembered(tmp_path):
     images = coil_images(n_slices=1, n_coils=3, grid=(32, 28))
     for name in ("a", "b", "c"):

@@ -24,6 +24,12 @@ def flag(bit):
     return 1 << (bit - 1)
 
 
+def slices_of(path):
+    """Return k-space (slices, contrasts, coils, x, y) of a file."""
+    with ismrmrd.open_ismrmrd(path) as scan:
+        return np.stack([scan.read(i) for i in range(scan.shape.n_slices)])
+
+
 def ismrmrd_arguments(tmp_path, *extra):
     files = [
         f"{s}=[{tmp_path}/{n}.h5]" for s, n in zip(("train", "valid", "test"), "abc", strict=True)
@@ -103,11 +109,11 @@ def test_partial_echoes_and_fewer_lines_land_at_the_centre(tmp_path):
     ]
     header = header_xml(n_x, n_y, 1, (n_x, n_y, 1), n_y - 5, n_y // 2 - 4)
     write_ismrmrd(tmp_path / "a.h5", header, lines)
-    measured = ismrmrd.read_measurement(tmp_path / "a.h5")
     expected = kspace.copy()
     expected[:6], expected[:, :4] = 0, 0
-    np.testing.assert_allclose(measured.kspace[0, 0, 0, :, :, 0], expected, atol=1e-5)
-    assert measured.findings == []
+    np.testing.assert_allclose(slices_of(tmp_path / "a.h5")[0, 0, 0], expected, atol=1e-5)
+    with ismrmrd.open_ismrmrd(tmp_path / "a.h5") as scan:
+        assert scan.findings() == []
 
 
 def test_ismrmrd_files_that_cannot_be_sorted_are_named(tmp_path, capsys):
@@ -150,11 +156,11 @@ def test_a_line_of_two_segments_is_no_average(tmp_path, counter, values):
     twice = [{**line, counter: value} for value in values]
     write_ismrmrd(tmp_path / "a.h5", header, twice)
     with pytest.raises(ValueError, match=f"several values for the same line.*'{counter}'"):
-        ismrmrd.read_measurement(tmp_path / "a.h5")
+        slices_of(tmp_path / "a.h5")
     twice[1]["kspace_encode_step_1"] = 3
     write_ismrmrd(tmp_path / "a.h5", header, twice)
-    kspace = ismrmrd.read_measurement(tmp_path / "a.h5").kspace
-    np.testing.assert_array_equal(np.flatnonzero(kspace.any((0, 1, 2, 3, 5))), [2, 3])
+    kspace = slices_of(tmp_path / "a.h5")
+    np.testing.assert_array_equal(np.flatnonzero(kspace.any((0, 1, 2, 3))), [2, 3])
 
 
 def test_averages_are_averaged_and_the_other_counters_keep_lines_apart(tmp_path):
@@ -171,11 +177,25 @@ def test_averages_are_averaged_and_the_other_counters_keep_lines_apart(tmp_path)
         )
     ]
     write_ismrmrd(tmp_path / "a.h5", header, lines)
-    kspace = ismrmrd.read_measurement(tmp_path / "a.h5").kspace
-    found = kspace[:, :, 0, 4, :, 0]  # slices, contrasts, y
+    found = slices_of(tmp_path / "a.h5")[:, :, 0, 4]  # slices, contrasts, y
     expected = np.zeros((2, 2, 6))
     expected[0, 0, 2], expected[1, 0, 2], expected[0, 1, 2] = 2.5, 7, 9
     np.testing.assert_array_equal(found, expected)
+
+
+def test_calibration_lines_belong_to_the_image_where_the_header_says_so(tmp_path):
+    header = header_xml(8, 6, 1, (8, 6, 1), 5, 3)
+    mode = "<parallelImaging><calibrationMode>{}</calibrationMode></parallelImaging></encoding>"
+    lines = [
+        {"data": np.ones((1, 8)), "kspace_encode_step_1": y, "flags": flag(20) * (y == 3)}
+        for y in (0, 2, 3, 4)
+    ]
+    found = {}
+    for word in ("embedded", "separate"):
+        stated = header.replace("</encoding>", mode.format(word))
+        write_ismrmrd(tmp_path / "a.h5", stated, lines)
+        found[word] = np.flatnonzero(slices_of(tmp_path / "a.h5").any((0, 1, 2, 3))).tolist()
+    assert found == {"embedded": [0, 2, 3, 4], "separate": [0, 2, 4]}
 
 
 def test_nothing_given_is_answered_with_help(capsys):

@@ -1,0 +1,55 @@
+"""A scan to an image: `python mri/reconstruct.py input=SCAN out=FILE method=cg_sense`."""
+
+import logging
+import sys
+from pathlib import Path
+
+import hydra
+from omegaconf import DictConfig
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from data_scripts.mri.formats import open_measured
+from monarch_core.runs.failures import user_errors
+from monarch_core.runs.home import expand_home
+from monarch_core.runs.schema import to_dataclass
+from mri.config.reconstruct import ReconstructConfig
+from mri.reconstruction.methods import find_method
+from mri.reconstruction.output import check_output, open_output
+from mri.reconstruction.record import describe_image
+from mri.reconstruction.sampling import check_scan
+from mri.reconstruction.scan import reconstruct_slices
+
+log = logging.getLogger(__name__)
+
+
+def reconstruct(config: ReconstructConfig) -> Path:
+    """Write the image of a scan; return its file.
+
+    Raises:
+        ValueError: the scan cannot be read or is none, the run does not fit it, or an option
+            makes no sense.
+        OSError: the file cannot be written.
+    """
+    source, out = Path(str(config.input)), Path(str(config.out))
+    check_output(out)
+    with open_measured(source, config.read) as scan:
+        method = find_method(config, scan.shape.grid)
+        check_scan(scan, config.accept)
+        with open_output(out, describe_image(scan, config)) as file:
+            for index, image in enumerate(reconstruct_slices(scan, config, method)):
+                file.write(index, image)
+    return out
+
+
+@hydra.main(version_base="1.3", config_path="../configs/mri", config_name="reconstruct")
+@user_errors
+def main(raw: DictConfig) -> None:
+    """Reconstruct one scan."""
+    out = reconstruct(to_dataclass(raw, ReconstructConfig))
+    log.info("wrote %s", out)
+
+
+if __name__ == "__main__":
+    sys.argv[1:] = expand_home(sys.argv[1:])
+    main()

@@ -1,0 +1,1 @@
+"""From a scan as it was measured to an image, without a truth to compare with."""

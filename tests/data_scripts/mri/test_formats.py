@@ -1,0 +1,115 @@
+"""Scans are read alike from every format, in parts, and refused with a remedy."""
+
+import h5py
+import numpy as np
+import pytest
+import scipy.io
+from mri_files import FORMATS, GRID, N_COILS, lines_mask, undersampled, write_format
+from mri_sources import header_xml, kspace_lines, write_cfl, write_ismrmrd
+
+from data_scripts.mri.formats import ReadOptions, open_measured
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_every_format_gives_the_same_slices(kind, tmp_path):
+    kspace = undersampled()
+    with open_measured(*write_format(tmp_path, kind, kspace)) as scan:
+        assert scan.shape.arrays["kspace"] == (2, 1, N_COILS, *GRID)
+        for index in (1, 0):
+            found = scan.read(index)
+            assert found.dtype == np.complex64
+            np.testing.assert_allclose(found[0], kspace[index], rtol=1e-5, atol=1e-6)
+        assert (scan.mask is not None) == (kind == "fastmri")
+        if kind == "fastmri":
+            np.testing.assert_array_equal(scan.mask, np.broadcast_to(lines_mask(), GRID))
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("axes", ["coil x y z", "z y x coil", "y coil z x"])
+def test_volumes_of_any_order_become_hybrid_slices(order, axes, tmp_path, monkeypatch):
+    monkeypatch.setattr("data_scripts.mri.measured.CHUNK_BYTES", 3 * 8 * 2 * 7 * 6)
+    monkeypatch.setattr("data_scripts.mri.arrays._BLOCK_BYTES", 8 * 2 * 10 * 6)
+    rng = np.random.default_rng(0)
+    values = (rng.standard_normal((2, 10, 7, 6, 2)) @ (1, 1j)).astype(np.complex64)
+    names = axes.split()
+    stored = values.transpose([["coil", "x", "y", "z"].index(name) for name in names])
+    np.save(tmp_path / "a.npy", np.asarray(stored, order=order))
+    options = ReadOptions(axes=names, oversampling=1.25)
+    images = np.fft.ifft(np.fft.ifftshift(values, 1), axis=1, norm="ortho")
+    hybrid = np.fft.fftshift(images, 1)[:, 1:9]
+    with open_measured(tmp_path / "a.npy", options) as scan:
+        assert scan.shape.arrays["kspace"] == (8, 1, 2, 7, 6)
+        assert scan.hybrid_axes == "x"
+        for index in (4, 0, 1, 7):
+            np.testing.assert_allclose(scan.read(index)[0], hybrid[:, index], atol=1e-5)
+
+
+REFUSED = (
+    ("a.dcm", lambda path: path.write_bytes(b"x"), {}, "none of the endings"),
+    ("b.npy", lambda path: np.save(path, np.ones((3, 4, 5), "<U3")), {}, "<U3 of shape"),
+    ("c.npy", lambda path: np.save(path, np.ones(3, complex)), {}, r"name each of them"),
+    ("d.npy", lambda path: np.save(path, np.ones((3, 4, 5), complex)), {"axes": ["x", "x", "y"]},
+     "name each of them"),
+    ("e.npy", lambda path: np.save(path, np.ones((3, 4), complex)), {"axes": ["x", "coil"]},
+     "lacks x or y"),
+    ("f.npy", lambda path: np.save(path, np.ones((3, 4), complex)), {"group": "a"},
+     "is read without it"),
+    ("g.npy", lambda path: np.save(path, np.ones((3, 4), complex)), {"oversampling": 0.5},
+     "from 1 .none. to 16, got 0.5"),
+    ("h.mat", lambda path: scipy.io.savemat(path, {"a": np.eye(3), "b": np.eye(4)}), {},
+     "say which is k-space with name=NAME"),
+    ("i.h5", lambda path: h5py.File(path, "w").create_group("images").file.close(), {},
+     "but neither kspace"),
+    ("k.h5", lambda path: write_ismrmrd(path, header_xml(8, 6, 1, (8, 6, 1), 5, 3).replace(
+        "cartesian", "radial"), kspace_lines(np.ones((1, 8, 6)))), {}, "radial; .*mrpro, deepinv"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "options", "message"), REFUSED, ids=[r[0] for r in REFUSED]
+)
+def test_what_cannot_be_read_is_refused_with_a_remedy(name, make, options, message, tmp_path):
+    make(tmp_path / name)
+    with (
+        pytest.raises(ValueError, match=message),
+        open_measured(tmp_path / name, ReadOptions(**options)),
+    ):
+        pass
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with (
+        pytest.raises(ValueError, match=r"none\.h5 does not exist"),
+        open_measured(tmp_path / "none.h5"),
+    ):
+        pass
+
+
+def test_a_value_that_is_not_finite_is_placed_in_the_volume(tmp_path):
+    values = np.ones((2, 10, 7, 6), np.complex64)
+    values[1, 3, 4, 5] = np.nan
+    np.save(tmp_path / "a.npy", values)
+    options = ReadOptions(axes=["coil", "x", "y", "z"])
+    with (
+        open_measured(tmp_path / "a.npy", options) as scan,
+        pytest.raises(ValueError, match="echo 0, coil 1, kx 3, ky 4, kz 5"),
+    ):
+        scan.read(0)
+
+
+def test_a_slice_in_the_second_and_third_dimension_of_bart_is_one(tmp_path):
+    kspace = undersampled(1)[0]
+    write_cfl(tmp_path / "a", kspace.transpose(1, 2, 0)[None])
+    with open_measured(tmp_path / "a.hdr") as scan:
+        assert scan.shape.arrays["kspace"] == (1, 1, N_COILS, *GRID)
+        np.testing.assert_allclose(scan.read(0)[0], kspace, atol=1e-6)
+        assert scan.findings() == []
+
+
+def test_spokes_are_no_axis_and_named_with_what_to_use(tmp_path):
+    spoke = np.exp(-np.abs(np.arange(40) - 20) / 3)
+    write_cfl(tmp_path / "a", np.tile(spoke[None, :, None, None], (1, 1, 24, 2)))
+    with open_measured(tmp_path / "a.cfl") as scan:
+        (finding,) = scan.findings()
+    assert finding.kind == "no_peak"
+    assert "mrpro, deepinv" in finding.text

@@ -23,7 +23,7 @@ from mri.config.reconstruct import MapsConfig, ReconstructConfig
 from mri.config.run import FitConfig, MriConfig, TransformConfig
 from mri.dataset.splits import load_splits
 from mri.metrics.scores import reconstruct as reconstruct_volumes
-from mri.models import model_of
+from mri.models import model_on_grid
 from mri.reconstruct import reconstruct
 
 ROOT = Path(__file__).parents[2]
@@ -107,7 +107,7 @@ def trained(folder, root, model, transform, grid):
         transform=TransformConfig(transform, transform),
         fit=FitConfig(batch_size=2, accelerator="cpu"),
     )
-    network = model_of(run, grid)
+    network = model_on_grid(run, grid)
     for parameter in network.parameters():
         parameter.data += 0.05 * torch.randn_like(parameter)
     folder.mkdir()

@@ -191,6 +191,30 @@ def test_links_lead_somewhere(path):
         assert not anchor or anchor in anchors(page.read_text()), target
 
 
+def test_a_citation_names_this_version_and_the_paper():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert {
+        "title": PROJECT["name"],
+        "version": PROJECT["version"],
+        "abstract": PROJECT["description"],
+        "license": PROJECT["license"],
+    }.items() <= citation.items()
+    (paper,) = citation["references"]
+    assert (paper["authors"][0]["family-names"], paper["year"]) == ("Dao", 2022)
+    assert paper["title"] in " ".join((ROOT / "README.md").read_text().split())
+    assert paper["identifiers"] == [{"type": "other", "value": "arXiv:2204.00595"}]
+
+
+@pytest.mark.parametrize("template", ["bug", "results"])
+def test_an_issue_asks_for_the_command_the_results_and_the_versions(template):
+    form = yaml.safe_load((ROOT / f".github/ISSUE_TEMPLATE/{template}.yml").read_text())
+    fields = {field["id"]: field["attributes"] for field in form["body"]}
+    assert {"command", "versions"} <= fields.keys()
+    assert any("results.json" in attributes["label"] for attributes in fields.values())
+    assert {"name", "description"} <= form.keys()
+    assert all(field["type"] == "textarea" for field in form["body"])
+
+
 def test_checks_elsewhere_are_those_of_make():
     makefile = (ROOT / "Makefile").read_text()
     hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]

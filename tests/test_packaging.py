@@ -6,8 +6,10 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from configparser import ConfigParser
 from importlib.metadata import packages_distributions
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 from test_imports import OURS, modules, named, of_others
@@ -67,6 +69,15 @@ def test_a_wheel_needs_torch_numpy_and_jaxtyping(wheel):
     assert sorted(needs) == ["jaxtyping", "numpy", "torch"]
 
 
+def test_a_wheel_has_the_commands_of_the_project(wheel):
+    (name,) = (name for name in wheel.namelist() if name.endswith("entry_points.txt"))
+    commands = ConfigParser()
+    commands.read_string(wheel.read(name).decode())
+    assert dict(commands["console_scripts"]) == PROJECT["scripts"]
+    assert sorted(PROJECT["scripts"]) == ["monarch-report", "monarch-sweep"]
+    assert all(callable(resolve_name(target)) for target in PROJECT["scripts"].values())
+
+
 def declared(*names):
     """The distributions that the package and some extras ask for."""
     found = set()
@@ -91,6 +102,37 @@ def test_what_is_imported_is_declared(folder):
             assert brings & known, f"{named(path)} imports {name}, which {EXTRAS[folder]} lacks"
 
 
+@pytest.mark.parametrize(("extra", "part"), [("report", "report.cli"), ("train", "training.fit")])
+def test_with_one_extra_each_module_of_a_wheel_loads_or_names_another(wheel, tmp_path, extra, part):
+    wheel.extractall(tmp_path)
+    distributions = packages_distributions()
+    used = {name for path in modules("monarch_core") for name in of_others(path)}
+    lacking = [
+        name
+        for name in sorted(used)
+        if not {dist.lower() for dist in distributions.get(name, [])} & declared(extra)
+    ]
+    code = f"""
+import importlib, pkgutil, sys
+sys.modules.update(dict.fromkeys({lacking}))
+import monarch_core
+from monarch_core.extras import MissingExtraError
+print(monarch_core.__file__)
+for module in pkgutil.walk_packages(monarch_core.__path__, "monarch_core.", lambda name: None):
+    if not module.name.endswith("__main__"):
+        try:
+            importlib.import_module(module.name)
+        except MissingExtraError:
+            pass
+        else:
+            print(module.name)
+"""
+    place, *loaded = python("-c", code, cwd=tmp_path).splitlines()
+    assert Path(place).is_relative_to(tmp_path)
+    assert f"monarch_core.{part}" in loaded
+    assert "monarch_core.adapters.neuralop" not in loaded
+
+
 def test_the_core_is_imported_at_once_and_alone():
     code = """
 import sys, time, torch, numpy, jaxtyping
@@ -111,6 +153,7 @@ print(*{name.split(".")[0] for name in sys.modules} - before - set(sys.stdlib_mo
         ("report", "matplotlib", "report"),
         ("runs", "hydra", "train"),
         ("training", "lightning_fabric", "train"),
+        ("training.export", "tensorly", "neuralop"),
         ("adapters.neuralop", "neuralop", "neuralop"),
         ("adapters.mrpro", "mrpro", "mrpro"),
         ("adapters.deepinv", "deepinv", "deepinv"),

@@ -14,7 +14,7 @@ from monarch_core.layers import SpectralConv
 from monarch_core.layers.frequencies import KEPT, both_signs, kept_counts
 from monarch_core.layers.spectral_conv import MakeTransform
 from monarch_core.transforms import Monarch
-from monarch_core.transforms.arguments import check_counts, check_not_replaced
+from monarch_core.transforms.arguments import check_counts, check_flag, check_not_replaced
 
 require("neuralop", "neuralop")
 
@@ -45,6 +45,11 @@ class MonarchSpectralConv(SpectralConv, BaseSpectralConv):
             fixed_rank_modes, decomposition_kwargs: part of neuralop's contract. Complex data,
             separable and factorised weights, and its half precision are not offered: use
             autocast for precision. The last four have no effect without a factorisation.
+        enforce_hermitian_symmetry: of neuralop after 2.0: True drops what no real field has, the
+            imaginary part at f_D = 0 and at the Nyquist frequency once the other axes are
+            transformed; False leaves that to `torch.fft.irfftn`, which fails to do it on some GPUs
+            (pytorch issue 154496). (3) of `layers.SpectralConv` never has such a part, on any
+            device, so that both values give the layer that neuralop has with True.
 
     Raises:
         ValueError: for an option that is not offered, and as `layers.SpectralConv`.
@@ -68,12 +73,14 @@ class MonarchSpectralConv(SpectralConv, BaseSpectralConv):
         decomposition_kwargs: dict[str, Any] | None = None,
         device: torch.device | str | None = None,
         *,
+        enforce_hermitian_symmetry: bool = True,
         grid: Sequence[int] | None = None,
         transform: MakeTransform | Sequence[MakeTransform] = Monarch,
         learn: str = "both",
         basis: str | Sequence[str | None] | None = "fourier",
         periodic: bool | Sequence[bool] = True,
     ) -> None:
+        check_flag("enforce_hermitian_symmetry", enforce_hermitian_symmetry)
         _refuse_unoffered(complex_data, separable, factorization, fno_block_precision)
         most = n_modes
         if max_n_modes is not None:

@@ -56,7 +56,8 @@ class FitConfig:
         gradient_clip: largest 2-norm of the gradient of all parameters; null does not clip.
         precision: "32-true"; "tf32" for matrix products that a GPU may round to TF32; or
             "bf16-mixed" for bfloat16 autocast in the forward pass with weights, inputs and loss in
-            float32. The final evaluation is in float32.
+            float32, which no run starts with on a CPU that has no instructions for it. The final
+            evaluation is in float32.
         compile: compile the model before training (`torch.compile`; CUDA graphs on a GPU): minutes
             at the start, for less time per epoch. On a CPU, networks on two axes in float32 are
             faster without: the compiler takes torch's products in the place of the kernel.

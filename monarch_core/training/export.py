@@ -11,8 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from tensorly.plugins import use_default_einsum, use_opt_einsum
 from torch import Tensor, nn
+
+from monarch_core.extras import require
+
+require("neuralop", "tensorly")
+
+from tensorly.plugins import use_default_einsum, use_opt_einsum  # noqa: E402
 
 FORMATS = ("onnx", "pt2")
 ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")

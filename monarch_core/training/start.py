@@ -15,12 +15,7 @@ from monarch_core.runs.processes import is_main_process, processes
 from monarch_core.runs.schema import load_config
 from monarch_core.runs.start import go_to_start, leave_folder_of_hydra, read_start, take_folder
 from monarch_core.training.config import FitConfig
-from monarch_core.training.devices import (
-    check_threads,
-    choose_accelerator,
-    make_fabric,
-    warn_of_slow_precision,
-)
+from monarch_core.training.devices import check_threads, make_fabric, slow_precision
 
 log = logging.getLogger(__name__)
 
@@ -48,14 +43,18 @@ def start_run(raw: DictConfig, schema: type[T]) -> tuple[T, Path]:
 
     Raises:
         AlreadyFinishedError: the folder holds this run, and it is finished.
-        ValueError: a key or value is wrong, other overrides accompany `resume`, or the folder
-            holds another run or is in use.
+        ValueError: a key or value is wrong, other overrides accompany `resume`, the folder holds
+            another run or is in use, or a new run would train in bfloat16 on a processor without
+            instructions for it.
     """
     is_resumed = bool(raw.get("resume"))
     config, run_dir = read_start(raw, schema)
     fit_config = getattr(config, "fit", None)
+    too_slow = slow_precision(fit_config) if fit_config is not None else None
     if fit_config is not None and not is_resumed:  # a resumed run takes what there is
         check_threads(fit_config)
+        if too_slow:
+            raise ValueError(too_slow)
     taken = take_folder(run_dir, config, is_resumed=is_resumed) if is_main_process() else None
     if processes().n > 1:
         assert isinstance(fit_config, FitConfig), "several processes need a field `fit`"
@@ -72,8 +71,8 @@ def start_run(raw: DictConfig, schema: type[T]) -> tuple[T, Path]:
     seed_everything(config.seed)  # type: ignore[attr-defined]
     torch.set_num_threads(_n_threads(fit_config))
     log.info("run folder: %s", run_dir)
-    if fit_config is not None:
-        warn_of_slow_precision(fit_config, choose_accelerator(fit_config.accelerator))
+    if too_slow:
+        log.warning(too_slow)
     return config, run_dir
 
 

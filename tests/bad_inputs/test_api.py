@@ -154,6 +154,7 @@ LAYERS = [
     bad("modes of no axis", "MonarchSpectralConv(2, 2, ())", "n_modes", "got ()", "give"),
     bad("fewest and most modes", "layer(max_n_modes=(3, 2))", "[4, 3]", "[3, 2]", "max_n_modes"),
     bad("most modes of one axis", "layer(max_n_modes=(8,))", "max_n_modes must be 2", "(8,)"),
+    bad("symmetry a word", "layer(enforce_hermitian_symmetry='no')", "True or False, got 'no'"),
     bad("bias a word", "layer(bias='no')", "bias must be True or False, got 'no'"),
     bad("periodic a word", "layer(periodic='no')", "periodic must be True or False, got 'no'"),
     bad("what learns", "layer(learn='all')", "learn must be one of both, forward", "got 'all'"),

@@ -148,7 +148,9 @@ def test_options_that_are_bound_are_those_that_no_network_gives():
     FNO(**SIZES, n_layers=1, conv_module=conv_module)
     assert given.keys() & set(CONFIGURABLE) == set()
     own = inspect.signature(MonarchSpectralConv).parameters.keys() - given.keys()
-    assert own - set(CONFIGURABLE) == {"in_channels", "out_channels", "n_modes"}
+    of_later_versions = {"enforce_hermitian_symmetry"}
+    positional = {"in_channels", "out_channels", "n_modes"}
+    assert own - set(CONFIGURABLE) - of_later_versions == positional
 
 
 def test_it_is_a_layer_of_ours_and_of_neuralop():
@@ -171,6 +173,31 @@ def test_initial_numbers_of_a_seed_are_those_of_neuralop(channels, modes):
         W = host.weight.to_tensor().movedim((0, 1), (-2, -1))
         assert torch.equal(layer.mode_weight, torch.stack((W.real, W.imag)))
         assert torch.equal(layer.bias, host.bias)
+
+
+def hermitian_layer(x, W, bias):
+    """neuralop's layer after 2.0, with all frequencies kept, and what it drops."""
+    *others, n = x.shape[2:]
+    axes = tuple(range(2, x.ndim))
+    Y = torch.fft.rfftn(x, dim=axes, norm="forward")
+    Y = torch.einsum("bc...,co...->bo...", Y, torch.fft.ifftshift(W, axes[:-1]) if others else W)
+    if others:
+        Y = torch.fft.ifftn(Y, s=others, dim=axes[:-1], norm="forward")
+    real_only = [0] if n % 2 else [0, n // 2]
+    dropped = Y[..., real_only].imag.clone()
+    Y[..., real_only] = Y[..., real_only].real.to(Y.dtype)
+    return torch.fft.irfft(Y, n=n, norm="forward") + bias, dropped
+
+
+@pytest.mark.parametrize("enforce", [True, False])
+@pytest.mark.parametrize("grid", [(8,), (7,), (6, 10), (5, 8), (9, 7), (3, 4, 6)])
+def test_with_and_without_hermitian_symmetry_it_is_neuralops_layer_with(grid, enforce):
+    torch.manual_seed(0)
+    layer = MonarchSpectralConv(2, 3, grid, grid=grid, enforce_hermitian_symmetry=enforce)
+    x = torch.randn(4, 2, *grid)
+    expected, dropped = hermitian_layer(x, layer.weight, layer.bias)
+    assert dropped.norm() > 0.1
+    torch.testing.assert_close(layer(x), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_names_in_the_state_dict_are_those_that_runs_were_saved_with():

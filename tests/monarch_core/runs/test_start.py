@@ -95,6 +95,29 @@ def test_mistakes_are_found_before_anything_is_written(tmp_path):
     assert list(Path(tmp_path).iterdir()) == []
 
 
+def test_bfloat16_is_refused_where_it_is_slow_before_anything_is_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True})
+    fit = {"precision": "bf16-mixed", "accelerator": "cpu"}
+    with pytest.raises(
+        ValueError, match=r"fit\.precision=bf16-mixed: .*use fit\.precision=32-true"
+    ):
+        start(tmp_path / "a", fit=fit)
+    assert list(tmp_path.iterdir()) == []
+    start(tmp_path / "a", fit={**fit, "precision": "32-true"})
+
+
+def test_a_run_in_bfloat16_from_elsewhere_goes_on_and_says_that_it_is_slow(
+    tmp_path, monkeypatch, caplog
+):
+    fit = {"precision": "bf16-mixed", "accelerator": "cpu"}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    config, run_dir = start(tmp_path / "a", fit=fit)
+    assert not caplog.records
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True})
+    assert start_run(OmegaConf.create({"resume": str(run_dir)}), RunConfig) == (config, run_dir)
+    assert "5 to 20 times" in caplog.text
+
+
 def test_a_full_disk_is_reported(tmp_path, monkeypatch):
     def no_space(_):
         raise OSError(28, "No space left on device")

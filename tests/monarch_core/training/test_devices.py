@@ -1,6 +1,7 @@
 """Accelerators, threads, names and memory of devices, as the environment has them."""
 
-import logging
+import platform
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,8 @@ from monarch_core.training.devices import (
     make_fabric,
     peak_memory_bytes,
     reset_peak_memory,
+    slow_precision,
     synchronize,
-    warn_of_slow_precision,
 )
 
 CPU = torch.device("cpu")
@@ -58,30 +59,34 @@ def test_threads_of_any_sound_number_are_taken(monkeypatch, n):
 
 
 @pytest.mark.parametrize(
-    ("flags", "capability", "precision", "accelerator", "says"),
+    ("instructions", "slow"),
     [
-        ("fpu avx2", "AVX2", "bf16-mixed", "cpu", "5 to 20 times"),
-        ("fpu avx2 avx512f", "AVX512", "bf16-mixed", "cpu", "1.4 to 2 times"),
-        ("fpu avx512f avx512_bf16", "AVX512", "bf16-mixed", "cpu", None),
-        ("fpu avx512f amx_bf16", "AVX512", "bf16-mixed", "cpu", None),
-        ("asimd bf16", "DEFAULT", "bf16-mixed", "cpu", None),
-        ("fpu avx2", "AVX2", "bf16-mixed", "cuda", None),
-        ("fpu avx2", "AVX2", "32-true", "cpu", None),
+        ({"avx2": True}, True),
+        ({"avx2": True, "avx512_f": True, "avx512_bf16": False, "amx_bf16": False}, True),
+        ({"neon": True, "bf16": False}, True),
+        ({"avx512_f": True, "avx512_bf16": True}, False),
+        ({"avx512_f": True, "avx512_bf16": False, "amx_bf16": True}, False),
+        ({"neon": True, "bf16": True}, False),
     ],
 )
-def test_slow_bfloat16_is_said(
-    monkeypatch, caplog, flags, capability, precision, accelerator, says
-):
-    cpuinfo = f"model name : x\nflags : {flags}\n"
-    monkeypatch.setattr(Path, "read_text", lambda _: cpuinfo)
-    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
-    with caplog.at_level(logging.WARNING):
-        warn_of_slow_precision(FitConfig(precision=precision), accelerator)
-    if says is None:
-        assert not caplog.records
-    else:
-        assert says in caplog.text
-        assert "fit.precision=32-true" in caplog.text
+def test_bfloat16_is_slow_without_its_instructions(monkeypatch, instructions, slow):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: instructions)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for accelerator in ("cpu", "auto"):
+        said = slow_precision(FitConfig(precision="bf16-mixed", accelerator=accelerator))
+        assert (said is not None) == slow
+    assert slow_precision(FitConfig(precision="32-true")) is None
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert slow_precision(FitConfig(precision="bf16-mixed")) is None
+
+
+@pytest.mark.skipif(
+    platform.machine() != "x86_64" or sys.platform != "linux", reason="Linux lists them on x86"
+)
+def test_torch_knows_the_instructions_that_linux_lists():
+    flags = Path("/proc/cpuinfo").read_text().split()
+    for name in ("avx2", "avx512_bf16", "amx_bf16"):
+        assert torch.cpu.get_capabilities()[name] == (name in flags)
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="Linux resets the peak")

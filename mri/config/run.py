@@ -18,6 +18,7 @@ from mri.metrics.losses import find_loss
 from mri.metrics.presets import find_preset
 
 CONFIGS = Path(__file__).parents[2] / "configs"
+CALIBRATED = "calibrated"  # a transform that means nothing without `calibration`
 
 
 @dataclass
@@ -46,6 +47,8 @@ class MriConfig:
         evaluation: how it is measured.
         loss: l1 or l2, of complex images; l1_magnitude, for targets without a phase.
         seed: of weights and data order.
+        calibration: folder of a run of `mri/calibrate.py`, on the same grid; the transform starts
+            at the encoding that it found, and stays there with transform.learn=none.
         resume: folder of a run to continue; its own config is then used.
     """
 
@@ -56,6 +59,7 @@ class MriConfig:
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     loss: str = "l2"
     seed: int = 0
+    calibration: str | None = None
     resume: str | None = None
 
     @classmethod
@@ -79,6 +83,11 @@ class MriConfig:
             raise ValueError(
                 f"both axes of an image have the same transform, got transform.axes="
                 f"{self.transform.axes}; leave it out"
+            )
+        if self.calibration is None and self.transform.name == CALIBRATED:
+            raise ValueError(
+                f"transform={CALIBRATED} is what mri/calibrate.py found; give the folder of that "
+                "run, as in calibration=RUN_DIR"
             )
         learn, held = self.transform.learn, self.model.directions
         if {learn, held} == {"forward", "inverse"}:

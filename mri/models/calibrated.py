@@ -1,0 +1,95 @@
+"""The encoding that a calibration found, for every reconstruction to use."""
+
+import logging
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from monarch_core.runs.folder import RunFolder
+from monarch_core.runs.schema import load_config
+from monarch_core.training.checkpoint import load_weights
+from monarch_core.transforms import LinearTransform, regress
+from mri.config.run import MriConfig
+from mri.models import model_of
+from mri.physics.encoding import AxisTransforms
+
+# Relative distance from what was found that a transform of another kind may have.
+_SAME = 1e-3
+
+log = logging.getLogger(__name__)
+
+
+def load_encoding(run_dir: Path, grid: tuple[int, int]) -> AxisTransforms:
+    """Return the encoding, image to k-space, that a run holds, with its adjoint.
+
+    Args:
+        run_dir: of `mri/calibrate.py`, or of any run whose model has learned an encoding.
+        grid: height and width in pixels, those of the run.
+
+    Raises:
+        ValueError: no such run, one without an encoding or without weights, or of another grid.
+    """
+    folder = RunFolder(run_dir)
+    config = load_config(folder.path, MriConfig)
+    model = model_of(config, grid)
+    found = [pair for pair in _pairs(model) if not pair.inverse]
+    if not found:
+        raise ValueError(
+            f"calibration={run_dir} holds model={config.model.name}, which has no encoding from "
+            "image to k-space; give a run of mri/calibrate.py"
+        )
+    try:
+        load_weights(folder.weights, model)
+    except ValueError as error:
+        raise ValueError(
+            f"calibration={run_dir} does not give an encoding of {grid[0]} x {grid[1]} pixels: "
+            f"{error} A calibration holds for one grid; calibrate on a scan of that one."
+        ) from error
+    return found[0]
+
+
+@torch.no_grad()
+def start_at_calibration(model: nn.Module, config: MriConfig, grid: tuple[int, int]) -> None:
+    """Set every transform of a model to the encoding of `config.calibration`, if it has one.
+
+    Transforms from k-space to image get its adjoint. A transform of another kind than that of the
+    calibration is accepted where it can be the same.
+
+    Raises:
+        ValueError: as `load_encoding`; the model has no transform that could hold an encoding, or
+            one that would hold another.
+    """
+    if config.calibration is None:
+        return
+    encoding = load_encoding(Path(config.calibration), grid)
+    pairs = _pairs(model)
+    if not any(True for pair in pairs for _ in pair.parameters()):
+        raise ValueError(
+            f"transform={config.transform.name} has no parameters for what calibration="
+            f"{config.calibration} found; use transform=calibrated"
+        )
+    for pair in pairs:
+        for name in ("along_height", "along_width"):
+            _set(getattr(pair, name), getattr(encoding, name), config, adjoint=pair.inverse)
+    log.info("the encoding is that of %s", config.calibration)
+
+
+def _set(
+    transform: LinearTransform, source: LinearTransform, config: MriConfig, *, adjoint: bool
+) -> None:
+    A = source.dense(torch.complex128)
+    A = A.mH if adjoint else A
+    regress(transform, torch.eye(A.shape[1], dtype=A.dtype), A.resolve_conj())
+    distance = float((transform.dense(torch.complex128) - A).norm() / A.norm())
+    if distance > _SAME:
+        there = load_config(Path(str(config.calibration)), MriConfig).transform
+        raise ValueError(
+            f"transform={config.transform.name} cannot be what calibration={config.calibration} "
+            f"found (relative distance {distance:.2g}); use transform.kind={there.kind} "
+            f"transform.rank={'null' if there.rank is None else there.rank}"
+        )
+
+
+def _pairs(model: nn.Module) -> list[AxisTransforms]:
+    return [module for module in model.modules() if isinstance(module, AxisTransforms)]

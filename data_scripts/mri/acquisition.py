@@ -1,10 +1,10 @@
-"""A simulated multi-coil acquisition: phase, coil sensitivities, encoding errors, noise.
+"""A simulated multi-coil acquisition: phase, coil sensitivities, encoding, noise.
 
-    y_c = E F (S_c m exp(i phi)) + n_c    (1)
+    y_c = E F (S_c m exp(i phi)) + n_c
 
 m is the magnitude image, phi a smooth phase, S_c the sensitivities (root sum of squares one), F the
-centred orthonormal DFT, E the identity or an encoding error of `Imperfections`, n complex noise.
-Random things come from a `numpy.random.Generator` and nothing else.
+centred orthonormal DFT, E the identity or the errors of a `Scanner`, n complex noise. Random things
+come from a `numpy.random.Generator` and nothing else.
 """
 
 from collections.abc import Sequence
@@ -14,68 +14,9 @@ import numpy as np
 from jaxtyping import Complex, Float
 from scipy.interpolate import make_interp_spline
 
-from data_scripts.mri.centred_fft import fft_centred, ifft_centred
-
-
-@dataclass(frozen=True)
-class Imperfections:
-    """Deviations of the scanner from the DFT; all zero is an ideal scanner.
-
-    Attributes:
-        trajectory: largest displacement of a ky line from its nominal place, in samples; the
-            displacement is a fixed smooth function of ky, as of a gradient that is not calibrated.
-        epi_ghost: phase between even and odd ky lines, in radians, as in echo-planar imaging.
-        b0_hz: largest off-resonance, in Hz; every ky line sees it at its own time.
-        line_ms: time between ky lines, in ms, for `b0_hz`.
-    """
-
-    trajectory: float = 0.0
-    epi_ghost: float = 0.0
-    b0_hz: float = 0.0
-    line_ms: float = 0.5
-
-    def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if not np.isfinite(value):
-                raise ValueError(f"{name} must be a finite number, got {value}; 0 leaves it out")
-
-    @property
-    def none(self) -> bool:
-        """Whether the scanner is ideal."""
-        return self.trajectory == self.epi_ghost == self.b0_hz == 0
-
-
-def encode(
-    image: Complex[np.ndarray, "*batch y z"],
-    imperfections: Imperfections,
-    field: Float[np.ndarray, "y z"],
-) -> Complex[np.ndarray, "*batch ky z"]:
-    """Return k-space as an imperfect scanner measures it.
-
-        K[k, z] = g_k / sqrt(n) sum_y exp(-2 pi i (k + d_k) y / n - 2 pi i f(y, z) t_k) m[y, z]  (1)
-
-    followed by the DFT along z, with y and k counted from the centre, displacement d_k, ghost
-    phase g_k = exp(+-i ghost / 2) for even and odd k, off-resonance f and line times t_k. With no
-    imperfection this is `fft_centred`.
-
-    Args:
-        image: coil images, any unit.
-        imperfections: sizes of the errors.
-        field: off-resonance in units of `b0_hz`, -1 to 1.
-    """
-    if imperfections.none:
-        return fft_centred(image)
-    n = image.shape[-2]
-    k = np.arange(n) - n // 2
-    displacement = imperfections.trajectory * np.sin(2 * np.pi * (k / n + 0.15))
-    ghost = np.exp(0.5j * imperfections.epi_ghost * np.where(k % 2 == 0, 1, -1))
-    time_s = k * imperfections.line_ms * 1e-3
-    dft = np.exp(-2j * np.pi * np.outer(k + displacement, k) / n) * ghost[:, None] / np.sqrt(n)
-    kspace = np.empty(image.shape, np.complex64)
-    for z in range(image.shape[-1]):
-        turn = np.exp(-2j * np.pi * imperfections.b0_hz * np.outer(time_s, field[:, z]))
-        kspace[..., z] = image[..., z] @ (dft * turn).T.astype(np.complex64)  # (1)
-    return fft_centred(kspace, (-1,))
+from data_scripts.mri.centred_fft import ifft_centred
+from data_scripts.mri.scanner import Scanner
+from data_scripts.mri.smooth_field import smooth_field
 
 
 @dataclass(frozen=True)
@@ -90,50 +31,28 @@ def acquire(
     images: Complex[np.ndarray, "echoes coils y z"],
     maps: Complex[np.ndarray, "coils y z"],
     noise: float,
-    imperfections: Imperfections,
+    scanner: Scanner,
     rng: np.random.Generator,
 ) -> Acquired:
     """Measure the coil images of one slice.
 
     The target is the SENSE combination of fully sampled data with the same noise, measured by an
-    ideal scanner; without imperfections it is the combination of `kspace` itself.
+    ideal scanner; without errors it is the combination of `kspace` itself.
 
     Args:
         images: noise-free coil images, all echoes.
         maps: sensitivities for the combination.
         noise: standard deviation of the real and of the imaginary part, in units of the image.
-        imperfections: errors of the encoding.
-        rng: source of the noise and of the off-resonance field.
+        scanner: the errors of the encoding.
+        rng: source of the noise.
     """
     draws = rng.standard_normal((*images.shape, 2), dtype=np.float32)
     added = np.float32(noise) * (draws[..., 0] + 1j * draws[..., 1])
-    field = smooth_field(images.shape[-2:], rng, n_waves=4)
-    kspace = (encode(images, imperfections, field) + added).astype(np.complex64)
+    # off-resonance was once drawn here, and what a seed makes after it is to stay
+    smooth_field(images.shape[-2:], rng, n_waves=4)
+    kspace = (scanner.encode(images) + added).astype(np.complex64)
     ideal = images + ifft_centred(added)
     return Acquired(kspace, (maps.conj() * ideal).sum(-3).astype(np.complex64))
-
-
-def smooth_field(
-    shape: tuple[int, int], rng: np.random.Generator, n_waves: int = 6, cycles: float = 1.2
-) -> Float[np.ndarray, "y z"]:
-    """Return a random smooth function with values between -1 and 1.
-
-        f(y, z) = sum_j a_j cos(2 pi (u_j y + v_j z) + w_j),  |(u_j, v_j)| <= cycles
-
-    Args:
-        shape: number of points; the domain is the unit square.
-        rng: source of the waves.
-        n_waves: number of terms.
-        cycles: highest frequency, in cycles per field of view.
-    """
-    y = np.linspace(0, 1, shape[0], dtype=np.float32)[:, None]
-    z = np.linspace(0, 1, shape[1], dtype=np.float32)[None, :]
-    total = np.zeros(shape, np.float32)
-    for _ in range(n_waves):
-        angle, length, start = rng.uniform(0, 2 * np.pi), rng.uniform(0, cycles), rng.uniform(0, 1)
-        wave = np.cos(angle) * y + np.sin(angle) * z
-        total += np.float32(rng.normal()) * np.cos(2 * np.pi * (length * wave + start))
-    return total / max(float(np.abs(total).max()), 1e-6)
 
 
 def loop_maps(

@@ -1,5 +1,6 @@
 """Make the simulated dual-echo data set of procedural heads and knees (phantom.md)."""
 
+import dataclasses
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from data_scripts.command_line import run_recipe
 from data_scripts.mri.acquisition import (
-    Imperfections,
     acquire,
     echo_phases,
     loop_maps,
@@ -21,9 +21,9 @@ from data_scripts.mri.acquisition import (
 )
 from data_scripts.mri.anatomy import ANATOMIES, Anatomy, random_anatomy
 from data_scripts.mri.centred_fft import fft_centred, ifft_centred, resize_centred
-from data_scripts.mri.output import ScanJob, ScanRecipe
+from data_scripts.mri.output import ScanJob
 from data_scripts.mri.schema import SPLITS, ScanInfo, ScanShape, ScanWriter
-from data_scripts.mri.simulation import check_acquisition
+from data_scripts.mri.simulation import SimulatedRecipe
 from data_scripts.recipe import require_one_of, require_range
 from monarch_core.runs.machine import usable_cores
 
@@ -32,7 +32,7 @@ _FINER = 2
 
 
 @dataclass
-class PhantomRecipe(ScanRecipe):
+class PhantomRecipe(SimulatedRecipe):
     """Simulated dual-echo scans of random anatomies, split by scan.
 
     Attributes:
@@ -47,9 +47,16 @@ class PhantomRecipe(ScanRecipe):
         echo_times_ms: echo times in ms; one echo each.
         anatomy: head, knee or mixed (alternating).
         noise: standard deviation of real and imaginary noise, relative to the brightest tissue.
-        trajectory: imperfection of the encoding: displaced ky lines, in samples.
-        epi_ghost: imperfection: phase between even and odd lines, in radians.
-        b0_hz: imperfection: off-resonance, in Hz.
+        trajectory: error of the scanner (phantom.md): displaced ky lines, in samples.
+        gradient_delay: error: shift of every readout, in samples.
+        epi_delay: error: shift of the readouts, to and fro on even and odd lines, in samples.
+        epi_ghost: error: phase between even and odd lines, in radians.
+        eddy_phase: error: phase of the first line, which decays over the others, in radians.
+        b0_hz: error: off-resonance, in Hz.
+        gradient_nonlinearity: error: displacement at the border along y, in pixels.
+        line_ms: time between lines, in ms.
+        scanner: fixed (all scans have these errors) or per_scan (drawn for each scan).
+        scanner_seed: of the map of b0_hz, and of what per_scan draws.
         seed: every number above fixed, another seed gives other scans.
         n_workers: processes; 0 takes one per core, at most 8.
     """
@@ -62,16 +69,10 @@ class PhantomRecipe(ScanRecipe):
     n_valid: int = 2
     n_test: int = 4
     n_slices: int = 6
-    height: int = 128
     width: int = 96
     n_coils: int = 6
     echo_times_ms: list[float] = field(default_factory=lambda: [12.0, 48.0])
     anatomy: str = "mixed"
-    noise: float = 0.01
-    trajectory: float = 0.0
-    epi_ghost: float = 0.0
-    b0_hz: float = 0.0
-    seed: int = 0
     n_workers: int = 0
 
     def __post_init__(self) -> None:
@@ -80,7 +81,6 @@ class PhantomRecipe(ScanRecipe):
             require_range(name, getattr(self, name), 1, 100_000, "scans")
         require_range("n_slices", self.n_slices, 1, 100_000, "slices")
         require_range("n_workers", self.n_workers, 0, 1024, "processes")
-        check_acquisition(self)
         require_one_of(self, {"anatomy": (*ANATOMIES, "mixed")})
         if not self.echo_times_ms:
             raise ValueError("echo_times_ms must hold one time in ms for each echo, got none")
@@ -112,6 +112,7 @@ class PhantomRecipe(ScanRecipe):
             "units": "signal relative to a proton density of one, divided by each scan's scale",
             "source": "simulated; procedural anatomy, Biot-Savart coil maps, complex Gaussian "
             "noise",
+            "scanner": self.described_scanner(),
             "seed": self.seed,
         }
 
@@ -124,7 +125,7 @@ class PhantomRecipe(ScanRecipe):
         anatomy = random_anatomy(kind, rng)
         positions = np.linspace(-1, 1, self.n_slices) * rng.uniform(0.25, 0.45) + 0.05
         coil_seed = int(rng.integers(2**31))
-        imperfections = Imperfections(self.trajectory, self.epi_ghost, self.b0_hz)
+        scanner = self.scanner_of(job.name)
         n_echoes = len(self.echo_times_ms)
         info = ScanInfo(
             scan_id=job.name,
@@ -132,14 +133,19 @@ class PhantomRecipe(ScanRecipe):
             source=f"simulated by data_scripts/mri/phantom.py, seed {self.seed}",
             licence=job.licence,
             echo_names=tuple(f"echo{i + 1}" for i in range(n_echoes)),
-            target_kind="sense" if imperfections.none else "ideal",
-            details={**details, "anatomy": kind, "echo_times_ms": self.echo_times_ms},
+            target_kind="sense" if scanner.is_ideal else "ideal",
+            details={
+                **details,
+                "scanner": dataclasses.asdict(scanner),
+                "anatomy": kind,
+                "echo_times_ms": self.echo_times_ms,
+            },
         )
         shape = ScanShape(self.n_slices, n_echoes, self.n_coils, (self.height, self.width))
         with ScanWriter(self.folder / f"{job.name}.h5", info, shape) as writer:
             for i, x in enumerate(positions):
                 images, maps = _coil_images(self, anatomy, float(x), coil_seed, rng)
-                acquired = acquire(images, maps, self.noise, imperfections, rng)
+                acquired = acquire(images, maps, self.noise, scanner, rng)
                 writer.write(i, acquired.kspace, maps, acquired.target)
 
 

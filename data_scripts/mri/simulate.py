@@ -1,5 +1,6 @@
 """Simulate multi-coil scans from volumes: open_ms_data brains or your own (simulate.md)."""
 
+import dataclasses
 import functools
 import sys
 from collections.abc import Sequence
@@ -16,7 +17,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from data_scripts.command_line import run_recipe
 from data_scripts.mri.acquisition import (
-    Imperfections,
     acquire,
     echo_phases,
     loop_maps,
@@ -24,9 +24,9 @@ from data_scripts.mri.acquisition import (
 )
 from data_scripts.mri.coil_maps import compression_matrix
 from data_scripts.mri.download import fetch, known_sources
-from data_scripts.mri.output import ScanJob, ScanRecipe
+from data_scripts.mri.output import ScanJob
 from data_scripts.mri.schema import SPLITS, ScanInfo, ScanShape, ScanWriter
-from data_scripts.mri.simulation import check_acquisition
+from data_scripts.mri.simulation import SimulatedRecipe
 from data_scripts.mri.volumes import Volume, find_volumes, to_grid
 from data_scripts.recipe import require_one_of, require_range
 
@@ -44,7 +44,7 @@ _SCALE_PERCENTILE = 99.5
 
 
 @dataclass
-class SimulateRecipe(ScanRecipe):
+class SimulateRecipe(SimulatedRecipe):
     """Multi-coil scans simulated from magnitude (or complex) volumes, split by patient.
 
     Attributes:
@@ -65,9 +65,16 @@ class SimulateRecipe(ScanRecipe):
         move_coils: largest shift of the measured maps between scans, as share of the field of view.
         noise: standard deviation of real and imaginary noise, relative to the volume's 99.5th
             percentile.
-        trajectory: imperfection of the encoding: displaced ky lines, in samples.
-        epi_ghost: imperfection: phase between even and odd lines, in radians.
-        b0_hz: imperfection: off-resonance, in Hz.
+        trajectory: error of the scanner (phantom.md): displaced ky lines, in samples.
+        gradient_delay: error: shift of every readout, in samples.
+        epi_delay: error: shift of the readouts, to and fro on even and odd lines, in samples.
+        epi_ghost: error: phase between even and odd lines, in radians.
+        eddy_phase: error: phase of the first line, which decays over the others, in radians.
+        b0_hz: error: off-resonance, in Hz.
+        gradient_nonlinearity: error: displacement at the border along y, in pixels.
+        line_ms: time between lines, in ms.
+        scanner: fixed (all scans have these errors) or per_scan (drawn for each scan).
+        scanner_seed: of the map of b0_hz, and of what per_scan draws.
         licence: licence of your own volumes.
         seed: of phase, coil position and noise.
     """
@@ -84,24 +91,15 @@ class SimulateRecipe(ScanRecipe):
     test: list[str] = field(default_factory=list)
     contrasts: list[str] = field(default_factory=list)
     slice_axis: int = 2
-    height: int = 128
-    width: int = 128
     maps: str = "measured"
-    n_coils: int = 8
     move_coils: float = 0.03
-    noise: float = 0.01
-    trajectory: float = 0.0
-    epi_ghost: float = 0.0
-    b0_hz: float = 0.0
     licence: str = "not stated"
-    seed: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require_one_of(self, {"source": ("open_ms_data", "volumes"), "maps": ("measured", "loops")})
         if self.source == "volumes" and not self.source_dir:
             raise ValueError("source=volumes needs source_dir=FOLDER with your volumes")
-        check_acquisition(self)
         require_range("move_coils", self.move_coils, 0, 0.5, "fields of view")
         for name in (*SPLITS, "contrasts"):
             if "" in getattr(self, name):
@@ -149,6 +147,7 @@ class SimulateRecipe(ScanRecipe):
             "coil_maps": maps if self.maps == "measured" else "simulated, Biot-Savart",
             "caution": "k-space computed from processed magnitude images is optimistic "
             "(Shimron et al. 2022, doi:10.1073/pnas.2117203119)",
+            "scanner": self.described_scanner(),
             "seed": self.seed,
         }
 
@@ -172,15 +171,15 @@ class SimulateRecipe(ScanRecipe):
             )
         coil_seed = int(rng.integers(2**31))
         moved = None if self.measured is None else _move(self.measured, self.move_coils, rng)
-        imperfections = Imperfections(self.trajectory, self.epi_ghost, self.b0_hz)
+        scanner = self.scanner_of(job.name)
         info = ScanInfo(
             scan_id=volume.name,
             split=job.split,
             source=f"simulated multi-coil k-space from {self.origin}",
             licence=job.licence,
             echo_names=volume.echo_names,
-            target_kind="sense" if imperfections.none else "ideal",
-            details={**details, "simulated": True},
+            target_kind="sense" if scanner.is_ideal else "ideal",
+            details={**details, "scanner": dataclasses.asdict(scanner), "simulated": True},
         )
         n_slices, n_echoes = images.shape[:2]
         with ScanWriter(
@@ -196,7 +195,7 @@ class SimulateRecipe(ScanRecipe):
                 if not np.iscomplexobj(images):
                     signal = signal * np.exp(1j * echo_phases(grid, [0.0] * n_echoes, rng))
                 coil_images = (maps * signal[:, None]).astype(np.complex64)
-                acquired = acquire(coil_images, maps, self.noise, imperfections, rng)
+                acquired = acquire(coil_images, maps, self.noise, scanner, rng)
                 writer.write(i, acquired.kspace, maps, acquired.target)
 
 

@@ -5,7 +5,7 @@ from mri_conversions import convert_fastmri, fastmri_volume
 
 from data_scripts.mri import bart_cfl, m4raw, skm_tea
 from data_scripts.mri import low_field as mri_low_field
-from data_scripts.mri.acquisition import Imperfections
+from data_scripts.mri.scanner import Scanner
 
 
 def fastmri_with(**more):
@@ -79,7 +79,7 @@ OPTIONS = (
     ),
     BadInput(
         "a displacement that is no number",
-        lambda _: Imperfections(trajectory=float("nan")),
+        lambda _: Scanner(trajectory=float("nan")),
         ("trajectory", "nan", "0 leaves it out"),
     ),
     BadInput("record 0", lambda _: m4raw.M4RawRecipe(record=0), ("record", "got 0")),

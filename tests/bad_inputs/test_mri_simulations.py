@@ -35,6 +35,24 @@ def simulate(**options):
     BadInput("an anatomy that is none", phantom(anatomy="hand"), ("'hand'", "knee")),
     BadInput("lines displaced by NaN", phantom(trajectory=NAN), ("trajectory", "nan", "samples")),
     BadInput("a ghost in degrees", phantom(epi_ghost=45.0), ("epi_ghost", "45", "radians")),
+    BadInput("a readout of NaN", phantom(gradient_delay=NAN), ("gradient_delay", "nan", "samples")),
+    BadInput(
+        "half a readout", simulate(epi_delay=65.0), ("epi_delay", "65.0", "-64 to 64 samples")
+    ),
+    BadInput("a phase of many turns", phantom(eddy_phase=40.0), ("eddy_phase", "40.0", "radians")),
+    BadInput(
+        "pixels that change places",
+        phantom(gradient_nonlinearity=20.0),
+        ("gradient_nonlinearity", "20.0", "-16 to 16 pixels"),
+    ),
+    BadInput("lines at one time", simulate(line_ms=0.0), ("line_ms", "0.0", "0.001 to 1000 ms")),
+    BadInput("a scanner that is none", phantom(scanner="mine"), ("scanner", "'mine'", "per_scan")),
+    BadInput("a negative scanner", phantom(scanner_seed=-1), ("scanner_seed", "-1", "from 0")),
+    BadInput(
+        "errors of nothing for each scan",
+        simulate(scanner="per_scan"),
+        ("scanner=per_scan", "all are 0", "trajectory=0.5", "scanner=fixed"),
+    ),
     BadInput("a field of infinity", simulate(b0_hz=INF), ("b0_hz", "inf", "Hz")),
     BadInput("coils moved away", simulate(move_coils=3.0), ("move_coils", "3.0", "0 to 0.5")),
     BadInput("coils moved by NaN", simulate(move_coils=NAN), ("move_coils", "nan", "0 to 0.5")),

@@ -2,16 +2,14 @@ import numpy as np
 import pytest
 
 from data_scripts.mri.acquisition import (
-    Imperfections,
     acquire,
     echo_phases,
-    encode,
     loop_field,
     loop_maps,
     normalise_maps,
-    smooth_field,
 )
 from data_scripts.mri.centred_fft import fft_centred, ifft_centred
+from data_scripts.mri.scanner import Scanner
 
 GRID = (15, 12)
 
@@ -28,46 +26,12 @@ def image(rng):
     )
 
 
-def test_an_ideal_scanner_measures_the_dft(image):
-    zero = np.zeros(GRID, np.float32)
-    np.testing.assert_array_equal(encode(image, Imperfections(), zero), fft_centred(image))
-    nearly = encode(image, Imperfections(epi_ghost=1e-9), zero)
-    np.testing.assert_allclose(nearly, fft_centred(image), atol=1e-5)
-
-
-def test_a_ghost_turns_even_and_odd_lines_apart(image):
-    ghosted = encode(image, Imperfections(epi_ghost=0.6), np.zeros(GRID, np.float32))
-    turn = np.angle(ghosted / fft_centred(image))
-    even = (np.arange(GRID[0]) - GRID[0] // 2) % 2 == 0
-    np.testing.assert_allclose(turn[:, even], 0.3, atol=1e-4)
-    np.testing.assert_allclose(turn[:, ~even], -0.3, atol=1e-4)
-
-
-def test_uniform_off_resonance_turns_every_line_by_its_time(image):
-    scanner = Imperfections(b0_hz=20.0, line_ms=0.8)
-    k = np.arange(GRID[0]) - GRID[0] // 2
-    expected = fft_centred(image) * np.exp(-2j * np.pi * 20 * 0.8e-3 * k)[:, None]
-    np.testing.assert_allclose(encode(image, scanner, np.ones(GRID)), expected, atol=1e-4)
-
-
-def test_displaced_lines_are_the_transform_between_the_samples():
-    n = 32
-    place = np.arange(n) - n // 2
-    image = np.exp(-((place / 4) ** 2))[:, None] * np.ones((1, 3))
-    scanner = Imperfections(trajectory=0.4)
-    kspace = encode(image, scanner, np.zeros(image.shape))
-    k = place + 0.4 * np.sin(2 * np.pi * (place / n + 0.15))
-    # the continuous transform of a Gaussian, times sqrt(3) of the constant along z
-    expected = 4 * np.sqrt(np.pi / n) * np.exp(-((np.pi * 4 * k / n) ** 2)) * np.sqrt(3)
-    np.testing.assert_allclose(kspace[:, 1], expected, atol=1e-4)
-
-
 def test_the_target_is_what_an_ideal_scanner_measures_with_the_same_noise(image):
     maps = np.ones((1, *GRID), np.complex64)
     images = image[:, None]
     ideal, skewed = (
         acquire(images, maps, 0.1, scanner, np.random.default_rng(1))
-        for scanner in (Imperfections(), Imperfections(trajectory=0.5))
+        for scanner in (Scanner(), Scanner(trajectory=0.5))
     )
     np.testing.assert_allclose(ifft_centred(ideal.kspace)[:, 0], ideal.target, atol=1e-5)
     np.testing.assert_allclose(skewed.target, ideal.target, atol=1e-5)
@@ -76,7 +40,7 @@ def test_the_target_is_what_an_ideal_scanner_measures_with_the_same_noise(image)
 
 def test_noise_has_the_size_that_was_asked_for():
     images, maps = np.zeros((1, 4, 64, 48), np.complex64), np.ones((4, 64, 48), np.complex64)
-    kspace = acquire(images, maps, 0.02, Imperfections(), np.random.default_rng(0)).kspace
+    kspace = acquire(images, maps, 0.02, Scanner(), np.random.default_rng(0)).kspace
     assert kspace.real.std() == pytest.approx(0.02, rel=0.03)
     assert kspace.imag.std() == pytest.approx(0.02, rel=0.03)
 
@@ -112,10 +76,7 @@ def test_equal_states_place_equal_coils_at_every_depth():
     assert np.linalg.norm(a - far) > 0.3 * np.linalg.norm(a)
 
 
-def test_fields_are_bounded_and_phases_grow_with_echo_time(rng):
-    field = smooth_field((30, 20), rng)
-    assert np.abs(field).max() == pytest.approx(1)
-    assert np.abs(np.diff(field, axis=0)).max() < 0.5
+def test_phases_grow_with_echo_time(rng):
     first, second, third = echo_phases((10, 8), [0.0, 10.0, 20.0], rng)
     np.testing.assert_allclose(third - second, second - first, atol=1e-5)
     assert np.ptp(second - first) > 0.01

@@ -1,6 +1,7 @@
 """The encoding that a calibration found, for every reconstruction to use."""
 
 import logging
+import time
 from pathlib import Path
 
 import torch
@@ -8,16 +9,60 @@ from torch import nn
 
 from monarch_core.runs.folder import RunFolder
 from monarch_core.runs.schema import load_config
-from monarch_core.training.checkpoint import load_weights
+from monarch_core.training.checkpoint import load_weights, save_weights
+from monarch_core.training.devices import describe_device, peak_memory_bytes
 from monarch_core.transforms import LinearTransform, regress
 from mri.config.run import MriConfig
 from mri.models import model_of
+from mri.physics.calibration import KnownScan, calibrate
 from mri.physics.encoding import AxisTransforms
 
 # Relative distance from what was found that a transform of another kind may have.
 _SAME = 1e-3
 
 log = logging.getLogger(__name__)
+
+
+def calibrate_model(model: nn.Module, scan: KnownScan, held_out: KnownScan, run_dir: Path) -> None:
+    """Calibrate the encoding of a model and leave its files as `fit` does.
+
+    The log has one line, with the relative residuals of both scans in place of losses.
+
+    Args:
+        model: with one encoding; changed in place.
+        scan: to learn from.
+        held_out: of another object.
+        run_dir: receives weights and log.
+
+    Raises:
+        ValueError: as `calibrate`, or the model has no encoding.
+    """
+    pairs = [pair for pair in _pairs(model) if not pair.inverse]
+    if len(pairs) != 1:
+        raise ValueError(
+            f"a calibration needs a model with one encoding, got {len(pairs)}; use model=cg_sense"
+        )
+    (encoding,) = pairs
+    log.info("the object covers %.0f %% of the pixels", 100 * scan.coverage)
+    log.info("residual, held out, before: %.4g", held_out.residual(encoding))
+    folder, cpu = RunFolder(run_dir), torch.device("cpu")
+    start = time.perf_counter()
+    residual = calibrate(encoding, scan, held_out)
+    seconds = time.perf_counter() - start
+    log.info("residual, held out, after: %.4g (%.1f s)", residual, seconds)
+    save_weights(folder.weights, model)
+    folder.log.truncate(last_epoch=-1)
+    folder.log.append(
+        {
+            "epoch": 0,
+            "train_loss": scan.residual(encoding),
+            "valid_error": residual,
+            "seconds": seconds,
+            "valid_seconds": 0.0,
+            "peak_memory_bytes": peak_memory_bytes(cpu),
+            "device": describe_device(cpu),
+        }
+    )
 
 
 def load_encoding(run_dir: Path, grid: tuple[int, int]) -> AxisTransforms:

@@ -63,7 +63,7 @@ class KnownScan:
 @torch.no_grad()
 def calibrate(
     transform: AxisTransforms, scan: KnownScan, held_out: KnownScan, n_sweeps: int = 2
-) -> list[float]:
+) -> float:
     """Set the transforms of both axes to what explains a scan best (1), started at the DFT.
 
     Each is as its class can be: a dense matrix the minimiser itself, a Monarch matrix one of its
@@ -77,14 +77,13 @@ def calibrate(
         n_sweeps: how often each axis is done; after the first the other axis is known.
 
     Returns:
-        The residual of `held_out` after every sweep.
+        The residual of `held_out`.
 
     Raises:
         ValueError: if the scan has no signal, or as `regress`.
     """
     if not scan.images.abs().amax() > 0:
         raise ValueError("the known object has no signal in any slice; give one that has")
-    residuals = []
     other = Fourier(transform.shape_in[1], centered=True)
     for _ in range(n_sweeps):
         _calibrate_axis(transform.along_height, _moments(scan, other), _moments(held_out, other))
@@ -92,8 +91,7 @@ def calibrate(
         turned = [KnownScan(s.images.mT, s.kspace.mT) for s in (scan, held_out)]
         _calibrate_axis(transform.along_width, *(_moments(s, other) for s in turned))
         other = transform.along_width
-        residuals.append(held_out.residual(transform))
-    return residuals
+    return held_out.residual(transform)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from benchmarks.contenders import training
 from data_scripts.pde.navier_stokes_solver import VorticitySolver, initial_vorticity, record
 from monarch_core.transforms import Fourier, Monarch
-from mri.physics.encoding import AxisTransforms, Sense, axis_transforms, zero_filled
+from mri.physics.axis_transforms import AxisTransforms, axis_transforms
+from mri.physics.encoding import Sense, zero_filled
 
 HORIZON = 50.0
 PUBLISHED_STEP, PUBLISHED_GRID, TIMED_STEPS = 1e-4, 256, 20

@@ -27,7 +27,7 @@ def main(raw: DictConfig) -> None:
     config, run_dir = start_run(raw, MriConfig)  # checks the schema, seeds, saves config.yaml
     splits = load_splits(config.dataset)
     check_evaluation(config, splits.test)
-    model = model_of(config, splits.grid)
+    model = model_of(config, splits)
     scans = [read_known(split) for split in (splits.train, splits.valid)]
     calibrate_model(model, *scans, run_dir)  # leaves weights.pt and log.jsonl
     evaluate(run_dir)

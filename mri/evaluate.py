@@ -37,7 +37,7 @@ def evaluate(run_dir: Path, evaluation: Mapping[str, Any] | None = None) -> dict
     with occupied(run_dir):
         config = load_config(run_dir, MriConfig, {"evaluation": evaluation or {}})
         splits = load_splits(config.dataset)
-        build = partial(model_of, config, splits.grid)
+        build = partial(model_of, config, splits)
         model, start = models_of_run(run_dir, build, config, splits)
         measured = measure(model, splits, config)
         metrics = {**measured.metrics, **validation_loss(run_dir)}

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from monarch_core.runs.artifacts import Artifact, Curve, Picture
 from monarch_core.transforms import Fourier, LinearTransform
 from mri.models.sense import SenseReconstruction
-from mri.physics.encoding import AxisTransforms, axis_transforms
+from mri.physics.axis_transforms import AxisTransforms, axis_transforms
 
 FLOOR_DB = -60.0
 
@@ -19,16 +19,20 @@ def kspace_weighting(
 ) -> Float[Tensor, "k_h k_w"]:
     """Return the weight that a learned way back to the image gives each frequency.
 
-        w = |diag(F T)|
+        w[k, l] = |diag(F T)| = |sum_z (F_y T_y[z])[k, k] F_z[l, z] T_z[k][z, l]|
 
     T maps k-space to image: the transform itself if it is an inverse one, else its adjoint. F is
-    the centred DFT; both act along each axis, so w is an outer product. 1 for the FFT.
+    the centred DFT; T_y[z] and T_z[k] are the matrices of a column of the image and of a line of
+    k-space, as a rule the same for all. 1 for the FFT.
     """
-    along_height, along_width = (
-        _diagonal(transform, inverse=pair.inverse)
+    T_y, T_z = (
+        _way_back(transform, inverse=pair.inverse)
         for transform in (pair.along_height, pair.along_width)
     )
-    return torch.outer(along_height, along_width)
+    F_y, F_z = (Fourier(T.shape[-1], centered=True).dense() for T in (T_y, T_z))
+    of_column = torch.einsum("ky,zyk->zk", F_y, T_y)
+    columns = of_column.repeat_interleave(len(F_z) // len(T_y), 0).unflatten(1, (len(T_z), -1))
+    return torch.einsum("zgk,lz,gzl->gkl", columns, F_z, T_z).flatten(0, 1).abs()
 
 
 @torch.no_grad()
@@ -86,10 +90,9 @@ def _image_shape(pair: AxisTransforms) -> tuple[int, int]:
     return pair.shape_out if pair.inverse else pair.shape_in
 
 
-def _diagonal(transform: LinearTransform, inverse: bool) -> Tensor:
-    way_back = transform.dense() if inverse else transform.dense().mH
-    forward = Fourier(transform.n, centered=True).dense()
-    return (forward @ way_back).diagonal().abs()
+def _way_back(transform: LinearTransform, inverse: bool) -> Complex[Tensor, "heads n k"]:
+    matrices = torch.complex(*transform.matrix())
+    return matrices if inverse else matrices.mH
 
 
 def _decibel(spread: Tensor) -> np.ndarray:

@@ -31,9 +31,9 @@ def main(raw: DictConfig) -> None:
     config, run_dir = start_run(raw, MriConfig)  # checks the schema, seeds, saves config.yaml
     splits = load_splits(config.dataset)
     check_evaluation(config, splits.test)
-    splits.check_held_out()
-    model = model_of(config, splits.grid)
+    model = model_of(config, splits)
     start_at_calibration(model, config, splits.grid)
+    splits.check_held_out()
     choose_lamda(model, splits.valid)  # models without a weight to choose are left alone
     loss = find_loss(config.loss)
     fit(

@@ -50,7 +50,7 @@ class PhantomRecipe(SimulatedRecipe):
         noise: standard deviation of real and imaginary noise, relative to the brightest tissue.
         trajectory: error of the scanner (phantom.md): displaced ky lines, in samples.
         gradient_delay: error: shift of every readout, in samples.
-        epi_delay: error: shift of the readouts, to and fro on even and odd lines, in samples.
+        epi_delay: error: shift of the readouts, forth and back on even and odd lines, in samples.
         epi_ghost: error: phase between even and odd lines, in radians.
         eddy_phase: error: phase of the first line, which decays over the others, in radians.
         b0_hz: error: off-resonance, in Hz.

@@ -40,7 +40,7 @@ class Scanner:
             sin(2 pi (k / n + 0.15)): a gradient that is not calibrated along its way [0.1 to 0.5].
         gradient_delay: shift c of every readout along kz, in samples: its gradient starts late;
             in the image a phase ramp along z (Peters et al. 2003, MRM 50:1) [0.1 to 1].
-        epi_delay: the same where lines are read to and fro: +e on even, -e on odd lines, the ghost
+        epi_delay: the same where lines are read forth and back: +e on even, -e on odd lines, the ghost
             whose phase is linear along the readout [0.05 to 0.5].
         epi_ghost: phase between even and odd lines, in radians, g_k = exp(i s_k ghost / 2): a ghost
             half a field of view away (Buonocore and Gao 1997, MRM 38:89) [0.1 to 0.5].

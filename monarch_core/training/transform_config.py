@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from hydra.core.config_store import ConfigStore
-from jaxtyping import Float
+from jaxtyping import Complex, Float
 from omegaconf import MISSING, OmegaConf
 from torch import Tensor
 
@@ -24,10 +24,13 @@ OPTIONS = {
     "dense": ("axes", "heads", "learn"),
     "phases": ("axes", "learn"),
     "modes": ("axes", "learn"),
+    "exact": ("axes", "learn"),
     "nudft": ("axes", "learn"),
     "monarch": ("axes", "heads", "learn", "start", "rank", "block_sizes", "apply"),
 }
 LEARN = ("both", "forward", "inverse", "none")
+# What is made of the problem itself, and not of a start.
+KNOWN = ("modes", "exact", "nudft")
 CONTROL = "fft"  # what tables call the Fourier transform, and nothing else
 RANGES = {"axes": (0, 2), "heads": (1, 1024), "rank": (1, 1024), "block_sizes": (1, MOST)}
 
@@ -41,7 +44,8 @@ class TransformConfig:
         kind: fourier (the FFT itself, the control), monarch (learnable factors), dense (an
             unconstrained matrix, the ablation), phases (the FFT between two diagonals of learnable
             phases), modes (the normal modes of the problem, where they are known: what a transform
-            could learn at best) or nudft (the Fourier transform on uneven points).
+            could learn at best), exact (the transform by which the data came about, where it is
+            known: likewise) or nudft (the Fourier transform on uneven points).
         axes: all but fourier: numbers of the axes that it belongs to, such as [1] for the one
             across a channel; the others keep the DFT, fixed. null: all axes.
         heads: monarch, dense: learnable copies, each for its part of the channels.
@@ -99,7 +103,7 @@ class TransformConfig:
             others are compared with; `learns`: both, forward, inverse or none.
         """
         return {
-            "basis": self.kind if self.kind in ("modes", "nudft") else self.start,
+            "basis": self.kind if self.kind in KNOWN else self.start,
             "control": self.is_control,
             "learns": "none" if self.is_control else self.learn,
         }
@@ -116,6 +120,9 @@ class TransformConfig:
             raise ValueError(f"transform.{key} must be {remedy}, got {getattr(self, key)!r}")
 
 
+# An inverse leaves out what the forward transform keeps less than this share of: it is noise.
+_LOST = 0.1
+
 # What stands on the axes that a transform does not have.
 FIXED_DFT = TransformConfig("monarch_frozen", learn="none")
 
@@ -127,6 +134,7 @@ def axis_transform(
     axis: int = 0,
     inverse: bool = False,
     normal_modes: Callable[[int], Float[Tensor, "n n"]] | None = None,
+    exact: Callable[[int], Complex[Tensor, "*heads n n"]] | None = None,
     coordinates: Callable[[int], Float[np.ndarray, " n"]] | None = None,
     **options: Any,
 ) -> LinearTransform:
@@ -138,12 +146,13 @@ def axis_transform(
         axis: its number; one that `config.axes` leaves out has the DFT, fixed.
         inverse: the transform from frequencies; otherwise the one to frequencies.
         normal_modes: returns those of the problem as orthonormal rows on n points, lowest first.
+        exact: returns the matrix by which the data came about, to frequencies, on n points.
         coordinates: returns where the n points lie in the unit interval; None where they are even.
         options: `norm`, `centered` and `modes`, as in `Fourier`.
 
     Raises:
-        ValueError: the transform does not exist on n points, or the modes or the points are not
-            known.
+        ValueError: the transform does not exist on n points, or the modes, the matrix or the points
+            are not known.
     """
     if config.is_control:
         return Fourier(n, inverse=inverse, **options)
@@ -159,6 +168,16 @@ def axis_transform(
             )
         kept = normal_modes(n)[list(options["modes"])]
         return Dense.from_matrix(kept.mT if inverse else kept, frozen=frozen)
+    if config.kind == "exact":
+        if exact is None:
+            raise ValueError(
+                f"transform={config.name} takes the transform by which the data came about, which "
+                f"is not known along axis {axis}; choose a data set that knows it, such as scans "
+                "simulated for mri/train.py, or another transform"
+            )
+        A = exact(n)
+        way = torch.linalg.pinv(A, rtol=_LOST) if inverse else A
+        return Dense.from_matrix(way, frozen=frozen)
     if config.kind == "nudft":
         if coordinates is None:
             raise ValueError(

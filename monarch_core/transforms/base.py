@@ -93,5 +93,8 @@ def apply_matrices(matrices: Tensor, x: Tensor) -> Tensor:
     x, matrices = x.to(dtype), matrices.to(dtype)
     if len(matrices) == 1:
         return x @ matrices[0].mT
+    if x.ndim > 1 and x.shape[-2] == len(matrices):  # a matrix for each: one batch of products
+        rows = x.reshape(-1, *x.shape[-2:]).transpose(0, 1)
+        return (rows @ matrices.mT).transpose(0, 1).reshape(*x.shape[:-1], -1)
     groups = split_heads(x, len(matrices)).unbind(-3)
     return torch.cat([group @ A.mT for group, A in zip(groups, matrices, strict=True)], dim=-2)

@@ -29,17 +29,19 @@ SMALLEST_FALL = 1e-3  # of the error, in one step of the factors, which cost mor
 @singledispatch
 @torch.no_grad()
 def regress(
-    transform: LinearTransform, G: Complex[Tensor, "n_in n_in"], B: Complex[Tensor, "n_out n_in"]
+    transform: LinearTransform,
+    G: Complex[Tensor, "heads n_in n_in"],
+    B: Complex[Tensor, "heads n_out n_in"],
 ) -> None:
     """Set the parameters of a transform to those that minimise (1), whatever they were before.
 
     Args:
-        transform: of one head; changed in place.
-        G: as in (1), on the CPU; double precision is advised.
-        B: as in (1).
+        transform: changed in place.
+        G: as in (1) for every head, on the CPU; double precision is advised.
+        B: as in (1) for every head.
 
     Raises:
-        ValueError: as the function of its class, for several heads, or for a class without one.
+        ValueError: as the function of its class, for other heads, or for a class without one.
     """
     raise ValueError(
         f"there is no regression for {type(transform).__name__}; use Dense, Monarch or "
@@ -50,21 +52,24 @@ def regress(
 @regress.register
 @torch.no_grad()
 def _(transform: Dense, G: Tensor, B: Tensor) -> None:
-    _check_one_head(transform)
-    transform.weight.copy_(torch.view_as_real(regress_dense(G, B).resolve_conj())[None])
+    _check_heads(transform, G, B)
+    A = torch.stack([regress_dense(*pair) for pair in zip(G, B, strict=True)])
+    transform.weight.copy_(torch.view_as_real(A.resolve_conj()))
 
 
 @regress.register
 @torch.no_grad()
 def _(transform: Monarch, G: Tensor, B: Tensor) -> None:
-    _check_one_head(transform)
+    _check_heads(transform, G, B)
     p, q, rank = transform.R.shape[2], transform.L.shape[2], transform.L.shape[3]
     if not transform.natural_order or transform.n_in != transform.n_out:
         raise ValueError(
             f"the blocks of start={transform.start} are not in the natural order of a whole "
             "spectrum; use start=fourier without modes"
         )
-    A = regress_monarch(G, B, block_sizes=(p, q), rank=rank)
+    A = torch.stack(
+        [regress_monarch(*pair, block_sizes=(p, q), rank=rank) for pair in zip(G, B, strict=True)]
+    )
     found = Monarch.from_matrix(A, block_sizes=(p, q), rank=rank, dtype=transform.L.dtype)
     transform.load_state_dict(found.state_dict())
 
@@ -72,7 +77,8 @@ def _(transform: Monarch, G: Tensor, B: Tensor) -> None:
 @regress.register
 @torch.no_grad()
 def _(transform: PhasedFourier, G: Tensor, B: Tensor) -> None:
-    a, b = regress_phases(transform.fourier.dense(G.dtype), G, B)
+    _check_heads(transform, G, B)
+    a, b = regress_phases(transform.fourier.dense(G.dtype), G[0], B[0])
     transform.after.copy_(a)
     transform.before.copy_(b)
 
@@ -213,9 +219,12 @@ def _solve_R(G: Tensor, B: Tensor, L: Tensor) -> Tensor:
     return torch.stack(solved)
 
 
-def _check_one_head(transform: LinearTransform) -> None:
-    if transform.heads != 1:
-        raise ValueError(f"regression is for one matrix, got heads={transform.heads}; use heads=1")
+def _check_heads(transform: LinearTransform, G: Tensor, B: Tensor) -> None:
+    if not len(G) == len(B) == transform.heads:
+        raise ValueError(
+            f"G and B must hold one matrix for each of the {transform.heads} heads, got shapes "
+            f"{tuple(G.shape)} and {tuple(B.shape)}; give moments for each, as G[None] for one"
+        )
 
 
 def _error(A: Tensor, G: Tensor, B: Tensor) -> float:

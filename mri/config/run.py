@@ -42,7 +42,8 @@ class MriConfig:
     Attributes:
         dataset: what is reconstructed, and its sampling masks.
         model: which reconstruction; its name decides which options it has.
-        transform: which linear transform.
+        transform: which linear transform; its heads are matrices along height, for as many groups
+            of neighbouring columns of the image, and must divide the width.
         fit: how it is trained.
         evaluation: how it is measured.
         loss: l1 or l2, of complex images; l1_magnitude, for targets without a phase.
@@ -74,11 +75,6 @@ class MriConfig:
         """Raise ValueError for words that are none, and for what does not go together."""
         check_ranges(self, "", SEEDS)
         find_loss(self.loss)
-        if self.transform.heads > 1:
-            raise ValueError(
-                f"images have no channels that heads could share out, got transform.heads="
-                f"{self.transform.heads}; use transform.heads=1"
-            )
         if self.transform.axes is not None:
             raise ValueError(
                 f"both axes of an image have the same transform, got transform.axes="

@@ -17,6 +17,7 @@ from torch.utils.data import Dataset
 
 from data_scripts.mri.coil_maps import combine_rss, combine_sense
 from data_scripts.mri.dataset_check import check_finite
+from data_scripts.mri.scanner import Scanner
 from data_scripts.mri.schema import SPLITS, Scan, ScanInfo, open_scan, read_slice
 from monarch_core.runs.fingerprint import fingerprint_files
 from mri.config.dataset import DatasetConfig
@@ -236,6 +237,11 @@ class Splits:
     identity: dict[str, Any] | None = None
 
     @property
+    def parts(self) -> tuple[SliceDataset, SliceDataset, SliceDataset]:
+        """The three splits."""
+        return self.train, self.valid, self.test
+
+    @property
     def sizes(self) -> dict[str, int]:
         """Slices in each split."""
         return {name: len(getattr(self, name)) for name in SPLITS}
@@ -244,6 +250,47 @@ class Splits:
     def grid(self) -> tuple[int, int]:
         """Samples along (ky, kz), the same in all splits."""
         return self.train.grid
+
+    @cached_property
+    def scanner(self) -> Scanner:
+        """The scanner that all scans were simulated with.
+
+        Raises:
+            ValueError: a scan was not simulated with one, or not all with the same.
+        """
+        scans = [(part, name) for part in self.parts for name in part.scan_ids]
+        found = {name: Scanner.of_scan(part.info(name).details) for part, name in scans}
+        names = list(found)
+        first = found[names[0]]
+        for name, scanner in found.items():
+            if scanner is None:
+                raise ValueError(
+                    f"{self.train.config.root}: the scan {name} does not tell the encoding of its "
+                    "scanner, as those made by data_scripts.mri.phantom and simulate do; prepare "
+                    "it again if it is one, or use a transform that learns the encoding, as "
+                    "transform=monarch, or transform=fft"
+                )
+            if scanner != first:
+                raise ValueError(
+                    f"{self.train.config.root}: the scans {names[0]} and {name} have scanners with "
+                    "other errors, so no encoding is that of all; prepare them with "
+                    "dataset.recipe.scanner=fixed, or use transform=fft"
+                )
+        assert first is not None
+        return first
+
+    def encoding(self, axis: int, n: int) -> Complex[Tensor, "*columns n n"]:
+        """Return the matrix of `scanner` along an axis of n samples, complex128.
+
+        Args:
+            axis: 0 for ky, where each column of the image may have a matrix of its own; 1 for kz.
+            n: samples.
+
+        Raises:
+            ValueError: as `scanner`.
+        """
+        matrix = self.scanner.along_readout(n) if axis else self.scanner.columns(self.grid)
+        return torch.from_numpy(matrix)
 
     @property
     def n_coils(self) -> int:

@@ -18,7 +18,7 @@ from mri.metrics.scores import METRICS, Score, Volume, mean_over_scans, reconstr
 from mri.metrics.volumes import check_volume_size
 from mri.models.sense import SenseReconstruction
 from mri.models.tuning import Regularised
-from mri.physics.encoding import axis_transforms
+from mri.physics.axis_transforms import axis_transforms
 
 MODEL, ZERO_FILLED = "model", "zero-filled"
 SEEN, UNSEEN = "seen", "unseen"

@@ -1,24 +1,26 @@
 """Build a reconstruction model from its config, a transform and a grid."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from torch import nn
 
-from monarch_core.training.transform_config import axis_transform
+from monarch_core.training.transform_config import TransformConfig, axis_transform
 from mri.config.model import ModelConfig
 from mri.config.run import MriConfig
+from mri.dataset.splits import Splits
 from mri.models.sense import build_cg_sense, build_sense
 from mri.models.unet import build_unet
 from mri.models.unrolled import build_unrolled
 from mri.models.wavelet import build_l1_wavelet
-from mri.physics.encoding import AxisFactory
+from mri.physics.axis_transforms import AxisTransforms, EncodingFactory
 
 Grid = tuple[int, int]
 
 
-def build_model(config: ModelConfig, transform: AxisFactory, grid: Grid) -> nn.Module:
+def build_model(config: ModelConfig, encoding: EncodingFactory, grid: Grid) -> nn.Module:
     """Return a model called as `model(kspace, maps, mask)`, returning one image per echo.
 
     k-space is (batch, echoes, coils, height, width), maps (batch, coils, height, width), mask
@@ -26,23 +28,51 @@ def build_model(config: ModelConfig, transform: AxisFactory, grid: Grid) -> nn.M
 
     Args:
         config: which model, and its sizes.
-        transform: makes the transform of one axis, called as
-            `transform(n, inverse=..., norm="ortho", centered=True)`.
+        encoding: makes the transform of a grid, centred and orthonormal, called as
+            `encoding(grid, inverse=...)`; `partial(axis_transforms, Fourier)` is one.
         grid: height and width in pixels.
 
     Raises:
         ValueError: if an option does not suit the model, or a learnable transform is given to a
             model that cannot learn it.
     """
-    return _BUILDERS[config.name](config, transform, grid)
+    return _BUILDERS[config.name](config, encoding, grid)
 
 
-def model_of(config: MriConfig, grid: Grid) -> nn.Module:
-    """Return the model of a run; errors as `build_model`."""
-    return build_model(config.model, partial(axis_transform, config.transform), grid)
+def model_of(config: MriConfig, splits: Splits) -> nn.Module:
+    """Return the model of a run.
+
+    Raises:
+        ValueError: as `build_model`, or the transform is the encoding of the scanner and the scans
+            do not have one in common.
+    """
+    encoding = partial(encoding_of, config.transform, splits)
+    return build_model(config.model, encoding, splits.grid)
 
 
-_BUILDERS: dict[str, Callable[[Any, AxisFactory, Grid], nn.Module]] = {
+def encoding_of(
+    config: TransformConfig, splits: Splits, grid: Grid, *, inverse: bool = False
+) -> AxisTransforms:
+    """Return the transform of a grid, axis by axis; errors as `model_of`.
+
+    Heads are matrices along height, which the columns of the image share out.
+    """
+    along = [
+        axis_transform(
+            config if axis == 0 else replace(config, heads=1),
+            n,
+            axis=axis,
+            inverse=inverse,
+            exact=partial(splits.encoding, axis),
+            norm="ortho",
+            centered=True,
+        )
+        for axis, n in enumerate(grid)
+    ]
+    return AxisTransforms(*along, inverse=inverse)
+
+
+_BUILDERS: dict[str, Callable[[Any, EncodingFactory, Grid], nn.Module]] = {
     "sense": build_sense,
     "cg_sense": build_cg_sense,
     "l1_wavelet": build_l1_wavelet,

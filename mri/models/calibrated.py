@@ -2,20 +2,23 @@
 
 import logging
 import time
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from monarch_core.runs.folder import RunFolder
 from monarch_core.runs.schema import load_config
 from monarch_core.training.checkpoint import load_weights, save_weights
 from monarch_core.training.devices import describe_device, peak_memory_bytes
+from monarch_core.training.transform_config import TransformConfig, axis_transform
 from monarch_core.transforms import LinearTransform, regress
 from mri.config.run import MriConfig
-from mri.models import model_of
+from mri.models import build_model
 from mri.physics.calibration import KnownScan, calibrate
-from mri.physics.encoding import AxisTransforms
+from mri.physics.axis_transforms import AxisTransforms
 
 # Relative distance from what was found that a transform of another kind may have.
 _SAME = 1e-3
@@ -77,7 +80,7 @@ def load_encoding(run_dir: Path, grid: tuple[int, int]) -> AxisTransforms:
     """
     folder = RunFolder(run_dir)
     config = load_config(folder.path, MriConfig)
-    model = model_of(config, grid)
+    model = build_model(config.model, partial(_encoding_of, config.transform), grid)
     found = [pair for pair in _pairs(model) if not pair.inverse]
     if not found:
         raise ValueError(
@@ -88,52 +91,57 @@ def load_encoding(run_dir: Path, grid: tuple[int, int]) -> AxisTransforms:
         load_weights(folder.weights, model)
     except ValueError as error:
         raise ValueError(
-            f"calibration={run_dir} does not give an encoding of {grid[0]} x {grid[1]} pixels: "
-            f"{error} A calibration holds for one grid; calibrate on a scan of that one."
+            f"calibration={run_dir} gives no encoding of {grid[0]} x {grid[1]} pixels: {error} A "
+            "calibration holds for one grid; calibrate on scans of that one."
         ) from error
-    return found[0]
+    return found[0].requires_grad_(False)
 
 
 @torch.no_grad()
 def start_at_calibration(model: nn.Module, config: MriConfig, grid: tuple[int, int]) -> None:
-    """Set every transform of a model to the encoding of `config.calibration`, if it has one.
+    """Set every transform of a model to the encoding of `config.calibration`, if there is one.
 
-    Transforms from k-space to image get its adjoint. A transform of another kind than that of the
+    Transforms from k-space to image get its adjoint. One of another kind than that of the
     calibration is accepted where it can be the same.
 
     Raises:
-        ValueError: as `load_encoding`; the model has no transform that could hold an encoding, or
-            one that would hold another.
+        ValueError: as `load_encoding`; or the model has a transform that cannot hold what is there.
     """
     if config.calibration is None:
         return
     encoding = load_encoding(Path(config.calibration), grid)
-    pairs = _pairs(model)
-    if not any(True for pair in pairs for _ in pair.parameters()):
-        raise ValueError(
-            f"transform={config.transform.name} has no parameters for what calibration="
-            f"{config.calibration} found; use transform=calibrated"
-        )
-    for pair in pairs:
+    for pair in _pairs(model):
         for name in ("along_height", "along_width"):
-            _set(getattr(pair, name), getattr(encoding, name), config, adjoint=pair.inverse)
+            A = torch.complex(*getattr(encoding, name).matrix()).to(torch.complex128)
+            _set(getattr(pair, name), A.mH.resolve_conj() if pair.inverse else A, config)
     log.info("the encoding is that of %s", config.calibration)
 
 
-def _set(
-    transform: LinearTransform, source: LinearTransform, config: MriConfig, *, adjoint: bool
-) -> None:
-    A = source.dense(torch.complex128)
-    A = A.mH if adjoint else A
-    regress(transform, torch.eye(A.shape[1], dtype=A.dtype), A.resolve_conj())
-    distance = float((transform.dense(torch.complex128) - A).norm() / A.norm())
+def _set(transform: LinearTransform, A: Tensor, config: MriConfig) -> None:
+    """Set a transform to matrices that it can hold."""
+    there = load_config(Path(str(config.calibration)), MriConfig).transform
+    asked = [f"transform.{key}={getattr(there, key)}" for key in ("kind", "rank", "heads")]
+    remedy = f"use transform=calibrated {' '.join(asked)}".replace("None", "null")
+    words = f"transform={config.transform.name} cannot be what calibration={config.calibration}"
+    if transform.heads != len(A) or not any(True for _ in transform.parameters()):
+        raise ValueError(f"{words} found; {remedy}")
+    regress(transform, torch.eye(A.shape[-1], dtype=A.dtype).expand(len(A), -1, -1), A)
+    distance = float((torch.complex(*transform.matrix()) - A).norm() / A.norm())
     if distance > _SAME:
-        there = load_config(Path(str(config.calibration)), MriConfig).transform
-        raise ValueError(
-            f"transform={config.transform.name} cannot be what calibration={config.calibration} "
-            f"found (relative distance {distance:.2g}); use transform.kind={there.kind} "
-            f"transform.rank={'null' if there.rank is None else there.rank}"
-        )
+        raise ValueError(f"{words} found (relative distance {distance:.2g}); {remedy}")
+
+
+def _encoding_of(
+    config: TransformConfig, grid: tuple[int, int], *, inverse: bool = False
+) -> AxisTransforms:
+    """Return the transform of a grid as a run without its data has it."""
+    options = {"inverse": inverse, "norm": "ortho", "centered": True}
+    height, width = grid
+    return AxisTransforms(
+        axis_transform(config, height, **options),
+        axis_transform(replace(config, heads=1), width, axis=1, **options),
+        inverse=inverse,
+    )
 
 
 def _pairs(model: nn.Module) -> list[AxisTransforms]:

@@ -9,15 +9,9 @@ from torch import Tensor, nn
 from monarch_core.transforms import prepared
 from mri.config.model import CgSenseConfig, SenseConfig
 from mri.models.tuning import Regularised
+from mri.physics.axis_transforms import AxisTransforms, EncodingFactory
 from mri.physics.conjugate_gradient import check_iterations, conjugate_gradient
-from mri.physics.encoding import (
-    AxisFactory,
-    AxisTransforms,
-    Sense,
-    axis_transforms,
-    check_measurement,
-    zero_filled,
-)
+from mri.physics.encoding import Sense, check_measurement, zero_filled
 
 WEIGHTINGS = ("none", "scale", "diagonal")
 
@@ -123,13 +117,13 @@ class CgSense(Regularised):
         return conjugate_gradient(sense.normal, b, self.lamda, self.n_iterations)
 
 
-def build_sense(config: SenseConfig, transform: AxisFactory, grid: tuple[int, int]) -> nn.Module:
+def build_sense(config: SenseConfig, encoding: EncodingFactory, grid: tuple[int, int]) -> nn.Module:
     """Return zero-filled SENSE."""
-    return SenseReconstruction(axis_transforms(transform, grid, inverse=True), config.weighting)
+    return SenseReconstruction(encoding(grid, inverse=True), config.weighting)
 
 
 def build_cg_sense(
-    config: CgSenseConfig, transform: AxisFactory, grid: tuple[int, int]
+    config: CgSenseConfig, encoding: EncodingFactory, grid: tuple[int, int]
 ) -> nn.Module:
     """Return iterative SENSE."""
-    return CgSense(axis_transforms(transform, grid), config.candidates, config.n_iterations)
+    return CgSense(encoding(grid), config.candidates, config.n_iterations)

@@ -11,13 +11,8 @@ from torch.nn.functional import avg_pool2d, pad
 
 from mri.config.model import UNetConfig
 from mri.models.channels import from_channels, to_channels
-from mri.physics.encoding import (
-    AxisFactory,
-    AxisTransforms,
-    axis_transforms,
-    zero_filled,
-    zero_filled_scale,
-)
+from mri.physics.axis_transforms import AxisTransforms, EncodingFactory
+from mri.physics.encoding import zero_filled, zero_filled_scale
 
 NEGATIVE_SLOPE = 0.2
 
@@ -145,7 +140,7 @@ class UNetReconstruction(nn.Module):
         return scale * (x + z if self.residual else x)
 
 
-def build_unet(config: UNetConfig, transform: AxisFactory, grid: tuple[int, int]) -> nn.Module:
+def build_unet(config: UNetConfig, encoding: EncodingFactory, grid: tuple[int, int]) -> nn.Module:
     """Return the U-Net.
 
     Raises:
@@ -153,4 +148,4 @@ def build_unet(config: UNetConfig, transform: AxisFactory, grid: tuple[int, int]
     """
     check_depth(config.n_pools, grid)
     unet = UNet(n_channels=config.n_channels, n_pools=config.n_pools)
-    return UNetReconstruction(axis_transforms(transform, grid, inverse=True), unet, config.residual)
+    return UNetReconstruction(encoding(grid, inverse=True), unet, config.residual)

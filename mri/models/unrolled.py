@@ -16,11 +16,10 @@ from torch import Tensor, nn
 from monarch_core.transforms import prepared
 from mri.config.model import UnrolledConfig
 from mri.models.channels import from_channels, to_channels
+from mri.physics.axis_transforms import EncodingFactory
 from mri.physics.conjugate_gradient import check_iterations, conjugate_gradient
 from mri.physics.encoding import (
-    AxisFactory,
     Sense,
-    axis_transforms,
     check_measurement,
     zero_filled,
     zero_filled_scale,
@@ -71,15 +70,15 @@ class Encoding(nn.Module):
     """The transform of a cascade, image to k-space, and its way back.
 
     Args:
-        factory: makes the transform of one axis.
+        encoding: makes the transform of a grid.
         grid: height and width in pixels.
         tied: the way back is the adjoint; otherwise a second transform, started at the inverse.
     """
 
-    def __init__(self, factory: AxisFactory, grid: tuple[int, int], tied: bool) -> None:
+    def __init__(self, encoding: EncodingFactory, grid: tuple[int, int], tied: bool) -> None:
         super().__init__()
-        self.encode = axis_transforms(factory, grid)
-        self.decode = None if tied else axis_transforms(factory, grid, inverse=True)
+        self.encode = encoding(grid)
+        self.decode = None if tied else encoding(grid, inverse=True)
 
     def to_image(
         self,
@@ -105,7 +104,7 @@ class Unrolled(nn.Module):
     zero-filled scale of each echo at the entrance and the image multiplied by it at the exit.
 
     Args:
-        factory: makes the transform of one axis.
+        encoding: makes the transform of a grid.
         grid: height and width in pixels.
         n_cascades: number of cascades, 4 to 8 as a rule.
         data_consistency: "gradient" (2) or "cg" (3).
@@ -126,7 +125,7 @@ class Unrolled(nn.Module):
 
     def __init__(
         self,
-        factory: AxisFactory,
+        encoding: EncodingFactory,
         grid: tuple[int, int],
         *,
         n_cascades: int,
@@ -155,7 +154,8 @@ class Unrolled(nn.Module):
         self.n_iterations = n_iterations
         self.n_cascades = n_cascades
         self.encodings = nn.ModuleList(
-            Encoding(factory, grid, tied) for _ in range(n_cascades if transform_per_cascade else 1)
+            Encoding(encoding, grid, tied)
+            for _ in range(n_cascades if transform_per_cascade else 1)
         )
         self.regularisers = nn.ModuleList(
             Regulariser(n_channels, n_layers)
@@ -205,9 +205,9 @@ class Unrolled(nn.Module):
 
 
 def build_unrolled(
-    config: UnrolledConfig, transform: AxisFactory, grid: tuple[int, int]
+    config: UnrolledConfig, encoding: EncodingFactory, grid: tuple[int, int]
 ) -> nn.Module:
     """Return the unrolled network."""
     options = dataclasses.asdict(config)
     del options["name"]
-    return Unrolled(transform, grid, **options)
+    return Unrolled(encoding, grid, **options)

@@ -2,8 +2,8 @@
 
     y_c = Omega F S_c x,    A = Omega F S    (1)
 
-S multiplies an image x by the sensitivity maps of the C coils (`CoilMaps`), F is one linear
-transform per image axis (`AxisTransforms`), Omega keeps the sampled frequencies (a mask).
+S multiplies an image x by the sensitivity maps of the C coils (`CoilMaps`), F is the transform to
+k-space, axis by axis (`AxisTransforms`), Omega keeps the sampled frequencies (a mask).
 `Sense` is the composition A together with its adjoint A^H = S^H F^H Omega.
 
 Axes are named batch, echoes (or contrasts), coils, height, width, in this order. k-space is centred
@@ -11,103 +11,13 @@ Axes are named batch, echoes (or contrasts), coils, height, width, in this order
 and transforms are dimensionless.
 """
 
-from collections.abc import Callable
 from functools import cached_property
 
 import torch
 from jaxtyping import Complex, Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from monarch_core.layers.chunks import chunk_bytes
-from monarch_core.transforms import LinearTransform, prepared
-
-AxisFactory = Callable[..., LinearTransform]
-
-
-class AxisTransforms(nn.Module):
-    """A linear transform along each image axis, the same for every slice, echo and coil.
-
-        Y = A_H X A_W^T           (1) forward
-        X = A_H^H Y conj(A_W)     (2) adjoint
-
-    X holds one image per entry of the batch axes; A_H acts along height, A_W along width.
-
-    Args:
-        along_height: transform of axis -2, dimensionless.
-        along_width: transform of axis -1, dimensionless.
-        inverse: the pair stands where an inverse transform would, from k-space to image.
-    """
-
-    def __init__(
-        self, along_height: LinearTransform, along_width: LinearTransform, *, inverse: bool = False
-    ) -> None:
-        super().__init__()
-        self.along_height = along_height
-        self.along_width = along_width
-        self.inverse = inverse
-
-    @property
-    def shape_in(self) -> tuple[int, int]:
-        """Height and width that `forward` takes."""
-        return self.along_height.n_in, self.along_width.n_in
-
-    @property
-    def shape_out(self) -> tuple[int, int]:
-        """Height and width that `forward` returns."""
-        return self.along_height.n_out, self.along_width.n_out
-
-    def forward(self, x: Complex[Tensor, "*batch h w"]) -> Complex[Tensor, "*batch h_out w_out"]:
-        """Return A_H X A_W^T.
-
-        Raises:
-            ValueError: if the last two axes of `x` are not `shape_in`.
-        """
-        _check_grid("the array", x.shape[-2:], self.shape_in)
-        return _few_at_a_time(self, lambda A, X: A.along_width(A.along_height(X.mT).mT), x)  # (1)
-
-    def adjoint(self, y: Complex[Tensor, "*batch h_out w_out"]) -> Complex[Tensor, "*batch h w"]:
-        """Return A_H^H Y conj(A_W).
-
-        Raises:
-            ValueError: if the last two axes of `y` are not `shape_out`.
-        """
-        _check_grid("the array", y.shape[-2:], self.shape_out)
-        return _few_at_a_time(
-            self, lambda A, Y: A.along_width.adjoint(A.along_height.adjoint(Y.mT).mT), y
-        )  # (2)
-
-
-def _few_at_a_time(
-    A: AxisTransforms,
-    apply: Callable[[AxisTransforms, Tensor], Tensor],
-    x: Complex[Tensor, "*batch h w"],
-) -> Complex[Tensor, "*batch h_out w_out"]:
-    """Return apply(A, x), for so few images at once that they stay in the cache."""
-    images = x.reshape(-1, *x.shape[-2:])
-    n = max(1, chunk_bytes(x.device) // (x.element_size() * x.shape[-2] * x.shape[-1]))
-    if n >= len(images) or torch.compiler.is_compiling():
-        return apply(A, x)
-    view = prepared(A)
-    pieces = [apply(view, piece) for piece in images.split(n)]
-    return torch.cat(pieces).unflatten(0, x.shape[:-2])
-
-
-def axis_transforms(
-    factory: AxisFactory, grid: tuple[int, int], *, inverse: bool = False
-) -> AxisTransforms:
-    """Build the centred, orthonormal transform of a grid, one factory call per axis.
-
-    Args:
-        factory: called as `factory(n, inverse=..., norm="ortho", centered=True)`.
-        grid: height and width in pixels.
-        inverse: False for image to k-space, True for k-space to image.
-    """
-    height, width = grid
-    return AxisTransforms(
-        factory(height, inverse=inverse, norm="ortho", centered=True),
-        factory(width, inverse=inverse, norm="ortho", centered=True),
-        inverse=inverse,
-    )
+from mri.physics.axis_transforms import AxisTransforms, check_grid
 
 
 class CoilMaps:
@@ -169,8 +79,8 @@ class Sense:
         mask: Float[Tensor, "*same_batch k_h k_w"],
         transform: AxisTransforms,
     ) -> None:
-        _check_grid("the coil maps", maps.shape[-2:], transform.shape_in)
-        _check_grid("the mask", mask.shape[-2:], transform.shape_out)
+        check_grid("the coil maps", maps.shape[-2:], transform.shape_in)
+        check_grid("the mask", mask.shape[-2:], transform.shape_out)
         if maps.shape[:-3] != mask.shape[:-2]:
             raise ValueError(
                 f"maps {tuple(maps.shape)} and mask {tuple(mask.shape)} must share their batch "
@@ -271,9 +181,9 @@ def check_measurement(
     Raises:
         ValueError: naming the shapes or kinds of numbers that disagree and what to do.
     """
-    _check_grid("k-space", kspace.shape[-2:], kspace_grid)
-    _check_grid("the mask", mask.shape[-2:], kspace_grid)
-    _check_grid("the coil maps", maps.shape[-2:], image_grid)
+    check_grid("k-space", kspace.shape[-2:], kspace_grid)
+    check_grid("the mask", mask.shape[-2:], kspace_grid)
+    check_grid("the coil maps", maps.shape[-2:], image_grid)
     shapes = f"k-space {tuple(kspace.shape)}, maps {tuple(maps.shape)}, mask {tuple(mask.shape)}"
     if kspace.shape[-3] != maps.shape[-3]:
         raise ValueError(
@@ -289,13 +199,4 @@ def check_measurement(
         raise ValueError(
             f"k-space and maps must be complex and the mask real, got {kspace.dtype}, {maps.dtype} "
             f"and {mask.dtype}; a real part alone is another measurement"
-        )
-
-
-def _check_grid(what: str, found: torch.Size, expected: tuple[int, int]) -> None:
-    if tuple(found) != tuple(expected):
-        raise ValueError(
-            f"{what} has height x width {found[0]} x {found[1]}, but the transform was built for "
-            f"{expected[0]} x {expected[1]}; crop or pad the data to that size, or build the "
-            "model for the size of the data (one model serves one grid)"
         )

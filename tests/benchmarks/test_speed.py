@@ -13,7 +13,7 @@ from benchmarks.options import TITLES, Options
 from benchmarks.rows import in_new_process
 from benchmarks.suites import dense_layers, layers, machine
 from monarch_core.transforms import Monarch
-from mri.physics.encoding import axis_transforms
+from mri.physics.axis_transforms import axis_transforms
 
 
 def test_a_tiny_suite_leaves_its_results(tmp_path, monkeypatch, capsys):

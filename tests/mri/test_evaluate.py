@@ -4,6 +4,7 @@ import csv
 import json
 import math
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -38,7 +39,7 @@ from mri.metrics.presets import PRESETS
 from mri.metrics.scores import METRICS, Score, Volume, mean_over_scans, score
 from mri.metrics.volumes import volume_metrics
 from mri.models import build_model
-from mri.physics.encoding import axis_transforms
+from mri.physics.axis_transforms import axis_transforms
 
 GRID = (15, 14)
 N_SLICES = 3
@@ -92,7 +93,7 @@ def make_run(folder: Path, data: DatasetConfig, model: ModelConfig, transform: s
         fit=FitConfig(batch_size=2, accelerator="cpu"),
         evaluation=EvaluationConfig("meddlr_2d"),
     )
-    network = build_model(model, factory, GRID)
+    network = build_model(model, partial(axis_transforms, factory), GRID)
     for parameter in network.parameters():
         parameter.data += 0.05 * torch.randn_like(parameter)
     folder.mkdir(exist_ok=True)
@@ -112,9 +113,9 @@ def test_numbers_are_those_of_the_volumes(tmp_path, data):
     lines = read_scans(tmp_path)
     assert len(lines) == 2 * 2 * 2  # scans, echoes, methods
     test = load_splits(config.dataset).test
-    model = build_model(config.model, Monarch, GRID)
+    model = build_model(config.model, partial(axis_transforms, Monarch), GRID)
     model.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
-    zero_filled = build_model(SenseConfig(), Fourier, GRID)
+    zero_filled = build_model(SenseConfig(), partial(axis_transforms, Fourier), GRID)
     for line in lines:
         items = [test[i] for i in test.slices_of(line["scan"])]
         echo = ECHOES.index(line["echo"])
@@ -184,12 +185,12 @@ def test_every_model_is_evaluated_and_described(tmp_path, data, model, transform
     assert all("meddlr_2d: PSNR complex" in tables[n].title for n in ("scans", "means_over_scans"))
     assert len(tables["scans"].rows) == 8
     pictures = {a.figure for a in artifacts if isinstance(a, Picture)}
-    described = {"kspace_weighting", "point_spread"} if model.name != "l1_wavelet" else set()
     learned = transform != "Fourier"
+    described = {"kspace_weighting", "point_spread"}
     assert pictures == described | ({"transform_spectrum"} if learned else set())
     assert ("transform_distance" in tables) == learned
     curves = [a for a in artifacts if isinstance(a, Curve)]
-    assert len(curves) == (4 if described else 0) + (2 if learned else 0)
+    assert len(curves) == 4 + (2 if learned else 0)
     assert all(c.x[c.y.argmax()] == 0 for c in curves if c.shared)  # the peak is at the centre
 
 
@@ -339,7 +340,7 @@ def test_weighting_and_point_spread_of_a_diagonal_change(inverse):
 
 
 def test_a_learned_filter_shows_in_weighting_and_point_spread():
-    model = build_model(SenseConfig(weighting="diagonal"), Fourier, GRID)
+    model = build_model(SenseConfig(weighting="diagonal"), partial(axis_transforms, Fourier), GRID)
     torch.nn.init.uniform_(model.density, 0.2, 2.0)
     mask = (torch.rand(GRID) < 0.5).float()
     pictures = {a.figure: a for a in describe_transforms(model, mask) if isinstance(a, Picture)}

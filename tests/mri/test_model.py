@@ -1,8 +1,10 @@
 """Every reconstruction: limits, units, counts, and that learning helps."""
 
+from functools import partial
+
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from torch.utils.data import StackDataset, TensorDataset
 
@@ -16,11 +18,12 @@ from mri.config.model import (
     UnrolledConfig,
 )
 from mri.metrics.losses import find_loss, mean_squared
-from mri.models import build_model
+from mri.models import build_model as build_model_of
 from mri.models.tuning import choose_lamda
 from mri.models.unet import UNet
 from mri.models.unrolled import INITIAL_LAMDA
-from mri.physics.encoding import Sense, axis_transforms, zero_filled_scale
+from mri.physics.axis_transforms import AxisFactory, axis_transforms
+from mri.physics.encoding import Sense, zero_filled_scale
 
 GRID = (12, 9)
 SMALL = {"n_channels": 4, "n_pools": 1, "n_cascades": 2, "n_layers": 2, "n_iterations": 4}
@@ -45,6 +48,11 @@ CASES = [
     small("unrolled", data_consistency="cg"),
     small("unrolled", tied=False, transform_per_cascade=True),
 ]
+
+
+def build_model(config: ModelConfig, factory: AxisFactory, grid: tuple[int, int]) -> nn.Module:
+    """Build a model with the same kind of transform along both axes."""
+    return build_model_of(config, partial(axis_transforms, factory), grid)
 
 
 def describe(config: ModelConfig) -> str:
@@ -369,7 +377,7 @@ def test_losses():
     ("options", "message"),
     [
         ({"weighting": "phase"}, "weighting must be one of .*got 'phase'"),
-        ({"name": "l1_wavelet"}, "l1_wavelet runs sigpy's own FFT.*set transform=fft"),
+        ({"name": "l1_wavelet"}, "l1_wavelet passes no gradient.*set transform=fft"),
         ({"name": "cg_sense", "candidates": []}, "candidates must hold at least one"),
         ({"name": "cg_sense", "candidates": [0.1, -1.0]}, "candidates must be from 0 to 1000000"),
         (

@@ -9,13 +9,12 @@ import torch
 from torch import Tensor
 
 from monarch_core.transforms import Dense, Fourier, Monarch
-from mri.physics import encoding as physics
+from mri.physics import axis_transforms as physics
+from mri.physics.axis_transforms import AxisTransforms, axis_transforms
 from mri.physics.conjugate_gradient import conjugate_gradient
 from mri.physics.encoding import (
-    AxisTransforms,
     CoilMaps,
     Sense,
-    axis_transforms,
     check_measurement,
     zero_filled,
     zero_filled_scale,

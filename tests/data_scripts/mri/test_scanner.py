@@ -62,7 +62,7 @@ def test_a_delay_of_the_readout_is_a_phase_ramp_along_it(image):
     np.testing.assert_allclose(whole[..., :-2], fft_centred(image)[..., 2:], atol=1e-5)
 
 
-def test_to_and_fro_the_delay_has_either_sign_in_turn(image):
+def test_forth_and_back_the_delay_has_either_sign_in_turn(image):
     kspace = Scanner(epi_delay=0.3).encode(image)
     for parity, sign in ((0, 1), (1, -1)):
         lines = parity == K % 2

@@ -1,4 +1,4 @@
-"""Learn the encoding of a scanner from one known object: `python mri/calibrate.py key=value ...`."""
+"""Learn the encoding of a scanner from a known object: `python mri/calibrate.py key=value ...`."""
 
 import sys
 from pathlib import Path
@@ -28,8 +28,8 @@ def main(raw: DictConfig) -> None:
     splits = load_splits(config.dataset)
     check_evaluation(config, splits.test)
     model = model_of(config, splits)
-    scans = [read_known(split) for split in (splits.train, splits.valid)]
-    calibrate_model(model, *scans, run_dir)  # leaves weights.pt and log.jsonl
+    scan, held_out = read_known(splits.train), read_known(splits.valid)
+    calibrate_model(model, scan, held_out, run_dir)  # leaves weights.pt and log.jsonl
     evaluate(run_dir)
 
 

@@ -45,7 +45,7 @@ def test_no_file_is_left_out():
     }
     found = {path.relative_to(CONFIGS).as_posix() for path in CONFIGS.rglob("*.*")}
     trains = {f"{task}/train.yaml" for task in SCHEMAS}
-    assert found == {*shared, *of_groups, *trains, "pde/diagnose.yaml"}
+    assert found == {*shared, *of_groups, *trains, "pde/diagnose.yaml", "mri/calibrate.yaml"}
 
 
 @pytest.mark.parametrize(("task", "group", "name"), CASES)

@@ -5,7 +5,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from torch import nn
+from jaxtyping import Complex
+from torch import Tensor, nn
 
 from monarch_core.training.transform_config import TransformConfig, axis_transform
 from mri.config.model import ModelConfig
@@ -46,16 +47,25 @@ def model_of(config: MriConfig, splits: Splits) -> nn.Module:
         ValueError: as `build_model`, or the transform is the encoding of the scanner and the scans
             do not have one in common.
     """
-    encoding = partial(encoding_of, config.transform, splits)
+    encoding = partial(encoding_of, config.transform, exact=splits.encoding)
     return build_model(config.model, encoding, splits.grid)
 
 
 def encoding_of(
-    config: TransformConfig, splits: Splits, grid: Grid, *, inverse: bool = False
+    config: TransformConfig,
+    grid: Grid,
+    *,
+    inverse: bool = False,
+    exact: Callable[[int, int], Complex[Tensor, "*columns n n"]] | None = None,
 ) -> AxisTransforms:
     """Return the transform of a grid, axis by axis; errors as `model_of`.
 
-    Heads are matrices along height, which the columns of the image share out.
+    Args:
+        config: which transform. Its heads are matrices along height, which the columns of the
+            image share out.
+        grid: height and width in pixels.
+        inverse: the transform from k-space to image.
+        exact: returns the matrix of the scanner along an axis of n samples, where it is known.
     """
     along = [
         axis_transform(
@@ -63,7 +73,7 @@ def encoding_of(
             n,
             axis=axis,
             inverse=inverse,
-            exact=partial(splits.encoding, axis),
+            exact=exact and partial(exact, axis),
             norm="ortho",
             centered=True,
         )

@@ -2,7 +2,6 @@
 
 import logging
 import time
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -13,12 +12,11 @@ from monarch_core.runs.folder import RunFolder
 from monarch_core.runs.schema import load_config
 from monarch_core.training.checkpoint import load_weights, save_weights
 from monarch_core.training.devices import describe_device, peak_memory_bytes
-from monarch_core.training.transform_config import TransformConfig, axis_transform
 from monarch_core.transforms import LinearTransform, regress
 from mri.config.run import MriConfig
-from mri.models import build_model
-from mri.physics.calibration import KnownScan, calibrate
+from mri.models import build_model, encoding_of
 from mri.physics.axis_transforms import AxisTransforms
+from mri.physics.calibration import KnownScan, calibrate
 
 # Relative distance from what was found that a transform of another kind may have.
 _SAME = 1e-3
@@ -80,7 +78,7 @@ def load_encoding(run_dir: Path, grid: tuple[int, int]) -> AxisTransforms:
     """
     folder = RunFolder(run_dir)
     config = load_config(folder.path, MriConfig)
-    model = build_model(config.model, partial(_encoding_of, config.transform), grid)
+    model = build_model(config.model, partial(encoding_of, config.transform), grid)
     found = [pair for pair in _pairs(model) if not pair.inverse]
     if not found:
         raise ValueError(
@@ -129,19 +127,6 @@ def _set(transform: LinearTransform, A: Tensor, config: MriConfig) -> None:
     distance = float((torch.complex(*transform.matrix()) - A).norm() / A.norm())
     if distance > _SAME:
         raise ValueError(f"{words} found (relative distance {distance:.2g}); {remedy}")
-
-
-def _encoding_of(
-    config: TransformConfig, grid: tuple[int, int], *, inverse: bool = False
-) -> AxisTransforms:
-    """Return the transform of a grid as a run without its data has it."""
-    options = {"inverse": inverse, "norm": "ortho", "centered": True}
-    height, width = grid
-    return AxisTransforms(
-        axis_transform(config, height, **options),
-        axis_transform(replace(config, heads=1), width, axis=1, **options),
-        inverse=inverse,
-    )
 
 
 def _pairs(model: nn.Module) -> list[AxisTransforms]:

@@ -16,6 +16,7 @@ GROUPS = {
 }
 # What goes with a choice that the other defaults do not fit.
 BESIDE = {
+    ("mri", "transform", "calibrated"): ["calibration=runs/a_scanner"],
     ("sparse", "dataset", "mnist"): ["model=vit"],
     ("sparse", "dataset", "image_folder"): ["model=vit"],
     ("sparse", "dataset", "glue"): ["model=bert"],

@@ -5,8 +5,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from jaxtyping import Complex
-from torch import Tensor, nn
+from torch import nn
 
 from monarch_core.training.transform_config import TransformConfig, axis_transform
 from mri.config.model import ModelConfig
@@ -47,25 +46,21 @@ def model_of(config: MriConfig, splits: Splits) -> nn.Module:
         ValueError: as `build_model`, or the transform is the encoding of the scanner and the scans
             do not have one in common.
     """
-    encoding = partial(encoding_of, config.transform, exact=splits.encoding)
+    encoding = partial(encoding_of, config.transform, splits)
     return build_model(config.model, encoding, splits.grid)
 
 
 def encoding_of(
-    config: TransformConfig,
-    grid: Grid,
-    *,
-    inverse: bool = False,
-    exact: Callable[[int, int], Complex[Tensor, "*columns n n"]] | None = None,
+    config: TransformConfig, splits: Splits | None, grid: Grid, *, inverse: bool = False
 ) -> AxisTransforms:
     """Return the transform of a grid, axis by axis; errors as `model_of`.
 
     Args:
         config: which transform. Its heads are matrices along height, which the columns of the
             image share out.
+        splits: the scans, of which a transform may be known; None where they are not at hand.
         grid: height and width in pixels.
         inverse: the transform from k-space to image.
-        exact: returns the matrix of the scanner along an axis of n samples, where it is known.
     """
     along = [
         axis_transform(
@@ -73,7 +68,7 @@ def encoding_of(
             n,
             axis=axis,
             inverse=inverse,
-            exact=exact and partial(exact, axis),
+            exact=partial(splits.encoding, axis) if splits else None,
             norm="ortho",
             centered=True,
         )

@@ -78,7 +78,7 @@ def load_encoding(run_dir: Path, grid: tuple[int, int]) -> AxisTransforms:
     """
     folder = RunFolder(run_dir)
     config = load_config(folder.path, MriConfig)
-    model = build_model(config.model, partial(encoding_of, config.transform), grid)
+    model = build_model(config.model, partial(encoding_of, config.transform, None), grid)
     found = [pair for pair in _pairs(model) if not pair.inverse]
     if not found:
         raise ValueError(

@@ -39,7 +39,7 @@ from mri.metrics.presets import PRESETS
 from mri.metrics.scores import METRICS, Score, Volume, mean_over_scans, score
 from mri.metrics.volumes import volume_metrics
 from mri.models import build_model
-from mri.physics.axis_transforms import axis_transforms
+from mri.physics.axis_transforms import AxisTransforms, axis_transforms
 
 GRID = (15, 14)
 N_SLICES = 3
@@ -337,6 +337,23 @@ def test_weighting_and_point_spread_of_a_diagonal_change(inverse):
     torch.testing.assert_close(
         point_spread(pair, sampled), point_spread(fft, sampled * expected), rtol=1e-4, atol=1e-5
     )
+
+
+@pytest.mark.parametrize("heads", [(GRID[1], 1), (1, GRID[0])], ids=["columns", "lines"])
+def test_weighting_of_a_matrix_for_each_column_or_line(heads):
+    torch.manual_seed(0)
+    pair = AxisTransforms(
+        *(
+            Dense.from_matrix(torch.randn(h, n, n, dtype=torch.complex64))
+            for h, n in zip(heads, GRID, strict=True)
+        ),
+        inverse=True,
+    )
+    n_points = GRID[0] * GRID[1]
+    units = torch.eye(n_points, dtype=torch.complex64).unflatten(1, GRID)
+    there_and_back = axis_transforms(Fourier, GRID)(pair(units)).flatten(1)
+    expected = there_and_back.diagonal().abs().unflatten(0, GRID)
+    torch.testing.assert_close(kspace_weighting(pair), expected, rtol=1e-3, atol=1e-3)
 
 
 def test_a_learned_filter_shows_in_weighting_and_point_spread():

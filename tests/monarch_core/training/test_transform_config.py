@@ -73,6 +73,34 @@ def test_axes_that_a_transform_does_not_have_keep_the_dft(name):
     assert config.basis_of(1) == config.start
 
 
+def test_the_exact_transform_is_the_matrices_of_the_problem_and_their_inverse():
+    columns = torch.linalg.qr(torch.randn(3, N, N, dtype=torch.complex128))[0]
+    columns = columns * torch.linspace(0.5, 2, N)
+    columns[2] *= torch.linspace(1, 0, N)[:, None]  # one of them loses what it cannot give back
+    forward, inverse = (
+        axis_transform(config_of("scanner"), N, inverse=inverse, exact=lambda n: columns)
+        for inverse in (False, True)
+    )
+    assert forward.heads == inverse.heads == 3
+    assert not any(p.requires_grad for T in (forward, inverse) for p in T.parameters())
+    A, B = (T.dense().to(torch.complex128) for T in (forward, inverse))
+    torch.testing.assert_close(A, columns, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(
+        B[:2] @ A[:2], torch.eye(N).to(A).expand(2, -1, -1), atol=1e-5, rtol=0
+    )
+    sizes = torch.linalg.svdvals(columns[2])
+    kept = sizes > 0.1 * sizes[0]
+    assert 0 < kept.sum() < N
+    largest = torch.linalg.svdvals(B[2])[0]
+    torch.testing.assert_close(largest, 1 / sizes[kept].min(), rtol=1e-4, atol=0)
+
+
+def test_a_problem_that_does_not_know_the_exact_transform():
+    with pytest.raises(ValueError, match=r"transform=scanner .* not known along axis 1; choose a"):
+        axis_transform(config_of("scanner"), N, axis=1)
+    assert config_of("scanner").declares()["basis"] == "exact"
+
+
 @pytest.mark.parametrize("axes", [[], [0, 0], [3], [-1]])
 def test_axes_that_are_none(axes):
     with pytest.raises(ValueError, match=r"transform\.axes must be"):

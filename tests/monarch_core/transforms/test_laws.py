@@ -41,6 +41,7 @@ TRANSFORMS = {
     "phases-inverse-modes": perturbed(
         PhasedFourier(12, inverse=True, modes=range(-2, 3), norm="backward", **DOUBLE)
     ),
+    "dense-head-each": perturbed(Dense(7, heads=6, modes=range(-2, 3), **DOUBLE)),
     "prime": perturbed(Monarch(7, **DOUBLE)),
     "heads": perturbed(Monarch(12, heads=3, **DOUBLE)),
     "rank": perturbed(Monarch(35, rank=3, **DOUBLE)),
@@ -64,7 +65,7 @@ def transform(request):
 
 
 def batch(transform, n):
-    return random_complex(2, 3, n)  # 2 samples of 3 channels, which 1 and 3 heads divide
+    return random_complex(2, 6, n)  # 2 samples of 6 channels, which 1, 3 and 6 heads divide
 
 
 def test_adjoint(transform):
@@ -83,7 +84,7 @@ def test_backward_is_the_adjoint(transform):
 def test_dense_agrees_with_forward_and_adjoint(transform):
     A = transform.dense(torch.complex128)
     A = A.unsqueeze(0) if transform.heads == 1 else A
-    channel_matrix = A.repeat_interleave(3 // transform.heads, dim=0)
+    channel_matrix = A.repeat_interleave(6 // transform.heads, dim=0)
     x, y = batch(transform, transform.n_in), batch(transform, transform.n_out)
     torch.testing.assert_close(transform(x), torch.einsum("cij,bcj->bci", channel_matrix, x))
     expected = torch.einsum("cij,bci->bcj", channel_matrix.conj(), y)

@@ -1,0 +1,62 @@
+"""The transform of a run is the encoding of the scanner that its scans were simulated with."""
+
+import h5py
+import pytest
+import torch
+from mri_scans import GRID, config, write_dataset
+
+from data_scripts.mri.centred_fft import ifft_centred
+from data_scripts.mri.phantom import PhantomRecipe
+from data_scripts.recipe import produce
+from monarch_core.training.transform_config import TransformConfig
+from mri.config.run import MriConfig
+from mri.dataset.splits import load_splits
+from mri.models import encoding_of, model_of
+
+FFT = TransformConfig("fft", kind="fourier")
+
+
+def simulated(folder, **options):
+    tiny = {"n_train": 1, "n_valid": 1, "n_test": 1, "n_slices": 1, "n_coils": 2, "n_workers": 1}
+    produce(PhantomRecipe(out=str(folder), height=17, width=12, noise=0.0, **tiny, **options))
+    return load_splits(config(folder, echoes="echo1"))
+
+
+def test_the_transform_of_a_run_is_the_encoding_that_made_the_scans(tmp_path):
+    errors = {"trajectory": 0.4, "b0_hz": 20.0, "gradient_delay": 0.3, "eddy_phase": 0.5}
+    splits = simulated(tmp_path / "errors", **errors)
+    ideal = simulated(tmp_path / "ideal")
+    scanner = TransformConfig("scanner", kind="exact", learn="none")
+    for name in ("train_000", "test_000"):
+        with (
+            h5py.File(tmp_path / "errors" / f"{name}.h5") as file,
+            h5py.File(tmp_path / "ideal" / f"{name}.h5") as truth,
+        ):
+            kspace = torch.from_numpy(file["kspace"][0])
+            images = torch.from_numpy(ifft_centred(truth["kspace"][0]))
+        encoded = encoding_of(scanner, splits, GRID)(images)
+        torch.testing.assert_close(encoded, kspace, rtol=0, atol=1e-5 * float(kspace.abs().max()))
+        torch.testing.assert_close(
+            encoding_of(scanner, ideal, GRID)(images),
+            encoding_of(FFT, ideal, GRID)(images),
+            rtol=0,
+            atol=1e-5 * float(kspace.abs().max()),
+        )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"scanner": "per_scan", "trajectory": 0.5}, "scanners with other errors.*scanner=fixed"),
+        (None, r"the scan a does not tell the encoding of its scanner.*prepare it again"),
+    ],
+)
+def test_scans_without_one_scanner_in_common(tmp_path, options, message):
+    splits = (
+        simulated(tmp_path, **options) if options else load_splits(config(write_dataset(tmp_path)))
+    )
+    run = MriConfig(
+        splits.train.config, transform=TransformConfig("scanner", "exact", learn="none")
+    )
+    with pytest.raises(ValueError, match=message):
+        model_of(run, splits)

@@ -26,6 +26,7 @@ from mri.physics.encoding import CoilMaps
 RIDGES = tuple(10.0**power for power in range(-6, 3))
 # Pixels with less than this share of the energy of the brightest count as empty.
 EMPTY = 1e-3
+_WORTH = 0.95  # a sweep that leaves more of the residual than this is the last
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +67,7 @@ class KnownScan:
 
 @torch.no_grad()
 def calibrate(
-    transform: AxisTransforms, scan: KnownScan, held_out: KnownScan, n_sweeps: int = 2
+    transform: AxisTransforms, scan: KnownScan, held_out: KnownScan, n_sweeps: int = 10
 ) -> float:
     """Set the transforms of both axes to what explains a scan best (1).
 
@@ -78,7 +79,7 @@ def calibrate(
         transform: image to k-space, as it starts, on the CPU; changed in place.
         scan: to learn from.
         held_out: of another object, to choose the ridge by.
-        n_sweeps: how often each axis is done; after the first the other axis is known.
+        n_sweeps: how often each axis is done at most; it ends when the residual hardly falls.
 
     Returns:
         The residual of `held_out`.
@@ -89,10 +90,14 @@ def calibrate(
     if not scan.images.abs().amax() > 0:
         raise ValueError("the known object has no signal in any slice; give one that has")
     scans = (scan, held_out)
+    residual = held_out.residual(transform)
     for _ in range(n_sweeps):
         _fit(transform.along_height, *(_along_height(s, transform) for s in scans))
         _fit(transform.along_width, *(_along_width(s, transform) for s in scans))
-    return held_out.residual(transform)
+        before, residual = residual, held_out.residual(transform)
+        if residual > _WORTH * before:
+            break
+    return residual
 
 
 @dataclass(frozen=True)

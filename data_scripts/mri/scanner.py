@@ -40,8 +40,8 @@ class Scanner:
             sin(2 pi (k / n + 0.15)): a gradient that is not calibrated along its way [0.1 to 0.5].
         gradient_delay: shift c of every readout along kz, in samples: its gradient starts late;
             in the image a phase ramp along z (Peters et al. 2003, MRM 50:1) [0.1 to 1].
-        epi_delay: the same where lines are read forth and back: +e on even, -e on odd lines, the ghost
-            whose phase is linear along the readout [0.05 to 0.5].
+        epi_delay: the same where lines are read forth and back, +e on even and -e on odd lines: a
+            ghost whose phase is linear along the readout [0.05 to 0.5].
         epi_ghost: phase between even and odd lines, in radians, g_k = exp(i s_k ghost / 2): a ghost
             half a field of view away (Buonocore and Gao 1997, MRM 38:89) [0.1 to 0.5].
         eddy_phase: phase of the first line, in radians, by an eddy current that decays over the
@@ -115,14 +115,19 @@ class Scanner:
         rng = np.random.default_rng(self.map_seed)
         return self.b0_hz * smooth_field(grid, rng, n_waves=_WAVES_OF_MAP)
 
-    def columns(self, grid: tuple[int, int]) -> Complex[np.ndarray, "columns ky y"]:
+    def columns(
+        self, grid: tuple[int, int], field: Float[np.ndarray, "y z"] | None = None
+    ) -> Complex[np.ndarray, "columns ky y"]:
         """Return E_y of every column z (2), a single one where all are the same.
 
         Complex128; computed from (3) but for the delay c, which `along_readout` has.
 
         Args:
             grid: pixels along (y, z), also samples along (ky, kz).
+            field: off-resonance in Hz, in place of the scanner's own map.
         """
+        if field is None and self.b0_hz != 0:
+            field = self.field(grid)
         n, m = grid
         k, z = _centred(n), _centred(m)
         y = k + self.gradient_nonlinearity * (2 * k / n) ** 3
@@ -131,11 +136,12 @@ class Scanner:
         eddy = self.eddy_phase * np.exp(-(k + n // 2) / (_EDDY_TIME * n))
         line = np.exp(0.5j * self.epi_ghost * sign + 1j * eddy)
         same = np.exp(-2j * np.pi * np.outer(k + displacement, y) / n) * line[:, None] / np.sqrt(n)
-        if self.b0_hz == self.epi_delay == 0:
+        if field is None and self.epi_delay == 0:
             return same[None]
         cycles = self.epi_delay / m * z[:, None, None] * sign[:, None]
-        time_s = k * self.line_ms * 1e-3
-        cycles = cycles + self.field(grid).T[:, None, :] * time_s[:, None]
+        if field is not None:
+            time_s = k * self.line_ms * 1e-3
+            cycles = cycles + field.T[:, None, :] * time_s[:, None]
         return same * np.exp(-2j * np.pi * cycles)
 
     def along_readout(self, m: int) -> Complex[np.ndarray, "kz z"]:

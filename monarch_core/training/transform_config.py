@@ -25,12 +25,13 @@ OPTIONS = {
     "phases": ("axes", "learn"),
     "modes": ("axes", "learn"),
     "exact": ("axes", "learn"),
+    "measured": ("axes", "learn"),
     "nudft": ("axes", "learn"),
     "monarch": ("axes", "heads", "learn", "start", "rank", "block_sizes", "apply"),
 }
 LEARN = ("both", "forward", "inverse", "none")
 # What is made of the problem itself, and not of a start.
-KNOWN = ("modes", "exact", "nudft")
+KNOWN = ("modes", "exact", "measured", "nudft")
 CONTROL = "fft"  # what tables call the Fourier transform, and nothing else
 RANGES = {"axes": (0, 2), "heads": (1, 1024), "rank": (1, 1024), "block_sizes": (1, MOST)}
 
@@ -42,10 +43,17 @@ class TransformConfig:
     Attributes:
         name: word for tables.
         kind: fourier (the FFT itself, the control), monarch (learnable factors), dense (an
+<<<<<<< HEAD
             unconstrained matrix, the ablation), phases (the FFT between two diagonals of learnable
             phases), modes (the normal modes of the problem, where they are known: what a transform
             could learn at best), exact (the transform by which the data came about, where it is
             known: likewise) or nudft (the Fourier transform on uneven points).
+=======
+            unconstrained matrix, the ablation), modes (the normal modes of the problem, where
+            they are known: what a transform could learn at best), exact (the transform by which the
+            data came about, where it is known: likewise), measured (as much of it as a measurement
+            tells) or nudft (the Fourier transform on uneven points).
+>>>>>>> w1
         axes: all but fourier: numbers of the axes that it belongs to, such as [1] for the one
             across a channel; the others keep the DFT, fixed. null: all axes.
         heads: monarch, dense: learnable copies, each for its part of the channels.
@@ -134,7 +142,7 @@ def axis_transform(
     axis: int = 0,
     inverse: bool = False,
     normal_modes: Callable[[int], Float[Tensor, "n n"]] | None = None,
-    exact: Callable[[int], Complex[Tensor, "*heads n n"]] | None = None,
+    known: Callable[[str, int], Complex[Tensor, "*heads n n"]] | None = None,
     coordinates: Callable[[int], Float[np.ndarray, " n"]] | None = None,
     **options: Any,
 ) -> LinearTransform:
@@ -146,7 +154,7 @@ def axis_transform(
         axis: its number; one that `config.axes` leaves out has the DFT, fixed.
         inverse: the transform from frequencies; otherwise the one to frequencies.
         normal_modes: returns those of the problem as orthonormal rows on n points, lowest first.
-        exact: returns the matrix by which the data came about, to frequencies, on n points.
+        known: returns the matrix to frequencies of the kind `exact` or `measured`, on n points.
         coordinates: returns where the n points lie in the unit interval; None where they are even.
         options: `norm`, `centered` and `modes`, as in `Fourier`.
 
@@ -168,14 +176,14 @@ def axis_transform(
             )
         kept = normal_modes(n)[list(options["modes"])]
         return Dense.from_matrix(kept.mT if inverse else kept, frozen=frozen)
-    if config.kind == "exact":
-        if exact is None:
+    if config.kind in ("exact", "measured"):
+        if known is None:
             raise ValueError(
                 f"transform={config.name} takes the transform by which the data came about, which "
                 f"is not known along axis {axis}; choose a data set that knows it, such as scans "
-                "simulated for mri/train.py, or another transform"
+                "simulated with one scanner, or another transform"
             )
-        A = exact(n)
+        A = known(config.kind, n)
         way = torch.linalg.pinv(A, rtol=_LOST) if inverse else A
         return Dense.from_matrix(way, frozen=frozen)
     if config.kind == "nudft":

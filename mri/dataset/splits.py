@@ -17,6 +17,7 @@ from torch.utils.data import Dataset
 
 from data_scripts.mri.coil_maps import combine_rss, combine_sense
 from data_scripts.mri.dataset_check import check_finite
+from data_scripts.mri.field_map import measured_columns
 from data_scripts.mri.scanner import Scanner
 from data_scripts.mri.schema import SPLITS, Scan, ScanInfo, open_scan, read_slice
 from monarch_core.runs.fingerprint import fingerprint_files
@@ -279,17 +280,22 @@ class Splits:
         assert first is not None
         return first
 
-    def encoding(self, axis: int, n: int) -> Complex[Tensor, "*columns n n"]:
+    def encoding(self, axis: int, kind: str, n: int) -> Complex[Tensor, "*columns n n"]:
         """Return the matrix of `scanner` along an axis of n samples, complex128.
 
         Args:
             axis: 0 for ky, where each column of the image may have a matrix of its own; 1 for kz.
+            kind: `exact`, or `measured`: with a map of off-resonance and no other error known.
             n: samples.
 
         Raises:
             ValueError: as `scanner`.
         """
-        matrix = self.scanner.along_readout(n) if axis else self.scanner.columns(self.grid)
+        scanner, is_exact = self.scanner, kind == "exact"
+        if axis:
+            matrix = (scanner if is_exact else Scanner()).along_readout(n)
+        else:
+            matrix = (Scanner.columns if is_exact else measured_columns)(scanner, self.grid)
         return torch.from_numpy(matrix)
 
     @property

@@ -68,7 +68,7 @@ def encoding_of(
             n,
             axis=axis,
             inverse=inverse,
-            exact=partial(splits.encoding, axis) if splits else None,
+            known=partial(splits.encoding, axis) if splits else None,
             norm="ortho",
             centered=True,
         )

@@ -6,9 +6,11 @@ import torch
 from mri_scans import GRID, config, write_dataset
 
 from data_scripts.mri.centred_fft import ifft_centred
+from data_scripts.mri.field_map import measured_columns
 from data_scripts.mri.phantom import PhantomRecipe
 from data_scripts.recipe import produce
 from monarch_core.training.transform_config import TransformConfig
+from monarch_core.transforms import Fourier
 from mri.config.run import MriConfig
 from mri.dataset.splits import load_splits
 from mri.models import encoding_of, model_of
@@ -42,6 +44,16 @@ def test_the_transform_of_a_run_is_the_encoding_that_made_the_scans(tmp_path):
             rtol=0,
             atol=1e-5 * float(kspace.abs().max()),
         )
+
+
+def test_a_measured_map_is_all_that_another_transform_knows(tmp_path):
+    splits = simulated(tmp_path, b0_hz=20.0, trajectory=0.4, gradient_delay=0.3)
+    transform = TransformConfig("field_map", kind="measured", learn="none")
+    along_height, along_width = encoding_of(transform, splits, GRID).children()
+    expected = torch.from_numpy(measured_columns(splits.scanner, GRID)).to(torch.complex64)
+    torch.testing.assert_close(along_height.dense(), expected)
+    dft = Fourier(GRID[1], centered=True).dense()
+    torch.testing.assert_close(along_width.dense(), dft, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize(

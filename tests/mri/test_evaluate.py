@@ -339,7 +339,7 @@ def test_weighting_and_point_spread_of_a_diagonal_change(inverse):
     )
 
 
-@pytest.mark.parametrize("heads", [(GRID[1], 1), (1, GRID[0])], ids=["columns", "lines"])
+@pytest.mark.parametrize("heads", [(GRID[1], 1), (7, 1), (1, GRID[0]), (2, 5)], ids=str)
 def test_weighting_of_a_matrix_for_each_column_or_line(heads):
     torch.manual_seed(0)
     pair = AxisTransforms(

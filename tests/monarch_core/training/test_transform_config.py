@@ -78,7 +78,7 @@ def test_the_exact_transform_is_the_matrices_of_the_problem_and_their_inverse():
     columns = columns * torch.linspace(0.5, 2, N)
     columns[2] *= torch.linspace(1, 0, N)[:, None]  # one of them loses what it cannot give back
     forward, inverse = (
-        axis_transform(config_of("scanner"), N, inverse=inverse, exact=lambda n: columns)
+        axis_transform(config_of("scanner"), N, inverse=inverse, known=lambda kind, n: columns)
         for inverse in (False, True)
     )
     assert forward.heads == inverse.heads == 3
@@ -99,6 +99,18 @@ def test_a_problem_that_does_not_know_the_exact_transform():
     with pytest.raises(ValueError, match=r"transform=scanner .* not known along axis 1; choose a"):
         axis_transform(config_of("scanner"), N, axis=1)
     assert config_of("scanner").declares()["basis"] == "exact"
+
+
+@pytest.mark.parametrize(("name", "kind"), [("scanner", "exact"), ("field_map", "measured")])
+def test_what_is_asked_of_the_problem_is_the_kind(name, kind):
+    asked = []
+
+    def known(*what):
+        asked.append(what)
+        return torch.eye(N)
+
+    axis_transform(config_of(name), N, known=known)
+    assert asked == [(kind, N)]
 
 
 @pytest.mark.parametrize("axes", [[], [0, 0], [3], [-1]])

@@ -40,30 +40,24 @@ RANGES = {"axes": (0, 2), "heads": (1, 1024), "rank": (1, 1024), "block_sizes": 
 class TransformConfig:
     """Which linear transform stands where the Fourier transform would.
 
-        Attributes:
-            name: word for tables.
-            kind: fourier (the FFT itself, the control), monarch (learnable factors), dense (an
-    <<<<<<< HEAD
-                unconstrained matrix, the ablation), phases (the FFT between two diagonals of learnable
-                phases), modes (the normal modes of the problem, where they are known: what a transform
-                could learn at best), exact (the transform by which the data came about, where it is
-                known: likewise) or nudft (the Fourier transform on uneven points).
-    =======
-                unconstrained matrix, the ablation), modes (the normal modes of the problem, where
-                they are known: what a transform could learn at best), exact (the transform by which the
-                data came about, where it is known: likewise), measured (as much of it as a measurement
-                tells) or nudft (the Fourier transform on uneven points).
-    >>>>>>> w1
-            axes: all but fourier: numbers of the axes that it belongs to, such as [1] for the one
-                across a channel; the others keep the DFT, fixed. null: all axes.
-            heads: monarch, dense: learnable copies, each for its part of the channels.
-            learn: all but fourier: which transforms learn: both, forward (to frequencies), inverse
-                (from frequencies) or none.
-            start: monarch: what the factors equal before learning: fourier, cosine, sine, hadamard,
-                identity or random.
-            rank: monarch: terms of the product; null is the rank of the start.
-            block_sizes: monarch: (p, q) with p q = n; null is the most balanced pair.
-            apply: monarch: factored, multiplied (out) or auto, the cheaper one.
+    Attributes:
+        name: word for tables.
+        kind: fourier (the FFT itself, the control), monarch (learnable factors), dense (an
+            unconstrained matrix, the ablation), phases (the FFT between two diagonals of learnable
+            phases), modes (the normal modes of the problem, where they are known: what a transform
+            could learn at best), exact (the transform by which the data came about, where it is
+            known: likewise), measured (as much of it as a measurement tells) or nudft (the Fourier
+            transform on uneven points).
+        axes: all but fourier: numbers of the axes that it belongs to, such as [1] for the one
+            across a channel; the others keep the DFT, fixed. null: all axes.
+        heads: monarch, dense: learnable copies, each for its part of the channels.
+        learn: all but fourier: which transforms learn: both, forward (to frequencies), inverse
+            (from frequencies) or none.
+        start: monarch: what the factors equal before learning: fourier, cosine, sine, hadamard,
+            identity or random.
+        rank: monarch: terms of the product; null is the rank of the start.
+        block_sizes: monarch: (p, q) with p q = n; null is the most balanced pair.
+        apply: monarch: factored, multiplied (out) or auto, the cheaper one.
     """
 
     name: str = MISSING

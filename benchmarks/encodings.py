@@ -26,15 +26,14 @@ SCANNERS = {
     "`epi_delay=0.3`": Scanner(epi_delay=0.3),
     "`b0_hz=20`": Scanner(b0_hz=20.0),
 }
-DOUBLE = {"dtype": torch.float64}
 CLASSES: dict[str, Callable[[], LinearTransform]] = {
     "FFT": lambda: Fourier(N, centered=True),
-    "phases": lambda: PhasedFourier(N, centered=True, **DOUBLE),
-    "Monarch, rank 1": lambda: Monarch(N, **DOUBLE),
-    "rank 2": lambda: Monarch(N, rank=2, **DOUBLE),
-    "rank 4": lambda: Monarch(N, rank=4, **DOUBLE),
-    "dense": lambda: Dense(N, **DOUBLE),
-    f"rank 4, {GROUPS} groups of columns": lambda: Monarch(N, rank=4, heads=GROUPS, **DOUBLE),
+    "phases": lambda: PhasedFourier(N, centered=True),
+    "Monarch, rank 1": lambda: Monarch(N),
+    "rank 2": lambda: Monarch(N, rank=2),
+    "rank 4": lambda: Monarch(N, rank=4),
+    "dense": lambda: Dense(N),
+    f"rank 4, {GROUPS} groups of columns": lambda: Monarch(N, rank=4, heads=GROUPS),
 }
 
 

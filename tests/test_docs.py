@@ -16,6 +16,7 @@ import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from pde_configs import composed
 
+import benchmarks.encodings
 import benchmarks.frontier
 import benchmarks.prediction
 import benchmarks.report
@@ -36,6 +37,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PROGRAMS = {
     ("monarch-report",): cli.main,
     ("python", "mri/compare.py"): mri.compare.main,
+    ("python", "-m", "benchmarks.encodings"): benchmarks.encodings.main,
     ("python", "-m", "benchmarks.frontier"): benchmarks.frontier.main,
     ("python", "-m", "benchmarks.prediction"): benchmarks.prediction.main,
     ("python", "-m", "benchmarks.report"): benchmarks.report.main,
@@ -143,6 +145,19 @@ def test_commands_name_what_there_is(task, overrides):
     n = max(map(len, values), default=1)
     for combination in zip(*(islice(cycle(choices), n) for choices in values), strict=True):
         to_dataclass(composed(task, *combination), SCHEMAS[task])
+
+
+def test_commands_of_calibrations_name_what_there_is():
+    found = [
+        shlex.split(line)[2:]
+        for path in PAGES
+        for line in lines_of_shell(path)
+        if line.startswith("python mri/calibrate.py ")
+    ]
+    assert found
+    for words in found:
+        ours = [word for word in words if not word.startswith("hydra")]
+        to_dataclass(composed("mri", *ours, script="calibrate"), MriConfig)
 
 
 def test_commands_are_found():

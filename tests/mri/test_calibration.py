@@ -5,8 +5,7 @@ from functools import partial
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
-from pde_configs import CONFIGS, composed
+from pde_configs import composed
 from torch import Tensor
 
 from data_scripts.mri.scanner import Scanner
@@ -128,10 +127,10 @@ TINY = [*ERRORS, "dataset.recipe.n_slices=7", "dataset.recipe.n_coils=3", "fit.n
 
 def calibrated(folder, *overrides):
     """What `python mri/calibrate.py` leaves in a folder."""
-    with initialize_config_dir(str(CONFIGS / "mri"), version_base="1.3"):
-        root = f"dataset.root={folder.parent / 'beads'}"
-        recipe = ["dataset.recipe.n_workers=1", "dataset.recipe.noise=0.002"]
-        raw = compose("calibrate", [root, *TINY, *recipe, f"+run_dir={folder}", *overrides])
+    root = f"dataset.root={folder.parent / 'beads'}"
+    recipe = ["dataset.recipe.n_workers=1", "dataset.recipe.noise=0.002"]
+    given = [root, *TINY, *recipe, f"+run_dir={folder}", *overrides]
+    raw = composed("mri", *given, script="calibrate")
     command.main.__wrapped__.__wrapped__(raw)
     return json.loads((folder / "results.json").read_text())["metrics"]
 

@@ -30,6 +30,10 @@ python mri/compare.py docs/results/mri_acceleration --only "sense, monarch" --by
 python mri/compare.py docs/results/mri_blocks --update docs/mri.md --marker mri_blocks
 python mri/compare.py docs/results/mri_few_shot --control "unet, fft" --update docs/mri.md --marker mri_few_shot
 python mri/compare.py docs/results/mri_unrolled --control "unrolled, fft" --update docs/mri.md --marker mri_unrolled
+python -m benchmarks.encodings --update docs/mri.md --marker encodings
+python mri/compare.py docs/results/mri_calibrated --control "cg_sense, fft" --update docs/mri.md --marker mri_calibrated
+python mri/compare.py docs/results/mri_encoding --control "unrolled, fft" --update docs/mri.md --marker mri_encoding
+monarch-report docs/results/mri_encoding --table nrmse,psnr,psnr_magnitude,ssim --update docs/mri.md --marker mri_encoding_values
 python mri/compare.py docs/results/mri_measured --update docs/mri.md --marker mri_measured
 monarch-report docs/results/sparse_text --table loss,loss_valid --update docs/sparse.md --marker sparse_text
 monarch-report docs/results/sparse_images --table accuracy,n_errors,loss_valid --update docs/sparse.md --marker sparse_images

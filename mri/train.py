@@ -20,6 +20,7 @@ from mri.evaluate import evaluate
 from mri.metrics.losses import find_loss
 from mri.metrics.measure import check_evaluation
 from mri.models import model_of
+from mri.models.calibrated import start_at_calibration
 from mri.models.tuning import choose_lamda
 
 
@@ -31,6 +32,7 @@ def main(raw: DictConfig) -> None:
     splits = load_splits(config.dataset)
     check_evaluation(config, splits.test)
     model = model_of(config, splits)
+    start_at_calibration(model, config, splits.grid)
     splits.check_held_out()
     choose_lamda(model, splits.valid)  # models without a weight to choose are left alone
     loss = find_loss(config.loss)

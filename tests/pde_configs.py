@@ -11,10 +11,10 @@ from pde.config.run import PdeConfig
 CONFIGS = Path(__file__).parents[1] / "configs"
 
 
-def composed(task: str, *overrides: str) -> DictConfig:
-    """Return what hydra makes of `python TASK/train.py OVERRIDES`."""
+def composed(task: str, *overrides: str, script: str = "train") -> DictConfig:
+    """Return what hydra makes of `python TASK/train.py OVERRIDES`, or of another script."""
     with initialize_config_dir(str(CONFIGS / task), version_base="1.3"):
-        return compose("train", overrides=list(overrides))
+        return compose(script, overrides=list(overrides))
 
 
 def config_of(*overrides: str) -> PdeConfig:

@@ -16,6 +16,7 @@ GROUPS = {
 }
 # What goes with a choice that the other defaults do not fit.
 BESIDE = {
+    ("mri", "transform", "calibrated"): ["calibration=runs/a_scanner"],
     ("sparse", "dataset", "mnist"): ["model=vit"],
     ("sparse", "dataset", "image_folder"): ["model=vit"],
     ("sparse", "dataset", "glue"): ["model=bert"],
@@ -37,6 +38,9 @@ CASES = [
 ]
 
 
+MRI_SCRIPTS = ("calibrate", "evaluate", "reconstruct")
+
+
 def test_no_file_is_left_out():
     shared = {"evaluate.yaml", "export.yaml"}
     of_groups = {
@@ -45,7 +49,7 @@ def test_no_file_is_left_out():
     }
     found = {path.relative_to(CONFIGS).as_posix() for path in CONFIGS.rglob("*.*")}
     trains = {f"{task}/train.yaml" for task in SCHEMAS}
-    others = {"pde/diagnose.yaml", "mri/evaluate.yaml", "mri/reconstruct.yaml"}
+    others = {"pde/diagnose.yaml", *(f"mri/{name}.yaml" for name in MRI_SCRIPTS)}
     assert found == {*shared, *of_groups, *trains, *others}
 
 

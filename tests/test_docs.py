@@ -17,6 +17,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from pde_configs import composed
 
+import benchmarks.encodings
 import benchmarks.frontier
 import benchmarks.prediction
 import benchmarks.report
@@ -38,6 +39,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PROGRAMS = {
     ("monarch-report",): cli.main,
     ("python", "mri/compare.py"): mri.compare.main,
+    ("python", "-m", "benchmarks.encodings"): benchmarks.encodings.main,
     ("python", "-m", "benchmarks.frontier"): benchmarks.frontier.main,
     ("python", "-m", "benchmarks.prediction"): benchmarks.prediction.main,
     ("python", "-m", "benchmarks.report"): benchmarks.report.main,
@@ -170,6 +172,19 @@ def test_commands_on_scans_name_what_there_is(name, overrides):
     else:
         changed = {key: value for key, value in raw.dataset.items() if value is not None}
         to_dataclass(composed("mri", *(f"dataset.{k}={v}" for k, v in changed.items())), MriConfig)
+
+
+def test_commands_of_calibrations_name_what_there_is():
+    found = [
+        shlex.split(line)[2:]
+        for path in PAGES
+        for line in lines_of_shell(path)
+        if line.startswith("python mri/calibrate.py ")
+    ]
+    assert found
+    for words in found:
+        ours = [word for word in words if not word.startswith("hydra")]
+        to_dataclass(composed("mri", *ours, script="calibrate"), MriConfig)
 
 
 def test_commands_are_found():

@@ -1,5 +1,7 @@
 """Random smooth anatomies: heads and knees of several tissues with lesions, as tissue parameters.
 
+Also an object to calibrate a scanner with: beads in water that fill the field of view.
+
 Each scan is a new shape: outline, tissue borders, folds, ventricles or bones, lesions, rotation and
 tissue parameters are all drawn. Every border is a level set of a smooth random function of the
 three coordinates, so neighbouring slices belong together. Coordinates (y, z) cover [-1, 1] along
@@ -33,6 +35,7 @@ TISSUES = {
     "lesion": (0.90, 160.0),
 }
 ANATOMIES = ("head", "knee")
+BEADS = "beads"
 
 
 @dataclass(frozen=True)
@@ -100,14 +103,14 @@ def random_anatomy(kind: str, rng: np.random.Generator) -> Anatomy:
     """Draw an anatomy.
 
     Args:
-        kind: `head` or `knee`.
+        kind: `head`, `knee` or `beads`.
         rng: source of everything random.
 
     Raises:
         ValueError: for another kind.
     """
-    if kind not in ANATOMIES:
-        raise ValueError(f"anatomy must be one of {ANATOMIES} or mixed, got {kind!r}")
+    if kind not in (*ANATOMIES, BEADS):
+        raise ValueError(f"anatomy must be one of {ANATOMIES}, {BEADS} or mixed, got {kind!r}")
     turn = rng.uniform(-0.35, 0.35) if kind == "head" else rng.uniform(0, 2 * np.pi)
     shift = rng.uniform(-0.06, 0.06, 2)
     warps = [waves(rng, 0.4, 1.4, 8) for _ in range(2)]
@@ -126,7 +129,7 @@ def random_anatomy(kind: str, rng: np.random.Generator) -> Anatomy:
         tissue: (density * rng.uniform(0.92, 1.08), t2 * rng.uniform(0.85, 1.15))
         for tissue, (density, t2) in TISSUES.items()
     }
-    paint = _head(rng) if kind == "head" else _knee(rng)
+    paint = {"head": _head, "knee": _knee, BEADS: _beads}[kind](rng)
     return Anatomy(kind, paint, to_body, values, waves(rng, 3.0, 14.0, 10))
 
 
@@ -262,5 +265,16 @@ def _knee(rng: np.random.Generator) -> Callable[[float, Field, Field], dict[str,
             "deep_grey": in_limb & (bone < 1 - shell) & (trabeculae(x, y, z) > 1.2),
             "lesion": lesion & in_limb & (bone < 1 - shell),
         }
+
+    return paint
+
+
+def _beads(rng: np.random.Generator) -> Callable[[float, Field, Field], dict[str, np.ndarray]]:
+    """Beads without signal, down to a pixel in size, everywhere in water."""
+    shape = waves(rng, 4.0, 56.0, 48)
+
+    def paint(x: float, y: Field, z: Field) -> dict[str, np.ndarray]:
+        bead = shape(x, y, z) > 0.4
+        return {"fluid": ~bead, "air": bead}
 
     return paint

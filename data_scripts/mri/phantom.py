@@ -19,7 +19,7 @@ from data_scripts.mri.acquisition import (
     loop_maps,
     normalise_maps,
 )
-from data_scripts.mri.anatomy import ANATOMIES, Anatomy, random_anatomy
+from data_scripts.mri.anatomy import ANATOMIES, BEADS, Anatomy, random_anatomy
 from data_scripts.mri.centred_fft import fft_centred, ifft_centred, resize_centred
 from data_scripts.mri.output import ScanJob
 from data_scripts.mri.schema import SPLITS, ScanInfo, ScanShape, ScanWriter
@@ -45,7 +45,8 @@ class PhantomRecipe(SimulatedRecipe):
         width: pixels along kz.
         n_coils: receive loops.
         echo_times_ms: echo times in ms; one echo each.
-        anatomy: head, knee or mixed (alternating).
+        anatomy: head, knee, mixed (the two alternating) or beads (an object to calibrate with,
+            whose target is without noise).
         noise: standard deviation of real and imaginary noise, relative to the brightest tissue.
         trajectory: error of the scanner (phantom.md): displaced ky lines, in samples.
         gradient_delay: error: shift of every readout, in samples.
@@ -81,7 +82,7 @@ class PhantomRecipe(SimulatedRecipe):
             require_range(name, getattr(self, name), 1, 100_000, "scans")
         require_range("n_slices", self.n_slices, 1, 100_000, "slices")
         require_range("n_workers", self.n_workers, 0, 1024, "processes")
-        require_one_of(self, {"anatomy": (*ANATOMIES, "mixed")})
+        require_one_of(self, {"anatomy": (*ANATOMIES, BEADS, "mixed")})
         if not self.echo_times_ms:
             raise ValueError("echo_times_ms must hold one time in ms for each echo, got none")
         for time in self.echo_times_ms:
@@ -133,7 +134,7 @@ class PhantomRecipe(SimulatedRecipe):
             source=f"simulated by data_scripts/mri/phantom.py, seed {self.seed}",
             licence=job.licence,
             echo_names=tuple(f"echo{i + 1}" for i in range(n_echoes)),
-            target_kind="sense" if scanner.is_ideal else "ideal",
+            target_kind="sense" if scanner.is_ideal and kind != BEADS else "ideal",
             details={
                 **details,
                 "scanner": dataclasses.asdict(scanner),
@@ -146,7 +147,8 @@ class PhantomRecipe(SimulatedRecipe):
             for i, x in enumerate(positions):
                 images, maps = _coil_images(self, anatomy, float(x), coil_seed, rng)
                 acquired = acquire(images, maps, self.noise, scanner, rng)
-                writer.write(i, acquired.kspace, maps, acquired.target)
+                known = (maps.conj() * images).sum(-3)  # beads are known, not measured
+                writer.write(i, acquired.kspace, maps, known if kind == BEADS else acquired.target)
 
 
 def _coil_images(

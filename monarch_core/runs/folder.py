@@ -83,10 +83,23 @@ class RunFolder:
         Raises:
             ValueError: the record is no plain YAML.
         """
-        stored = _read_yaml(self.hydra) if self.hydra.exists() else None
-        for key in ("hydra", "runtime", "cwd"):
-            stored = stored.get(key) if isinstance(stored, dict) else None
+        stored = self._noted_by_hydra("runtime", "cwd")
         return Path(stored) if isinstance(stored, str) and Path(stored).is_dir() else None
+
+    def started_by(self) -> str:
+        """Return the name of the script that started the run, `train` where hydra noted none.
+
+        Raises:
+            ValueError: the record is no plain YAML.
+        """
+        stored = self._noted_by_hydra("job", "name")
+        return stored if isinstance(stored, str) and stored.isidentifier() else "train"
+
+    def _noted_by_hydra(self, *keys: str) -> Any:
+        stored = _read_yaml(self.hydra) if self.hydra.exists() else None
+        for key in ("hydra", *keys):
+            stored = stored.get(key) if isinstance(stored, dict) else None
+        return stored
 
     def read_results(self) -> Any:
         """Return what `results.json` holds, whoever wrote it.

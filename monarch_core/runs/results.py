@@ -152,7 +152,8 @@ def _git(folder: Path, *arguments: str) -> str | None:
 def _command(folder: RunFolder, task: str) -> str | None:
     """Return the command that makes the run again; None when hydra did not start it."""
     given = folder.started_with()
-    return None if given is None else shlex.join(["python", f"{task}/train.py", *given])
+    script = f"{task}/{folder.started_by()}.py"
+    return None if given is None else shlex.join(["python", script, *given])
 
 
 def _cost(folder: RunFolder) -> dict[str, Any]:

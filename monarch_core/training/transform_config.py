@@ -13,7 +13,7 @@ from omegaconf import MISSING, OmegaConf
 from torch import Tensor
 
 from monarch_core.runs.ranges import MOST, check_ranges, check_unread
-from monarch_core.transforms import Dense, Fourier, LinearTransform, Monarch
+from monarch_core.transforms import Dense, Fourier, LinearTransform, Monarch, PhasedFourier
 from monarch_core.transforms.monarch import APPLICATIONS
 from monarch_core.transforms.nonuniform import nonuniform_fourier
 from monarch_core.transforms.starts import STARTS
@@ -22,6 +22,7 @@ from monarch_core.transforms.starts import STARTS
 OPTIONS = {
     "fourier": (),
     "dense": ("axes", "heads", "learn"),
+    "phases": ("axes", "learn"),
     "modes": ("axes", "learn"),
     "exact": ("axes", "learn"),
     "measured": ("axes", "learn"),
@@ -42,10 +43,11 @@ class TransformConfig:
     Attributes:
         name: word for tables.
         kind: fourier (the FFT itself, the control), monarch (learnable factors), dense (an
-            unconstrained matrix, the ablation), modes (the normal modes of the problem, where
-            they are known: what a transform could learn at best), exact (the transform by which the
-            data came about, where it is known: likewise), measured (as much of it as a measurement
-            tells) or nudft (the Fourier transform on uneven points).
+            unconstrained matrix, the ablation), phases (the FFT between two diagonals of learnable
+            phases), modes (the normal modes of the problem, where they are known: what a transform
+            could learn at best), exact (the transform by which the data came about, where it is
+            known: likewise), measured (as much of it as a measurement tells) or nudft (the Fourier
+            transform on uneven points).
         axes: all but fourier: numbers of the axes that it belongs to, such as [1] for the one
             across a channel; the others keep the DFT, fixed. null: all axes.
         heads: monarch, dense: learnable copies, each for its part of the channels.
@@ -187,6 +189,8 @@ def axis_transform(
             )
         A, B = nonuniform_fourier(torch.from_numpy(coordinates(n)), options["modes"])
         return Dense.from_matrix(B if inverse else A, frozen=frozen)
+    if config.kind == "phases":
+        return PhasedFourier(n, inverse=inverse, frozen=frozen, **options)
     options |= {"inverse": inverse, "heads": config.heads, "frozen": frozen}
     if config.kind == "dense":
         return Dense(n, **options)

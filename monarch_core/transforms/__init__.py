@@ -18,8 +18,10 @@ from monarch_core.transforms.dense import Dense
 from monarch_core.transforms.fourier import Fourier
 from monarch_core.transforms.monarch import Monarch
 from monarch_core.transforms.multiply import monarch_adjoint, monarch_dense, monarch_multiply
+from monarch_core.transforms.phased import PhasedFourier
 from monarch_core.transforms.plane import PlaneTransform
 from monarch_core.transforms.prepared import prepared
+from monarch_core.transforms.regression import regress
 
 __all__ = [
     "Dense",
@@ -27,6 +29,7 @@ __all__ = [
     "LinearTransform",
     "MMStar",
     "Monarch",
+    "PhasedFourier",
     "PlaneTransform",
     "circulant_mm_star",
     "cosine_mm_star_squared",
@@ -40,6 +43,7 @@ __all__ = [
     "permutation_mm_star",
     "prepared",
     "project_to_monarch",
+    "regress",
     "sine_mm_star_squared",
     "toeplitz_mm_star",
 ]

@@ -18,6 +18,7 @@ from mri.metrics.losses import find_loss
 from mri.metrics.presets import find_preset
 
 CONFIGS = Path(__file__).parents[2] / "configs"
+CALIBRATED = "calibrated"  # a transform that means nothing without `calibration`
 
 
 @dataclass
@@ -41,12 +42,15 @@ class MriConfig:
     Attributes:
         dataset: what is reconstructed, and its sampling masks.
         model: which reconstruction; its name decides which options it has.
-        transform: which linear transform.
+        transform: which linear transform; its heads are matrices along height, for as many groups
+            of neighbouring columns of the image, and must divide the width.
         fit: how it is trained.
         evaluation: how it is measured.
         loss: l1 or l2, of complex images; l2_ssim, with the structural similarity of magnitudes;
             l1_magnitude, for targets without a phase.
         seed: of weights and data order.
+        calibration: folder of a run of `mri/calibrate.py`, on the same grid; the transform starts
+            at the encoding that it found, and stays there with transform.learn=none.
         resume: folder of a run to continue; its own config is then used.
     """
 
@@ -57,6 +61,7 @@ class MriConfig:
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     loss: str = "l2"
     seed: int = 0
+    calibration: str | None = None
     resume: str | None = None
 
     @classmethod
@@ -71,15 +76,15 @@ class MriConfig:
         """Raise ValueError for words that are none, and for what does not go together."""
         check_ranges(self, "", SEEDS)
         find_loss(self.loss)
-        if self.transform.heads > 1:
-            raise ValueError(
-                f"images have no channels that heads could share out, got transform.heads="
-                f"{self.transform.heads}; use transform.heads=1"
-            )
         if self.transform.axes is not None:
             raise ValueError(
                 f"both axes of an image have the same transform, got transform.axes="
                 f"{self.transform.axes}; leave it out"
+            )
+        if self.calibration is None and self.transform.name == CALIBRATED:
+            raise ValueError(
+                f"transform={CALIBRATED} is what mri/calibrate.py found; give the folder of that "
+                "run, as in calibration=RUN_DIR"
             )
         learn, held = self.transform.learn, self.model.directions
         if {learn, held} == {"forward", "inverse"}:

@@ -8,7 +8,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from data_scripts.command_line import run_recipe, run_script
-from data_scripts.mri.anatomy import ANATOMIES, TISSUES, random_anatomy
+from data_scripts.mri.anatomy import ANATOMIES, BEADS, TISSUES, random_anatomy
 from data_scripts.mri.output import start_dataset
 from data_scripts.mri.phantom import PhantomRecipe
 from data_scripts.mri.schema import read_info
@@ -54,6 +54,29 @@ def test_tissue_parameters_vary_between_scans():
 def test_an_unknown_anatomy_is_named():
     with pytest.raises(ValueError, match="got 'hand'"):
         random_anatomy("hand", np.random.default_rng(0))
+
+
+def test_beads_fill_the_field_of_view_with_every_frequency():
+    density, _ = random_anatomy(BEADS, np.random.default_rng(0)).parameters(0.1, (64, 48))
+    water = density > 0
+    assert 0.5 < water.mean() < 0.8
+    assert all(part.any() for part in (water[0], water[-1], water[:, 0], water[:, -1]))
+    power = np.abs(np.fft.fft2(water - water.mean())) ** 2
+    shells = np.add.outer(np.fft.fftfreq(64) ** 2, np.fft.fftfreq(48) ** 2)
+    outer, inner = power[shells > 0.1].mean(), power[shells < 0.02].mean()
+    assert outer > 0.02 * inner
+
+
+def test_the_target_of_beads_is_what_is_known_of_them(tmp_path):
+    targets = []
+    for noise in (0.0, 0.5):
+        folder = tmp_path / f"{noise}"
+        produce(tiny(folder, anatomy="beads", noise=noise, trajectory=0.3))
+        info, _ = read_info(folder / "train_000.h5")
+        assert info.target_kind == "ideal"
+        with h5py.File(folder / "train_000.h5") as file:
+            targets.append(file["target"][()])
+    np.testing.assert_array_equal(*targets)
 
 
 def tiny(out, **options):

@@ -98,6 +98,8 @@ def test_the_command_is_what_hydra_was_given(tmp_path):
     (tmp_path / ".hydra").mkdir()
     (tmp_path / ".hydra" / "overrides.yaml").write_text("- transform=fft\n- seed=1\n")
     assert write(tmp_path)["command"] == "python pde/train.py transform=fft seed=1"
+    (tmp_path / ".hydra" / "hydra.yaml").write_text("hydra: {job: {name: calibrate}}")
+    assert write(tmp_path)["command"] == "python pde/calibrate.py transform=fft seed=1"
 
 
 def test_cost_comes_from_the_log_without_the_warm_up(tmp_path):

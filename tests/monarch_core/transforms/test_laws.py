@@ -10,6 +10,7 @@ from monarch_core.transforms import (
     Dense,
     Fourier,
     Monarch,
+    PhasedFourier,
     monarch_multiply,
 )
 
@@ -36,6 +37,10 @@ TRANSFORMS = {
     "fourier-inverse-modes-forward": Fourier(35, inverse=True, modes=range(5), norm="forward"),
     "dense": perturbed(Dense(12, **DOUBLE)),
     "dense-heads": perturbed(Dense(7, heads=3, modes=range(-2, 3), **DOUBLE)),
+    "phases": perturbed(PhasedFourier(35, centered=True, **DOUBLE)),
+    "phases-inverse-modes": perturbed(
+        PhasedFourier(12, inverse=True, modes=range(-2, 3), norm="backward", **DOUBLE)
+    ),
     "dense-head-each": perturbed(Dense(7, heads=6, modes=range(-2, 3), **DOUBLE)),
     "prime": perturbed(Monarch(7, **DOUBLE)),
     "heads": perturbed(Monarch(12, heads=3, **DOUBLE)),

@@ -1,0 +1,38 @@
+"""Learn the encoding of a scanner from a known object: `python mri/calibrate.py key=value ...`."""
+
+import sys
+from pathlib import Path
+
+import hydra
+from omegaconf import DictConfig
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from monarch_core.runs.failures import user_errors
+from monarch_core.runs.home import expand_home
+from monarch_core.training.start import start_run
+from mri.config.run import MriConfig
+from mri.dataset.known import read_known
+from mri.dataset.splits import load_splits
+from mri.evaluate import evaluate
+from mri.metrics.measure import check_evaluation
+from mri.models import model_of
+from mri.models.calibrated import calibrate_model
+
+
+@hydra.main(version_base="1.3", config_path="../configs/mri", config_name="calibrate")
+@user_errors
+def main(raw: DictConfig) -> None:
+    """Calibrate; the run folder is then a `calibration=` for `mri/train.py`."""
+    config, run_dir = start_run(raw, MriConfig)  # checks the schema, seeds, saves config.yaml
+    splits = load_splits(config.dataset)
+    check_evaluation(config, splits.test)
+    model = model_of(config, splits)
+    scan, held_out = read_known(splits.train), read_known(splits.valid)
+    calibrate_model(model, scan, held_out, run_dir)  # leaves weights.pt and log.jsonl
+    evaluate(run_dir)
+
+
+if __name__ == "__main__":
+    sys.argv[1:] = expand_home(sys.argv[1:])
+    main()

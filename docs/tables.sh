@@ -32,6 +32,7 @@ python mri/compare.py docs/results/mri_few_shot --control "unet, fft" --update d
 python mri/compare.py docs/results/mri_unrolled --control "unrolled, fft" --update docs/mri.md --marker mri_unrolled
 python -m benchmarks.encodings --update docs/mri.md --marker encodings
 python mri/compare.py docs/results/mri_calibrated --control "cg_sense, fft" --update docs/mri.md --marker mri_calibrated
+python mri/compare.py docs/results/mri_calibrated --control "cg_sense, fft" --only "cg_sense, monarch_rank4" --update README.md --marker mri_calibrated
 python mri/compare.py docs/results/mri_encoding --control "unrolled, fft" --update docs/mri.md --marker mri_encoding
 monarch-report docs/results/mri_encoding --table nrmse,psnr,psnr_magnitude,ssim --update docs/mri.md --marker mri_encoding_values
 python mri/compare.py docs/results/mri_measured --update docs/mri.md --marker mri_measured

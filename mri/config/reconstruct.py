@@ -62,6 +62,8 @@ class ReconstructConfig:
         out: the file to write: .h5, .npy, .nii, .nii.gz or .png.
         run: folder of a trained run; or
         method: cg_sense, l1_wavelet or sense, without training.
+        calibration: folder of a run of `mri/calibrate.py`, on the grid of the scan; a method then
+            takes the encoding of the scanner for what it is. null: the DFT.
         lamda: weight of the regularisation of a method; null: .01 (cg_sense), .003 (l1_wavelet).
         n_iterations: of a method; null: 30 (cg_sense), 60 (l1_wavelet).
         mask: name of a mask that is stored in a prepared scan, or a .npy file; null: what is not
@@ -76,6 +78,7 @@ class ReconstructConfig:
     out: str | None = None
     run: str | None = None
     method: str | None = None
+    calibration: str | None = None
     lamda: float | None = None
     n_iterations: int | None = None
     mask: str | None = None
@@ -98,6 +101,11 @@ class ReconstructConfig:
             )
         if self.method not in (None, *DEFAULTS):
             raise ValueError(f"method must be one of {', '.join(DEFAULTS)}, got {self.method!r}")
+        if self.run is not None and self.calibration is not None:
+            raise ValueError(
+                f"the run has an encoding of its own, got run={self.run} and calibration="
+                f"{self.calibration}; give method=cg_sense in place of the run, or train with it"
+            )
         given = [k for k in ("lamda", "n_iterations") if getattr(self, k) is not None]
         if given and DEFAULTS.get(self.method or "") is None:
             raise ValueError(

@@ -2,7 +2,6 @@
 
 import logging
 import time
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -14,7 +13,7 @@ from monarch_core.training.checkpoint import load_weights, save_weights
 from monarch_core.training.devices import describe_device, peak_memory_bytes
 from monarch_core.transforms import LinearTransform, regress
 from mri.config.run import MriConfig
-from mri.models import build_model, encoding_of
+from mri.models import model_on_grid
 from mri.physics.axis_transforms import AxisTransforms
 from mri.physics.calibration import KnownScan, calibrate
 
@@ -78,7 +77,7 @@ def load_encoding(run_dir: Path, grid: tuple[int, int]) -> AxisTransforms:
     """
     folder = RunFolder(run_dir)
     config = load_config(folder.path, MriConfig)
-    model = build_model(config.model, partial(encoding_of, config.transform, None), grid)
+    model = model_on_grid(config, grid)
     found = [pair for pair in _pairs(model) if not pair.inverse]
     if not found:
         raise ValueError(

@@ -1,6 +1,7 @@
 """What makes the image of a slice: the model of a run, or a method that needs no training."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from mri.config.reconstruct import ReconstructConfig
 from mri.config.run import MriConfig
 from mri.grids import loading_for
 from mri.models import build_model, model_on_grid
+from mri.models.calibrated import load_encoding, start_at_calibration
 from mri.physics.axis_transforms import axis_transforms
 from mri.physics.conjugate_gradient import check_iterations, conjugate_gradient
 from mri.physics.encoding import Sense
@@ -38,7 +40,8 @@ def find_method(config: ReconstructConfig, grid: Grid) -> Method:
     """Return the method of a config, on its device; the echoes of a slice are independent.
 
     Raises:
-        ValueError: the run is none, or was trained on another grid; or an option makes no sense.
+        ValueError: the run or the calibration is none, or of another grid; or an option makes no
+            sense.
     """
     device = torch.device(choose_accelerator(config.accelerator))
     if config.maps.n_sets > 1:
@@ -46,7 +49,7 @@ def find_method(config: ReconstructConfig, grid: Grid) -> Method:
     if config.run is not None:
         model = run_model(Path(config.run), grid)
     else:
-        model = build_model(_untrained(config), partial(axis_transforms, Fourier), grid)
+        model = _untrained_model(config, grid)
     model = prepared(model.to(device).eval())
 
     def reconstruct(kspace: Tensor, maps: Tensor, mask: Tensor) -> Tensor:
@@ -69,6 +72,21 @@ def run_model(run_dir: Path, grid: Grid) -> torch.nn.Module:
     return model
 
 
+def _untrained_model(config: ReconstructConfig, grid: Grid) -> torch.nn.Module:
+    """Return the model of a method, with the DFT or the encoding of a calibration."""
+    if config.calibration is None:
+        return build_model(_untrained(config), partial(axis_transforms, Fourier), grid)
+    found = load_config(Path(config.calibration), MriConfig).transform
+    of_model = MriConfig(
+        model=_untrained(config),
+        transform=replace(found, learn="none"),
+        calibration=config.calibration,
+    )
+    model = model_on_grid(of_model, grid)
+    start_at_calibration(model, of_model, grid)
+    return model
+
+
 def _untrained(config: ReconstructConfig) -> ModelConfig:
     if config.method == "cg_sense":
         return CgSenseConfig(candidates=[config.weight], n_iterations=config.iterations)
@@ -85,7 +103,10 @@ def _soft_sense(config: ReconstructConfig, grid: Grid, device: torch.device) -> 
     for cg_sense; x_m = S_m^H F^H Omega y for sense.
     """
     check_iterations(config.iterations)
-    transform = axis_transforms(Fourier, grid).to(device)
+    if config.calibration is None:
+        transform = axis_transforms(Fourier, grid).to(device)
+    else:
+        transform = load_encoding(Path(config.calibration), grid).to(device)
 
     def reconstruct(kspace: Tensor, maps: Tensor, mask: Tensor) -> Tensor:
         n_echoes, height = len(kspace), grid[0]

@@ -18,17 +18,17 @@ from data_scripts.mri.centred_fft import fft_centred, ifft_centred
 from data_scripts.mri.espirit import espirit
 from monarch_core.runs.schema import save_config
 from monarch_core.training.checkpoint import save_weights
-from mri.config.model import SenseConfig, UnrolledConfig
+from mri.config.model import CgSenseConfig, SenseConfig, UnrolledConfig
 from mri.config.reconstruct import MapsConfig, ReconstructConfig
 from mri.config.run import FitConfig, MriConfig, TransformConfig
 from mri.dataset.splits import load_splits
 from mri.metrics.scores import reconstruct as reconstruct_volumes
 from mri.models import model_on_grid
+from mri.physics.encoding import Sense
 from mri.reconstruct import reconstruct
 
 ROOT = Path(__file__).parents[2]
-DATA = ROOT.parent / "shared" / "data" / "mri"
-MEASURED = DATA if DATA.is_dir() else Path("/work/shared/data/mri")
+MEASURED = ROOT.parent / "shared" / "data" / "mri"
 
 
 def image_of(source, folder, **options):
@@ -129,6 +129,30 @@ def test_a_run_makes_the_image_that_its_evaluation_measured(model, tmp_path):
     for echo, volume in enumerate(measured):
         expected = volume.predictions["model"] * test.info("d").scale
         np.testing.assert_allclose(image[:, echo], expected, atol=1e-4 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("method", ["cg_sense", "sense"])
+def test_a_method_takes_the_encoding_of_a_calibration(method, tmp_path):
+    root = write_dataset(tmp_path / "scans", grid=GRID)
+    model = CgSenseConfig(candidates=[0.01], n_iterations=30)
+    config, network = trained(tmp_path / "run", root, model, "dense", GRID)
+    scan, run = root / "d.h5", str(tmp_path / "run")
+    found = image_of(scan, tmp_path, method=method, calibration=run)
+    if method == "cg_sense":
+        expected = image_of(scan, tmp_path, run=run)
+    else:
+        with h5py.File(scan) as file:
+            maps, kspace = (torch.from_numpy(file[name][()]) for name in ("maps", "kspace"))
+        mask = (kspace.abs().amax((1, 2)) > 0).float()
+        expected = Sense(maps, mask, network.transform).adjoint(kspace).detach().numpy()
+        expected *= load_splits(config.dataset).test.info("d").scale
+    np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
+    assert np.abs(found - image_of(scan, tmp_path, method=method)).max() > 0.01
+
+
+def test_a_calibration_is_for_methods(tmp_path):
+    with pytest.raises(ValueError, match=r"has an encoding of its own.*in place of the run"):
+        ReconstructConfig(input="a.h5", out="b.h5", run="c", calibration="d")
 
 
 def test_a_run_of_another_grid_is_refused_with_what_to_do(tmp_path):

@@ -37,6 +37,7 @@ python mri/compare.py docs/results/mri_encoding --control "unrolled, fft" --upda
 monarch-report docs/results/mri_encoding --table nrmse,psnr,psnr_magnitude,ssim --update docs/mri.md --marker mri_encoding_values
 python mri/compare.py docs/results/mri_measured --update docs/mri.md --marker mri_measured
 monarch-report docs/results/sparse_text --table loss,loss_valid --update docs/sparse.md --marker sparse_text
+monarch-report docs/results/sparse_switch --table loss,loss_valid --update docs/sparse.md --marker sparse_switch
 monarch-report docs/results/sparse_images --table accuracy,n_errors,loss_valid --update docs/sparse.md --marker sparse_images
 python -m benchmarks.sparse_sizes --update docs/sparse.md --marker sparse_sizes
 python -m benchmarks.prediction docs/results

@@ -130,7 +130,7 @@ def fit(name, says, **values):
     ),
     of_mri("channels of a U-Net", "model=unet model.n_channels=1000000", "1 to 65536"),
     of_mri("poolings beyond count", "model=unet model.n_pools=64", "model.n_pools", "1 to 32"),
-    of_mri("heads without channels", "transform.heads=2", "transform.heads=2", "heads=1"),
+    of_mri("no heads", "transform.heads=0", "transform.heads", "from 1"),
     of_mri("nothing that learns", "transform.learn=forward", "model=sense", "learn=inverse"),
     of_mri("a recipe of no data set", "dataset.recipe.name=os", "phantom", "'os'"),
     of_mri("a seed below 0", "seed=-1", "seed must be from 0", "got -1"),

@@ -11,6 +11,7 @@ from monarch_core.transforms import Fourier
 from mri.config.model import MODELS
 from mri.metrics.losses import find_loss
 from mri.models import build_model
+from mri.physics.axis_transforms import axis_transforms
 from mri.physics.conjugate_gradient import conjugate_gradient
 from mri.physics.encoding import check_measurement
 
@@ -19,7 +20,7 @@ ones = partial(torch.ones, dtype=torch.complex64)
 
 
 def model(name, grid=GRID, **options):
-    return lambda: build_model(MODELS[name](**options), Fourier, grid)
+    return lambda: build_model(MODELS[name](**options), partial(axis_transforms, Fourier), grid)
 
 
 def measurement(**changed):

@@ -153,7 +153,7 @@ def others(path):
     """What follows `mri/evaluate.py` and `mri/reconstruct.py` in the commands of a page."""
     for line in lines_of_shell(path):
         if found := re.fullmatch(r"python mri/(evaluate|reconstruct)\.py (.*=.*)", line):
-            yield found[1], shlex.split(found[2])
+            yield found[1], shlex.split(found[2], comments=True)
 
 
 OTHERS = [
@@ -176,7 +176,7 @@ def test_commands_on_scans_name_what_there_is(name, overrides):
 
 def test_commands_of_calibrations_name_what_there_is():
     found = [
-        shlex.split(line)[2:]
+        shlex.split(line, comments=True)[2:]
         for path in PAGES
         for line in lines_of_shell(path)
         if line.startswith("python mri/calibrate.py ")

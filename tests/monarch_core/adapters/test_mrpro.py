@@ -6,7 +6,8 @@ from planes import DFT, GRIDS, cropping, gradients, inner, learned, random_compl
 
 from monarch_core.transforms import Fourier
 from mri.models.sense import CgSense, SenseReconstruction
-from mri.physics.encoding import Sense, axis_transforms
+from mri.physics.axis_transforms import axis_transforms
+from mri.physics.encoding import Sense
 
 pytest.importorskip("mrpro", reason="mrpro is not installed here: see `make hosts`")
 

@@ -34,7 +34,7 @@ python -m benchmarks.encodings --update docs/mri.md --marker encodings
 python mri/compare.py docs/results/mri_calibrated --control "cg_sense, fft" --update docs/mri.md --marker mri_calibrated
 python mri/compare.py docs/results/mri_calibrated --control "cg_sense, fft" --only "cg_sense, monarch_rank4" --update README.md --marker mri_calibrated
 python mri/compare.py docs/results/mri_encoding --control "unrolled, fft" --update docs/mri.md --marker mri_encoding
-monarch-report docs/results/mri_encoding --table nrmse,psnr,psnr_magnitude,ssim --update docs/mri.md --marker mri_encoding_values
+monarch-report docs/results/mri_encoding/fft_* docs/results/mri_encoding/monarch_* docs/results/mri_encoding/scanner_* --table nrmse,psnr,psnr_magnitude,ssim --update docs/mri.md --marker mri_encoding_values
 python mri/compare.py docs/results/mri_measured --update docs/mri.md --marker mri_measured
 monarch-report docs/results/sparse_text --table loss,loss_valid --update docs/sparse.md --marker sparse_text
 monarch-report docs/results/sparse_switch --table loss,loss_valid --update docs/sparse.md --marker sparse_switch

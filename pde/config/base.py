@@ -75,6 +75,21 @@ class DatasetConfig(PdeRecipe):
         return len(self.periodic)
 
     @property
+    def points(self) -> tuple[int, ...]:
+        """Points per axis that the model sees."""
+        return (self.grid,) * self.n_axes
+
+    @property
+    def in_channels(self) -> int:
+        """Channels that a step reads: all frames that the model sees."""
+        return self.n_input_frames
+
+    @property
+    def out_channels(self) -> int:
+        """Channels of one frame."""
+        return 1
+
+    @property
     @abstractmethod
     def normalization(self) -> str:
         """How a model scales its fields.

@@ -89,7 +89,7 @@ def load_model(run_dir: Path) -> tuple[RollOut, PdeConfig]:
         ValueError: no run in the folder, or weights that are damaged or of another model.
     """
     config = load_config(run_dir, PdeConfig)
-    model = build_model(config, (config.dataset.grid,) * config.dataset.n_axes)
+    model = build_model(config, config.dataset.points)
     load_weights(RunFolder(run_dir).weights, model)
     return model, config
 
@@ -107,9 +107,9 @@ def check_model(config: PdeConfig) -> None:
         return
     n_axes, symmetry = config.dataset.n_axes, config.dataset.symmetry
     if symmetry is not None and config.augment is not False:
-        symmetry(torch.zeros(1, *[config.dataset.grid] * n_axes), torch.Generator())
+        symmetry(torch.zeros(1, *config.dataset.points), torch.Generator())
     with torch.random.fork_rng(devices=[]):
-        build_model(config, (config.dataset.grid,) * n_axes)
+        build_model(config, config.dataset.points)
     if not isinstance(config.model, FourierConfig):
         return
     bases = {config.transform.basis_of(axis) for axis in range(n_axes)}

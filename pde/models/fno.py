@@ -132,8 +132,8 @@ def _neuralop_fno(
 
     network = FNO(
         n_modes=n_modes,
-        in_channels=config.dataset.n_input_frames,
-        out_channels=1,
+        in_channels=config.dataset.in_channels,
+        out_channels=config.dataset.out_channels,
         hidden_channels=model.hidden_channels,
         n_layers=model.n_layers,
         lifting_channel_ratio=ratio(lifting_channels),

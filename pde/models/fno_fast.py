@@ -26,8 +26,8 @@ def build_fno_fast(model: FnoFastConfig, config: PdeConfig, grid: tuple[int, ...
     m = model.n_modes
     return FNO(
         (*[2 * m] * (len(grid) - 1), 2 * (m - 1)),
-        in_channels=config.dataset.n_input_frames,
-        out_channels=1,
+        in_channels=config.dataset.in_channels,
+        out_channels=config.dataset.out_channels,
         hidden_channels=model.hidden_channels,
         n_layers=model.n_layers,
         projection_channels=model.projection_channels,

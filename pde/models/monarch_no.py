@@ -120,7 +120,7 @@ def build_monarch_no(model: MonarchNoConfig, config: PdeConfig, grid: tuple[int,
     check_modes(model.n_modes, grid)
     return MonarchNO(
         (*[2 * model.n_modes] * (len(grid) - 1), 2 * (model.n_modes - 1)),
-        config.dataset.n_input_frames,
+        config.dataset.in_channels,
         model.hidden_channels,
         model.gate_channels,
         model.n_layers,

@@ -57,7 +57,7 @@ class ResNet(nn.Module):
 
 def build_resnet(model: ResNetConfig, config: PdeConfig, grid: tuple[int, ...]) -> nn.Module:
     """Return the residual network for the frames of a data set."""
-    return ResNet(config.dataset.n_input_frames, model.hidden_channels, n_axes=len(grid))
+    return ResNet(config.dataset.in_channels, model.hidden_channels, n_axes=len(grid))
 
 
 def _pair(n_axes: int, n_in: int, n_out: int) -> nn.Sequential:

@@ -61,4 +61,4 @@ class UNet(nn.Module):
 
 def build_unet(model: UNetConfig, config: PdeConfig, grid: tuple[int, ...]) -> nn.Module:
     """Return the U-Net for the frames of a data set."""
-    return UNet(config.dataset.n_input_frames, model.hidden_channels, n_axes=len(grid))
+    return UNet(config.dataset.in_channels, model.hidden_channels, n_axes=len(grid))

@@ -10,7 +10,10 @@ from jaxtyping import Float
 
 from data_scripts import hdf5
 from data_scripts.pde.pdebench_format import TENSOR
+from data_scripts.pde.readers.fields import Fields, ReadOptions
+from data_scripts.pde.readers.interpret import interpret
 from data_scripts.pde.readers.matlab import open_classic_matlab, open_matlab_hdf5
+from data_scripts.pde.readers.numpy_files import npy_arrays
 from data_scripts.pde.readers.pdebench import open_pdebench_groups, open_pdebench_tensor
 from data_scripts.pde.readers.trajectories import AGAIN, LAYOUTS, Trajectories
 from data_scripts.pde.readers.well import open_well
@@ -29,6 +32,22 @@ def read_trajectories(
     """
     source = open_trajectories(path)
     return source.read(), source.times
+
+
+def open_fields(path: str | Path, options: ReadOptions | None = None) -> Fields:
+    """Find out what a file or folder of anybody holds, without reading the fields.
+
+    Args:
+        path: of the file or folder.
+        options: what the user says of it; None for nothing.
+
+    Raises:
+        ValueError: there is no such file, it is damaged, or it is not clear what it holds; the
+            error then names what is there and every option to give.
+    """
+    path = Path(path)
+    require_file(path, f"check the path (relative ones start at {Path.cwd()})")
+    return interpret(path, "NumPy array", npy_arrays(path), options or ReadOptions())
 
 
 def open_trajectories(path: str | Path, convention: str | None = None) -> Trajectories:

@@ -62,7 +62,7 @@ class OwnConfig(DatasetConfig):
     axes: list[str] | None = None
     spacing: list[float] | None = None
     times: list[float] | None = None
-    periodic: list[bool] = field(default_factory=list)
+    periodic: list[bool] = ()  # type: ignore[assignment]  # a factory would uncover the property
     channels: list[str] = field(default_factory=list)
     units: list[str] = field(default_factory=list)
     constants: list[str] = field(default_factory=list)

@@ -18,7 +18,7 @@ from data_scripts.pde.readers import (
     is_well_folder,
     open_trajectories,
 )
-from data_scripts.pde.readers.trajectories import FEWER
+from data_scripts.pde.readers.statement import FEWER
 from data_scripts.recipe import ensure
 from monarch_core.runs.fingerprint import fingerprint_arrays
 from monarch_core.runs.machine import require_memory

@@ -42,7 +42,7 @@ _LABELS = {
 }
 _BY_LABEL = {label: axis for axis, labels in _LABELS.items() for label in labels.split()}
 # Most components of a field, and how much longer than a few points the other axes of a grid are.
-_FEW, _TIMES_LONGER = 8, 3
+FEW_CHANNELS, _TIMES_LONGER = 8, 3
 
 
 def labelled_axes(stored: Stored) -> tuple[str, ...] | None:
@@ -92,6 +92,8 @@ def credible_axes(
     known = [axis for axis in SPACE if axis in lengths]
     for speaks_for in (
         _has_few_channels,
+        lambda found: "time" in found or "time" not in lengths,
+        lambda found: "time" in found or "time" not in lengths,
         lambda found: not known or _space(found) == set(known),
         lambda found: (order := [axis for axis in found if axis in SPACE]) == sorted(order),
         lambda found: len(_space(found)) < 2 or _is_square(found),
@@ -154,22 +156,22 @@ def _is_square(found: Mapping[str, int]) -> bool:
 
 
 def _allows(found: Mapping[str, int], lengths: Mapping[str, Collection[int]]) -> bool:
-    for axis, allowed in lengths.items():
-        if axis in found and found[axis] not in allowed:
-            return False
-        if axis in SPACE and axis not in found:
-            return False
-    if found.get("time") == 1 or (next(iter(found)) == "channel" and found["channel"] != 1):
+    """Return whether an order agrees with coordinates, and is one of a field at all."""
+    space = _space(found)
+    if any(axis in SPACE and axis not in found for axis in lengths):
         return False
-    # a single trajectory without an axis for it
-    alone = {"time", *_space(found)} <= set(lengths) or (
-        len(_space(found)) > 1 and _is_square(found)
-    )
-    return "trajectory" in found or alone
+    if any(found[axis] not in allowed for axis, allowed in lengths.items() if axis in found):
+        return False
+    if found.get("time") == 1 or 1 in {found[axis] for axis in space}:
+        return False
+    if next(iter(found)) == "channel" and found["channel"] != 1:
+        return False
+    is_alone = len(space) > 1 and _is_square(found)  # a single trajectory without an axis for it
+    return "trajectory" in found or is_alone or {"time", *space} <= set(lengths)
 
 
 def _has_few_channels(found: Mapping[str, int]) -> bool:
     grid = [found[axis] for axis in _space(found)]
     if "channel" in found:
-        return found["channel"] <= _FEW and min(grid) > found["channel"]
-    return min(grid) > _FEW or max(grid) < _TIMES_LONGER * min(grid)
+        return found["channel"] <= FEW_CHANNELS and min(grid) > found["channel"]
+    return min(grid) > FEW_CHANNELS or max(grid) < _TIMES_LONGER * min(grid)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from data_scripts.hdf5 import REALS, require_kind
 from data_scripts.pde.readers.axis_order import (
+    FEW_CHANNELS,
     credible_axes,
     decided,
     fitted_axes,
@@ -24,10 +25,10 @@ _PARTS = (
     "np.stack([u.real, u.imag], axis=2)"
 )
 _SAY_KEY = (
-    "which array is the field to predict, dataset.key=NAME (several with commas between them are "
-    "its channels)"
+    "which array is the field to predict: dataset.key=NAME, several with commas between them for "
+    "its channels"
 )
-_SAY_INPUT = "if that follows from a static field, which array is that, dataset.input_key=NAME"
+_SAY_INPUT = "whether it follows from a static field, and which: dataset.input_key=NAME"
 _SAY_AXES = f"dataset.axes=[...] with one of {', '.join(AXES)} for each"
 
 
@@ -65,7 +66,7 @@ def choose(
     outputs, inputs = choose_fields(fields)
     outputs, inputs = said or outputs, said_inputs or inputs
     if not outputs:
-        raise _unclear(path, contents, [_SAY_KEY, _SAY_INPUT])
+        raise _nothing_real(path, contents)
     main = next((s for s in outputs if said or is_known_output(s.name)), outputs[0])
     readings = _readings(path, main, inputs, bool(said_inputs), lines, contents, options)
     axes = decided(readings, by_matlab=contents.by_matlab)
@@ -75,7 +76,7 @@ def choose(
         placed for s in outputs if (placed := _beside(s, main, axes, is_static=False)) is not None
     ]
     if len(evolving) < len(outputs) and (said or not is_known_output(main.name)):
-        raise _unclear(path, contents, [f"{_SAY_KEY} and lie on one grid", _SAY_INPUT])
+        raise _unclear(path, contents, [f"{_SAY_KEY}, on one grid", _SAY_INPUT])
     constant = [
         placed
         for s in inputs
@@ -83,7 +84,7 @@ def choose(
         if (placed := _beside(s, main, axes, is_static=True)) is not None
     ]
     if said_inputs and len(constant) < len(inputs):
-        raise _unclear(path, contents, [f"{_SAY_INPUT} and lies on the grid of the output"])
+        raise _unclear(path, contents, [f"{_SAY_INPUT}, on the grid of the output"])
     guesses = []
     if options.axes is None:
         because = (
@@ -127,7 +128,7 @@ def _readings(
                 for axes in possible_axes(
                     main.shape, lengths, by_matlab=contents.by_matlab, steady=steady
                 )
-                if not given or any(_beside(s, main, axes, is_static=True) for s in given)
+                if not given or any(_suits(s, main, axes) for s in given)
             ]
             if possible:
                 return credible_axes(possible, main.shape, lengths)
@@ -146,6 +147,12 @@ def _beside(stored: Stored, main: Stored, axes: Sequence[str], *, is_static: boo
     return Placed(stored, found)
 
 
+def _suits(stored: Stored, main: Stored, axes: Sequence[str]) -> bool:
+    """Return whether an array may be an input of the main one, if that has these axes."""
+    placed = _beside(stored, main, axes, is_static=True)
+    return placed is not None and placed.length("channel") <= FEW_CHANNELS
+
+
 def _missing(
     outputs: Sequence[Stored],
     main: Stored,
@@ -156,8 +163,8 @@ def _missing(
     examples = " or ".join(f"[{','.join(axes)}]" for axes in readings[:3])
     what = [] if len(outputs) == 1 else [_SAY_KEY]
     what.append(
-        f"the order of the axes of {main.described}, {_SAY_AXES}"
-        f"{f' (it may be {examples})' if len(readings) > 1 else ''}"
+        f"the order of the axes of {main.described}"
+        f"{f', which may be {examples}' if len(readings) > 1 else ''}: {_SAY_AXES}"
     )
     return what if inputs else [*what, _SAY_INPUT]
 
@@ -210,8 +217,16 @@ def _holdings(contents: Contents) -> str:
     return listed(stored.described for stored in contents.arrays.values()) or "nothing"
 
 
+def _nothing_real(path: Path, contents: Contents) -> UnusableFileError:
+    defect = next((stored.defect for stored in contents.arrays.values() if stored.defect), "")
+    return UnusableFileError(
+        f"{path} ({contents.layout}) holds no field of real numbers, but {_holdings(contents)}"
+        f"{f' ({defect})' if defect else ''}; {_PARTS}"
+    )
+
+
 def _unclear(path: Path, contents: Contents, missing: Sequence[str]) -> UnusableFileError:
     return UnusableFileError(
-        f"{path} ({contents.layout}) holds {_holdings(contents)}, and what is what is not clear; "
-        f"say {'; '.join(missing)}"
+        f"{path} ({contents.layout}) holds {_holdings(contents)}. That leaves open "
+        f"{'; and '.join(missing)}"
     )

@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
+from data_scripts.pde.readers.stored import Contents, Stored
 from data_scripts.pde.well_format import SPLITS
 
 SUFFIXES = (".hdf5", ".h5", ".hdf", ".nc", ".mat", ".npy", ".npz", ".pt", ".pth")
@@ -31,6 +33,23 @@ def without_split(name: str) -> tuple[str, str | None]:
     if len(words) != 1:
         return name, None
     return re.sub(r"^[-_/ ]+|[-_/ ]+$|(?<=[-_/ ])[-_/ ]+", "", _WORD.sub("", name)), words.pop()
+
+
+def split_contents(contents: Contents) -> dict[str, Contents]:
+    """Return the arrays of every split, by names without the word for it; {} if there are none.
+
+    Arrays of no split belong to all.
+    """
+    by_split: dict[str | None, dict[str, Stored]] = {}
+    for name, stored in contents.arrays.items():
+        rest, split = without_split(name)
+        by_split.setdefault(split, {})[rest] = replace(stored, name=rest)
+    shared = by_split.pop(None, {})
+    return {
+        split: replace(contents, arrays={**shared, **by_split[split]})
+        for split in SPLITS
+        if split in by_split
+    }
 
 
 def folder_files(path: Path) -> dict[str | None, list[Path]]:

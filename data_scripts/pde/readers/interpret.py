@@ -58,7 +58,7 @@ def channels_of(placed: Placed, otherwise: str, *, is_vector: bool | None = None
         is_vector: whether its channels are components along the axes of space; None to tell that
             by its name.
     """
-    name, n = placed.stored.name or otherwise, placed.length("channel")
+    name, n = placed.stored.name.rpartition("/")[2] or otherwise, placed.length("channel")
     if n == 1:
         return [Channel(name, placed.stored.unit)]
     if is_vector is None:

@@ -1,5 +1,6 @@
 """The fields of several files as those of one."""
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,18 +9,41 @@ import numpy as np
 
 from data_scripts.pde.readers.fields import Fields
 from data_scripts.pde.readers.stored import Placed, joined, repeated
+from data_scripts.pde.well_format import SPLITS
 from data_scripts.unusable import UnusableFileError
 
 
-def join_fields(
-    path: Path, parts: Sequence[Fields], splits: Mapping[str | None, range] | None = None
-) -> Fields:
+def join_splits(path: Path, parts: Mapping[str | None, Sequence[Fields]]) -> Fields:
+    """Return the trajectories of several files by split, in the order train, valid, test.
+
+    Args:
+        path: of their folder.
+        parts: of every split; None is the split of no split.
+
+    Raises:
+        UnusableFileError: as `join_fields`, or only some of the files are of a split.
+    """
+    if None in parts and len(parts) > 1:
+        raise UnusableFileError(
+            f"{path} has files of {', '.join(filter(None, parts))} and files of no split, such as "
+            f"{parts[None][0].path}; put them into folders train, valid and test"
+        )
+    order = [split for split in (None, *SPLITS) if split in parts]
+    fields = join_fields(path, [part for split in order for part in parts[split]])
+    ends = np.cumsum([0, *(sum(part.shape[0] for part in parts[split]) for split in order)])
+    ranges = [range(*pair) for pair in itertools.pairwise(ends.tolist())]
+    if len(parts) > 1:
+        splits = {split: r for split, r in zip(order, ranges, strict=True) if split is not None}
+        return replace(fields, splits=splits)
+    return fields
+
+
+def join_fields(path: Path, parts: Sequence[Fields]) -> Fields:
     """Return the trajectories of several files, one after the other.
 
     Args:
         path: of their folder.
         parts: at least one.
-        splits: numbers of the trajectories of every split; None is the split of no split.
 
     Raises:
         UnusableFileError: they are not fields of one problem, viscosity, times and grid.
@@ -38,10 +62,17 @@ def join_fields(
         evolving=_join([part.evolving for part in parts], parts),
         constant=_join([part.constant for part in parts], parts),
         numbers={name: np.concatenate([part.numbers[name] for part in parts]) for name in names},
-        splits={k: v for k, v in (splits or {}).items() if k is not None} or None,
         statement=statement,
-        guesses=_union(part.guesses for part in parts),
+        guesses=_first_of_each(part.guesses for part in parts),
     )
+
+
+def _first_of_each(lists: Iterable[Sequence[str]]) -> tuple[str, ...]:
+    """Return guesses that differ in what they are about."""
+    found: dict[str, str] = {}
+    for guess in (guess for guesses in lists for guess in guesses):
+        found.setdefault(guess.partition(":")[0], guess)
+    return tuple(found.values())
 
 
 def _union(lists: Iterable[Sequence[str]]) -> tuple[str, ...]:

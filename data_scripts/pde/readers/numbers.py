@@ -22,12 +22,16 @@ def trajectory_numbers(
         attributes: numbers of the whole file; those that are none of an equation are left away.
         n: number of trajectories.
     """
-    found = {k: np.full(n, value) for k, value in attributes.items() if is_parameter(k)}
+    found = {
+        k.rpartition("/")[2]: np.full(n, value)
+        for k, value in attributes.items()
+        if is_parameter(k)
+    }
     for name, stored in arrays.items():
         n_values = int(np.prod(stored.shape))
         if n_values not in (1, n) and (len(stored.shape) != 2 or stored.shape[0] != n):
             continue
-        values = read_small(path, stored)
+        values, name = read_small(path, stored), name.rpartition("/")[2]
         if n_values in (1, n):
             found[name] = np.broadcast_to(values.reshape(-1), (n,))
         else:

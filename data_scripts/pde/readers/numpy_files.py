@@ -2,6 +2,8 @@
 
 import functools
 import zipfile
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
@@ -38,6 +40,12 @@ def npy_contents(path: Path) -> Contents:
         return np.load(path, mmap_mode="r", allow_pickle=False)[index]
 
     return Contents("NumPy array", {"": Stored("", shape, dtype, load)})
+
+
+def npy_folder(files: Sequence[Path]) -> Contents:
+    """Return the arrays of several .npy files, by the names of these."""
+    arrays = {file.stem: replace(npy_contents(file).arrays[""], name=file.stem) for file in files}
+    return Contents("NumPy arrays", arrays)
 
 
 def npz_contents(path: Path) -> Contents:

@@ -1,4 +1,4 @@
-"""Find out the layout of a file or folder, and open it."""
+"""Open a file or folder of a data set that has a name, in one of the published layouts."""
 
 import itertools
 from pathlib import Path
@@ -9,90 +9,19 @@ from jaxtyping import Float
 
 from data_scripts import hdf5
 from data_scripts.pde.pdebench_format import TENSOR
-from data_scripts.pde.readers.fields import Fields, ReadOptions
-from data_scripts.pde.readers.finish import finished
-from data_scripts.pde.readers.folders import SUFFIXES, folder_files, is_well_folder
-from data_scripts.pde.readers.groups import group_fields, trajectory_groups
-from data_scripts.pde.readers.hdf5_files import hdf5_contents
-from data_scripts.pde.readers.interpret import interpret
+from data_scripts.pde.readers.fields import Fields
+from data_scripts.pde.readers.folders import is_well_folder
+from data_scripts.pde.readers.groups import trajectory_groups
 from data_scripts.pde.readers.join import join_fields
 from data_scripts.pde.readers.matlab import open_matlab, open_matlab_hdf5
-from data_scripts.pde.readers.matlab_files import HEADER, classic_contents, is_classic_matlab
-from data_scripts.pde.readers.numpy_files import NPY_MAGIC, npy_contents, npz_contents
+from data_scripts.pde.readers.matlab_files import HEADER, classic_contents
 from data_scripts.pde.readers.pdebench import open_pdebench_groups, open_pdebench_tensor
 from data_scripts.pde.readers.statement import AGAIN, LAYOUTS
-from data_scripts.pde.readers.stored import Contents
-from data_scripts.pde.readers.torch_files import torch_contents
 from data_scripts.pde.readers.trajectories import Trajectories, trajectories_of
-from data_scripts.pde.readers.well import FIELDS, well_fields
 from data_scripts.pde.readers.well_problem import open_well
 from data_scripts.pde.well_format import SCALAR_FIELDS, SPLITS
 from data_scripts.unusable import UnusableFileError, reading, require_file
 from monarch_core.runs.printable import listed
-
-
-def open_fields(path: str | Path, options: ReadOptions | None = None) -> Fields:
-    """Find out what a file or folder of anybody holds, without reading the fields.
-
-    The trajectories of all files of a folder follow each other, those of its splits in the order
-    train, valid, test.
-
-    Args:
-        path: of the file or folder.
-        options: what the user says of it; None for nothing.
-
-    Raises:
-        UnusableFileError: there is no such file, it is damaged, or it is not clear what it holds;
-            the error then names what is there and every option to give.
-    """
-    path, options = Path(path), options or ReadOptions()
-    if not path.is_dir():
-        return finished(_open_any(path, options), options)
-    files = folder_files(path)
-    if not files:
-        raise UnusableFileError(
-            f"{path} holds no data file ({', '.join(SUFFIXES)}), neither directly nor in folders "
-            "train, valid and test"
-        )
-    parts = {split: [_open_any(file, options) for file in files[split]] for split in files}
-    ends = np.cumsum([0, *(sum(part.shape[0] for part in same) for same in parts.values())])
-    ranges = [range(*pair) for pair in itertools.pairwise(ends.tolist())]
-    splits = dict(zip(parts, ranges, strict=True))
-    return finished(join_fields(path, list(itertools.chain(*parts.values())), splits), options)
-
-
-def _open_any(path: Path, options: ReadOptions) -> Fields:
-    """Return the fields of a file, whatever its format."""
-    header = _first_bytes(path)
-    if header.startswith(NPY_MAGIC):
-        return interpret(path, npy_contents(path), options)
-    with reading(path, AGAIN):
-        if h5py.is_hdf5(path):
-            with hdf5.open_file(path, AGAIN) as file:
-                return _open_any_hdf5(path, file, header, options)
-    return interpret(path, _contents(path, header), options)
-
-
-def _contents(path: Path, header: bytes) -> Contents:
-    if path.suffix.lower() == ".npz":
-        return npz_contents(path)
-    if path.suffix.lower() in (".pt", ".pth"):
-        return torch_contents(path)
-    if is_classic_matlab(path, header):
-        return classic_contents(path)
-    raise UnusableFileError(
-        f"{path} ({path.stat().st_size} bytes) is of no known format, or its beginning is damaged; "
-        "NumPy (.npy, .npz), PyTorch (.pt), MATLAB (.mat) and HDF5 files are read"
-    )
-
-
-def _open_any_hdf5(path: Path, file: h5py.File, header: bytes, options: ReadOptions) -> Fields:
-    if options.axes is None and any(name in file for name in FIELDS):
-        return well_fields(path, file, options)
-    is_told = options.axes is not None or options.key is not None
-    if not is_told and (groups := trajectory_groups(file)):
-        return group_fields(path, file, groups)
-    return interpret(path, hdf5_contents(path, file, header), options)
 
 
 def read_trajectories(
@@ -137,8 +66,10 @@ def open_trajectories(path: str | Path, convention: str | None = None) -> Trajec
 
 def _open_published(path: Path, convention: str | None) -> Fields:
     """Return the fields of a file in one of the published layouts."""
-    header = _first_bytes(path)
+    require_file(path, f"check the path (relative ones start at {Path.cwd()})")
     with reading(path, AGAIN):
+        with path.open("rb") as opened:
+            header = opened.read(128)
         if h5py.is_hdf5(path):
             with hdf5.open_file(path, AGAIN) as file:
                 return _open_published_hdf5(path, file, header, convention)
@@ -164,9 +95,3 @@ def _open_published_hdf5(
     raise UnusableFileError(
         f"{path} holds {listed(sorted(file)) or 'nothing'}, which is no known layout; {LAYOUTS}"
     )
-
-
-def _first_bytes(path: Path) -> bytes:
-    require_file(path, f"check the path (relative ones start at {Path.cwd()})")
-    with reading(path, AGAIN), path.open("rb") as opened:
-        return opened.read(128)

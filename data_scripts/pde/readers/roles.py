@@ -144,6 +144,12 @@ def _is_made_from(name: str, inputs: list[Stored]) -> bool:
     return any(words.startswith(f"{part}_") or (len(part) > 3 and part in words) for part in parts)
 
 
+def are_input_and_output(names: Iterable[str]) -> bool:
+    """Return whether some names are those of an input, and others are not."""
+    found = {_INPUTS.fullmatch(plain(name)) is not None for name in names}
+    return len(found) > 1
+
+
 def is_known_output(name: str) -> bool:
     """Return whether a name is one that outputs have."""
     return _OUTPUTS.fullmatch(plain(name)) is not None

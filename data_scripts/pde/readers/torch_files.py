@@ -11,7 +11,6 @@ from torch import Tensor
 
 from data_scripts.pde.readers.stored import Contents, Stored, defective
 from data_scripts.unusable import UnusableFileError
-from monarch_core.runs.printable import paragraph
 
 _REMEDY = (
     "store one tensor or a dictionary of tensors, for example torch.save({'u': u}, path), or .npy"
@@ -32,10 +31,9 @@ def torch_contents(path: Path) -> Contents:
         )
     except Exception as error:
         # what torch raises depends on the byte at which a file goes wrong
-        advice = paragraph(str(error).partition("\n")[0])
         raise UnusableFileError(
-            f"{path} is damaged, or holds other things than tensors, which are never unpickled "
-            f"({advice}); {_REMEDY}"
+            f"{path} is truncated or damaged, or holds other things than tensors, which are never "
+            f"unpickled; {_REMEDY}"
         ) from error
     arrays = {name: _stored(path, name, tensor) for name, tensor in _tensors("", loaded, depth=0)}
     if not arrays:

@@ -12,7 +12,7 @@ from data_scripts.pde.readers import (
     is_well_folder,
     open_trajectories,
 )
-from data_scripts.pde.readers.trajectories import FEWER
+from data_scripts.pde.readers.statement import FEWER
 from data_scripts.recipe import ensure
 from monarch_core.runs.machine import require_memory
 from pde.config.base import DatasetConfig, GeneratedConfig

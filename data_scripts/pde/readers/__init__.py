@@ -15,13 +15,11 @@ flow, these take the place of two times.
 
 from data_scripts.pde.readers.axes import evenly_spaced
 from data_scripts.pde.readers.fields import Channel, Fields, ReadOptions
-from data_scripts.pde.readers.open_files import (
-    is_well_folder,
-    open_fields,
-    open_trajectories,
-    read_trajectories,
-)
-from data_scripts.pde.readers.trajectories import Statement, Trajectories
+from data_scripts.pde.readers.folders import is_well_folder
+from data_scripts.pde.readers.open_files import open_trajectories, read_trajectories
+from data_scripts.pde.readers.own_files import open_fields
+from data_scripts.pde.readers.statement import Statement
+from data_scripts.pde.readers.trajectories import Trajectories
 from data_scripts.unusable import UnusableFileError
 
 __all__ = [

@@ -1,45 +1,69 @@
-"""From the arrays of a file to its fields: which array is what, and which axis."""
+"""From the arrays of a file of any names to its fields."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-
+from data_scripts.pde.readers.choice import choose, named_arrays
 from data_scripts.pde.readers.fields import Channel, Fields, ReadOptions
-from data_scripts.pde.readers.stored import Placed, Stored
+from data_scripts.pde.readers.lines import find_lines, points_of, times_of, unfit
+from data_scripts.pde.readers.numbers import trajectory_numbers
+from data_scripts.pde.readers.roles import is_parameter, plain, sort_arrays
+from data_scripts.pde.readers.stored import Contents, Placed
 
-# Python's order, by number of axes.
-_ORDERS = {
-    3: ("trajectory", "time", "x"),
-    4: ("trajectory", "time", "x", "y"),
-    5: ("trajectory", "time", "x", "y", "channel"),
-    6: ("trajectory", "time", "x", "y", "z", "channel"),
-}
+# Names of fields whose components are those along the axes.
+_VECTORS = {"velocity", "vel", "momentum", "force", "forcing", "displacement", "magneticfield"}
 
 
-def interpret(path: Path, layout: str, arrays: Mapping[str, Stored], options: ReadOptions) -> Fields:
-    """Return the fields of a file of arrays."""
-    (stored,) = arrays.values()
-    axes = tuple(options.axes or _ORDERS[len(stored.shape)])
-    guesses = ()
-    if options.axes is None:
-        guesses = (f"axes: {','.join(axes)} from the shape {stored.shape}; dataset.axes=[...]",)
-    placed = Placed(stored, axes)
-    space = placed.space
-    coordinates: tuple[np.ndarray | None, ...] = (None,) * len(space)
-    if options.spacing is not None:
-        coordinates = tuple(
-            step * np.arange(placed.length(axis))
-            for axis, step in zip(space, options.spacing, strict=True)
-        )
-    n = placed.length("channel")
+def interpret(path: Path, contents: Contents, options: ReadOptions) -> Fields:
+    """Return the fields of a file of arrays, as far as options, names and shapes tell what is what.
+
+    Raises:
+        UnusableFileError: it is not clear what the file holds; the error names its arrays and every
+            option to give.
+    """
+    named = [
+        stored
+        for key in (options.key, options.input_key)
+        for stored in named_arrays(path, contents, key)
+    ]
+    roles = sort_arrays(contents.arrays.values(), {stored.name for stored in named})
+    lines = find_lines(path, roles, contents.attributes)
+    choice = choose(path, contents, roles, lines, options)
+    main = choice.evolving[0]
+    coordinates = points_of(path, lines, main, is_sure=choice.is_sure)
+    numbers = trajectory_numbers(
+        path, roles.numbers, contents.attributes, main.length("trajectory")
+    )
     return Fields(
         path=path,
-        layout=layout,
-        evolving=(placed,),
-        channels=tuple(Channel(f"{path.stem}[{i}]" if n > 1 else path.stem) for i in range(n)),
-        times=None if options.times is None else np.asarray(options.times, dtype=np.float64),
+        layout=contents.layout,
+        evolving=choice.evolving,
+        constant=choice.constant,
+        channels=tuple(c for placed in choice.evolving for c in channels_of(placed, "field")),
+        constants=tuple(c for placed in choice.constant for c in channels_of(placed, "field")),
+        times=times_of(path, lines, main.length("time"), is_sure=choice.is_sure),
         coordinates=coordinates,
-        periodic=(None,) * len(space) if options.periodic is None else tuple(options.periodic),
-        guesses=guesses,
+        periodic=(None,) * len(main.space),
+        numbers=numbers,
+        parameters=tuple(name for name in numbers if is_parameter(name.partition("[")[0])),
+        guesses=(*contents.notes, *lines.notes, *choice.guesses, *unfit(lines, main)),
     )
+
+
+def channels_of(placed: Placed, otherwise: str, *, is_vector: bool | None = None) -> list[Channel]:
+    """Return the channels of an array.
+
+    Args:
+        placed: the array.
+        otherwise: the name of one that has none.
+        is_vector: whether its channels are components along the axes of space; None to tell that
+            by its name.
+    """
+    name, n = placed.stored.name.rpartition("/")[2] or otherwise, placed.length("channel")
+    if n == 1:
+        return [Channel(name, placed.stored.unit)]
+    if is_vector is None:
+        is_vector = plain(name) in _VECTORS
+    labels = [f"{name}[{i}]" for i in range(n)]
+    if is_vector and n == len(placed.space):
+        labels = [f"{name}_{axis}" for axis in placed.space]
+    return [Channel(label, placed.stored.unit) for label in labels]

@@ -8,139 +8,82 @@ Three kinds of arrays, in both formats; HDF5, which is v7.3, shows all axes reve
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
-import scipy.io
 
-from data_scripts.pde.readers.axes import field, numbers, read_field, stored_times
+from data_scripts.pde.readers.axes import field
+from data_scripts.pde.readers.fields import Fields, ReadOptions
+from data_scripts.pde.readers.hdf5_files import hdf5_contents
+from data_scripts.pde.readers.interpret import interpret
 from data_scripts.pde.readers.names import other_equation, viscosity_in_name
-from data_scripts.pde.readers.trajectories import (
-    LAYOUTS,
-    Statement,
-    Trajectories,
-)
+from data_scripts.pde.readers.statement import LAYOUTS, Statement
+from data_scripts.pde.readers.stored import WHOLE, Contents, Stored
 from data_scripts.unusable import UnusableFileError
-from monarch_core.runs.machine import require_memory
 from monarch_core.runs.printable import listed
 
-Shapes = dict[str, tuple[int, ...]]
-# Takes the name of an array and slices of its axes, in the order above.
-Part = Callable[[str, tuple[slice, ...]], np.ndarray]
-_FLOATS = ("double", "single")
-_INTEGERS = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
-# Bytes that one byte of a compressed file can stand for at most.
-_DEFLATE = 1032
+_FIELDS = ("u", "a", "coeff", "sol")
 # Samples from which the order of the axes is told.
 _N_LOOKED_AT = 16
 
 
-def open_matlab_hdf5(path: Path, file: h5py.File, header: bytes) -> Trajectories:
-    """Return a MATLAB v7.3 file, whose first bytes are `header`.
+def open_matlab_hdf5(path: Path, file: h5py.File, header: bytes) -> Fields:
+    """Return the fields of a MATLAB v7.3 file, whose first bytes are `header`.
 
     Raises:
         ValueError: MATLAB did not write it, or the arrays have other axes.
     """
-    arrays = {
-        name: field(file, name, integers=name == "coeff")
-        for name in ("u", "a", "coeff", "sol")
-        if name in file
-    }
-    by_matlab = any("MATLAB_class" in array.attrs for array in arrays.values())
-    if not by_matlab and not header.startswith(b"MATLAB 7.3 MAT-file"):
+    names = [name for name in _FIELDS if name in file]
+    for name in names:
+        field(file, name, integers=name == "coeff")
+    contents = hdf5_contents(path, file, header)
+    if not contents.by_matlab:
         raise UnusableFileError(
-            f"{path} holds {', '.join(arrays)} but was not written by MATLAB, so the order of its "
+            f"{path} holds {', '.join(names)} but was not written by MATLAB, so the order of its "
             "axes is unknown"
         )
-
-    def part(name: str, axes: tuple[slice, ...]) -> np.ndarray:
-        return read_field(path, name, axes[::-1], integers=True).T
-
-    shapes = {name: array.shape[::-1] for name, array in arrays.items()}
-    return _open(path, "MATLAB v7.3", shapes, part, lambda: numbers(file, "t"))
+    return open_matlab(path, contents)
 
 
-def open_classic_matlab(path: Path) -> Trajectories:
-    """Return a MATLAB file of the classic format.
+def open_matlab(path: Path, contents: Contents) -> Fields:
+    """Return the fields of a MATLAB file of any format.
 
     Raises:
-        ValueError: the file is damaged, or holds other arrays or axes.
+        ValueError: it holds other arrays, or they have other axes.
     """
-    stored = scipy.io.whosmat(path, appendmat=False)
-    kinds = {name: (shape, kind) for name, shape, kind in stored}
-    for name in {"u", "a", "coeff", "sol", "t"} & set(kinds):
-        n = sum(other == name for other, *_ in stored)
-        if n > 1:
-            raise UnusableFileError(f"{path} holds {n} arrays named {name}; leave one of them away")
-        _require_numbers(path, name, *kinds[name])
-
-    def load(name: str) -> np.ndarray:
-        return scipy.io.loadmat(path, appendmat=False, variable_names=[name])[name]
-
-    def part(name: str, axes: tuple[slice, ...]) -> np.ndarray:
-        return load(name)[axes]
-
-    shapes = {name: shape for name, (shape, _) in kinds.items()}
-    return _open(path, "MATLAB", shapes, part, lambda: load("t") if "t" in kinds else None)
-
-
-def _require_numbers(path: Path, name: str, shape: tuple[int, ...], kind: str) -> None:
-    """Refuse an array that is none, or that the file is too small to hold."""
-    if kind not in _FLOATS and not (kind in (*_INTEGERS, "logical") and name in ("coeff", "t")):
-        raise UnusableFileError(
-            f"{path}: {name} is of class {kind}, which is no field of real numbers; store it as "
-            "double or single in physical units"
-        )
-    n_values = int(np.prod(shape, dtype=object))
-    if n_values > _DEFLATE * path.stat().st_size:
-        raise UnusableFileError(
-            f"{path}: {name} claims shape {shape}, more than {path.stat().st_size} bytes can hold; "
-            "the file is damaged, download or make it again"
-        )
-    # a classic file is read as a whole
-    require_memory(
-        {f"the values of {name} in {path}": 8.0 * n_values},
-        "store them as v7.3, which is read in parts, or in several files",
-    )
-
-
-def _open(
-    path: Path, layout: str, shapes: Shapes, part: Part, read_t: Callable[[], np.ndarray | None]
-) -> Trajectories:
+    arrays = {name: contents.arrays[name] for name in _FIELDS if name in contents.arrays}
+    for name, stored in arrays.items():
+        _require_floats(path, stored, integers=name == "coeff")
+    shapes = {name: stored.shape for name, stored in contents.arrays.items()}
     pair = _find_pair(path, shapes)
     if pair is not None:
-
-        def load_pair(samples: slice, roles: slice) -> np.ndarray:
-            axes = (samples, *[slice(None)] * (len(shapes[pair[0]]) - 1))
-            return np.stack([part(name, axes) for name in pair[roles]], axis=1)
-
-        n_samples, *grid = shapes[pair[0]]
-        shape = (n_samples, 2, *grid)
+        axes = ("trajectory", "x", "y")[: len(shapes[pair[0]])]
+        options = ReadOptions(key=pair[1], input_key=pair[0], axes=axes)
         states = _states(path, "burgers" if pair == ("a", "u") else "darcy")
         if pair == ("a", "u"):
-            states |= {"doubts": (*states["doubts"], *_transposed(part("a", _some(2))))}
-        return Trajectories(path, layout, shape, np.arange(2.0), load_pair, Statement(**states))
-    n_trajectories, n_x, n_y, n_times = shapes["u"]
-
-    def load(trajectories: slice, frames: slice) -> np.ndarray:
-        whole = slice(None)
-        return np.moveaxis(part("u", (trajectories, whole, whole, frames)), -1, 1)
-
-    states = _states(path, "navier_stokes")
-    states["doubts"] += _time_second(shapes["u"], lambda: part("u", _some(4)))
-    return Trajectories(
-        path,
-        layout,
-        (n_trajectories, n_times, n_x, n_y),
-        stored_times(path, read_t(), n_times),
-        load,
-        Statement(**states),
-    )
+            states |= {"doubts": (*states["doubts"], *_transposed(_some(arrays["a"])))}
+    else:
+        options = ReadOptions(key="u", axes=("trajectory", "x", "y", "time"))
+        states = _states(path, "navier_stokes")
+        states["doubts"] += _time_second(shapes["u"], lambda: _some(arrays["u"]))
+    fields = replace(interpret(path, contents, options), statement=Statement(**states))
+    return fields if pair is not None else replace(fields, constant=(), constants=())
 
 
-def _find_pair(path: Path, shapes: Shapes) -> tuple[str, str] | None:
+def _require_floats(path: Path, stored: Stored, *, integers: bool) -> None:
+    if stored.defect:
+        raise UnusableFileError(stored.defect)
+    if stored.dtype.kind not in ("iufb" if integers else "f"):
+        raise UnusableFileError(
+            f"{path}: {stored.name} is of class {stored.dtype}, which is no field of real numbers; "
+            "store it as double or single in physical units"
+        )
+
+
+def _find_pair(path: Path, shapes: dict[str, tuple[int, ...]]) -> tuple[str, str] | None:
     """Return the names of input and output; None for `u` with all its frames.
 
     Raises:
@@ -178,8 +121,8 @@ def _states(path: Path, problem: str) -> dict[str, Any]:
     }
 
 
-def _some(n_axes: int) -> tuple[slice, ...]:
-    return (slice(_N_LOOKED_AT), *[slice(None)] * (n_axes - 1))
+def _some(stored: Stored) -> np.ndarray:
+    return stored.load((slice(_N_LOOKED_AT), *[WHOLE] * (len(stored.shape) - 1)))
 
 
 def _transposed(a: np.ndarray) -> tuple[str, ...]:

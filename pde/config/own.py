@@ -32,6 +32,7 @@ class OwnConfig(DatasetConfig):
             channel, x, y, z.
         spacing: distance of two points, per axis of space.
         times: time of every frame of the file.
+        time_step: between two frames, where `times` does not say them; the first is then at 0.
         periodic: whether each axis of space is.
         channels: names of the fields to predict, in this order.
         units: of each.
@@ -62,6 +63,7 @@ class OwnConfig(DatasetConfig):
     axes: list[str] | None = None
     spacing: list[float] | None = None
     times: list[float] | None = None
+    time_step: float | None = None
     periodic: list[bool] = ()  # type: ignore[assignment]  # a factory would uncover the property
     channels: list[str] = field(default_factory=list)
     units: list[str] = field(default_factory=list)
@@ -121,6 +123,7 @@ class OwnConfig(DatasetConfig):
             spacing=self.spacing,
             periodic=self.periodic or None,
             times=self.times,
+            time_step=self.time_step,
         )
 
     @property

@@ -20,21 +20,25 @@ _MOST_INPUT, _MOST_OUTPUT = 4, 20
 def ends_of(u: Float[np.ndarray, "*field n"]) -> Ends:
     """Return how the two ends of the last axis go together in most of the fields.
 
-    With r(...) the root mean square and D2 u[i] = u[i-1] - 2 u[i] + u[i+1] on a ring,
+    With r(...) the root mean square, of n values on a ring D2 u[i] = u[i-1] - 2 u[i] + u[i+1], and
 
-        repeated    u[n-1] = u[0], and u[0] varies: a ring whose first point is stored twice
-        open        u[n-1] = u[0] is held fixed, or
-                    r(D2 u[0], D2 u[n-1]) > 3 r(D2 u[1], ..., D2 u[n-2]): a kink or a jump
-        periodic    else
+        r(D2 u[0], D2 u[n-1]) > 3 r(D2 u[1], ..., D2 u[n-2])        a kink or a jump across the ends
+
+    they are "open" where there is one, "periodic" where there is none. Where u[n-1] = u[0] the last
+    point is left away first, and they are "repeated" instead of periodic, a ring whose first point
+    is stored twice; "open" if that value never varies, so that something holds it.
     """
     u = np.asarray(u, dtype=np.float64)
-    if u.shape[-1] < 4:
+    if u.shape[-1] < 5:
         return "open"
-    step = _rms(np.diff(u, axis=-1))
-    if _rms(u[..., 0] - u[..., -1]) <= _EQUAL * step:
-        return "repeated" if u[..., 0].std() > _HELD * u.std() else "open"
-    bend = np.roll(u, 1, -1) - 2 * u + np.roll(u, -1, -1)
-    return "open" if _rms(bend[..., [0, -1]]) > _KINK * _rms(bend[..., 1:-1]) else "periodic"
+    closed = _rms(u[..., 0] - u[..., -1]) <= _EQUAL * _rms(np.diff(u, axis=-1))
+    if closed and u[..., 0].std() <= _HELD * u.std():
+        return "open"
+    ring = u[..., :-1] if closed else u
+    bend = np.roll(ring, 1, -1) - 2 * ring + np.roll(ring, -1, -1)
+    if _rms(bend[..., [0, -1]]) > _KINK * _rms(bend[..., 1:-1]):
+        return "open"
+    return "repeated" if closed else "periodic"
 
 
 def likely_frames(n_times: int, first: int, stride: int, n_in: int, n_out: int) -> tuple[int, int]:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from data_scripts.pde.readers import Fields, UnusableFileError, evenly_spaced, open_fields
-from data_scripts.pde.readers.trajectories import FEWER
+from data_scripts.pde.readers.statement import FEWER
 from monarch_core.runs.machine import require_memory
 from monarch_core.runs.printable import listed, printable
 from pde.config.own import OwnConfig

@@ -17,7 +17,8 @@ def summarize(fields: Fields, config: OwnConfig, notes: list[str]) -> str:
         notes: what was guessed, each with the option that says otherwise.
     """
     n_trajectories, n_times, n_channels, *grid = fields.shape
-    inside = f"{n_trajectories} trajectories, {n_times} frames, {n_channels} channels, "
+    counted = {"trajectory": n_trajectories, "frame": n_times, "channel": n_channels}
+    inside = "".join(f"{_plural(n, what)}, " for what, n in counted.items())
     rows = {
         "file": f"{fields.path} ({fields.layout}): {inside}{_times_signs(grid)} points",
         "predicted": _channels(fields.channels, config.channels),
@@ -43,7 +44,7 @@ def _channels(all_of_them: tuple[Channel, ...], used: list[str]) -> str:
 
 
 def _given(fields: Fields, config: OwnConfig) -> str:
-    frames = f"{config.n_input_frames} frames" if config.evolves else ""
+    frames = _plural(config.n_input_frames, "frame") if config.evolves else ""
     constants = _channels(fields.constants, config.constants) if config.constants else ""
     return ", ".join(filter(None, (frames, constants)))
 
@@ -82,6 +83,10 @@ def _splits(fields: Fields, config: OwnConfig) -> str:
 
 def _span(numbers: range) -> str:
     return f"{numbers[0]}" if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
+
+
+def _plural(n: int, what: str) -> str:
+    return f"{n} {what if n == 1 else f'{what}s'.replace('ys', 'ies')}"
 
 
 def _times_signs(sizes: list[int]) -> str:

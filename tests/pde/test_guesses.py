@@ -41,7 +41,9 @@ RING, WITH_END, CENTRES = np.arange(N) / N, np.linspace(0, 1, N), (np.arange(N) 
         pytest.param(sines(WITH_END) + RNG.normal(size=(12, 1)), "open", id="held, each elsewhere"),
         pytest.param(cosines(WITH_END), "open", id="no flux"),
         pytest.param(waves(WITH_END) + WITH_END, "open", id="a slope"),
-        pytest.param(np.exp(-(((CENTRES - 0.5) / 0.05) ** 2))[None], "open", id="a pulse far inside"),
+        pytest.param(
+            np.exp(-(((CENTRES - 0.5) / 0.05) ** 2))[None], "open", id="a pulse far inside"
+        ),
         pytest.param(np.zeros((3, 4)), "open", id="too few points"),
     ],
 )
@@ -106,5 +108,7 @@ def test_splits_of_a_file_are_kept_and_a_missing_one_is_taken_from_its_training(
 @pytest.mark.parametrize(("n", "sizes"), [(2, (1, 1, 1)), (10, (8, 2, 2)), (10, (10, 0, 0))])
 def test_too_few_trajectories_are_refused(n, sizes):
     asked = dict(zip(("train", "valid", "test"), sizes, strict=True))
-    with pytest.raises(ValueError, match=rf"there are {n} trajectories, too few for n_train={sizes[0]}"):
+    with pytest.raises(
+        ValueError, match=rf"there are {n} trajectories, too few for n_train={sizes[0]}"
+    ):
         places_of_splits(n, asked, {})

@@ -150,7 +150,9 @@ def _beside(stored: Stored, main: Stored, axes: Sequence[str], *, is_static: boo
 def _suits(stored: Stored, main: Stored, axes: Sequence[str]) -> bool:
     """Return whether an array may be an input of the main one, if that has these axes."""
     placed = _beside(stored, main, axes, is_static=True)
-    return placed is not None and placed.length("channel") <= FEW_CHANNELS
+    if placed is None or placed.length("channel") > FEW_CHANNELS:
+        return False
+    return "time" in axes or "trajectory" in placed.axes
 
 
 def _missing(

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_scripts.hdf5 import REALS, require_kind
 from data_scripts.pde.readers.axis_order import (
     FEW_CHANNELS,
     credible_axes,
@@ -210,7 +209,8 @@ def named_arrays(path: Path, contents: Contents, key: str | None) -> list[Stored
         stored = contents.arrays.get(name, same[0])
         if stored.defect:
             raise UnusableFileError(stored.defect)
-        require_kind(f"{path}: {name}", stored.dtype, REALS, _PARTS)
+        if not stored.is_real:
+            raise UnusableFileError(f"{path}: {stored.described} holds no real numbers; {_PARTS}")
         found.append(stored)
     return found
 

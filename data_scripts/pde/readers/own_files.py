@@ -70,9 +70,8 @@ def _files(path: Path) -> dict[str | None, list[Path]]:
 
 def _open_together(files: Sequence[Path], options: ReadOptions) -> list[Parts]:
     """Return the fields of files; some of NumPy may be the input and the output of one set."""
-    if are_input_and_output(without_split(file.stem)[0] for file in files) and all(
-        file.suffix == ".npy" for file in files
-    ):
+    names = [without_split(file.stem)[0] for file in files]
+    if are_input_and_output(names) and all(file.suffix == ".npy" for file in files):
         return [_interpret_splits(files[0].parent, npy_folder(files), options)]
     return [_open(file, options) for file in files]
 

@@ -1,7 +1,7 @@
 """Which array of a file is what: fields, coordinates, times, steps, numbers of the equation."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from data_scripts.pde.readers.stored import SPACE, Stored
@@ -144,10 +144,10 @@ def _is_made_from(name: str, inputs: list[Stored]) -> bool:
     return any(words.startswith(f"{part}_") or (len(part) > 3 and part in words) for part in parts)
 
 
-def are_input_and_output(names: Iterable[str]) -> bool:
-    """Return whether some names are those of an input, and others are not."""
-    found = {_INPUTS.fullmatch(plain(name)) is not None for name in names}
-    return len(found) > 1
+def are_input_and_output(names: Collection[str]) -> bool:
+    """Return whether some names are those of inputs, and all others those of outputs."""
+    others = [name for name in names if not _INPUTS.fullmatch(plain(name))]
+    return 0 < len(others) < len(names) and all(map(is_known_output, others))
 
 
 def is_known_output(name: str) -> bool:

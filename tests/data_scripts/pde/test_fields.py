@@ -1,7 +1,6 @@
 """Own data: every layout is read back exactly, by slices, in the one order of axes."""
 
 import itertools
-import zipfile
 
 import h5py
 import numpy as np
@@ -270,9 +269,7 @@ def test_a_medium_beside_an_evolution_is_an_input_and_a_first_frame_is_not(tmp_p
     fields = open_fields(tmp_path / "a.npz")
     assert_holds(fields, U[:, :, None], np.broadcast_to(c, (N, 1, *GRID)))
     said = open_fields(tmp_path / "a.npz", ReadOptions(input_key="a,c"))
-    assert_holds(
-        said, U[:, :, None], np.stack([U[:, 0], np.broadcast_to(c, (N, *GRID))], axis=1)
-    )
+    assert_holds(said, U[:, :, None], np.stack([U[:, 0], np.broadcast_to(c, (N, *GRID))], axis=1))
 
 
 def test_pdebench_in_one_dimension(tmp_path):
@@ -305,7 +302,11 @@ def test_compressible_flow_of_pdebench(tmp_path, grid):
 
 
 def test_incompressible_flow_of_pdebench(tmp_path):
-    velocity, particles, force = random(N, T, 16, 16, 2), random(N, T, 16, 16, 1), random(N, 16, 16, 2)
+    velocity, particles, force = (
+        random(N, T, 16, 16, 2),
+        random(N, T, 16, 16, 1),
+        random(N, 16, 16, 2),
+    )
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["velocity"], file["particles"], file["force"] = velocity, particles, force
         file["t"] = np.arange(T) * 0.5 + np.arange(N)[:, None]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from data_scripts.pde.readers.stored import SPACE, Stored
 
 # Names without capitals, hyphens and underscores: of times, of their step, of axes of space.
-_TIMES = re.compile("t|ts|times?|tcoord(inate)?|tgrid|gridt|tspan|timestamps")
+_TIMES = re.compile("t|ts|times?|tcoord|tcoordinate|tgrid|gridt|tspan|timestamps")
 _TIME_STEPS = re.compile("dt|timestep|deltat")
 _OTHER_NAMES = {"x": ("lon", "longitude"), "y": ("lat", "latitude"), "z": ("lev", "level")}
 # Of what a solution follows from, and of this what is sure to be no frame.

@@ -298,7 +298,7 @@ def _load(
     frames = config.select_frames(trajectories.times, trajectories.path)
     require_steps(config, trajectories, frames)
     points = _points(config, trajectories, grid)
-    values = trajectories.read(part, frames)[slice(None), slice(None), *points]
+    values = trajectories.read(part, frames, points)
     tensor = torch.from_numpy(values.copy())
     require_sound(trajectories, part, frames, tensor, config.n_input_frames)
     return TrajectoryDataset(tensor, config.n_input_frames)

@@ -253,6 +253,17 @@ def test_steady_pairs_are_known_by_their_names(tmp_path, save, names):
     assert_holds(fields, u[:, None, None], a[:, None].astype(np.float32))
 
 
+@pytest.mark.parametrize("order", ["Nx", "xN"])
+def test_samples_in_one_dimension_are_told_by_their_values(tmp_path, order):
+    rough = random(N, 2, 33)
+    smooth = np.cumsum(rough, axis=-1) / 8 + 9 * rough[..., :1]
+    a, u = (np.einsum(f"Nx->{order}", smooth[:, i]) for i in range(2))
+    scipy.io.savemat(tmp_path / "a.mat", {"a": a, "u": u})
+    fields = open_fields(tmp_path / "a.mat")
+    assert_holds(fields, smooth[:, None, 1:], smooth[:, :1])
+    assert "from the values" in fields.guesses[0]
+
+
 def test_steady_pairs_may_have_channels_anywhere(tmp_path):
     a = random(N, *GRID, 2)
     np.savez(tmp_path / "a.npz", input=a, output=U[:, :3])
@@ -289,15 +300,17 @@ def test_pdebench_in_one_dimension(tmp_path):
 def test_compressible_flow_of_pdebench(tmp_path, grid):
     names = ["Vx", "density", "pressure"]
     arrays = dict(zip(names, random(3, N, T, *grid), strict=True))
-    with h5py.File(tmp_path / "a.h5", "w") as file:
+    with h5py.File(tmp_path / "CFD_Rand_periodic_Train.h5", "w") as file:
         for key, values in arrays.items():
             file[key] = values
         for axis, n in zip("txyz", (T + 1, *grid), strict=False):
             file[f"{axis}-coordinate"] = np.arange(n) * 0.5
-    fields = open_fields(tmp_path / "a.h5")
+    fields = open_fields(tmp_path / "CFD_Rand_periodic_Train.h5")
     assert [channel.name for channel in fields.channels] == names
     assert_holds(fields, np.stack(list(arrays.values()), axis=2))
     assert [len(points) for points in fields.coordinates] == list(grid)
+    assert fields.periodic == (True,) * len(grid)
+    assert any(guess.startswith("periodic: all axes, by the name") for guess in fields.guesses)
     assert len(fields.times) == T
 
 

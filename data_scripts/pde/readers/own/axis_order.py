@@ -30,7 +30,7 @@ _STEADY = {
     4: "Ncxy Nxyc Ncyx Nyxc Nxyz Nzyx",
     5: "Ncxyz Nxyzc Nczyx Nzyxc",
 }
-_STEADY_MATLAB = {2: "Nx", 3: "Nxy xyN Nxc", 4: "Nxyc Nxyz xyzN", 5: "Nxyzc"}
+_STEADY_MATLAB = {2: "Nx xN", 3: "Nxy xyN Nxc", 4: "Nxyc Nxyz xyzN", 5: "Nxyzc"}
 # Names that files have for axes.
 _LABELS = {
     "trajectory": "trajectory trajectories sample samples batch member ensemble realization run n",

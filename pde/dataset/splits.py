@@ -214,7 +214,7 @@ def _load(
     frames = config.select_frames(trajectories.times, trajectories.path)
     require_steps(config, trajectories, frames)
     points = _points(config, trajectories, grid)
-    values = trajectories.read(part, frames)[slice(None), slice(None), *points]
+    values = trajectories.read(part, frames, points)
     tensor = torch.from_numpy(values.copy())
     numbers, times = range(trajectories.shape[0])[part], range(trajectories.shape[1])[frames]
     require_sound(

@@ -16,8 +16,8 @@ import numpy as np
 from data_scripts import hdf5
 from data_scripts.pde.readers.axes import coordinates_of, numbers, stored_times
 from data_scripts.pde.readers.fields import Channel, Fields, ReadOptions
-from data_scripts.pde.readers.hdf5_files import stored_array
-from data_scripts.pde.readers.lines import common_times
+from data_scripts.pde.readers.formats.hdf5_files import stored_array
+from data_scripts.pde.readers.own.lines import common_times
 from data_scripts.pde.readers.stored import SPACE, Placed, merged
 from data_scripts.pde.well_format import (
     BOUNDARIES,

@@ -7,23 +7,28 @@ import h5py
 
 from data_scripts import hdf5
 from data_scripts.pde.readers.fields import Fields, ReadOptions
-from data_scripts.pde.readers.finish import finished
-from data_scripts.pde.readers.folders import (
+from data_scripts.pde.readers.formats.hdf5_files import hdf5_contents
+from data_scripts.pde.readers.formats.matlab_files import classic_contents, is_classic_matlab
+from data_scripts.pde.readers.formats.numpy_files import (
+    NPY_MAGIC,
+    npy_contents,
+    npy_folder,
+    npz_contents,
+)
+from data_scripts.pde.readers.formats.torch_files import torch_contents
+from data_scripts.pde.readers.groups import group_fields, trajectory_groups
+from data_scripts.pde.readers.join import join_splits
+from data_scripts.pde.readers.own.finish import finished
+from data_scripts.pde.readers.own.folders import (
     SUFFIXES,
     folder_files,
     split_contents,
     without_split,
 )
-from data_scripts.pde.readers.groups import group_fields, trajectory_groups
-from data_scripts.pde.readers.hdf5_files import hdf5_contents
-from data_scripts.pde.readers.interpret import interpret
-from data_scripts.pde.readers.join import join_splits
-from data_scripts.pde.readers.matlab_files import classic_contents, is_classic_matlab
-from data_scripts.pde.readers.numpy_files import NPY_MAGIC, npy_contents, npy_folder, npz_contents
-from data_scripts.pde.readers.roles import are_input_and_output
+from data_scripts.pde.readers.own.interpret import interpret
+from data_scripts.pde.readers.own.roles import are_input_and_output
 from data_scripts.pde.readers.statement import AGAIN
 from data_scripts.pde.readers.stored import Contents
-from data_scripts.pde.readers.torch_files import torch_contents
 from data_scripts.pde.readers.well import FIELDS, well_fields
 from data_scripts.unusable import UnusableFileError, reading, require_file
 
@@ -70,9 +75,8 @@ def _files(path: Path) -> dict[str | None, list[Path]]:
 
 def _open_together(files: Sequence[Path], options: ReadOptions) -> list[Parts]:
     """Return the fields of files; some of NumPy may be the input and the output of one set."""
-    if are_input_and_output(without_split(file.stem)[0] for file in files) and all(
-        file.suffix == ".npy" for file in files
-    ):
+    names = [without_split(file.stem)[0] for file in files]
+    if are_input_and_output(names) and all(file.suffix == ".npy" for file in files):
         return [_interpret_splits(files[0].parent, npy_folder(files), options)]
     return [_open(file, options) for file in files]
 

@@ -25,10 +25,10 @@ from data_scripts.pde.conventions import BURGERS, EQUATIONS, PDEBENCH, STRETCHED
 from data_scripts.pde.pdebench_format import COEFFICIENT, FORCE, TENSOR
 from data_scripts.pde.readers.axes import field, off_stretched, off_unit, spans, unit_axes
 from data_scripts.pde.readers.fields import Fields, ReadOptions
+from data_scripts.pde.readers.formats.hdf5_files import hdf5_contents
 from data_scripts.pde.readers.groups import group_fields
-from data_scripts.pde.readers.hdf5_files import hdf5_contents
-from data_scripts.pde.readers.interpret import interpret
 from data_scripts.pde.readers.names import other_equation, viscosity_in_name
+from data_scripts.pde.readers.own.interpret import interpret
 from data_scripts.pde.readers.statement import Statement
 from data_scripts.unusable import UnusableFileError
 

@@ -17,9 +17,10 @@ import numpy as np
 
 from data_scripts.pde.readers.axes import field
 from data_scripts.pde.readers.fields import Fields, ReadOptions
-from data_scripts.pde.readers.hdf5_files import hdf5_contents
-from data_scripts.pde.readers.interpret import interpret
+from data_scripts.pde.readers.formats.hdf5_files import hdf5_contents
 from data_scripts.pde.readers.names import other_equation, viscosity_in_name
+from data_scripts.pde.readers.own.interpret import interpret
+from data_scripts.pde.readers.own.values import changes_less, steps
 from data_scripts.pde.readers.statement import LAYOUTS, Statement
 from data_scripts.pde.readers.stored import WHOLE, Contents, Stored
 from data_scripts.unusable import UnusableFileError
@@ -127,9 +128,8 @@ def _some(stored: Stored) -> np.ndarray:
 
 def _transposed(a: np.ndarray) -> tuple[str, ...]:
     """Return a doubt where points of a field differ more than fields of one point."""
-    with np.errstate(all="ignore"):
-        across, along = (np.median(np.abs(np.diff(a, axis=axis))) for axis in (0, 1))
-    if len(a) > 1 and across < along / 2:
+    across, along = steps(a)
+    if len(a) > 1 and changes_less(across, along):
         return (
             f"its a, which should have axes (sample, x), changes less from row to row ({across:.2g}"
             f") than from column to column ({along:.2g}); if x came first, store a.T and u.T",

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from data_scripts.pde.readers.lines import read_small
-from data_scripts.pde.readers.roles import is_parameter
+from data_scripts.pde.readers.own.lines import read_small
+from data_scripts.pde.readers.own.roles import is_parameter
 from data_scripts.pde.readers.stored import Stored
 
 

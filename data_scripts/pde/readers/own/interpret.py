@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from data_scripts.pde.readers.choice import choose, named_arrays
 from data_scripts.pde.readers.fields import Channel, Fields, ReadOptions
-from data_scripts.pde.readers.lines import find_lines, points_of, times_of, unfit
-from data_scripts.pde.readers.numbers import trajectory_numbers
-from data_scripts.pde.readers.roles import is_parameter, plain, sort_arrays
+from data_scripts.pde.readers.names import periodic_in_name
+from data_scripts.pde.readers.own.choice import choose, named_arrays
+from data_scripts.pde.readers.own.lines import find_lines, points_of, times_of, unfit
+from data_scripts.pde.readers.own.numbers import trajectory_numbers
+from data_scripts.pde.readers.own.roles import is_parameter, plain, sort_arrays
 from data_scripts.pde.readers.stored import Contents, Placed
 
 # Names of fields whose components are those along the axes.
@@ -33,6 +34,9 @@ def interpret(path: Path, contents: Contents, options: ReadOptions) -> Fields:
     numbers = trajectory_numbers(
         path, roles.numbers, contents.attributes, main.length("trajectory")
     )
+    periodic, told = periodic_in_name(path), ()
+    if periodic:
+        told = (f"periodic: all axes, by the name {path.name}; dataset.periodic=[...]",)
     return Fields(
         path=path,
         layout=contents.layout,
@@ -42,10 +46,10 @@ def interpret(path: Path, contents: Contents, options: ReadOptions) -> Fields:
         constants=tuple(c for placed in choice.constant for c in channels_of(placed, "field")),
         times=times_of(path, lines, main.length("time"), is_sure=choice.is_sure),
         coordinates=coordinates,
-        periodic=(None,) * len(main.space),
+        periodic=(periodic,) * len(main.space),
         numbers=numbers,
         parameters=tuple(name for name in numbers if is_parameter(name.partition("[")[0])),
-        guesses=(*contents.notes, *lines.notes, *choice.guesses, *unfit(lines, main)),
+        guesses=(*contents.notes, *lines.notes, *choice.guesses, *unfit(lines, main), *told),
     )
 
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_scripts.hdf5 import REALS, require_kind
-from data_scripts.pde.readers.axis_order import (
+from data_scripts.pde.readers.fields import ReadOptions
+from data_scripts.pde.readers.own.axis_order import (
     FEW_CHANNELS,
     credible_axes,
     decided,
@@ -13,9 +13,9 @@ from data_scripts.pde.readers.axis_order import (
     labelled_axes,
     possible_axes,
 )
-from data_scripts.pde.readers.fields import ReadOptions
-from data_scripts.pde.readers.lines import Lines
-from data_scripts.pde.readers.roles import Roles, choose_fields, is_known_output, is_medium
+from data_scripts.pde.readers.own.lines import Lines
+from data_scripts.pde.readers.own.roles import Roles, choose_fields, is_known_output, is_medium
+from data_scripts.pde.readers.own.values import told_by_values
 from data_scripts.pde.readers.stored import AXES, SPACE, Contents, Placed, Stored
 from data_scripts.unusable import UnusableFileError
 from monarch_core.runs.printable import listed, printable
@@ -69,6 +69,7 @@ def choose(
         raise _nothing_real(path, contents)
     main = next((s for s in outputs if said or is_known_output(s.name)), outputs[0])
     readings = _readings(path, main, inputs, bool(said_inputs), lines, contents, options)
+    by_shape, readings = readings, told_by_values(main, readings)
     axes = decided(readings, by_matlab=contents.by_matlab)
     if axes is None:
         raise _unclear(path, contents, _missing(outputs, main, readings, inputs))
@@ -87,11 +88,12 @@ def choose(
         raise _unclear(path, contents, [f"{_SAY_INPUT}, on the grid of the output"])
     guesses = []
     if options.axes is None:
-        because = (
-            "as the file names them" if labelled_axes(main) else f"from the shape {main.shape}"
-        )
+        because = "as the file names them"
+        if not labelled_axes(main):
+            seen = "shape" if by_shape == readings else "values and the shape"
+            because = f"from the {seen} {main.shape}"
         guesses.append(f"axes: {', '.join(axes)} {because}; dataset.axes=[...]")
-    used = {placed.stored.name for placed in (*evolving, *constant)}
+    used = [placed.stored.name for placed in (*evolving, *constant)]
     unused = [s.name for s in fields if s.name not in used]
     if not said and len(fields) > 1:
         guesses.append(f"field to predict: {_names(evolving)}; dataset.key=NAME")
@@ -150,7 +152,9 @@ def _beside(stored: Stored, main: Stored, axes: Sequence[str], *, is_static: boo
 def _suits(stored: Stored, main: Stored, axes: Sequence[str]) -> bool:
     """Return whether an array may be an input of the main one, if that has these axes."""
     placed = _beside(stored, main, axes, is_static=True)
-    return placed is not None and placed.length("channel") <= FEW_CHANNELS
+    if placed is None or placed.length("channel") > FEW_CHANNELS:
+        return False
+    return "time" in axes or "trajectory" in placed.axes
 
 
 def _missing(
@@ -208,7 +212,8 @@ def named_arrays(path: Path, contents: Contents, key: str | None) -> list[Stored
         stored = contents.arrays.get(name, same[0])
         if stored.defect:
             raise UnusableFileError(stored.defect)
-        require_kind(f"{path}: {name}", stored.dtype, REALS, _PARTS)
+        if not stored.is_real:
+            raise UnusableFileError(f"{path}: {stored.described} holds no real numbers; {_PARTS}")
         found.append(stored)
     return found
 

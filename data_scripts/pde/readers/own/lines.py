@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from data_scripts.pde.readers.axes import COORDINATES, coordinates_of, stored_times
-from data_scripts.pde.readers.roles import Roles, plain, step_axis
+from data_scripts.pde.readers.own.roles import Roles, plain, step_axis
 from data_scripts.pde.readers.stored import Placed, Stored
 from data_scripts.unusable import UnusableFileError
 

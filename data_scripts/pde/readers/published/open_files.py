@@ -10,15 +10,15 @@ from jaxtyping import Float
 from data_scripts import hdf5
 from data_scripts.pde.pdebench_format import TENSOR
 from data_scripts.pde.readers.fields import Fields
-from data_scripts.pde.readers.folders import is_well_folder
+from data_scripts.pde.readers.formats.matlab_files import HEADER, classic_contents
 from data_scripts.pde.readers.groups import trajectory_groups
 from data_scripts.pde.readers.join import join_fields
-from data_scripts.pde.readers.matlab import open_matlab, open_matlab_hdf5
-from data_scripts.pde.readers.matlab_files import HEADER, classic_contents
-from data_scripts.pde.readers.pdebench import open_pdebench_groups, open_pdebench_tensor
+from data_scripts.pde.readers.own.folders import is_well_folder
+from data_scripts.pde.readers.published.matlab import open_matlab, open_matlab_hdf5
+from data_scripts.pde.readers.published.pdebench import open_pdebench_groups, open_pdebench_tensor
+from data_scripts.pde.readers.published.trajectories import Trajectories, trajectories_of
+from data_scripts.pde.readers.published.well_problem import open_well
 from data_scripts.pde.readers.statement import AGAIN, LAYOUTS
-from data_scripts.pde.readers.trajectories import Trajectories, trajectories_of
-from data_scripts.pde.readers.well_problem import open_well
 from data_scripts.pde.well_format import SCALAR_FIELDS, SPLITS
 from data_scripts.unusable import UnusableFileError, reading, require_file
 from monarch_core.runs.printable import listed
@@ -42,7 +42,7 @@ def open_trajectories(path: str | Path, convention: str | None = None) -> Trajec
     Args:
         path: of the file or folder.
         convention: "own" or "pdebench" where the user says by which equation to read a Burgers
-            file (`data_scripts.pde.readers.pdebench`); None takes what the file shows.
+            file (`data_scripts.pde.readers.published.pdebench`); None takes what the file shows.
 
     Raises:
         ValueError: there is no such file, it is damaged, or its layout is unknown.

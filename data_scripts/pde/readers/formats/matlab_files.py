@@ -7,9 +7,9 @@ import numpy as np
 import scipy.io
 from scipy.io.matlab import matfile_version
 
+from data_scripts.pde.readers.formats.whole import whole
 from data_scripts.pde.readers.statement import AGAIN
 from data_scripts.pde.readers.stored import Contents, Stored, defective
-from data_scripts.pde.readers.whole import whole
 from data_scripts.unusable import reading
 
 HEADER = b"MATLAB 5.0 MAT-file"

@@ -1,13 +1,13 @@
 """Which array of a file is what: fields, coordinates, times, steps, numbers of the equation."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from data_scripts.pde.readers.stored import SPACE, Stored
 
 # Names without capitals, hyphens and underscores: of times, of their step, of axes of space.
-_TIMES = re.compile("t|ts|times?|tcoord(inate)?|tgrid|gridt|tspan|timestamps")
+_TIMES = re.compile("t|ts|times?|tcoord|tcoordinate|tgrid|gridt|tspan|timestamps")
 _TIME_STEPS = re.compile("dt|timestep|deltat")
 _OTHER_NAMES = {"x": ("lon", "longitude"), "y": ("lat", "latitude"), "z": ("lev", "level")}
 # Of what a solution follows from, and of this what is sure to be no frame.
@@ -144,10 +144,10 @@ def _is_made_from(name: str, inputs: list[Stored]) -> bool:
     return any(words.startswith(f"{part}_") or (len(part) > 3 and part in words) for part in parts)
 
 
-def are_input_and_output(names: Iterable[str]) -> bool:
-    """Return whether some names are those of an input, and others are not."""
-    found = {_INPUTS.fullmatch(plain(name)) is not None for name in names}
-    return len(found) > 1
+def are_input_and_output(names: Collection[str]) -> bool:
+    """Return whether some names are those of inputs, and all others those of outputs."""
+    others = [name for name in names if not _INPUTS.fullmatch(plain(name))]
+    return 0 < len(others) < len(names) and all(map(is_known_output, others))
 
 
 def is_known_output(name: str) -> bool:

@@ -9,9 +9,9 @@ from typing import IO
 
 import numpy as np
 
+from data_scripts.pde.readers.formats.whole import whole
 from data_scripts.pde.readers.statement import AGAIN
 from data_scripts.pde.readers.stored import Contents, Stored, defective
-from data_scripts.pde.readers.whole import whole
 from data_scripts.unusable import UnusableFileError, reading
 
 NPY_MAGIC, ZIP_MAGIC = b"\x93NUMPY", b"PK\x03\x04"

@@ -30,7 +30,7 @@ _STEADY = {
     4: "Ncxy Nxyc Ncyx Nyxc Nxyz Nzyx",
     5: "Ncxyz Nxyzc Nczyx Nzyxc",
 }
-_STEADY_MATLAB = {2: "Nx", 3: "Nxy xyN Nxc", 4: "Nxyc Nxyz xyzN", 5: "Nxyzc"}
+_STEADY_MATLAB = {2: "Nx xN", 3: "Nxy xyN Nxc", 4: "Nxyc Nxyz xyzN", 5: "Nxyzc"}
 # Names that files have for axes.
 _LABELS = {
     "trajectory": "trajectory trajectories sample samples batch member ensemble realization run n",
@@ -86,7 +86,7 @@ def credible_axes(
 
     Fields have few channels and many points along every axis of space. Axes of space have
     coordinates, all or none; x comes before y unless these say otherwise. Grids are square rather
-    than not.
+    than not, and where two axes agree they are those of space.
     """
     left = list(readings)
     known = [axis for axis in SPACE if axis in lengths]
@@ -96,10 +96,14 @@ def credible_axes(
         lambda found: "time" in found or "time" not in lengths,
         lambda found: not known or _space(found) == set(known),
         lambda found: (order := [axis for axis in found if axis in SPACE]) == sorted(order),
-        lambda found: len(_space(found)) < 2 or _is_square(found),
     ):
         left = [axes for axes in left if speaks_for(_lengths(axes, shape))] or left
-    return left
+    plane = [axes for axes in left if len(set(axes) & set(SPACE)) > 1]
+    square = [axes for axes in plane if _is_square(_lengths(axes, shape))]
+    if any("trajectory" in axes for axes in square):
+        # what other axis is the trajectory, if any, is another question
+        return [axes for axes in left if axes in square or axes[0] in ("channel", "time")]
+    return [axes for axes in left if axes in square or axes not in plane] or left
 
 
 def decided(readings: Sequence[tuple[str, ...]], *, by_matlab: bool) -> tuple[str, ...] | None:

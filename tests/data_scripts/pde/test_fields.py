@@ -202,6 +202,8 @@ def test_coordinates_of_all_points_and_steps_are_taken_too(tmp_path):
     np.testing.assert_allclose(said.coordinates[1], 2 * np.arange(9))
     np.testing.assert_allclose(said.times, np.arange(T) + 3)
     assert said.periodic == (True, False)
+    stepped = open_fields(tmp_path / "a.npz", ReadOptions(time_step=0.125))
+    np.testing.assert_allclose(stepped.times, np.arange(T) / 8)
     assert fields.periodic == (None, None)
 
 

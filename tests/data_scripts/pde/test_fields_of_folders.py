@@ -77,6 +77,7 @@ def test_the_well_with_all_that_it_may_hold(well):
     np.testing.assert_array_equal(fields.read(), u)
     np.testing.assert_array_equal(fields.read_constants(), constants)
     # over the ends of files and splits
+    np.testing.assert_array_equal(fields.read(slice(1, 12, 2)), u[1::2])
     some = (slice(2, 11, 3), slice(1, 6, 2)), (slice(0, 12, 5), slice(3, 9, 2))
     np.testing.assert_array_equal(
         fields.read(*some[0], some[1]), u[(*some[0], slice(None), *some[1])]

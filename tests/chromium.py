@@ -27,7 +27,8 @@ for number, end in zip((3, 4), ends):
     os.dup2(end, number)
 os.execvp(sys.argv[3], sys.argv[3:])
 """
-# What is wider than the page, unless it scrolls inside a box of its own, and images without pixels.
+# What is wider than the page, unless it scrolls inside a box of its own or floats beside it, and
+# images without pixels.
 _LOOK = """
 (async () => {
   const images = [...document.images];
@@ -35,12 +36,14 @@ _LOOK = """
   await Promise.all(images.map(image => image.decode().catch(() => null)));
   const name = element => element.tagName.toLowerCase() + (element.id && "#" + element.id)
     + [...element.classList].map(word => "." + word).join("");
+  const floats = element => element
+    && (getComputedStyle(element).position === "fixed" || floats(element.parentElement));
   const scrolls = element => element && element !== document.documentElement
     && (["auto", "scroll", "hidden", "clip"].includes(getComputedStyle(element).overflowX)
         || scrolls(element.parentElement));
   const wide = [...document.body.querySelectorAll("*")].filter(element =>
     element.getBoundingClientRect().right > WIDTH + 0.5 && !scrolls(element.parentElement)
-    && !scrolls(element));
+    && !scrolls(element) && !floats(element));
   return {
     width: document.documentElement.scrollWidth,
     wide: wide.map(name),
@@ -111,11 +114,8 @@ class Chromium:
         self._events.clear()
         self._tell("Page.navigate", url=path.resolve().as_uri())
         self._wait_for("Page.loadEventFired")
-        expression = _LOOK.replace("WIDTH", str(width))
-        answer = self._tell(
-            "Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True
-        )
-        return Seen(**answer["result"]["value"], errors=self._errors())
+        seen = self._evaluate(_LOOK.replace("WIDTH", str(width)))
+        return Seen(**seen, errors=self._errors())
 
     def picture(self):
         """Return the whole page as PNG, in base64."""
@@ -134,6 +134,13 @@ class Chromium:
             self._process.wait()
         os.close(self._to)
         os.close(self._from)
+
+    def _evaluate(self, expression):
+        answer = self._tell(
+            "Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True
+        )
+        assert "value" in answer["result"], answer
+        return answer["result"]["value"]
 
     def _errors(self):
         found = []

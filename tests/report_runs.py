@@ -46,7 +46,7 @@ def artifacts_of(error, seed):
 
 def basis(distance, n=12):
     """Return a DFT beside one of which every row has taken up a part of its neighbour."""
-    frequencies = np.arange(n) - n // 2
+    frequencies = np.arange(float(n)) - n // 2
     dft = np.exp(-2j * np.pi * np.outer(frequencies, np.arange(n)) / n) / np.sqrt(n)
     learned = dft + distance * np.roll(dft, 1, axis=0)
     spectra = [np.abs(matrix @ dft.conj().T) for matrix in (learned, dft)]

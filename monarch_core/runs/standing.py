@@ -117,8 +117,10 @@ def _n_epochs(folder: RunFolder) -> int | None:
     return n_epochs if type(n_epochs) is int else None
 
 
-def _valid_error(epoch: dict[str, Any]) -> float:
-    value = epoch.get("valid_error")
+def _valid_error(epoch: dict[str, Any]) -> float | None:
+    if "valid_error" not in epoch:
+        return None
+    value = epoch["valid_error"]
     return float(value) if _is_number(value) else math.nan
 
 

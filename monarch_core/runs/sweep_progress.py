@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Self
 
 from rich.console import Console
 from rich.live import Live
@@ -99,7 +98,7 @@ class Lines:
         self._before: dict[str, Standing] = {}
         self._last = -math.inf
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Lines":
         n_before = self._watch.n_before
         done = f", {n_before} of them done before" if n_before else ""
         self._before = self._watch.look()
@@ -144,7 +143,7 @@ class Screen:
         self._watch, self._n_at_once, self._console = watch, n_at_once, console
         self._live = Live(console=console, auto_refresh=False)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Screen":
         self._live.start()
         self.update()
         return self

@@ -116,10 +116,10 @@ def _basis(name: str, A: Tensor, A_0: Tensor) -> Basis:
     return Basis(
         figure="learned_basis",
         title=name,
-        shown=peaks[shown].numpy(),
+        shown=peaks[shown].double().numpy(),
         rows=A[shown, ::step].real.float().numpy(),
         start_rows=A_0[shown, ::step].real.float().numpy(),
-        frequencies=frequencies[inside][::wide].numpy(),
+        frequencies=frequencies[inside][::wide].double().numpy(),
         spectrum=spectrum.numpy(),
         start_spectrum=start.numpy(),
     )

@@ -42,15 +42,14 @@ def claim(found: Change | None, metric: str, control: str, control_mean: float |
         return Claim("no change to give", f"{name}: no change to give", "a mean is missing")
     is_flipped = found.kind == "relative" and (control_mean or 1.0) < 0
     value = -found.value if is_flipped else found.value
+    seeds = plural(found.n, "seed")
+    if found.value == 0 and not found.half_width:
+        return Claim("no difference", f"{name} equal to that with {control}", seeds)
     if _is_hidden(found, metric):
-        text = f"{name} as with {control} in the digits shown"
-        return Claim("no difference", text, plural(found.n, "seed"))
+        return Claim("no difference", f"{name} as with {control} in the digits shown", seeds)
     if found.half_width is None:
         text = _text(name, value, found, metric, control)
         return Claim("cannot tell", text, "one seed: cannot tell whether this is chance")
-    seeds = plural(found.n, "seed")
-    if found.value == 0 and found.half_width == 0:
-        return Claim("no difference", f"{name} equal to that with {control}", seeds)
     reason = f"95 % interval {_interval(value, found, metric)}, {seeds}"
     label, why = _LABELS[found.verdict]
     return Claim(label, _text(name, value, found, metric, control), f"{reason}{why}")

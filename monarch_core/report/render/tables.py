@@ -100,7 +100,8 @@ def metric_cell(group: Group, control: Group | None, metric: str, *, brief: bool
     """Return a metric of a group over its seeds with its change against another group."""
     found = None if control is group else compare(group, control, metric)
     text = mean_and_error(group.metric(metric), _BRIEF if brief else None)
-    return Cell(text, difference(found, metric), found.verdict if found else "")
+    is_sure = found is not None and found.half_width is not None
+    return Cell(text, difference(found, metric), found.verdict if found and is_sure else "")
 
 
 def groups_csv(groups: Sequence[Group], metrics: Sequence[str]) -> str:

@@ -17,7 +17,7 @@ def bars(figure):
     (axes,) = figure.axes
     found = []
     for container in axes.containers:
-        (mark,), _, lines = container.lines
+        mark, _, lines = container.lines
         ends = lines[0].get_segments()[0][:, 0] if lines else (None, None)
         found.append((mark.get_xdata()[0], *ends))
     return found

@@ -90,11 +90,9 @@ class Lines:
         self,
         watch: Watch,
         n_at_once: int,
-        write: Callable[[str], object] = sys.stdout.write,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._watch, self._n_at_once = watch, n_at_once
-        self._write, self._clock = write, clock
+        self._watch, self._n_at_once, self._clock = watch, n_at_once, clock
         self._before: dict[str, Standing] = {}
         self._last = -math.inf
 
@@ -132,7 +130,7 @@ class Lines:
 
     def _say(self, line: str) -> None:
         self._last = self._clock()
-        self._write(f"{line}\n")
+        sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
 
 

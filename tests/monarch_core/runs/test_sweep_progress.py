@@ -62,10 +62,10 @@ def test_old_failures_and_stopped_runs_wait(tmp_path, run):
     assert watch.look()["seed_0"].stage == "failed"
 
 
-def test_lines_say_what_happens_once(tmp_path, run):
+def test_lines_say_what_happens_once(tmp_path, run, capsys):
     run("seed_0", "finished", n_done=10)
-    said, now = [], [0.0]
-    lines = Lines(Watch(tmp_path, NAMES), 1, said.append, lambda: now[0])
+    now = [0.0]
+    lines = Lines(Watch(tmp_path, NAMES), 1, lambda: now[0])
     with lines:
         lines.update()
         run("seed_1", "running", n_done=4)
@@ -76,14 +76,14 @@ def test_lines_say_what_happens_once(tmp_path, run):
         run("seed_1", "finished", n_done=10)
         run("seed_2", "failed")
         lines.update()
-    assert said == [
-        "3 runs, 1 of them done before\n",
-        "seed_1: running, goes on after epoch 4 of 10, validation error 0.25\n",
+    assert capsys.readouterr().out.splitlines() == [
+        "3 runs, 1 of them done before",
+        "seed_1: running, goes on after epoch 4 of 10, validation error 0.25",
         "1 of 3 done, 1 running, 1 waiting; about 0:00:32 left; "
-        "seed_1: epoch 4 of 10, validation error 0.25\n",
-        "seed_1: done, epoch 10 of 10, validation error 0.1\n",
-        "seed_2: failed: ValueError: unlucky\n",
-        "2 of 3 done, 1 failed\n",
+        "seed_1: epoch 4 of 10, validation error 0.25",
+        "seed_1: done, epoch 10 of 10, validation error 0.1",
+        "seed_2: failed: ValueError: unlucky",
+        "2 of 3 done, 1 failed",
     ]
 
 

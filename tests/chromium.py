@@ -14,6 +14,7 @@ import time
 from dataclasses import dataclass, field
 
 PHONE = 390  # pixels across
+_MOST_LETTERS = 200  # of an error, which may name an image by all its bytes
 _FLAGS = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
     *("--no-first-run", "--disable-extensions", "--disable-background-networking"),
@@ -152,7 +153,7 @@ class Chromium:
                 found.append(f"{told['entry']['text']} {told['entry'].get('url', '')}")
             elif event["method"] == "Runtime.consoleAPICalled" and told["type"] == "error":
                 found.append(" ".join(str(part.get("value")) for part in told["args"]))
-        return found
+        return [text[:_MOST_LETTERS] for text in found]
 
     def _tell(self, method, **parameters):
         """Call a method of the page."""

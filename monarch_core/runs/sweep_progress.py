@@ -107,8 +107,9 @@ class Lines:
         """Look at the runs and say what is new."""
         now = self._watch.look()
         for name, run in now.items():
-            if run.stage != self._before[name].stage:
-                self._say(f"{name}: {_event(run)}")
+            before = self._before[name]
+            if run.stage != before.stage:
+                self._say(f"{name}: {_event(before, run)}")
         if self._clock() - self._last >= SECONDS_BETWEEN_LINES:
             current = [f"{n}: {s.words}" for n, s in now.items() if s.stage == "running"]
             self._say("; ".join([summary(now, self._n_at_once), *current]))
@@ -206,13 +207,13 @@ def _cells(run: Standing) -> tuple[str, str, str, str]:
     return word, epoch, error, left
 
 
-def _event(run: Standing) -> str:
+def _event(before: Standing, run: Standing) -> str:
     if run.stage == "failed":
         return f"failed: {run.why}"
     if run.stage == "finished":
         return f"done, {run.words}" if run.n_done else "done"
     if run.stage == "running":
-        return f"running, goes on after {run.words}" if run.n_done else "running"
+        return f"running, goes on after {before.words}" if before.n_done else "running"
     return "stopped"
 
 

@@ -64,6 +64,7 @@ def test_old_failures_and_stopped_runs_wait(tmp_path, run):
 
 def test_lines_say_what_happens_once(tmp_path, run, capsys):
     run("seed_0", "finished", n_done=10)
+    run("seed_1", "stopped", n_done=3)
     now = [0.0]
     lines = Lines(Watch(tmp_path, NAMES), 1, lambda: now[0])
     with lines:
@@ -78,7 +79,7 @@ def test_lines_say_what_happens_once(tmp_path, run, capsys):
         lines.update()
     assert capsys.readouterr().out.splitlines() == [
         "3 runs, 1 of them done before",
-        "seed_1: running, goes on after epoch 4 of 10, validation error 0.25",
+        "seed_1: running, goes on after epoch 3 of 10, validation error 0.333",
         "1 of 3 done, 1 running, 1 waiting; about 0:00:32 left; "
         "seed_1: epoch 4 of 10, validation error 0.25",
         "seed_1: done, epoch 10 of 10, validation error 0.1",

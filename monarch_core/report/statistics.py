@@ -73,6 +73,8 @@ class Change:
             mean - mean of control, in the unit of the metric.
         value: the change.
         standard_error: its standard error, None with a single seed on either side.
+        half_width: half the width of its 95 % confidence interval (Student's t), likewise.
+        n: the smaller number of seeds of the two groups.
         paired: the two groups have the same seeds, and the error is that of the paired values.
         verdict: "ahead", "behind", "level" (equal, or zero lies in the 95 % confidence interval
             of Student's t) or "unknown" when the name of the metric does not say whether higher is
@@ -82,6 +84,8 @@ class Change:
     kind: Literal["relative", "difference"]
     value: float
     standard_error: float | None
+    half_width: float | None
+    n: int
     paired: bool
     verdict: Literal["ahead", "behind", "level", "unknown"]
 
@@ -197,6 +201,8 @@ def change(
         kind="relative" if relative else "difference",
         value=value,
         standard_error=error,
+        half_width=interval,
+        n=min(x.n, c.n),
         paired=paired,
         verdict=_verdict(
             value * math.copysign(1, c.mean) if relative else value, interval, direction

@@ -22,13 +22,18 @@ def number(value: float | None, n_digits: int = 4) -> str:
     return f"{value:.{max(0, n_digits - 1 - _magnitude(value))}f}"
 
 
-def mean_and_error(spread: Spread) -> str:
+def mean_and_error(spread: Spread, n_digits: int | None = None) -> str:
     """Write `mean ± standard error`, the mean alone for a single value, `n/a` for none.
 
     Where a value is not finite there is no mean, and that is what is written.
 
     The error has one digit, or two if it starts with a one; the mean ends where the error ends,
     though not before its third digit.
+
+    Args:
+        spread: the values.
+        n_digits: digits of a value without an error, for a glance; by default four. Beside an
+            error, which then has one digit, there is at most one more.
     """
     n_measured = spread.n + spread.n_not_finite
     if spread.n_not_finite:
@@ -39,16 +44,18 @@ def mean_and_error(spread: Spread) -> str:
     if mean is None:
         return NOT_AVAILABLE
     if error is None:
-        return number(mean) + missing
+        return number(mean, n_digits or 4) + missing
     if error == 0:
-        return f"{number(mean)} ± 0{missing}"
+        return f"{number(mean, n_digits or 4)} ± 0{missing}"
     largest = max(abs(mean), error)
     if not 1e-3 <= largest < 1e6:
         return f"{mean:.2e} ± {error:.0e}{missing}"
-    wanted = -_magnitude(error) + (1 if error < 2 * 10 ** _magnitude(error) else 0)
-    least, most = 2 - _magnitude(largest), 5 - _magnitude(largest)
+    is_finer = n_digits is None and error < 2 * 10 ** _magnitude(error)
+    wanted = -_magnitude(error) + is_finer
+    least, most = 2 - _magnitude(largest), (n_digits or 5) - _magnitude(largest)
     decimals = max(0, min(max(wanted, least), most))
-    shown = f"{error:.{decimals}f}" if decimals >= wanted else f"{error:.0e}"
+    smallest = f"{error:.0e}" if n_digits is None else f"{error:.1g}"
+    shown = f"{error:.{decimals}f}" if decimals >= wanted else smallest
     return f"{mean:.{decimals}f} ± {shown}{missing}"
 
 
@@ -56,16 +63,31 @@ def difference(found: Change | None, metric: str) -> str:
     """Write a change with its standard error: in percent, or in the unit of the metric."""
     if found is None:
         return ""
-    scale, decimals, unit = 1.0, 4, ""
-    if found.kind == "relative":
-        scale, decimals, unit = 100.0, 1, " %"
-    elif "snr" in metric or metric.endswith("_db"):
-        decimals, unit = 2, " dB"
+    scale, decimals, unit = _scaled(found, metric)
     if found.value == 0:
         return f"0{unit}"
     error = found.standard_error
     spread = "" if error is None else f" ± {scale * error:.{decimals}f}"
     return f"{scale * found.value:+.{decimals}f}{unit}{spread}"
+
+
+def size_of_change(found: Change, value: float, metric: str) -> str:
+    """Write the size of a change, or of an end of its interval, without its sign.
+
+    Percent have no decimals from ten on.
+    """
+    scale, decimals, unit = _scaled(found, metric)
+    if found.kind == "relative" and scale * abs(value) >= 9.95:
+        decimals = 0
+    return f"{scale * abs(value):.{decimals}f}{unit}"
+
+
+def _scaled(found: Change, metric: str) -> tuple[float, int, str]:
+    """Return the factor, the decimals and the unit with which a change is written."""
+    if found.kind == "relative":
+        return 100.0, 1, " %"
+    unit = metric_unit(metric)
+    return (1.0, 2, f" {unit}") if unit else (1.0, 4, "")
 
 
 def with_half_width(found: Spread, decimals: int) -> str:
@@ -80,6 +102,17 @@ def with_half_width(found: Spread, decimals: int) -> str:
 def metric_label(metric: str) -> str:
     """Return the name of a metric in words."""
     return metric.replace("_", " ").replace("/", ", ")
+
+
+def metric_unit(metric: str) -> str:
+    """Return the unit of a metric that its name does not spell out, empty if it has none."""
+    return "dB" if "snr" in metric or metric.endswith("_db") else ""
+
+
+def metric_heading(metric: str) -> str:
+    """Return the name of a metric in words with its unit, for axes and headings."""
+    unit = metric_unit(metric)
+    return f"{metric_label(metric)} ({unit})" if unit else metric_label(metric)
 
 
 def common_title(titles: Sequence[str]) -> tuple[str, list[str]]:

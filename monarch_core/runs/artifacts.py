@@ -166,6 +166,59 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Basis:
+    """A learned transform beside the one that it started from.
+
+    The report draws a few rows of both over each other, and all rows of both in frequency.
+
+    Attributes:
+        figure: key of the basis; equal keys of several runs are drawn below each other.
+        title: which transform it is.
+        shown: frequency of each row that is drawn, at the start.
+        rows: real part of those rows, learned.
+        start_rows: the same of the start.
+        frequencies: cycles over the points of a row, one per column of the spectra.
+        spectrum: |A F^H| of all rows with the unitary DFT F, learned; dimensionless.
+        start_spectrum: the same of the start.
+
+    Raises:
+        ValueError: the key is empty, or shapes do not fit each other.
+    """
+
+    figure: str
+    title: str
+    shown: Float[np.ndarray, "n_shown"]
+    rows: Float[np.ndarray, "n_shown n_points"]
+    start_rows: Float[np.ndarray, "n_shown n_points"]
+    frequencies: Float[np.ndarray, "n_frequencies"]
+    spectrum: Float[np.ndarray, "n_rows n_frequencies"]
+    start_spectrum: Float[np.ndarray, "n_rows n_frequencies"]
+
+    def __post_init__(self) -> None:
+        _check_key(self)
+        for names, n_axes in (
+            (("shown", "frequencies"), 1),
+            (("rows", "start_rows", "spectrum", "start_spectrum"), 2),
+        ):
+            for name in names:
+                value = _as_floats(self, name, getattr(self, name), n_axes=n_axes)
+                object.__setattr__(self, name, value)
+        n_rows, n_frequencies = self.spectrum.shape
+        fitting = {
+            "start_rows": self.rows.shape,
+            "shown": self.rows.shape[:1],
+            "start_spectrum": (n_rows, n_frequencies),
+            "frequencies": (n_frequencies,),
+        }
+        for name, shape in fitting.items():
+            if getattr(self, name).shape != shape or not getattr(self, name).size:
+                raise ValueError(
+                    f"Basis {self.figure!r}: {name} has shape {getattr(self, name).shape}; "
+                    f"give one of shape {shape} that is not empty"
+                )
+
+
+@dataclass(frozen=True)
 class Table:
     """A small table of one run, such as the metrics of every scan.
 
@@ -199,7 +252,7 @@ class Table:
                 )
 
 
-Artifact = Curve | Comparison | Picture | Table
+Artifact = Curve | Comparison | Picture | Basis | Table
 _KINDS: dict[str, type[Artifact]] = {kind.__name__: kind for kind in get_args(Artifact)}
 
 

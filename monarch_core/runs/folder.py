@@ -101,6 +101,14 @@ class RunFolder:
             stored = stored.get(key) if isinstance(stored, dict) else None
         return stored
 
+    def read_config(self) -> Any:
+        """Return the plain values of `config.yaml`, whoever wrote it.
+
+        Raises:
+            ValueError: it is not there, or holds more than plain values.
+        """
+        return _read_yaml(self.config)
+
     def read_results(self) -> Any:
         """Return what `results.json` holds, whoever wrote it.
 

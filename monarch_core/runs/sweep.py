@@ -3,6 +3,8 @@
 import argparse
 import contextlib
 import importlib.util
+import itertools
+import math
 import os
 import re
 import signal
@@ -11,19 +13,25 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.errors import OverrideParseException
+from rich.console import Console
 
 from monarch_core.runs.home import expand_home
 from monarch_core.runs.signals import stop_signals_raise
+from monarch_core.runs.start import job_name
+from monarch_core.runs.sweep_progress import Display, Watch, display_for
 
 _DESCRIPTION = """\
 Run a training script once for every combination of values separated by commas, several at a time,
 each in a folder named after the values that vary. Called again, finished runs are skipped and
 unfinished ones go on after their last whole epoch: after --minutes, Ctrl-C or a crash, repeat the
-command. Without a time limit this is `SCRIPT -m hydra.sweep.dir=OUT key=value[,value...]`, which
-takes any launcher of hydra.
+command. It shows which runs are done, running and waiting; what each says is in its train.log.
+Without a time limit this is `SCRIPT -m hydra.sweep.dir=OUT key=value[,value...]`, which takes any
+launcher of hydra.
 """
 _EXAMPLE = """\
 monarch-sweep runs/burgers pde/train.py experiment=burgers transform=fft,monarch seed=0,1,2
@@ -31,6 +39,9 @@ monarch-sweep runs/burgers pde/train.py experiment=burgers transform=fft,monarch
 # What an interrupted run may take to leave; its last checkpoint is that of the last whole epoch.
 GRACE_S = 20.0
 POLL_S = 0.2
+UPDATE_S = 1.0  # between two looks at the runs
+_OF_THE_SWEEP = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir", "resume")
+_OUTPUT = "sweep.log"  # in the folder of the sweep
 _QUIET = "ignore:resource_tracker"  # joblib's, on what it clears away after an interrupt
 
 
@@ -58,20 +69,42 @@ def multirun(out: Path, script: Path, overrides: Sequence[str], n_at_once: int) 
         raise ValueError(f"there is no script {script}; give that of an application")
     if "${" in str(out):
         raise ValueError(f"the name of a folder cannot hold ${{, got {out}; rename it")
-    try:
-        parsed = OverridesParser.create().parse_overrides(list(overrides))
-    except OverrideParseException as error:
-        raise ValueError(f"cannot read {error.override!r}: {error}") from error
+    parsed = _parsed(overrides)
     keys = [override.key_or_group for override in parsed]
     for key in keys:
-        if keys.count(key) > 1 or key in ("hydra.run.dir", "hydra.sweep.dir", "resume"):
+        if keys.count(key) > 1 or key in _OF_THE_SWEEP:
             raise ValueError(f"{key} is set by the sweep or given twice; leave one out")
-    fixed = [o.key_or_group for o in parsed if not o.is_sweep_override()]
-    names = f"hydra.job.config.override_dirname.exclude_keys={fixed}"
+    names = f"hydra.job.config.override_dirname.exclude_keys={_fixed(parsed)}"
     words = ["-m", f"hydra.sweep.dir={_quoted(out.absolute())}", names, *overrides]
     if n_at_once > 1:
         words += ["hydra/launcher=joblib", f"hydra.launcher.n_jobs={n_at_once}"]
     return [sys.executable, str(script), *words]
+
+
+def folder_names(overrides: Sequence[str]) -> list[str]:
+    """Return the names of the run folders of a sweep, in the order in which hydra starts them.
+
+    Args:
+        overrides: as for `multirun`, which has accepted them.
+    """
+    parsed = _parsed(overrides)
+    varied = [
+        [f"{o.get_key_element()}={value}" for value in o.sweep_string_iterator()]
+        for o in parsed
+        if o.is_sweep_override()
+    ]
+    return [job_name(values) for values in itertools.product(*varied)]
+
+
+def _parsed(overrides: Sequence[str]) -> list[Override]:
+    try:
+        return OverridesParser.create().parse_overrides(list(overrides))
+    except OverrideParseException as error:
+        raise ValueError(f"cannot read {error.override!r}: {error}") from error
+
+
+def _fixed(parsed: Sequence[Override]) -> list[str]:
+    return [override.key_or_group for override in parsed if not override.is_sweep_override()]
 
 
 def _has_joblib_launcher() -> bool:
@@ -80,20 +113,48 @@ def _has_joblib_launcher() -> bool:
     return False
 
 
-def run_for(command: Sequence[str], minutes: float | None) -> int:
+def run_for(command: Sequence[str], minutes: float | None, display: Display, output: Path) -> int:
     """Run a command and what it starts, at most for some minutes; return its exit code.
 
     What is stopped may finish its last words; what has not left after a while is killed.
+
+    Args:
+        command: the command.
+        minutes: the time it may take; None for no limit.
+        display: shows where the runs are, and what comes on standard error.
+        output: receives what comes on standard output, behind what is there.
     """
     # A session of its own, so that Ctrl-C reaches the runs through here and only once.
     environment = {"PYTHONWARNINGS": _QUIET, **os.environ}
-    with subprocess.Popen(command, start_new_session=True, env=environment) as process:
+    deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
+    with (
+        output.open("ab") as log,
+        subprocess.Popen(
+            command, start_new_session=True, env=environment, stdout=log, stderr=subprocess.PIPE
+        ) as process,
+        display,
+    ):
+        assert process.stderr is not None
+        os.set_blocking(process.stderr.fileno(), False)
         try:
-            return process.wait(None if minutes is None else 60 * minutes)
-        except (subprocess.TimeoutExpired, KeyboardInterrupt):
-            return 1
+            while (left := deadline - time.monotonic()) > 0:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    return process.wait(min(left, UPDATE_S))
+                _pass_on(process.stderr, display)
+                display.update()
+        except KeyboardInterrupt:
+            pass
         finally:
             _stop(process)
+            _pass_on(process.stderr, display)
+    return 1
+
+
+def _pass_on(errors: IO[bytes], display: Display) -> None:
+    """Show what has come on standard error, and wait for no more."""
+    text = (errors.read() or b"").decode(errors="replace")
+    if text:
+        display.pass_on(text)
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:
@@ -143,8 +204,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         sys.stderr.write(f"{parser.prog}: {error}\n")
         return 2
-    with stop_signals_raise():
-        code = run_for(command, options.minutes)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        watch = Watch(out, folder_names(overrides))
+        display = display_for(watch, options.jobs, Console())
+        with stop_signals_raise():
+            code = run_for(command, options.minutes, display, out / _OUTPUT)
+    except OSError as error:
+        sys.stderr.write(f"{parser.prog}: {error}\n")
+        return 2
     if code != 0:
-        sys.stdout.write(f"{out}: not all is finished; the same command goes on with it\n")
+        sys.stdout.write(
+            f"{out}: not all is finished; the same command goes on with it "
+            f"(what the runs said: {out / _OUTPUT})\n"
+        )
     return 1 if code else 0

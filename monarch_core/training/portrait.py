@@ -1,12 +1,19 @@
 """What the transforms of a model became: their distance from the start, and their rows."""
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from monarch_core.runs.artifacts import Artifact, Curve, Picture, Table
+from monarch_core.runs.artifacts import Artifact, Basis, Table
 from monarch_core.transforms import LinearTransform
+
+_SHOWN_FREQUENCIES = (1, 2, 4, 8)  # cycles over the points of a row, at the start
+_MARGIN = 2  # columns that are drawn, as a multiple of the highest frequency of the start
+_LEAST_REACH = 8
+_MOST_PIXELS = 256
+_MOST_POINTS = 1024
 
 
 @dataclass(frozen=True)
@@ -46,15 +53,16 @@ def portray_transforms(model: nn.Module, start: nn.Module) -> list[Artifact]:
         start: the same model before training, which holds the transforms at their start.
 
     Returns:
-        A table of `distances`; and, of the transform that moved farthest, one row in space beside
-        its start, and the magnitude of all rows in frequency, |A F^H| with the unitary DFT F: at a
-        Fourier start, a single one per row. Nothing for a model without learnable transforms.
+        A table of `distances`; and, of the transform that moved farthest, some rows beside those
+        of its start, and the magnitude of all rows in frequency, |A F^H| with the unitary DFT F: at
+        a Fourier start, a single one per row. Nothing for a model without learnable transforms.
     """
     moved = distances(model, start)
     if not moved:
         return []
-    farthest = max(moved, key=lambda d: d.distance).part
-    A, A_0 = learned_matrices(model, start)[farthest]
+    farthest = max(moved, key=lambda d: d.distance)
+    A, A_0 = learned_matrices(model, start)[farthest.part]
+    name = f"{farthest.part}, {farthest.n} points, moved by {farthest.distance:.0%} of its start"
     return [
         Table(
             figure="transform_distance",
@@ -62,8 +70,7 @@ def portray_transforms(model: nn.Module, start: nn.Module) -> list[Artifact]:
             columns=["transform", "n", "distance", "departure from unitarity"],
             rows=[[d.part, d.n, d.distance, d.departure] for d in moved],
         ),
-        *_rows_in_space(farthest, A, A_0),
-        _rows_in_frequency(farthest, A),
+        _basis(name, A, A_0),
     ]
 
 
@@ -88,31 +95,51 @@ def _first_head(transform: nn.Module) -> Tensor:
     return A if len(A) <= A.shape[1] else A.mH
 
 
-def _rows_in_space(name: str, A: Tensor, A_0: Tensor) -> list[Curve]:
-    moved = int((A - A_0).norm(dim=1).argmax())
-    x = torch.arange(float(A.shape[1])).numpy()
-    return [
-        Curve(
-            figure="transform_row",
-            title=f"The row that moved most, real part ({name})",
-            x_label="place in the row",
-            y_label="value",
-            x=x,
-            y=matrix[moved].real.numpy(),
-            line=line,
-            shared=False,
-        )
-        for matrix, line in ((A, "learned"), (A_0, "start"))
-    ]
+def _basis(name: str, A: Tensor, A_0: Tensor) -> Basis:
+    """Return rows of low frequency, which can be followed by eye, and all rows in frequency.
 
-
-def _rows_in_frequency(name: str, A: Tensor) -> Picture:
-    spectrum = torch.fft.fftshift(torch.fft.ifft(A, dim=1, norm="ortho"), dim=1).abs()
-    return Picture(
-        figure="transform_spectrum",
-        title=f"Rows in frequency, magnitude ({name})",
-        image=spectrum.numpy(),
-        x_label="frequency, zero in the middle",
-        y_label="row",
-        unit="",
+    An inverse DFT without a choice of frequencies is shown as its adjoint, whose rows are waves.
+    """
+    if _is_inverse(A_0):
+        A, A_0 = A.mH, A_0.mH
+    n = A.shape[1]
+    frequencies = torch.arange(n) - n // 2
+    peaks = frequencies[_in_frequency(A_0).argmax(1)]
+    wanted = [f for f in _SHOWN_FREQUENCIES if f <= n // 4] or [0]
+    shown = list(dict.fromkeys(int((peaks - f).abs().argmin()) for f in wanted))
+    reach = max(_LEAST_REACH, _MARGIN * int(peaks.abs().max()))
+    inside = frequencies.abs() <= reach
+    order = peaks.argsort(stable=True)
+    spectrum, start = (_reduced(_in_frequency(B)[order][:, inside]) for B in (A, A_0))
+    wide = math.ceil(int(inside.sum()) / _MOST_PIXELS)
+    step = math.ceil(n / _MOST_POINTS)
+    return Basis(
+        figure="learned_basis",
+        title=name,
+        shown=peaks[shown].double().numpy(),
+        rows=A[shown, ::step].real.float().numpy(),
+        start_rows=A_0[shown, ::step].real.float().numpy(),
+        frequencies=frequencies[inside][::wide].double().numpy(),
+        spectrum=spectrum.numpy(),
+        start_spectrum=start.numpy(),
     )
+
+
+def _in_frequency(A: Tensor) -> Tensor:
+    """Return |A F^H| with the unitary DFT F, frequency zero in the middle."""
+    return torch.fft.fftshift(torch.fft.ifft(A, dim=1, norm="ortho"), dim=1).abs()
+
+
+def _is_inverse(A_0: Tensor) -> bool:
+    """Tell whether the frequency of the rows of a square matrix falls where that of a DFT rises."""
+    m, n = A_0.shape
+    if m != n or n < 3:
+        return False
+    peaks = _in_frequency(A_0).argmax(1)
+    return bool(((peaks[:-1] - peaks[1:]) % n == 1).all())
+
+
+def _reduced(image: Tensor) -> Tensor:
+    """Return an image of at most so many pixels each way: the largest value of every block."""
+    block = [math.ceil(size / _MOST_PIXELS) for size in image.shape]
+    return nn.functional.max_pool2d(image[None].float(), block, ceil_mode=True)[0]

@@ -16,7 +16,7 @@ import yaml
 from data_scripts.mri.centred_fft import fft_centred
 from data_scripts.mri.coil_maps import combine_sense
 from data_scripts.mri.schema import ScanInfo, ScanShape, ScanWriter
-from monarch_core.runs.artifacts import Comparison, Curve, Picture, Table, load_artifacts
+from monarch_core.runs.artifacts import Basis, Comparison, Curve, Picture, Table, load_artifacts
 from monarch_core.runs.schema import save_config
 from monarch_core.training.checkpoint import save_weights
 from monarch_core.transforms import Dense, Fourier, Monarch
@@ -187,10 +187,11 @@ def test_every_model_is_evaluated_and_described(tmp_path, data, model, transform
     pictures = {a.figure for a in artifacts if isinstance(a, Picture)}
     learned = transform != "Fourier"
     described = {"kspace_weighting", "point_spread"}
-    assert pictures == described | ({"transform_spectrum"} if learned else set())
+    assert pictures == described
     assert ("transform_distance" in tables) == learned
+    assert sum(isinstance(a, Basis) for a in artifacts) == learned
     curves = [a for a in artifacts if isinstance(a, Curve)]
-    assert len(curves) == 4 + (2 if learned else 0)
+    assert len(curves) == 4
     assert all(c.x[c.y.argmax()] == 0 for c in curves if c.shared)  # the peak is at the centre
 
 

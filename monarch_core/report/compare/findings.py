@@ -1,9 +1,9 @@
 """What the groups say, in sentences that are computed, never written by hand."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from monarch_core.report.compare.claims import Claim, claim, summary
 from monarch_core.report.compare.control import (
     Control,
     compare,
@@ -11,14 +11,9 @@ from monarch_core.report.compare.control import (
     strongest_control_of,
     why_no_control,
 )
-from monarch_core.report.compare.groups import Group
-from monarch_core.report.statistics import Change, Spread
-from monarch_core.report.wording import (
-    commit,
-    difference,
-    mean_and_error,
-    metric_label,
-)
+from monarch_core.report.compare.groups import Group, control_name, swapped_name
+from monarch_core.report.statistics import Spread
+from monarch_core.report.wording import commit, mean_and_error, metric_label, plural
 
 
 @dataclass(frozen=True)
@@ -27,24 +22,26 @@ class Finding:
 
     Attributes:
         where: dataset and model.
+        name: of the group.
         values: what was measured, on how many seeds.
-        outcome: the change and who is ahead, empty without a control.
-        verdict: as in `Change.verdict`, empty without a control; "level" where no digit of the
-            change that is shown differs from zero.
-        remarks: costs, other devices, and what else differs.
+        claim: how it compares with its control; None without one.
+        caution: what differs besides the transform, empty if nothing does.
+        remarks: costs, other devices and code, and the choice of the control.
     """
 
     where: str
+    name: str
     values: str
-    outcome: str = ""
-    verdict: str = ""
+    claim: Claim | None = None
+    caution: str = ""
     remarks: str = ""
 
     @property
     def sentence(self) -> str:
         """The finding as one line of text."""
-        outcome = f": {self.outcome}" if self.outcome else ""
-        return f"{self.where}: {self.values}{outcome}{self.remarks}"
+        outcome = f": {self.claim.text} ({self.claim.reason})" if self.claim else ""
+        more = "; ".join(filter(None, (self.caution, self.remarks)))
+        return f"{self.where}, {self.name}: {self.values}{outcome}{f'; {more}' if more else ''}"
 
 
 def findings(groups: Sequence[Group], metric_of: Mapping[str, str]) -> list[Finding]:
@@ -64,32 +61,53 @@ def findings(groups: Sequence[Group], metric_of: Mapping[str, str]) -> list[Find
     ]
 
 
+def headline(found: Sequence[Finding], groups: Sequence[Group]) -> str:
+    """Say in a line what a comparison found: the one there is, or how many came out how."""
+    compared = [(finding, finding.claim) for finding in found if finding.claim is not None]
+    if not compared:
+        return f"Nothing to compare: no {control_name(groups)} run beside another of the same data."
+    if len(compared) == 1:
+        ((finding, only),) = compared
+        return f"{finding.where}, {finding.name}: {only.text} ({only.reason})."
+    counts = summary([claimed for _, claimed in compared])
+    best = next((pair for pair in compared if pair[1].label == "better"), None)
+    first = f" First among them: {best[0].where}, {best[0].name}, {best[1].text}." if best else ""
+    return f"{plural(len(compared), 'comparison')} with {control_name(groups)}: {counts}.{first}"
+
+
 def _finding(group: Group, groups: Sequence[Group], metric: str) -> Finding:
     data = f" ({group.data_details})" if group.data_details else ""
     where = f"{group.dataset}{data}, {group.model}"
     mine = group.metric(metric)
     control = control_of(group, groups)
     if control is None:
-        alone = f"{group.name} {mean_and_error(mine)} in {metric_label(metric)} ({_seeds(mine)})"
-        missing = "" if group.declared.control else f"; {why_no_control(group, groups)}"
-        return Finding(where, alone, remarks=missing)
-    theirs, found = control.group.metric(metric), compare(group, control.group, metric)
+        alone = f"{_brief(mine)} in {metric_label(metric)} ({_seeds(mine)})"
+        missing = "" if group.declared.control else why_no_control(group, groups)
+        return Finding(where, group.name, alone, remarks=missing)
+    theirs = control.group.metric(metric)
     values = (
-        f"{group.name} {mean_and_error(mine)} against {control.group.name} "
-        f"{mean_and_error(theirs)} in {metric_label(metric)} ({_seeds(mine, theirs)})"
+        f"{_brief(mine)} against {control.group.name} {_brief(theirs)} "
+        f"in {metric_label(metric)} ({_seeds(mine, theirs)})"
     )
-    outcome = _outcome(group, found, metric)
-    remarks = _remarks(group, control)
     strongest = strongest_control_of(group, groups)
+    remarks = _remarks(group, control)
     if strongest is not None and strongest.group is not control.group:
-        remarks += _against_strongest(group, strongest, metric)
-    verdict = found.verdict if found else ""
-    if found is not None and _is_hidden(found, metric):
-        verdict = "level"
-    return Finding(where, values, outcome, verdict, remarks)
+        remarks.append(_against_strongest(group, strongest, metric))
+    caution = f"not the {swapped_name([group])} alone: {control.words}" if control.differs else ""
+    claimed = _claim(group, control.group, metric)
+    return Finding(where, group.name, values, claimed, caution, "; ".join(remarks))
 
 
-def _remarks(group: Group, control: Control) -> str:
+def _brief(found: Spread) -> str:
+    return mean_and_error(found, 3)
+
+
+def _claim(group: Group, control: Group, metric: str) -> Claim:
+    found = compare(group, control, metric)
+    return claim(found, metric, control.name, control.metric(metric).mean)
+
+
+def _remarks(group: Group, control: Control) -> list[str]:
     ratios = [
         f"{ratio:.1f}x the {noun}"
         for ratio, noun in (
@@ -98,45 +116,27 @@ def _remarks(group: Group, control: Control) -> str:
         )
         if ratio is not None
     ]
-    text = f"; {', '.join(ratios)}" if ratios else ""
+    texts = [", ".join(ratios)] if ratios else []
     if group.devices != control.group.devices:
-        text += f" (on different devices: {group.devices} against {control.group.devices})"
-    if control.differs:
-        text += f"; also differs: {control.words}"
+        texts.append(f"on different devices: {group.devices} against {control.group.devices}")
     ours, theirs = _code(group), _code(control.group)
     if ours != theirs:
-        text += f"; at other commits: {' and '.join(ours)} against {' and '.join(theirs)}"
-    return text + (f"; against {control.choice}" if control.choice else "")
+        texts.append(f"at other commits: {' and '.join(ours)} against {' and '.join(theirs)}")
+    return [*texts, f"against {control.choice}"] if control.choice else texts
 
 
 def _against_strongest(group: Group, strongest: Control, metric: str) -> str:
     rival = strongest.group
-    found = compare(group, rival, metric)
     among = f" {strongest.choice}" if strongest.choice else ""
+    found = _claim(group, rival, metric)
     return (
-        f"; against the {rival.transform}{among} with the lowest validation error, "
-        f"{rival.name} {mean_and_error(rival.metric(metric))}: {_outcome(group, found, metric)}"
+        f"against the {rival.transform}{among} with the lowest validation error, "
+        f"{rival.name} {_brief(rival.metric(metric))}: {found.text} ({found.reason})"
     )
 
 
 def _code(group: Group) -> list[str]:
     return sorted({commit(run.git_commit) for run in group.runs})
-
-
-def _outcome(group: Group, found: Change | None, metric: str) -> str:
-    """Return the change and who is ahead; that there is none where a side has no mean."""
-    if found is None:
-        return "no change to be given"
-    shown = difference(found, metric)
-    if _is_hidden(found, metric):
-        return f"{shown}, no difference in the digits shown"
-    return f"{shown}{_verdict(group.transform, found)}"
-
-
-def _is_hidden(found: Change, metric: str) -> bool:
-    """Return whether a change by which one side is ahead is written as zero."""
-    written = difference(found, metric).partition("±")[0]
-    return found.verdict in ("ahead", "behind") and re.search("[1-9]", written) is None
 
 
 def _seeds(*spreads: Spread) -> str:
@@ -146,16 +146,6 @@ def _seeds(*spreads: Spread) -> str:
     if counts == [1]:
         return "one seed: no spread"
     return f"mean ± standard error over {' against '.join(map(str, counts))} seeds"
-
-
-def _verdict(transform: str, found: Change) -> str:
-    if found.verdict == "unknown":
-        return ""
-    if found.verdict == "level":
-        same = "equal" if found.value == 0 else "no difference at 95 % confidence"
-        return f", {same}"
-    verdict = f", {transform} {'is ahead' if found.verdict == 'ahead' else 'loses'}"
-    return verdict if found.standard_error is not None else f"{verdict} on one seed"
 
 
 def _ratio(group: Group, control: Group, cost: str) -> float | None:

@@ -18,13 +18,14 @@ from monarch_core.report.read.untrusted import as_float, finite, not_finite
 from monarch_core.runs.declared import UNKNOWN, Declared, declared
 from monarch_core.runs.folder import RunFolder
 from monarch_core.runs.printable import printable
+from monarch_core.runs.standing import standing_of
 
 COSTS = ("n_parameters", "seconds_per_epoch", "train_seconds", "peak_memory_bytes")
 LOGGED = ("train_loss", "valid_error")
 _MOST_METRICS = 1000
 _TRAINING = re.compile(r"\w+/train\.py")
 
-Status = Literal["finished", "failed", "unfinished", "unreadable"]
+Status = Literal["finished", "running", "failed", "unfinished", "unreadable"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class Run:
 
     Attributes:
         folder: the run folder.
-        status: "finished" when `results.json` can be read, else why it cannot.
+        status: "finished" when `results.json` can be read, else why it cannot; "running" while a
+            process works in the folder.
         reason: one line: the last line of `failure.txt`, what is wrong with the file, how far the
             run came; empty for a finished run.
         task: name of the task, such as `pde`.
@@ -136,11 +138,12 @@ def read_run(folder: Path) -> Run:
         if has_failed:
             notes = (*notes, f"{files.failure.name} of another attempt is there as well")
         return replace(run, log=log, notes=(*run.notes, *notes))
+    standing = standing_of(files)
+    if standing.stage == "running":
+        return Run(folder, "running", standing.words, log=log, notes=notes)
     if has_failed:
         return Run(folder, "failed", _why(files), log=log, notes=notes)
-    n_epochs = len({line["epoch"] for line in log})
-    reason = f"{n_epochs} epochs in {files.log.path.name}"
-    return Run(folder, "unfinished", reason, log=log, notes=notes)
+    return Run(folder, "unfinished", f"stopped after {standing.words}", log=log, notes=notes)
 
 
 def _runs_below(root: Path, links: list[Path]) -> Iterable[Run]:

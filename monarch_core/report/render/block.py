@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from monarch_core.report.compare.groups import Block, Group
+from monarch_core.report.render.basis import basis_figure
 from monarch_core.report.render.fields import comparison_figure, picture_figure
 from monarch_core.report.render.left import Kind, Left, figure_keys, read_left
 from monarch_core.report.render.lines import (
@@ -17,7 +18,7 @@ from monarch_core.report.render.style import Drawing, looks
 from monarch_core.report.render.tables import joined_table
 from monarch_core.report.render.text_table import TextTable
 from monarch_core.report.wording import metric_label
-from monarch_core.runs.artifacts import Comparison, Curve, Picture, Table
+from monarch_core.runs.artifacts import Basis, Comparison, Curve, Picture, Table
 from monarch_core.runs.printable import printable
 
 _MOST_LINES = 8  # groups on one pair of axes, before there is one figure per model
@@ -86,6 +87,8 @@ def block_view(
     wanted += [("the learning curves", learning, part) for part in parts]
     for figure in figure_keys(left, Curve):
         wanted += [(figure, _curves(figure, colours), part) for part in parts]
+    for figure in figure_keys(left, Basis):
+        wanted.append(("the learned basis", _basis(figure, colours), left))
     for figure in figure_keys(left, Comparison):
         wanted.append((figure, _comparison(figure, colours), left))
     for figure in figure_keys(left, Picture):
@@ -142,6 +145,14 @@ def _curves(figure: str, colours: Mapping[str, str]) -> Draw:
         curves = [item.of(Curve, figure) for item in shown]
         drawing, notes = curve_figure([item.group for item in shown], curves, colours)
         return [drawing], notes
+
+    return draw
+
+
+def _basis(figure: str, colours: Mapping[str, str]) -> Draw:
+    def draw(items: Sequence[Left]) -> Drawn:
+        shown, bases = _first_seeds(items, Basis, figure)
+        return basis_figure(shown, bases, colours) if shown else ([], [])
 
     return draw
 

@@ -130,7 +130,7 @@ def picture_figure(
             axes.set_axis_on()
             axes.set(xlabel=clipped(picture.x_label), ylabel=clipped(picture.y_label))
         _colour_bar(figure, image, grid.ravel().tolist(), first.unit)
-        figure.suptitle(wrapped(title, 70), fontsize=11)
+        figure.suptitle(wrapped(title, int(12 * size[0])), fontsize=11)
         caption = "First seed of each group, one colour scale."
         wide = n_columns > 2
         return Drawing(first.figure, title or first.title, caption, png_of(figure), wide)

@@ -13,6 +13,7 @@ from monarch_core.report.read.untrusted import LARGEST, finite
 from monarch_core.report.wording import plural
 from monarch_core.runs.artifacts import (
     Artifact,
+    Basis,
     Comparison,
     Curve,
     Picture,
@@ -24,7 +25,7 @@ from monarch_core.runs.printable import printable
 _MOST_ARTIFACTS = 500  # of one run
 _LARGEST_SINGLE = 1e15  # of numbers in single precision, whose squares are summed as such
 
-Kind = TypeVar("Kind", Curve, Comparison, Picture, Table)
+Kind = TypeVar("Kind", Curve, Comparison, Picture, Basis, Table)
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,8 @@ def _undrawable(artifact: Artifact) -> str:
         return "" if artifact.columns else "has no columns"
     if isinstance(artifact, Curve):
         shown = artifact.x + artifact.y
+    elif isinstance(artifact, Basis):
+        shown = artifact.spectrum
     else:
         shown = artifact.truth if isinstance(artifact, Comparison) else artifact.image
     return "" if np.isfinite(shown).any() else "has no finite value"

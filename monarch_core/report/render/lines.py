@@ -33,7 +33,7 @@ from monarch_core.report.render.style import (
     wrapped,
 )
 from monarch_core.report.statistics import band
-from monarch_core.report.wording import common_title, mean_and_error, metric_label
+from monarch_core.report.wording import common_title, mean_and_error, metric_heading, metric_label
 from monarch_core.runs.artifacts import Curve
 
 _BAND = "Line: mean over seeds; band: smallest to largest"
@@ -147,8 +147,8 @@ def metric_figure(groups: Sequence[Group], metric: str, colours: Mapping[str, st
                 _point(axes, over.mean, place, look, "D", horizontal=over.standard_error)
         axes.set_yticks(range(len(groups)), names)
         axes.set_ylim(len(groups) - 0.5, -0.5)
-        name = clipped(metric_label(metric))
-        axes.set(title=wrapped(name), xlabel=name)
+        axes.set(title=wrapped(clipped(metric_label(metric))))
+        axes.set_xlabel(clipped(metric_heading(metric)))
         axes.grid(visible=False, axis="y")
         axes.locator_params(axis="x", nbins=6)
         caption = "Diamond and bar: mean ± standard error over seeds; dots: the seeds."
@@ -175,7 +175,7 @@ def cost_figure(groups: Sequence[Group], metric: str, colours: Mapping[str, str]
         axes.set(
             title=wrapped(f"{metric_label(metric)} against cost"),
             xlabel="time per epoch (s)",
-            ylabel=clipped(metric_label(metric)),
+            ylabel=clipped(metric_heading(metric)),
         )
         axes.set_xlim(left=0)
         legend_below(figure, axes)
@@ -225,7 +225,7 @@ def sweep_figures(
             axes.set(
                 title=wrapped(f"{metric_label(metric)} against {name}"),
                 xlabel=clipped(name),
-                ylabel=clipped(metric_label(metric)),
+                ylabel=clipped(metric_heading(metric)),
             )
             legend_below(figure, axes)
             title = f"{metric_label(metric)} against {name}"

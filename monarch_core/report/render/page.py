@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
 
-from monarch_core.report.compare.findings import Finding, findings
+from monarch_core.report.compare.findings import Finding, findings, headline
 from monarch_core.report.compare.groups import (
     Group,
     blocks_of,
@@ -18,8 +18,10 @@ from monarch_core.report.compare.groups import (
 )
 from monarch_core.report.read.collect import Run
 from monarch_core.report.render.block import BlockView, block_view
+from monarch_core.report.render.forest import forest_figure
 from monarch_core.report.render.lines import sweep_figures
 from monarch_core.report.render.names import Names, slug
+from monarch_core.report.render.ranking import page_tables, ranked
 from monarch_core.report.render.style import Drawing, palette
 from monarch_core.report.render.tables import (
     groups_csv,
@@ -32,11 +34,12 @@ from monarch_core.report.wording import plural
 
 _TEMPLATE = "page.html.jinja"
 _GENERATOR = '<meta name="generator" content="monarch-report">'
-_METRICS_BESIDE_COSTS = 3
-_METRICS_PER_TABLE = 7
+_MANY = 10  # changes with a 95 % interval, of which one may be off zero by chance
+_MOST_FINDINGS = 12  # of a task, that are shown at once
 _OTHER_STATUS = {
+    "running": "Runs that are not finished yet",
     "failed": "Runs that failed",
-    "unfinished": "Runs that are not finished",
+    "unfinished": "Runs that stopped",
     "unreadable": "Runs whose results cannot be read",
 }
 
@@ -48,20 +51,41 @@ class Section:
     Attributes:
         task: name of the task.
         key: anchor, and name of the files of its tables.
-        findings: how every group does against its control.
+        headline: what came of the comparison, in a line.
+        findings: how every group does against its control, best first.
         tables: the main table, in pieces that fit the page.
         full_table: the main table in one piece, for Markdown and CSV.
+        changes: every change with its interval, where there are several.
         sweeps: the main metric against each number that was varied.
         blocks: one per data the groups were tested on.
     """
 
     task: str
     key: str
+    headline: str
     findings: list[Finding]
     tables: list[TextTable]
     full_table: TextTable
+    changes: Drawing | None
     sweeps: list[Drawing]
     blocks: list[BlockView]
+
+    @property
+    def caution(self) -> str:
+        """A word of caution where so many intervals are shown that chance alone moves some."""
+        n = sum(finding.claim is not None for finding in self.findings)
+        if n < _MANY:
+            return ""
+        return (
+            f"Of {n} changes that are none, about {max(1, round(0.05 * n))} would be off zero by "
+            "chance: at 95 % that is one in twenty."
+        )
+
+    @property
+    def drawings(self) -> list[Drawing]:
+        """All figures, in the order of the page."""
+        first = [self.changes] if self.changes else []
+        return [*first, *self.sweeps, *(d for block in self.blocks for d in block.drawings)]
 
 
 def write_report(runs: Sequence[Run], out: Path, *, metric: str | None = None) -> Path:
@@ -93,9 +117,7 @@ def write_report(runs: Sequence[Run], out: Path, *, metric: str | None = None) -
         _section(task, [g for g in groups if g.task == task], main[task], colours, names)
         for task in dict.fromkeys(group.task for group in groups)
     ]
-    drawings = [
-        d for s in sections for d in (*s.sweeps, *(d for b in s.blocks for d in b.drawings))
-    ]
+    drawings = [drawing for section in sections for drawing in section.drawings]
     written = _tables(groups, sections, others)
     html = _render(runs, groups, sections, others, colours)
     _clear(out)
@@ -131,18 +153,18 @@ def _section(
 ) -> Section:
     metrics = metric_names(groups)
     metrics = [metric, *(name for name in metrics if name != metric)] if metrics else []
-    pieces = [main_table(groups, metrics[:_METRICS_BESIDE_COSTS])]
-    for start in range(_METRICS_BESIDE_COSTS, len(metrics), _METRICS_PER_TABLE):
-        piece = main_table(groups, metrics[start : start + _METRICS_PER_TABLE], costs=False)
-        pieces.append(replace(piece, title="Further metrics"))
     key = names.free(slug(task))
+    found = findings(ranked(groups, metric), {task: metric})
+    changes = forest_figure(ranked(groups, metric), metric, colours)
     sweeps = sweep_figures(groups, metric, colours)
     return Section(
         task=task,
         key=key,
-        findings=findings(groups, {task: metric}),
-        tables=pieces,
+        headline=headline(found, groups),
+        findings=found,
+        tables=page_tables(groups, metrics),
         full_table=replace(main_table(groups, metrics), key=key),
+        changes=changes and replace(changes, key=names.free(slug(task, changes.key))),
         sweeps=[replace(d, key=names.free(slug(task, d.key))) for d in sweeps],
         blocks=[block_view(block, metric, colours, names) for block in blocks_of(groups)],
     )
@@ -165,6 +187,9 @@ def _render(
     )
     return template.render(
         control=control_name(groups),
+        controls={group.transform for group in groups if group.declared.control},
+        most_findings=_MOST_FINDINGS,
+        incomplete=", ".join(counts[1:]),
         counts=", ".join(counts),
         sections=sections,
         others=others,

@@ -15,7 +15,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from monarch_core.report.compare.groups import Group, transform_ranks
 
@@ -28,6 +28,7 @@ _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 _DOTS_PER_INCH = 140
 
 TRUTH_COLOUR = "#000000"
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _LEGEND_LINE = 0.19  # height in inches
 NARROW = 5.4  # width in inches of a figure that shares its row on the page
 AXES_HEIGHT = 3.4  # height in inches of such a figure without its legend
@@ -181,8 +182,18 @@ def set_scale(axes: Axes, *, x: str = "linear", y: str = "linear") -> None:
         if scale != "log" or not values.size:
             continue
         axes.set(**{f"{name}scale": "log"})
+        axis = axes.xaxis if name == "x" else axes.yaxis
+        axis.set_minor_formatter(NullFormatter())
         if values.max() < 100 * values.min():
-            axis = axes.xaxis if name == "x" else axes.yaxis
             axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
             axis.set_major_formatter("{x:g}")
-            axis.set_minor_formatter(NullFormatter())
+        else:
+            axis.set_major_formatter(FuncFormatter(_power))
+
+
+def _power(value: float, _: object) -> str:
+    """Write a power of ten as such, with raised digits; what is near one as a plain number."""
+    exponent = round(math.log10(value))
+    if abs(exponent) <= 2:
+        return f"{value:g}"
+    return "10" + str(exponent).translate(_RAISED)

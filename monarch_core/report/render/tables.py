@@ -1,6 +1,6 @@
 """The tables of the report: what stands in their rows and columns."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from monarch_core.report.compare.control import compare, control_of
 from monarch_core.report.compare.groups import Group, control_name, swapped_name
@@ -12,23 +12,42 @@ from monarch_core.report.wording import (
     count,
     difference,
     mean_and_error,
+    metric_heading,
     metric_label,
     seconds,
     size,
 )
 from monarch_core.runs.artifacts import Table
 
+_COSTS: dict[str, tuple[Callable[[float | None], str], str]] = {
+    "parameters": (count, "n_parameters"),
+    "time per epoch": (seconds, "seconds_per_epoch"),
+    "training time": (seconds, "train_seconds"),
+    "peak memory": (size, "peak_memory_bytes"),
+}
+COST_COLUMNS = (*_COSTS, "device")
 # Headings that are no metrics.
-_COLUMNS = (
-    *("task", "dataset", "model", *SWAPPED, "settings", "seeds", "parameters"),
-    *("time per epoch", "training time", "peak memory", "device"),
-)
+_COLUMNS = ("task", "dataset", "model", *SWAPPED, "settings", "seeds", *COST_COLUMNS)
+_BRIEF = 3  # digits at a glance
 
 
-def main_table(groups: Sequence[Group], metrics: Sequence[str], *, costs: bool = True) -> TextTable:
+def main_table(
+    groups: Sequence[Group],
+    metrics: Sequence[str],
+    *,
+    costs: Sequence[str] = COST_COLUMNS,
+    brief: bool = False,
+) -> TextTable:
     """Return one row per group: metrics over seeds, change against the control, and costs.
 
     Columns that hold the same in every row move to the caption.
+
+    Args:
+        groups: in the order of the rows.
+        metrics: in the order of the columns.
+        costs: some of `COST_COLUMNS`; with the last of them also what sets a group apart from its
+            control.
+        brief: three digits, and units in the headings.
     """
     swapped = swapped_name(groups)
     facts: dict[str, list[str]] = {
@@ -46,46 +65,43 @@ def main_table(groups: Sequence[Group], metrics: Sequence[str], *, costs: bool =
     columns = {n: [Cell(v) for v in values] for n, values in facts.items() if n not in constant}
     controls = [control_of(group, groups) for group in groups]
     apart = f"differs from {control_name(groups)} in"
-    labels = _labels(metrics, (*_COLUMNS, apart))
+    labels = _labels(metrics, (*_COLUMNS, apart), metric_heading if brief else metric_label)
     for metric, label in labels.items():
         columns[label] = [
-            metric_cell(group, control.group if control else None, metric)
+            metric_cell(group, control.group if control else None, metric, brief=brief)
             for group, control in zip(groups, controls, strict=True)
         ]
     numeric = {*labels.values(), "seeds"}
     columns["seeds"] = [Cell(str(len(group.runs))) for group in groups]
-    if costs:
-        for name, write, key in (
-            ("parameters", count, "n_parameters"),
-            ("time per epoch", seconds, "seconds_per_epoch"),
-            ("training time", seconds, "train_seconds"),
-            ("peak memory", size, "peak_memory_bytes"),
-        ):
+    for name, (write, key) in _COSTS.items():
+        if name in costs:
             columns[name] = [Cell(write(group.cost(key))) for group in groups]
             numeric.add(name)
+    if "device" in costs:
         devices = [group.devices for group in groups]
         if len(set(devices)) == 1:
             constant["device"] = devices[0]
         else:
             columns["device"] = [Cell(device) for device in devices]
-    differing = [control.words if control else "" for control in controls]
-    if costs and any(differing):
-        columns[apart] = [Cell(text) for text in differing]
+        differing = [control.words if control else "" for control in controls]
+        if any(differing):
+            columns[apart] = [Cell(text) for text in differing]
     return TextTable(
         key="main",
         title="Results",
         columns=list(columns),
         rows=[list(row) for row in zip(*columns.values(), strict=True)],
-        caption=_caption(groups, constant, any(controls)),
+        caption=_caption(groups, constant, any(controls) and bool(metrics)),
         numeric=frozenset(numeric),
     )
 
 
-def metric_cell(group: Group, control: Group | None, metric: str) -> Cell:
+def metric_cell(group: Group, control: Group | None, metric: str, *, brief: bool = False) -> Cell:
     """Return a metric of a group over its seeds with its change against another group."""
     found = None if control is group else compare(group, control, metric)
-    text = mean_and_error(group.metric(metric))
-    return Cell(text, difference(found, metric), found.verdict if found else "")
+    text = mean_and_error(group.metric(metric), _BRIEF if brief else None)
+    is_sure = found is not None and found.half_width is not None
+    return Cell(text, difference(found, metric), found.verdict if found and is_sure else "")
 
 
 def groups_csv(groups: Sequence[Group], metrics: Sequence[str]) -> str:
@@ -181,9 +197,11 @@ def joined_table(
     return TextTable(key, first.title, columns, rows, caption, numeric), notes
 
 
-def _labels(metrics: Sequence[str], columns: Sequence[str]) -> dict[str, str]:
+def _labels(
+    metrics: Sequence[str], columns: Sequence[str], write: Callable[[str], str]
+) -> dict[str, str]:
     """Return the heading of each metric: its name in words, bare where another column has them."""
-    words = [metric_label(metric) for metric in metrics]
+    words = [write(metric) for metric in metrics]
     taken = {*words, *columns}
     return {
         metric: label if words.count(label) == 1 and label not in columns else _free(metric, taken)
@@ -232,4 +250,4 @@ def _average(cells: Sequence[str | float]) -> str:
         return str(cells[0])
     if all(isinstance(cell, int) for cell in cells) and len(set(cells)) == 1:
         return str(cells[0])
-    return mean_and_error(spread(numbers))
+    return mean_and_error(spread(numbers), _BRIEF)

@@ -21,7 +21,7 @@ class Cell:
     Attributes:
         text: the value.
         change: the change in words, empty if there is none.
-        verdict: as in `Change.verdict`, empty without a change.
+        verdict: as in `Change.verdict`, empty without an interval.
     """
 
     text: str

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from monarch_core.report.read.collect import collect_runs
-from monarch_core.report.render import fields, lines
+from monarch_core.report.render import basis, fields, forest, lines
 from monarch_core.report.render.page import write_report
 
 N_REPORTS = 6  # for each file that is mutated, the last of them drawn to pixels
@@ -41,7 +41,8 @@ TEXT = {"h1", "h2", "h3", "h4", "p", "ul", "li", "span", "div", "a", "section", 
 PARTS = {"table", "thead", "tbody", "tr", "th", "td", "figure", "img", "figcaption", "details"}
 ALLOWED = HEAD | TEXT | PARTS | {"summary", "dl", "dt", "dd", "pre"}
 ATTRIBUTES = {"lang", "charset", "name", "content", "class", "style", "href", "id", "scope"}
-ATTRIBUTES |= {"colspan", "src", "alt", "open", "aria-label"}
+ATTRIBUTES |= {"colspan", "src", "alt", "open", "aria-label", "http-equiv"}
+ATTRIBUTES |= {"role", "tabindex", "data-label"}
 
 
 class Page(HTMLParser):
@@ -246,7 +247,7 @@ def test_no_mutation_of_a_file_ends_the_report(runs, make_run, tmp_path, monkeyp
             MUTATIONS[file](np.random.default_rng([report, place, *file.encode()]), folder)
         with monkeypatch.context() as patch:
             if report < N_REPORTS - 1:  # drawing takes most of the time
-                for module in (lines, fields):
+                for module in (basis, fields, forest, lines):
                     patch.setattr(module, "png_of", lambda figure: b"png")
             write_report(collect_runs([runs]), out)
         text, rows = assert_inert(out).text, rows_of(out)

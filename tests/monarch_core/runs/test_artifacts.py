@@ -7,6 +7,7 @@ import jaxtyping
 import numpy as np
 import pytest
 import torch
+from report_runs import basis
 
 from monarch_core.runs.artifacts import (
     Comparison,
@@ -61,6 +62,7 @@ EVERYTHING = [
         zoom=(1, 5, 0, 7),
     ),
     Picture("matrix", "Learned matrix", FIELD, "input", "frequency", "1"),
+    basis(0.1),
     Table("distance", "Distance from the DFT", ["layer", "distance"], [["1", 0.5], ["é | 2", 3]]),
 ]
 
@@ -153,6 +155,10 @@ def test_another_format_is_refused(tmp_path):
         (lambda: comparison(zoom=(0, 6, 0, 3)), r"zoom \(0, 6, 0, 3\) is not a window"),
         (lambda: comparison(zoom=(3, 3, 0, 3)), r"is not a window"),
         (lambda: Picture("a", "b", FIELD[0]), r"image has shape \(7,\)"),
+        (
+            lambda: dataclasses.replace(basis(0.1), frequencies=np.arange(3.0)),
+            r"frequencies has shape \(3,\); give one of shape \(12,\)",
+        ),
         (lambda: Table("a", "b", ["x", "y"], [[1.0]]), r"a row has 1 cells and there are 2"),
     ],
 )

@@ -1,5 +1,6 @@
 import copy
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -25,23 +26,46 @@ def test_distances_are_relative_to_the_start():
     with torch.no_grad():
         trained["first"].L *= 1.25
         trained["second"].L *= 0.9
-    table, learned, before, picture = portray_transforms(trained, start)
+    table, basis = portray_transforms(trained, start)
     moved = {name: numbers for name, *numbers in table.rows}
     assert moved["first"] == pytest.approx([16, 0.25, 1.25**2 - 1])  # A A^H grows by the square
     assert moved["second"] == pytest.approx([16, 0.1, 1 - 0.9**2])
-    torch.testing.assert_close(learned.y, 1.25 * before.y)
-    assert "first" in learned.title
-    assert picture.image.shape == (6, 16)
+    torch.testing.assert_close(basis.rows, 1.25 * basis.start_rows)
+    torch.testing.assert_close(basis.spectrum, 1.25 * basis.start_spectrum)
+    assert basis.title == "first, 16 points, moved by 25% of its start"
 
 
 def test_an_untrained_transform_has_one_frequency_per_row():
     start = model()
-    table, *_, picture = portray_transforms(start, start)
+    table, basis = portray_transforms(start, start)
     assert all(distance == departure == 0 for *_, distance, departure in table.rows)
-    image = torch.from_numpy(picture.image)
-    torch.testing.assert_close(image.amax(1), torch.ones(6, dtype=torch.float64))
-    assert image.argmax(1).tolist() == [8 + f for f in range(-3, 3)]  # zero in the middle
-    torch.testing.assert_close(image.square().sum(1), torch.ones(6, dtype=torch.float64))
+    assert basis.frequencies.tolist() == list(range(-8, 8))
+    one = basis.frequencies == np.arange(-3, 3)[:, None]  # by frequency, whatever their order
+    np.testing.assert_allclose(basis.spectrum, one, atol=1e-6)
+    np.testing.assert_allclose(basis.start_spectrum, one, atol=1e-6)
+    assert basis.shown.tolist() == [1, 2]
+    waves = np.cos(2 * np.pi * np.outer([1, 2], np.arange(16)) / 16) / 4
+    np.testing.assert_allclose(basis.rows, waves, atol=1e-6)
+
+
+@pytest.mark.parametrize("centered", [False, True])
+def test_rows_of_an_inverse_are_those_of_its_adjoint(centered):
+    forward, inverse = (
+        nn.ModuleDict({"dft": Dense(12, inverse=inverse, centered=centered, norm="ortho")})
+        for inverse in (False, True)
+    )
+    (*_, there), (*_, back) = (portray_transforms(m, m) for m in (forward, inverse))
+    np.testing.assert_allclose(there.rows, back.rows, atol=1e-6)
+    np.testing.assert_allclose(there.spectrum, back.spectrum, atol=1e-6)
+
+
+def test_a_large_transform_is_drawn_with_few_pixels_and_keeps_its_peaks():
+    start = nn.ModuleDict({"dft": Monarch(1030, modes=range(-150, 150))})
+    _, basis = portray_transforms(start, start)
+    assert max(basis.spectrum.shape) <= 256
+    assert basis.rows.shape == (4, 515)
+    assert len(basis.frequencies) == basis.spectrum.shape[1]
+    np.testing.assert_allclose(basis.spectrum.max(1), 1, atol=1e-5)
 
 
 def test_rows_that_became_the_modes_are_seen_to_be_so():

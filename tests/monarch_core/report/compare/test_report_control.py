@@ -3,7 +3,7 @@
 import pytest
 
 from monarch_core.report.compare.control import compare, control_of, strongest_control_of
-from monarch_core.report.compare.findings import findings
+from monarch_core.report.compare.findings import findings, headline
 
 
 def only(groups, transform):
@@ -85,8 +85,9 @@ def test_the_finding_says_it_all(make_run, groups):
         make_run("fft", seed=seed, error=fft)
         make_run("monarch", seed=seed, error=monarch)
     assert sentences(groups()) == [
-        "navier_stokes, fno: monarch 0.0310 ± 0.0006 against fft 0.0400 ± 0.0012 in relative l2 "
-        "(mean ± standard error over 3 seeds): -22.5 % ± 2.0, monarch is ahead; "
+        "navier_stokes, fno, monarch: 0.0310 ± 0.0006 against fft 0.0400 ± 0.0012 in relative l2 "
+        "(mean ± standard error over 3 seeds): relative l2 22 % lower than with fft (95 % interval "
+        "14 to 31 % lower, 3 seeds: more than the seeds explain); "
         "2.1x the time per epoch, 1.0x the parameters"
     ]
 
@@ -95,8 +96,8 @@ def test_a_loss_is_printed_like_any_other(make_run, groups):
     make_run("fft", error=0.03)
     make_run("monarch", error=0.04)
     assert sentences(groups())[0].startswith(
-        "navier_stokes, fno: monarch 0.04000 against fft 0.03000 in relative l2 "
-        "(one seed: no spread): +33.3 %, monarch loses on one seed; "
+        "navier_stokes, fno, monarch: 0.0400 against fft 0.0300 in relative l2 "
+        "(one seed: no spread): relative l2 33 % higher than with fft (one seed: cannot tell "
     )
 
 
@@ -104,13 +105,15 @@ def test_no_difference_is_no_victory(make_run, groups):
     for seed, (fft, monarch) in enumerate([(0.040, 0.036), (0.042, 0.043), (0.038, 0.037)]):
         make_run("fft", seed=seed, error=fft)
         make_run("monarch", seed=seed, error=monarch)
-    assert "no difference at 95 % confidence" in sentences(groups())[0]
+    (finding,) = findings(groups(), {"pde": "relative_l2"})
+    assert finding.claim.label == "no difference"
+    assert finding.claim.reason.endswith(" higher, 3 seeds: zero lies in it")
 
 
 def test_equal_is_equal(make_run, groups):
     make_run("fft")
     make_run("monarch_frozen")
-    assert ": 0 %, equal;" in sentences(groups())[0]
+    assert ": relative l2 equal to that with fft (1 seed);" in sentences(groups())[0]
 
 
 @pytest.mark.parametrize("seeds", [(0,), (0, 1, 2)])
@@ -119,9 +122,8 @@ def test_a_change_that_is_written_as_zero_is_no_victory(make_run, groups, seeds)
         make_run("fft", seed=seed, error=0.03)
         make_run("monarch", seed=seed, error=0.03 - 1e-6 - 1e-8 * seed)
     (finding,) = findings(groups(), {"pde": "relative_l2"})
-    assert "-0.0 %" in finding.outcome
-    assert finding.outcome.endswith(", no difference in the digits shown")
-    assert finding.verdict == "level"
+    assert finding.claim.text == "relative l2 as with fft in the digits shown"
+    assert finding.claim.label == "no difference"
 
 
 def test_a_better_tuned_control_is_not_passed_over(make_run, groups):
@@ -129,8 +131,9 @@ def test_a_better_tuned_control_is_not_passed_over(make_run, groups):
     make_run("fft", error=0.025, config={"fit.learning_rate": 2e-3}, n_epochs=3)
     make_run("monarch", error=0.030, config={"fit.learning_rate": 1e-3}, n_epochs=3)
     assert sentences(groups())[0].endswith(
-        "; against the fft with the lowest validation error, fft (learning rate 0.002) 0.02500: "
-        "+20.0 %, monarch loses on one seed"
+        "; against the fft with the lowest validation error, fft (learning rate 0.002) 0.0250: "
+        "relative l2 20 % higher than with fft (learning rate 0.002) "
+        "(one seed: cannot tell whether this is chance)"
     )
 
 
@@ -138,14 +141,14 @@ def test_other_devices_and_other_settings_are_told(make_run, groups):
     make_run("fft", device="A100")
     make_run("monarch", config={"fit.epochs": 60})
     sentence = sentences(groups())[0]
-    assert "(on different devices: cpu, 2 threads against A100)" in sentence
-    assert sentence.endswith("; also differs: epochs 30 / 60")
+    assert "; on different devices: cpu, 2 threads against A100" in sentence
+    assert "; not the transform alone: epochs 30 / 60; " in sentence
 
 
 def test_without_a_control_it_says_so(make_run, groups):
     make_run("monarch")
     assert sentences(groups()) == [
-        "navier_stokes, fno: monarch 0.03000 in relative l2 (one seed: no spread); "
+        "navier_stokes, fno, monarch: 0.0300 in relative l2 (one seed: no spread); "
         "no control run to compare with"
     ]
 
@@ -153,7 +156,7 @@ def test_without_a_control_it_says_so(make_run, groups):
 def test_a_lone_fft_speaks_for_itself(make_run, groups):
     make_run("fft", error=float("nan"))
     assert sentences(groups()) == [
-        "navier_stokes, fno: fft not finite in relative l2 (one seed: no spread)"
+        "navier_stokes, fno, fft: not finite in relative l2 (one seed: no spread)"
     ]
 
 
@@ -186,8 +189,8 @@ def test_a_seed_that_diverged_is_not_left_out_of_a_comparison(make_run, groups):
         make_run("fft", seed=seed, error=0.02)
         make_run("monarch", seed=seed, error=error)
     assert sentences(groups())[0].startswith(
-        "navier_stokes, fno: monarch not finite in 1 of 3 seeds against fft 0.02000 ± 0 in "
-        "relative l2 (mean ± standard error over 3 seeds): no change to be given; "
+        "navier_stokes, fno, monarch: not finite in 1 of 3 seeds against fft 0.0200 ± 0 in "
+        "relative l2 (mean ± standard error over 3 seeds): relative l2: no change to give "
     )
 
 
@@ -196,8 +199,8 @@ def test_data_with_an_fft_alone_are_not_passed_over(make_run, groups):
     make_run("fft")
     make_run("monarch")
     assert [said.partition(":")[0] for said in sentences(groups())] == [
-        "navier_stokes (viscosity 0.0001), fno",
-        "navier_stokes (viscosity 0.001), fno",
+        "navier_stokes (viscosity 0.0001), fno, fft",
+        "navier_stokes (viscosity 0.001), fno, monarch",
     ]
 
 
@@ -207,4 +210,25 @@ def test_a_control_is_what_declares_it_and_is_called_by_its_name(make_run, group
     make_run("fft", error=0.02, transform_declares={**control, "control": False})
     assert control_of(only(groups(), "dct"), groups()) is None
     assert control_of(only(groups(), "fft"), groups()).group.transform == "dct"
-    assert "fft 0.02000 against dct 0.04000" in sentences(groups())[0]
+    assert "fft: 0.0200 against dct 0.0400" in sentences(groups())[0]
+
+
+def test_the_headline_is_the_one_comparison_or_counts_them(make_run, groups):
+    def said():
+        return headline(findings(groups(), {"pde": "relative_l2"}), groups())
+
+    make_run("monarch")
+    assert said() == "Nothing to compare: no control run beside another of the same data."
+    make_run("fft", error=0.04)
+    assert said() == (
+        "navier_stokes, fno, monarch: relative l2 25 % lower than with fft "
+        "(one seed: cannot tell whether this is chance)."
+    )
+    for seed in (1, 2):
+        make_run("fft", seed=seed, error=0.04 + 1e-4 * seed)
+        make_run("monarch", seed=seed, error=0.03)
+        make_run("dense", seed=seed, error=0.08)
+    assert said() == (
+        "2 comparisons with fft: 1 better, 1 worse. "
+        "First among them: navier_stokes, fno, monarch, relative l2 25 % lower than with fft."
+    )

@@ -43,7 +43,7 @@ def test_every_status_is_told(runs, make_run, make_failed):
     }
     reasons = {run.folder.name: run.reason for run in collect_runs([runs])}
     assert reasons["failed"] == "ValueError: loss is nan; lower the rate"
-    assert reasons["running"] == "2 epochs in log.jsonl"
+    assert reasons["running"] == "stopped after epoch 2"
     assert reasons["cut"].startswith("results.json: ")
 
 

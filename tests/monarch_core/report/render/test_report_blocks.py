@@ -18,7 +18,8 @@ def test_a_block_shows_everything_the_runs_left(make_run, groups):
     view = block_view(block, "relative_l2", style.palette(groups()))
     keys = [drawing.key.removeprefix("pde-navier-stokes-") for drawing in view.drawings]
     assert keys == [
-        "metric", "cost", "train-loss", "valid-error", "over-time", "spectrum", "field", "matrix",
+        "metric", "cost", "train-loss", "valid-error", "over-time", "spectrum",
+        "learned-basis", "field", "matrix",
     ]  # fmt: skip
     assert all(drawing.png.startswith(b"\x89PNG") for drawing in view.drawings)
     assert [table.title for table in view.tables] == ["Distance"]

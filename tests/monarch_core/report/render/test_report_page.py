@@ -1,13 +1,15 @@
 """The page is one valid file that needs nothing else, and says what the runs say."""
 
 import base64
+import os
+import platform
 import re
 from html.parser import HTMLParser
 
 import pytest
 
 from monarch_core.report.read.collect import collect_runs
-from monarch_core.report.render import fields, lines
+from monarch_core.report.render import basis, fields, forest, lines
 from monarch_core.report.render.page import write_report
 
 SIGNATURE = b"\x89PNG"
@@ -54,7 +56,7 @@ def quick(monkeypatch):
         shown = [(axes.get_title(), len(axes.get_lines())) for axes in figure.axes]
         return SIGNATURE + repr((figure.get_suptitle(), shown)).encode()
 
-    for module in (lines, fields):
+    for module in (basis, fields, forest, lines):
         monkeypatch.setattr(module, "png_of", stand_in)
 
 
@@ -109,9 +111,9 @@ def test_every_figure_of_the_page_is_a_file_and_the_other_way_round(report, many
 
 def test_the_findings_of_all_tasks_are_on_the_page(report, many):
     text = report(metric="psnr").text
-    assert "monarch 31.75 against fft 30.50 in psnr (one seed: no spread)" in text
-    assert "+1.25 dB, monarch is ahead on one seed" in text
-    assert "monarch 0.03000 ± 0 against fft 0.03000 ± 0 in relative l2" in text
+    assert "cannot tell brain, sense, monarch: psnr 1.25 dB higher than with fft (one seed" in text
+    assert "31.8 against fft 30.5 in psnr (one seed: no spread)" in text
+    assert "0.0300 ± 0 against fft 0.0300 ± 0 in relative l2" in text
     assert "8 finished runs" not in text
     assert "10 finished runs, 1 failed; mri, pde" in text
 
@@ -120,8 +122,8 @@ def test_numbers_come_from_the_results(make_run, report):
     make_run("fft", error=0.04321)
     make_run("monarch", error=0.04321 * 0.876)
     text = report().text
-    assert "0.04321" in text
-    assert "0.03785" in text
+    assert "0.0432" in text
+    assert "0.0379" in text
     assert "-12.4 %" in text
 
 
@@ -134,8 +136,40 @@ def test_failed_unfinished_and_unreadable_runs_are_listed(runs, make_run, make_f
     (runs / "open-one" / "config.yaml").write_text("seed: 0\n")
     text = report().text
     assert re.search(r"Runs that failed run reason \S*broken-one ValueError: loss is nan", text)
-    assert re.search(r"not finished run reason \S*open-one 0 epochs", text)
+    assert re.search(r"that stopped run reason \S*open-one stopped after epoch 0", text)
     assert re.search(r"cannot be read run reason \S*cut-one results\.json:", text)
+
+
+def test_a_run_at_work_is_listed_with_how_far_it_is(runs, make_run, report):
+    make_run("fft")
+    run = runs / "at-work"
+    run.mkdir()
+    (run / "config.yaml").write_text("fit: {epochs: 30}\n")
+    (run / "log.jsonl").write_text('{"epoch": 1, "valid_error": 0.0123}\n')
+    (run / ".lock").write_text(f"process {os.getpid()} on {platform.node()}")
+    text = report().text
+    assert "1 finished run, 1 running; pde" in text
+    assert "Not complete: 1 running. Runs that are not finished yet" in text
+    assert "at-work epoch 1 of 30, validation error 0.0123" in text
+
+
+def test_rows_are_best_first_and_the_control_is_marked(make_run, report):
+    for transform, error in (("fft", 0.03), ("monarch", 0.01), ("dense", 0.02)):
+        make_run(transform, error=error)
+        make_run(transform, error=error, config={"dataset.viscosity": 1e-4})
+    table = report().text.partition("Results")[2].partition("The same in all rows")[0]
+    order = [word for word in table.split() if word in ("fft", "monarch", "dense")]
+    assert order == ["monarch", "dense", "fft"] * 2
+    assert table.count("fft control") == table.count("control") == 2
+
+
+def test_many_intervals_come_with_a_word_of_caution(make_run, report):
+    make_run("fft")
+    for width in range(9):
+        make_run("monarch", config={"model.width": width})
+    assert "by chance: at 95 %" not in report().text
+    make_run("monarch", config={"model.width": 9})
+    assert "Of 10 changes that are none, about 1 would be off zero by chance" in report().text
 
 
 def test_failed_runs_alone_make_a_page(make_failed, report):
@@ -194,8 +228,8 @@ def test_metrics_beyond_the_first_have_tables_of_their_own(make_run, report):
     make_run("fft", metrics=dict.fromkeys(names, 1.5))
     text = report().text
     assert all(name.replace("_", " ") in text for name in names)
-    assert text.count("Further metrics") == 1
-    assert "All other metrics (also in tables/pde.csv)" in text
+    assert text.count("Further metrics") == 3  # two tables, and what they are folded into
+    assert "Further metrics, costs, and what else differs (also in tables/pde.csv)" in text
 
 
 def test_the_same_runs_give_the_same_bytes(make_run, report, tmp_path, monkeypatch):

@@ -125,10 +125,10 @@ def test_tables_of_seeds_are_averaged_row_by_row():
     joined, notes = joined_table("d", [("fft", seeds[:1]), ("monarch", seeds)])
     assert joined.columns == ["run", "layer", "distance", "n"]
     assert [[cell.text for cell in row] for row in joined.rows] == [
-        ["fft", "1", "0.1000", "7"],
-        ["fft", "2", "0.5000", "7"],
+        ["fft", "1", "0.100", "7"],
+        ["fft", "2", "0.500", "7"],
         ["monarch", "1", "0.200 ± 0.100", "7"],
-        ["monarch", "2", "0.5000 ± 0", "7"],
+        ["monarch", "2", "0.500 ± 0", "7"],
     ]
     assert notes == []
     assert joined.numeric == {"distance", "n"}
@@ -138,7 +138,7 @@ def test_tables_that_do_not_match_are_noted_not_mixed():
     mine, other = table(["1", 0.1, 7]), table(["2", 0.3, 7])
     strange = table(["1"], columns=("scan",))
     joined, notes = joined_table("d", [("fft", [mine, other]), ("monarch", [strange])])
-    assert [[cell.text for cell in row] for row in joined.rows] == [["fft", "1", "0.1000", "7"]]
+    assert [[cell.text for cell in row] for row in joined.rows] == [["fft", "1", "0.100", "7"]]
     assert "rows of fft differ between seeds" in notes[0]
     assert "monarch has other columns" in notes[1]
 

@@ -222,34 +222,30 @@ class SpectralConv(Preparable):
         """Return W, [Re A; Im A] of every axis, and [Re B^H; Im B^H], times s where it belongs."""
         both = [min(pair) for pair in zip(grid, out_grid, strict=True)]
         slices = in_use(self.n_weights, self.n_kept, both, self.kinds)
-        dtype = self.mode_weight.dtype
         found = []
         for transforms, points in (
             (self.forward_transforms, grid),
             (self.inverse_transforms, out_grid),
         ):
+            inverse = transforms is self.inverse_transforms
             for d, transform in enumerate(transforms):
                 assert isinstance(transform, LinearTransform)
+                counted_twice = inverse and self.kinds[d] == "half"
                 rows = rows_on(
                     points[d],
                     transform,
                     self.frequencies[d],
                     self.bases[d],
-                    dtype,
-                    inverse=transforms is self.inverse_transforms,
+                    self.mode_weight.dtype,
+                    inverse=inverse,
                     periodic=self.periodic[d],
+                    # neither f = 0 nor the Nyquist frequency
+                    doubled=(1, (points[d] + 1) // 2) if counted_twice else (0, 0),
                 )
-                found.append(rows[:, :, slices[d]])
-        if not self.real_weight:
-            d = self.kinds.index("half")
-            up = found[self.order + d]
-            f = torch.arange(up.shape[2], device=up.device)
-            s = torch.where((f == 0) | (2 * f == out_grid[d]), 1.0, 2.0).to(dtype)
-            found[self.order + d] = s[:, None] * up
-        return [
-            self.both_parts()[:, *slices],
-            *(torch.cat((re, im), dim=-2) for re, im in found),
-        ]
+                rows = rows if slices[d] == slice(None) else rows[:, :, slices[d]]
+                found.append(rows.transpose(0, 1).flatten(1, 2))
+        W = self.both_parts()
+        return [W if slices == [slice(None)] * self.order else W[:, *slices], *found]
 
     def _check_fields(self, x: Tensor, output_shape: Sequence[int] | None) -> None:
         shape, order = tuple(x.shape), self.order

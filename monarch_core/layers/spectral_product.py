@@ -30,7 +30,7 @@ def spectral_product(
 ) -> Float[Tensor, "batch out_channels *out_grid"]:
     """Return the analysis of x, times W at every frequency, synthesised, plus bias.
 
-    Each head serves its own group of channels. Two axes in float32 on the CPU are an operator of
+    Each head serves its own group of channels. One axis or two in float32 on the CPU are an operator of
     our own (`kernel.operator`), under compilers and the transforms of `torch.func` too; all else
     is products of torch (`kernel.reference`), with a backward pass that is written out. Further
     derivatives, forward mode, exported programs, which run elsewhere, and what the operator does
@@ -154,9 +154,15 @@ def check_shapes(
 def _functions(in_one_pass: bool) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """Return what computes the product, and its gradients."""
     if in_one_pass:
-        monarch = torch.ops.monarch
-        return monarch.spectral_product, monarch.spectral_product_backward
+        return _by_operator, torch.ops.monarch.spectral_product_backward
     return reference.product, reference.gradients
+
+
+def _by_operator(
+    x: Tensor, W: Tensor, bias: Tensor | None, *rows: Tensor, keep: bool
+) -> tuple[Tensor, ...]:
+    found: tuple[Tensor, ...] = torch.ops.monarch.spectral_product(x, W, bias, rows, keep=keep)
+    return found
 
 
 class _SpectralProduct(Function):

@@ -1,17 +1,16 @@
-"""The kernel as operators of torch: a spectral product on two axes, float32, on the CPU.
+"""The kernel as operators of torch: a spectral product on one axis or two, float32, on the CPU.
 
     monarch::spectral_product             y, and what the gradients take
     monarch::spectral_product_backward    the gradients
 
 They compute what `reference` computes, faster: a channel goes through both axes while it is in the
-cache, and gradients of the matrices are summed on the way. The code is C++ (`fused.cpp`), compiled
-and loaded by `build`; where that has none, the products of torch take over. Compilers and tracers
+cache, and gradients of the matrices are summed on the way (`fused.cpp`); of one axis all is done
+panel by panel (`one_axis.h`). The code is C++, compiled and loaded by `build`; where that has none, the products of torch take over. Compilers and tracers
 know from their rules for tensors without memory what they return, and leave them as they are. Their
 derivatives are those of `monarch_core.layers.spectral_product`, which also checks the shapes: the
 operators read memory and trust that these fit.
 """
 
-import ctypes
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ import torch
 from torch import Tensor
 
 from monarch_core.layers.kernel.build import kernel_library as _library
+from monarch_core.layers.kernel.call import call
 
 
 class _Thread(threading.local):
@@ -41,7 +41,7 @@ def available(*tensors: Tensor | None) -> bool:
         and type(t) in (Tensor, torch.nn.Parameter)
         for t in given
     )
-    return plain and given[0].dim() == 4 and all(t.numel() > 0 for t in given) and is_on()
+    return plain and given[0].dim() in (3, 4) and all(t.numel() > 0 for t in given) and is_on()
 
 
 @torch.compiler.assume_constant_result
@@ -66,7 +66,7 @@ def switched_off() -> Iterator[None]:
 
 torch.library.define(
     "monarch::spectral_product",
-    "(Tensor x, Tensor W, Tensor? bias, Tensor A1, Tensor A2, Tensor B1, Tensor B2, *, bool keep)"
+    "(Tensor x, Tensor W, Tensor? bias, Tensor[] rows, *, bool keep)"
     " -> (Tensor y, Tensor X, Tensor Y, Tensor T_x, Tensor T_y)",
     tags=torch.Tag.pt2_compliant_tag,
 )
@@ -79,23 +79,24 @@ torch.library.define(
 
 @torch.library.register_fake("monarch::spectral_product")
 def _room(
-    x: Tensor, W: Tensor, bias: Tensor | None, *rows: Tensor, keep: bool
+    x: Tensor, W: Tensor, bias: Tensor | None, rows: Sequence[Tensor], *, keep: bool
 ) -> tuple[Tensor, ...]:
     """Return tensors like those of `reference.product`, of any content; T is empty if not kept."""
-    y = x.new_empty(x.shape[0], W.shape[-1], *(R.shape[-1] for R in rows[2:]))
-    _, m1, m2, *_ = W.shape
-    spectra = [x.new_empty(2, m1, m2, *field.shape[:2]) for field in (x, y)]
+    order, modes = x.dim() - 2, W.shape[1:-2]
+    y = x.new_empty(x.shape[0], W.shape[-1], *(R.shape[-1] for R in rows[order:]))
+    spectra = [x.new_empty(2, *modes, *field.shape[:2]) for field in (x, y)]
+    if not keep or order == 1:
+        return y, *spectra, x.new_empty(0), x.new_empty(0)
     lanes = _library().lanes()
-    padded = (2 * m2 + lanes - 1) // lanes * lanes
-    between = [x.new_empty(*f.shape[:3], padded) if keep else x.new_empty(0) for f in (x, y)]
-    return y, *spectra, *between
+    padded = (2 * modes[-1] + lanes - 1) // lanes * lanes
+    return y, *spectra, *(x.new_empty(*field.shape[:3], padded) for field in (x, y))
 
 
 def _compute(
-    x: Tensor, W: Tensor, bias: Tensor | None, *rows: Tensor, keep: bool
+    x: Tensor, W: Tensor, bias: Tensor | None, rows: Sequence[Tensor], *, keep: bool
 ) -> tuple[Tensor, ...]:
-    found = _room(x, W, bias, *rows, keep=keep)
-    _call("spectral_product", x, found[0], rows, x, W, bias, *rows, *found)
+    found = _room(x, W, bias, rows, keep=keep)
+    _call("spectral_product", x, found[0], rows, x, W, bias, *rows, *_of_order(x, found))
     return found
 
 
@@ -109,7 +110,7 @@ def _room_for_gradients(
     needed: Sequence[bool],
 ) -> list[Tensor]:
     """Return tensors like those of `reference.gradients`, of any content."""
-    bias = grad.new_empty(W.shape[-1], 1, 1)
+    bias = grad.new_empty(W.shape[-1], *[1] * (grad.dim() - 2))
     groups = ([x], [W], [bias], rows)
     wanted = [t for group, need in zip(groups, needed, strict=True) if need for t in group]
     return [torch.empty_like(t, memory_format=torch.contiguous_format) for t in wanted]
@@ -132,7 +133,7 @@ def _compute_gradients(
     _call(
         "spectral_product_backward",
         *(x, grad, rows),
-        *(grad, x, W, *rows, *kept),
+        *(grad, x, W, *rows, *_of_order(x, kept)),
         *(torch.empty_like(X), torch.empty_like(Y), dx, dW, sums, *drows),
     )
     if dbias is not None and sums is not None:
@@ -140,18 +141,25 @@ def _compute_gradients(
     return found
 
 
+def _of_order(x: Tensor, kept: Sequence[Tensor]) -> Sequence[Tensor]:
+    """Return what there is of these on the axes of x: on one axis nothing lies between."""
+    return kept if x.dim() == 4 else kept[:-2]
+
+
 def _call(name: str, x: Tensor, y: Tensor, rows: Sequence[Tensor], *given: Tensor | None) -> None:
     """Call a function of the library with the sizes of x and y, and pointers to what is given."""
+    order = len(rows) // 2
     sizes = [
         n
-        for field, (R1, R2) in ((x, rows[:2]), (y, rows[2:]))
-        for n in (*field.shape[:2], len(R1), *field.shape[2:], R1.shape[1] // 2, R2.shape[1] // 2)
+        for field, of_field in ((x, rows[:order]), (y, rows[order:]))
+        for n in (
+            *field.shape[:2],
+            len(of_field[0]),
+            *field.shape[2:],
+            *(R.shape[1] // 2 for R in of_field),
+        )
     ]
-    held = [t.contiguous() if t is not None and t.numel() else None for t in given]
-    pointers = [None if t is None else ctypes.c_void_p(t.data_ptr()) for t in held]
-    getattr(_library(), name)(
-        (ctypes.c_int64 * len(sizes))(*sizes), *pointers, torch.get_num_threads()
-    )
+    call(name if order == 2 else f"{name}_1d", tuple(sizes), *given)
 
 
 torch.library.impl("monarch::spectral_product", "cpu", _compute)

@@ -176,15 +176,15 @@ void transpose(vec (&r)[V]) {
     }
 }
 
-// to (cols x rows) = the transpose of from (rows x cols), whose rows are contiguous
-void transpose(const float *from, size rows, size cols, float *to, size to_row) {
+// to (cols x rows) = the transpose of from (rows x cols), for any distances of their rows
+void transpose(const float *from, size rows, size cols, size from_row, float *to, size to_row) {
     const int high = (int)std::min<size>(V, rows), wide = (int)std::min<size>(V, cols);
     for (size i = 0; i < rows; i += high) {
         const size row = std::min(i, rows - high);  // the last ones overlap
         for (size j = 0; j < cols; j += wide) {
             const size col = std::min(j, cols - wide);
             vec r[V] = {};
-            for (int k = 0; k < high; k++) r[k] = load(from + (row + k) * cols + col, wide);
+            for (int k = 0; k < high; k++) r[k] = load(from + (row + k) * from_row + col, wide);
             transpose(r);
             for (int k = 0; k < wide; k++) store(to + (col + k) * to_row + row, r[k], high);
         }

@@ -6,7 +6,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from monarch_core.layers.monarch_rows import monarch_rows
 from monarch_core.layers.resample import BASES, basis_rows, resample_rows
 from monarch_core.transforms import LinearTransform
 from monarch_core.transforms.arguments import check_not_replaced
@@ -100,36 +99,26 @@ def rows_on(
     *,
     inverse: bool,
     periodic: bool,
-    doubled: tuple[int, int] = (0, 0),
 ) -> Float[Tensor, "2 heads modes n"]:
     """Return the rows of a transform on a grid of n points, real and imaginary part first.
 
     They are those of A, or of an inverse transform B of B^H; on another grid than its own they are
-    interpolated (`resample_rows`), and scaled so that sums over the grid stay what they are. The
-    rows from the first number of `doubled` on, up to before the second, are multiplied by 2.
+    interpolated (`resample_rows`), and scaled so that sums over the grid stay what they are.
 
     Raises:
         ValueError: for another grid without a basis.
     """
-    if n == transform.n and dtype == torch.float32:
-        quick = monarch_rows(transform, inverse=inverse, doubled=doubled)
-        if quick is not None:
-            return quick
     rows = _rows_of(transform, inverse).to(dtype)
-    if n != transform.n:
-        if basis not in BASES:
-            raise ValueError(
-                f"a layer with basis={basis!r} works on the grid it is made for alone, "
-                f"got {n} points in the place of {transform.n}; bring the fields to its grid, or "
-                f"use a transform that starts at one of {', '.join(BASES)}"
-            )
-        rows = resample_rows(rows, n, frequencies, basis, periodic)
-        rows = rows if inverse else (transform.n / n) * rows
-    if doubled[0] == doubled[1]:
+    if n == transform.n:
         return rows
-    s = rows.new_ones(rows.shape[2])
-    s[slice(*doubled)] = 2
-    return s[:, None] * rows
+    if basis not in BASES:
+        raise ValueError(
+            f"a layer with basis={basis!r} works on the grid it is made for alone, "
+            f"got {n} points in the place of {transform.n}; bring the fields to its grid, or use a "
+            f"transform that starts at one of {', '.join(BASES)}"
+        )
+    rows = resample_rows(rows, n, frequencies, basis, periodic)
+    return rows if inverse else (transform.n / n) * rows
 
 
 def _rows_of(transform: LinearTransform, inverse: bool) -> Tensor:

@@ -16,6 +16,7 @@ from monarch_core.layers.frequencies import (
     kept_counts,
     kept_frequencies,
 )
+from monarch_core.layers.monarch_rows import monarch_rows
 from monarch_core.layers.precision import check_dtype, check_real
 from monarch_core.layers.resample import BASES
 from monarch_core.layers.spectral_product import spectral_product
@@ -222,30 +223,49 @@ class SpectralConv(Preparable):
         """Return W, [Re A; Im A] of every axis, and [Re B^H; Im B^H], times s where it belongs."""
         both = [min(pair) for pair in zip(grid, out_grid, strict=True)]
         slices = in_use(self.n_weights, self.n_kept, both, self.kinds)
+        rows = self._rows(grid, out_grid)
+        if all(part == slice(None) for part in slices):
+            return [self.both_parts(), *rows]
+        kept = [
+            R.unflatten(1, (2, -1))[:, :, part].flatten(1, 2)
+            for R, part in zip(rows, 2 * slices, strict=True)
+        ]
+        return [self.both_parts()[:, *slices], *kept]
+
+    def _rows(self, grid: tuple[int, ...], out_grid: tuple[int, ...]) -> list[Tensor]:
+        """Return the rows as `_matrices`, for all frequencies that have a weight."""
+        dtype, doubled = self.mode_weight.dtype, None
+        if not self.real_weight:
+            d = self.kinds.index("half")  # neither f = 0 nor the Nyquist frequency
+            doubled = d, (1, min((out_grid[d] + 1) // 2, self.n_weights[d]))
+        if grid == out_grid == self.grid and dtype == torch.float32:
+            quick = monarch_rows([*self.forward_transforms, *self.inverse_transforms], doubled)
+            if quick is not None:
+                return quick
         found = []
         for transforms, points in (
             (self.forward_transforms, grid),
             (self.inverse_transforms, out_grid),
         ):
-            inverse = transforms is self.inverse_transforms
             for d, transform in enumerate(transforms):
                 assert isinstance(transform, LinearTransform)
-                counted_twice = inverse and self.kinds[d] == "half"
                 rows = rows_on(
                     points[d],
                     transform,
                     self.frequencies[d],
                     self.bases[d],
-                    self.mode_weight.dtype,
-                    inverse=inverse,
+                    dtype,
+                    inverse=transforms is self.inverse_transforms,
                     periodic=self.periodic[d],
-                    # neither f = 0 nor the Nyquist frequency
-                    doubled=(1, (points[d] + 1) // 2) if counted_twice else (0, 0),
                 )
-                rows = rows if slices[d] == slice(None) else rows[:, :, slices[d]]
                 found.append(rows.transpose(0, 1).flatten(1, 2))
-        W = self.both_parts()
-        return [W if slices == [slice(None)] * self.order else W[:, *slices], *found]
+        if doubled is not None:
+            d, (first, end) = doubled
+            up = found[self.order + d].unflatten(1, (2, -1))
+            s = up.new_ones(up.shape[2])
+            s[first:end] = 2
+            found[self.order + d] = (s[:, None] * up).flatten(1, 2)
+        return found
 
     def _check_fields(self, x: Tensor, output_shape: Sequence[int] | None) -> None:
         shape, order = tuple(x.shape), self.order

@@ -17,7 +17,7 @@ from monarch_core.layers.derivatives import (
     formula_is_needed,
 )
 from monarch_core.layers.kernel import reference
-from monarch_core.layers.kernel.operator import available
+from monarch_core.layers.kernel.operator import available, is_plain
 from monarch_core.layers.precision import check_dtype, check_real, in_one_dtype
 
 
@@ -75,9 +75,12 @@ def _by_kernel(x: Tensor, W: Tensor, bias: Tensor | None, *rows: Tensor) -> Tens
 def _differentiable(
     in_one_pass: bool, x: Tensor, W: Tensor, bias: Tensor | None, *rows: Tensor
 ) -> Tensor:
-    if torch.is_grad_enabled() or (in_one_pass and are_transformed(x, W, bias, *rows)):
+    transformed = in_one_pass and are_transformed(x, W, bias, *rows)
+    if torch.is_grad_enabled() or transformed:
         keep = torch.is_grad_enabled() and any(R.requires_grad for R in rows)
-        return _SpectralProduct.apply(in_one_pass, keep, x, W, bias, *rows)[0]
+        traced = torch.compiler.is_compiling() or not is_plain(x)
+        by = _SpectralProduct if transformed or traced else _WithGradients
+        return by.apply(in_one_pass, keep, x, W, bias, *rows)[0]
     product, _ = _functions(in_one_pass)
     return product(x, W, bias, *rows, keep=False)[0]
 
@@ -231,3 +234,15 @@ class _SpectralProduct(Function):
         compute = _by_kernel if samples.numel() else formula
         y = compute(samples.flatten(0, 1), *others)
         return (y.unflatten(0, samples.shape[:2]),), (0,)
+
+
+class _WithGradients(Function):
+    """`_SpectralProduct` in the older form, in which torch calls it sooner, without its modes."""
+
+    @staticmethod
+    def forward(ctx: Any, *inputs: Any) -> tuple[Tensor, ...]:
+        output = _SpectralProduct.forward(*inputs)
+        _SpectralProduct.setup_context(ctx, inputs, output)
+        return output
+
+    backward = _SpectralProduct.backward

@@ -5,18 +5,16 @@ functions read memory and trust that they are given what `takes` has seen.
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from monarch_core.layers.kernel.call import call
-from monarch_core.layers.kernel.operator import is_on
-
-_PLAIN = (Tensor, nn.Parameter)
+from monarch_core.layers.kernel.operator import is_on, is_plain
 
 
 def takes(*factors: Tensor) -> bool:
     """Return whether the kernel is to be had here for such factors."""
     return is_on() and all(
-        t.dtype is torch.float32 and t.is_cpu and type(t) in _PLAIN and not t.is_neg()
+        t.dtype is torch.float32 and t.is_cpu and is_plain(t) and not t.is_neg()
         for t in factors
     )
 
@@ -24,11 +22,10 @@ def takes(*factors: Tensor) -> bool:
 def rows(
     P: Tensor, Q: Tensor, b: Tensor, k: Tensor, conjugate: bool, doubled: tuple[int, int]
 ) -> Tensor:
-    """Return the rows as `monarch_rows.formula`, each head's real and imaginary part together."""
-    m, n = P.shape[1], Q.shape[1]
-    M = P.new_empty(P.shape[0], 2, m, n)
+    """Return the rows as `monarch_rows.formula`."""
+    M = P.new_empty(P.shape[0], 2 * P.shape[1], Q.shape[1])
     call("rows_of_factors", _sizes(P, Q, conjugate, doubled), P, Q, b, k, M)
-    return M.transpose(0, 1)
+    return M
 
 
 def gradients(
@@ -43,7 +40,7 @@ def gradients(
     """Return the gradients of P and Q from that of the rows."""
     found = torch.empty_like(P), torch.empty_like(Q)
     sizes = _sizes(P, Q, conjugate, doubled)
-    call("gradients_of_factors", sizes, P, Q, b, k, grad.transpose(0, 1), *found)
+    call("gradients_of_factors", sizes, P, Q, b, k, grad, *found)
     return found
 
 

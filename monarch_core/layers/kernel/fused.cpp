@@ -15,6 +15,7 @@
 #include "factors.h"
 #include "few_rows.h"
 #include "mix.h"
+#include "mlp.h"
 #include "one_axis.h"
 #include "rows.h"
 #include "vectors.h"

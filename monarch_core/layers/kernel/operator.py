@@ -35,13 +35,18 @@ def available(*tensors: Tensor | None) -> bool:
     Subclasses of tensors may know the operators of torch only, whose products are taken for them.
     """
     given = [t for t in tensors if t is not None]
-    plain = all(
-        t.dtype == torch.float32
-        and t.device.type == "cpu"
-        and type(t) in (Tensor, torch.nn.Parameter)
-        for t in given
+    return (
+        is_on()
+        and given[0].dim() in (3, 4)
+        and all(
+            t.dtype is torch.float32 and t.is_cpu and is_plain(t) and t.numel() > 0 for t in given
+        )
     )
-    return plain and given[0].dim() in (3, 4) and all(t.numel() > 0 for t in given) and is_on()
+
+
+def is_plain(x: Tensor) -> bool:
+    """Return whether this is a tensor of torch itself, not one of a subclass."""
+    return type(x) in (Tensor, torch.nn.Parameter)
 
 
 @torch.compiler.assume_constant_result

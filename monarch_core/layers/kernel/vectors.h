@@ -97,7 +97,7 @@ void tile(const Product &p, size row, size col) {
     for (int i = 0; i < ROWS; i++)
 #pragma GCC unroll 4
         for (int j = 0; j < VECTORS; j++)
-            sum[i][j] = p.add ? load(C + i * p.c_row + j * V) : vec{} + p.start;
+            sum[i][j] = vec{} + p.start;
     size lines = p.depth;
     const char *ahead = p.ahead->take(lines);
     for (size k = 0; k < p.depth; k++) {
@@ -115,7 +115,10 @@ void tile(const Product &p, size row, size col) {
 #pragma GCC unroll 24
     for (int i = 0; i < ROWS; i++)
 #pragma GCC unroll 4
-        for (int j = 0; j < VECTORS; j++) store(C + i * p.c_row + j * V, sum[i][j]);
+        for (int j = 0; j < VECTORS; j++) {
+            float *to = C + i * p.c_row + j * V;
+            store(to, p.add ? load(to) + sum[i][j] : sum[i][j]);  // added last: a sum of sums
+        }
 }
 
 using Tile = void (*)(const Product &, size, size);

@@ -97,5 +97,5 @@ class _Rows(Function):
             elif backward_needs_formula(grad, *pair):
                 found += formula_gradients(partial(formula, job=job), pair, needs, grad)
             else:
-                found += factors.gradients(grad.resolve_neg(), *pair, *job)
+                found += factors.gradients(grad, *pair, *job)
         return None, *found

@@ -8,6 +8,7 @@ from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
 from monarch_core.layers.axis_rows import make_transform, rows_on
+from monarch_core.layers.fourier_product import fft_is_cheaper, fourier_product
 from monarch_core.layers.frequencies import (
     axis_kinds,
     both_signs,
@@ -20,7 +21,7 @@ from monarch_core.layers.monarch_rows import monarch_rows
 from monarch_core.layers.precision import check_dtype, check_real
 from monarch_core.layers.resample import BASES
 from monarch_core.layers.spectral_product import spectral_product
-from monarch_core.transforms import LinearTransform, Monarch
+from monarch_core.transforms import Fourier, LinearTransform, Monarch
 from monarch_core.transforms.arguments import check_choice, check_count, check_flag, per_axis
 from monarch_core.transforms.prepared import Preparable
 
@@ -50,7 +51,9 @@ class SpectralConv(Preparable):
     and numbers of the weights are always those of the Fourier layer.
 
     Everything is real matrix products over the kept frequencies, without an FFT and without
-    complex numbers, so that autocast and export work. The transforms belong to the grid `grid`.
+    complex numbers, so that autocast and export work; only for fields on one axis with the
+    transform `Fourier`, which stays the DFT, the FFT is taken where it is faster
+    (`fourier_product`). The transforms belong to the grid `grid`.
     On another grid their rows (columns), which are functions on the grid, are interpolated in the
     basis that they started from (`resample_rows`): before learning the layer is then again
     that of the new grid, if no Nyquist frequency is among those kept, the grid being i / n, or the
@@ -131,6 +134,8 @@ class SpectralConv(Preparable):
             self._transforms(makers, inverse, channels)
             for inverse, channels in ((False, self.in_channels), (True, self.out_channels))
         )
+        transforms = (*self.forward_transforms, *self.inverse_transforms)
+        self.is_fourier = all(isinstance(t, Fourier) for t in transforms)
         if learn not in ("both", "forward"):
             self.forward_transforms.requires_grad_(False)
         if learn not in ("both", "inverse"):
@@ -190,6 +195,11 @@ class SpectralConv(Preparable):
         check_dtype(x, weight=self.mode_weight)
         grid = tuple(x.shape[2:])
         out_grid = self.out_grid(grid) if output_shape is None else tuple(output_shape)
+        if self.is_fourier and self.order == 1:
+            slices = in_use(self.n_weights, self.n_kept, (min(*grid, *out_grid),), self.kinds)
+            W = self.mode_weight[:, *slices]
+            if fft_is_cheaper(x, out_grid[0], W.shape[1]):
+                return fourier_product(x, W, self.bias, out_grid[0])
         names = ("W", *(f"{way}_{d}" for way in ("down", "up") for d in range(self.order)))
         if self.ready_for == (grid, out_grid, *self.n_kept):
             W, *rows = (self.get_buffer(f"made_{name}") for name in names)
@@ -255,6 +265,7 @@ class SpectralConv(Preparable):
                     self.frequencies[d],
                     self.bases[d],
                     dtype,
+                    self.mode_weight.device,
                     inverse=transforms is self.inverse_transforms,
                     periodic=self.periodic[d],
                 )

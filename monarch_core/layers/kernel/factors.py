@@ -14,8 +14,7 @@ from monarch_core.layers.kernel.operator import is_on, is_plain
 def takes(*factors: Tensor) -> bool:
     """Return whether the kernel is to be had here for such factors."""
     return is_on() and all(
-        t.dtype is torch.float32 and t.is_cpu and is_plain(t) and not t.is_neg()
-        for t in factors
+        t.dtype is torch.float32 and t.is_cpu and is_plain(t) for t in factors
     )
 
 

@@ -1,9 +1,8 @@
-"""A spectral convolution on one axis whose transforms are the DFT and stay it: by the FFT where that
-is less work.
+"""A spectral convolution on one axis whose transforms stay the DFT: the FFT where it is less work.
 
-Both ways compute (1) to (3) of `spectral_conv`, and agree to rounding. The work of the matrix products
-grows with the kept frequencies, that of the FFT hardly does. On several axes products were faster at
-all sizes measured, since most frequencies are not kept on more than one of them.
+Products and FFT compute (1) to (3) of `spectral_conv`, and agree to rounding. The work of products
+grows with the kept frequencies, that of the FFT hardly does. On several axes products were faster
+at all sizes measured.
 """
 
 import torch
@@ -14,7 +13,7 @@ from monarch_core.layers.kernel import reference
 
 # The FFT, there and back, takes as long as this many multiply-adds of the products for every point:
 # measured by `python -m benchmarks.speed suites=fixed`, where 100 to 500 would be right.
-FFT_COST = 200
+FFT_COST = 200.0
 
 
 def fft_is_cheaper(x: Tensor, n_out: int, n_modes: int) -> bool:

@@ -191,17 +191,15 @@ class Monarch(IndexedTransform, Preparable):
             for factor, values in zip((self.L, self.R), _as_real(copies), strict=True):
                 factor.copy_(values.to(factor.dtype))
 
-    def _load_from_state_dict(
-        self, state_dict: dict[str, Any], prefix: str, *others: Any
-    ) -> None:
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
         """Leave out of weights that hold all blocks those that no kept mode belongs to."""
         if self._start is not None:
             for name, blocks in zip("LR", self._in_use, strict=True):
                 given = state_dict.get(prefix + name)
                 own = getattr(self, name).shape
-                if isinstance(given, Tensor) and given.ndim == 5 and given.shape[2] > own[2]:
-                    if max(blocks) < given.shape[2] in self.block_sizes:
-                        state_dict[prefix + name] = given[:, :, blocks]
+                whole = isinstance(given, Tensor) and given.ndim == 5 and given.shape[2] > own[2]
+                if whole and max(blocks) < given.shape[2] in self.block_sizes:
+                    state_dict[prefix + name] = given[:, :, blocks]
         super()._load_from_state_dict(state_dict, prefix, *others)
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Calls of the compiled library: with addresses as whole numbers, which takes a few microseconds."""
+"""Calls of the compiled library, with addresses as whole numbers: those are quick."""
 
 import ctypes
 from functools import cache

@@ -13,9 +13,7 @@ from monarch_core.layers.kernel.operator import is_on, is_plain
 
 def takes(*factors: Tensor) -> bool:
     """Return whether the kernel is to be had here for such factors."""
-    return is_on() and all(
-        t.dtype is torch.float32 and t.is_cpu and is_plain(t) for t in factors
-    )
+    return is_on() and all(t.dtype is torch.float32 and t.is_cpu and is_plain(t) for t in factors)
 
 
 def rows(
@@ -43,8 +41,6 @@ def gradients(
     return found
 
 
-def _sizes(
-    P: Tensor, Q: Tensor, conjugate: bool, doubled: tuple[int, int]
-) -> tuple[int, ...]:
+def _sizes(P: Tensor, Q: Tensor, conjugate: bool, doubled: tuple[int, int]) -> tuple[int, ...]:
     (heads, m, p_blocks, rank, _), (_, n, q_blocks, _, _) = P.shape, Q.shape
     return heads, m, n, p_blocks, q_blocks, rank, int(conjugate), *doubled

@@ -5,10 +5,11 @@
 
 They compute what `reference` computes, faster: a channel goes through both axes while it is in the
 cache, and gradients of the matrices are summed on the way (`fused.cpp`); of one axis all is done
-panel by panel (`one_axis.h`). The code is C++, compiled and loaded by `build`; where that has none, the products of torch take over. Compilers and tracers
-know from their rules for tensors without memory what they return, and leave them as they are. Their
-derivatives are those of `monarch_core.layers.spectral_product`, which also checks the shapes: the
-operators read memory and trust that these fit.
+panel by panel (`one_axis.h`). The code is C++, compiled and loaded by `build`; where that has none,
+the products of torch take over. Compilers and tracers know from their rules for tensors without
+memory what they return, and leave them as they are. Their derivatives are those of
+`monarch_core.layers.spectral_product`, which also checks the shapes: the operators read memory and
+trust that these fit.
 """
 
 import threading

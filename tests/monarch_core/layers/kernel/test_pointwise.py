@@ -1,4 +1,4 @@
-"""The kernel of pointwise networks computes what the formula does, to the last digits of float32."""
+"""The kernel of pointwise networks computes what the formula does, to the digits of float32."""
 
 import pytest
 import torch

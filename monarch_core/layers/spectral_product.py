@@ -30,7 +30,7 @@ def spectral_product(
 ) -> Float[Tensor, "batch out_channels *out_grid"]:
     """Return the analysis of x, times W at every frequency, synthesised, plus bias.
 
-    Each head serves its own group of channels. One axis or two in float32 on the CPU are an operator
+    Each head serves its own group of channels. One or two axes in float32 on the CPU are an operator
     of our own (`kernel.operator`), under compilers and the transforms of `torch.func` too; all else
     is products of torch (`kernel.reference`), with a backward pass that is written out. Further
     derivatives, forward mode, exported programs, which run elsewhere, and what the operator does

@@ -17,6 +17,7 @@
 #include "mix.h"
 #include "mlp.h"
 #include "one_axis.h"
+#include "skip.h"
 #include "rows.h"
 #include "vectors.h"
 

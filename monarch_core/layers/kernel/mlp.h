@@ -7,8 +7,7 @@
 #pragma once
 
 #include "gelu.h"
-
-#include <omp.h>
+#include "tiles.h"
 
 namespace {
 namespace mlp {
@@ -17,43 +16,7 @@ struct Sizes {
     size batch, in, hidden, out, points;
 };
 
-constexpr size TILE_POINTS = V * (V == 16 ? 4 : 6);
-
-// Copies rows of a tile, `wide` points of each, to or from memory where rows are TILE_POINTS apart;
-// what is missing of a tile is zero.
-inline void read(const float *from, size rows, size from_row, size wide, float *to) {
-    for (size i = 0; i < rows; i++) {
-        std::memcpy(to + i * TILE_POINTS, from + i * from_row, 4 * wide);
-        std::fill(to + i * TILE_POINTS + wide, to + (i + 1) * TILE_POINTS, 0.f);
-    }
-}
-
-inline void write(const float *from, size rows, size wide, float *to, size to_row) {
-    for (size i = 0; i < rows; i++)
-        std::memcpy(to + i * to_row, from + i * TILE_POINTS, 4 * wide);
-}
-
-// to = A from for tiles (depth -> rows), with A read at any strides
-inline void apply(size rows, size depth, const float *A, size a_row, size a_depth,
-                  const float *from, float *to) {
-    Ahead none;
-    multiply({rows, TILE_POINTS, depth, A, a_row, a_depth, from, TILE_POINTS, to, TILE_POINTS,
-              &none});
-}
-
-// Calls body(thread, sample, first point, points) for every tile.
-template <typename Body> void for_tiles(const Sizes &s, int threads, const Body &body) {
-    const size tiles = (s.points + TILE_POINTS - 1) / TILE_POINTS;
-#pragma omp parallel num_threads(threads) if (threads > 1)
-    {
-        const int thread = omp_get_thread_num();
-#pragma omp for schedule(static)
-        for (size i = 0; i < s.batch * tiles; i++) {
-            const size first = i % tiles * TILE_POINTS;
-            body(thread, i / tiles, first, std::min(TILE_POINTS, s.points - first));
-        }
-    }
-}
+constexpr size T = tiles::TILE_POINTS;
 
 // The sums of a thread over all its tiles: dW1 with rows in whole vectors, and a vector for each
 // number of db1, dW2 (out, hidden) and db2, of whose lanes the sum is taken in the end.
@@ -90,22 +53,22 @@ extern "C" {
 void pointwise_mlp(const int64_t *sizes, const float *x, const float *W1, const float *b1,
                    const float *W2, const float *b2, float *y, int threads) {
     const auto &s = *reinterpret_cast<const mlp::Sizes *>(sizes);
-    mlp::for_tiles(s, threads, [&](int, size sample, size first, size wide) {
+    tiles::for_tiles(s.batch, s.points, threads, [&](int, size sample, size first, size wide) {
         static thread_local Array memory;
-        memory.hold((s.in + s.hidden + s.out) * mlp::TILE_POINTS);
-        float *x_of = memory.data(), *hidden = x_of + s.in * mlp::TILE_POINTS,
-              *y_of = hidden + s.hidden * mlp::TILE_POINTS;
-        mlp::read(x + sample * s.in * s.points + first, s.in, s.points, wide, x_of);
-        mlp::apply(s.hidden, s.in, W1, s.in, 1, x_of, hidden);
+        memory.hold((s.in + s.hidden + s.out) * mlp::T);
+        float *x_of = memory.data(), *hidden = x_of + s.in * mlp::T,
+              *y_of = hidden + s.hidden * mlp::T;
+        tiles::read(x + sample * s.in * s.points + first, s.in, s.points, wide, x_of);
+        tiles::apply(s.hidden, s.in, W1, s.in, 1, x_of, hidden);
         for (size i = 0; i < s.hidden; i++)
-            for (size k = 0; k < mlp::TILE_POINTS; k += V) {
-                float *h = hidden + i * mlp::TILE_POINTS + k;
+            for (size k = 0; k < mlp::T; k += V) {
+                float *h = hidden + i * mlp::T + k;
                 store(h, gelu(load(h) + b1[i]).value);
             }
-        mlp::apply(s.out, s.hidden, W2, s.hidden, 1, hidden, y_of);
+        tiles::apply(s.out, s.hidden, W2, s.hidden, 1, hidden, y_of);
         for (size i = 0; i < s.out; i++)
-            for (size k = 0; k < mlp::TILE_POINTS; k++) y_of[i * mlp::TILE_POINTS + k] += b2[i];
-        mlp::write(y_of, s.out, wide, y + sample * s.out * s.points + first, s.points);
+            for (size k = 0; k < mlp::T; k++) y_of[i * mlp::T + k] += b2[i];
+        tiles::write(y_of, s.out, wide, y + sample * s.out * s.points + first, s.points);
     });
 }
 
@@ -117,17 +80,17 @@ void pointwise_mlp_backward(const int64_t *sizes, const float *g, const float *x
     std::vector<mlp::Sums> sums;
     sums.reserve(threads);
     for (int t = 0; t < threads; t++) sums.emplace_back(s);
-    mlp::for_tiles(s, threads, [&](int thread, size sample, size first, size wide) {
-        constexpr size T = mlp::TILE_POINTS;
+    tiles::for_tiles(s.batch, s.points, threads, [&](int thread, size sample, size first, size wide) {
+        constexpr size T = mlp::T;
         mlp::Sums &sum = sums[thread];
         static thread_local Array memory;
         memory.hold((2 * s.in + 2 * s.hidden + s.out) * T + T * sum.width);
         float *x_of = memory.data(), *g_of = x_of + s.in * T, *hidden = g_of + s.out * T,
               *dh = hidden + s.hidden * T, *dx_of = dh + s.hidden * T, *turned = dx_of + s.in * T;
-        mlp::read(x + sample * s.in * s.points + first, s.in, s.points, wide, x_of);
-        mlp::read(g + sample * s.out * s.points + first, s.out, s.points, wide, g_of);
-        mlp::apply(s.hidden, s.in, W1, s.in, 1, x_of, hidden);
-        mlp::apply(s.hidden, s.out, W2, 1, s.hidden, g_of, dh);
+        tiles::read(x + sample * s.in * s.points + first, s.in, s.points, wide, x_of);
+        tiles::read(g + sample * s.out * s.points + first, s.out, s.points, wide, g_of);
+        tiles::apply(s.hidden, s.in, W1, s.in, 1, x_of, hidden);
+        tiles::apply(s.hidden, s.out, W2, 1, s.hidden, g_of, dh);
         for (size i = 0; i < s.hidden; i++) {
             vec db = {};
             for (size k = 0; k < T; k += V) {
@@ -155,8 +118,8 @@ void pointwise_mlp_backward(const int64_t *sizes, const float *g, const float *x
         Ahead none;
         multiply({s.hidden, sum.width, T, dh, T, 1, turned, sum.width, sum.dW1(), sum.width, &none,
                   true});
-        mlp::apply(s.in, s.hidden, W1, 1, s.in, dh, dx_of);
-        mlp::write(dx_of, s.in, wide, dx + sample * s.in * s.points + first, s.points);
+        tiles::apply(s.in, s.hidden, W1, 1, s.in, dh, dx_of);
+        tiles::write(dx_of, s.in, wide, dx + sample * s.in * s.points + first, s.points);
     });
     std::fill_n(dW1, s.hidden * s.in, 0.f);
     std::fill_n(db1, s.hidden, 0.f);

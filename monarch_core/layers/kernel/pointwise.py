@@ -1,7 +1,7 @@
-"""A network of one hidden layer on the channels of every point, by the kernel, in float32.
+"""Networks on the channels of every point, by the kernel, in float32.
 
-The hidden layer stays in the cache, and value and derivative of gelu share their exponential
-(`mlp.h`). These functions read memory and trust that they are given what `takes` has seen.
+A hidden layer stays in the cache (`mlp.h`), a map with what is added to it and gelu is one pass
+(`skip.h`), and value and derivative of gelu share their exponential. These functions read memory and trust that they are given what `takes` has seen.
 """
 
 import torch
@@ -36,6 +36,36 @@ def gradients(
     ]
     call("pointwise_mlp_backward", _sizes(x, W_1, W_2), grad, x, W_1, b_1, W_2, *found)
     return found
+
+
+def add_product(y: Tensor, W: Tensor, v: Tensor, *, with_gelu: bool) -> Tensor | None:
+    """Add W v to y, in its memory, and return gelu of that, or None."""
+    assert y.is_contiguous()
+    activated = torch.empty_like(y) if with_gelu else None
+    call("add_product", _sizes_of_map(v, W), v, W, y, activated)
+    return activated
+
+
+def gradients_of_product(
+    grad: Tensor, W: Tensor, v: Tensor, pre: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the gradients of y, W and v of `add_product` from that of what it returns.
+
+    Args:
+        grad: gradient of gelu(pre), or of pre itself where that is None.
+        W: map.
+        v: fields that it was applied to.
+        pre: y + W v.
+    """
+    found = [torch.empty_like(t, memory_format=torch.contiguous_format) for t in (v, W)]
+    of_y = None if pre is None else torch.empty_like(pre)
+    call("add_product_backward", _sizes_of_map(v, W), grad, v, W, pre, of_y, *found)
+    return grad if of_y is None else of_y, found[1], found[0]
+
+
+def _sizes_of_map(v: Tensor, W: Tensor) -> tuple[int, ...]:
+    batch, channels, points = v.shape
+    return batch, channels, len(W), points
 
 
 def _sizes(x: Tensor, W_1: Tensor, W_2: Tensor) -> tuple[int, ...]:

@@ -30,7 +30,7 @@ def spectral_product(
 ) -> Float[Tensor, "batch out_channels *out_grid"]:
     """Return the analysis of x, times W at every frequency, synthesised, plus bias.
 
-    Each head serves its own group of channels. One or two axes in float32 on the CPU are an operator
+    Each head serves its own group of channels. One or two axes in float32 on the CPU are operators
     of our own (`kernel.operator`), under compilers and the transforms of `torch.func` too; all else
     is products of torch (`kernel.reference`), with a backward pass that is written out. Further
     derivatives, forward mode, exported programs, which run elsewhere, and what the operator does
@@ -164,7 +164,9 @@ def _functions(in_one_pass: bool) -> tuple[Callable[..., Any], Callable[..., Any
 def _by_operator(
     x: Tensor, W: Tensor, bias: Tensor | None, *rows: Tensor, keep: bool
 ) -> tuple[Tensor, ...]:
-    found: tuple[Tensor, ...] = torch.ops.monarch.spectral_product(x, W, bias, rows, keep=keep)
+    monarch = torch.ops.monarch
+    operator = monarch.spectral_product if len(rows) == 4 else monarch.spectral_product_1d
+    found: tuple[Tensor, ...] = operator(x, W, bias, *rows, keep=keep)
     return found
 
 

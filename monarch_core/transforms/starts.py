@@ -45,10 +45,10 @@ class Factors:
 
     def keep_blocks(self, of_L: list[int], of_R: list[int]) -> "Factors":
         """Return the factors with these blocks only, which are all in use."""
-        b, k = (
-            torch.searchsorted(torch.tensor(of), i) for of, i in ((of_L, self.b), (of_R, self.k))
-        )
-        return Factors(L=self.L[:, of_L], R=self.R[:, of_R], k=k, b=b)
+        with torch.device("cpu"):
+            b = torch.searchsorted(torch.tensor(of_L), self.b)
+            k = torch.searchsorted(torch.tensor(of_R), self.k)
+            return Factors(L=self.L[:, of_L], R=self.R[:, of_R], k=k, b=b)
 
     def scale_outputs(self, scale: Tensor) -> "Factors":
         """Return the factors of diag(scale) M, with the common part of the scale on both sides."""

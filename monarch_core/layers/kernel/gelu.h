@@ -23,10 +23,11 @@ INLINE vec polynomial(vec x, const float (&coefficients)[N]) {
     return y;
 }
 
-// exp(x) for x <= 0, to a few units in the last place; exp(-87) below that.
+// exp(x) for x <= 0, to a few units in the last place; exp(-80) below that: what it is
+// multiplied by leaves it a normal number.
 INLINE vec exponential(vec x) {
     constexpr float TO_WHOLE = 12582912;  // 1.5 2^23: what is added to it is rounded
-    x = x > -87.f ? x : vec{} - 87.f;
+    x = x > -80.f ? x : vec{} - 80.f;
     const vec shifted = x * 1.44269504f + TO_WHOLE, n = shifted - TO_WHOLE;
     const vec r = (x - n * 0.693359375f) + n * 2.12194440e-4f;  // ln 2 in two pieces
     const vec y = polynomial(r, {1.f / 720, 1.f / 120, 1.f / 24, 1.f / 6, 0.5f, 1.f, 1.f});

@@ -16,7 +16,9 @@ struct Sizes {
     size batch, in, hidden, out, points;
 };
 
-constexpr size T = tiles::TILE_POINTS;
+// Of so few points the hidden layer is in the first cache.
+constexpr size T = V * (V == 16 ? 4 : 6);
+constexpr tiles::Shape TILE{T, T};
 
 // The sums of a thread over all its tiles: dW1 with rows in whole vectors, and a vector for each
 // number of db1, dW2 (out, hidden) and db2, of whose lanes the sum is taken in the end.
@@ -53,22 +55,22 @@ extern "C" {
 void pointwise_mlp(const int64_t *sizes, const float *x, const float *W1, const float *b1,
                    const float *W2, const float *b2, float *y, int threads) {
     const auto &s = *reinterpret_cast<const mlp::Sizes *>(sizes);
-    tiles::for_tiles(s.batch, s.points, threads, [&](int, size sample, size first, size wide) {
+    mlp::TILE.visit(s.batch, s.points, threads, [&](int, size sample, size first, size wide) {
         static thread_local Array memory;
         memory.hold((s.in + s.hidden + s.out) * mlp::T);
         float *x_of = memory.data(), *hidden = x_of + s.in * mlp::T,
               *y_of = hidden + s.hidden * mlp::T;
-        tiles::read(x + sample * s.in * s.points + first, s.in, s.points, wide, x_of);
-        tiles::apply(s.hidden, s.in, W1, s.in, 1, x_of, hidden);
+        mlp::TILE.read(x + sample * s.in * s.points + first, s.in, s.points, wide, x_of);
+        mlp::TILE.apply(s.hidden, s.in, W1, s.in, 1, x_of, hidden);
         for (size i = 0; i < s.hidden; i++)
             for (size k = 0; k < mlp::T; k += V) {
                 float *h = hidden + i * mlp::T + k;
                 store(h, gelu(load(h) + b1[i]).value);
             }
-        tiles::apply(s.out, s.hidden, W2, s.hidden, 1, hidden, y_of);
+        mlp::TILE.apply(s.out, s.hidden, W2, s.hidden, 1, hidden, y_of);
         for (size i = 0; i < s.out; i++)
             for (size k = 0; k < mlp::T; k++) y_of[i * mlp::T + k] += b2[i];
-        tiles::write(y_of, s.out, wide, y + sample * s.out * s.points + first, s.points);
+        mlp::TILE.write(y_of, s.out, wide, y + sample * s.out * s.points + first, s.points);
     });
 }
 
@@ -80,17 +82,17 @@ void pointwise_mlp_backward(const int64_t *sizes, const float *g, const float *x
     std::vector<mlp::Sums> sums;
     sums.reserve(threads);
     for (int t = 0; t < threads; t++) sums.emplace_back(s);
-    tiles::for_tiles(s.batch, s.points, threads, [&](int thread, size sample, size first, size wide) {
+    mlp::TILE.visit(s.batch, s.points, threads, [&](int thread, size sample, size first, size wide) {
         constexpr size T = mlp::T;
         mlp::Sums &sum = sums[thread];
         static thread_local Array memory;
         memory.hold((2 * s.in + 2 * s.hidden + s.out) * T + T * sum.width);
         float *x_of = memory.data(), *g_of = x_of + s.in * T, *hidden = g_of + s.out * T,
               *dh = hidden + s.hidden * T, *dx_of = dh + s.hidden * T, *turned = dx_of + s.in * T;
-        tiles::read(x + sample * s.in * s.points + first, s.in, s.points, wide, x_of);
-        tiles::read(g + sample * s.out * s.points + first, s.out, s.points, wide, g_of);
-        tiles::apply(s.hidden, s.in, W1, s.in, 1, x_of, hidden);
-        tiles::apply(s.hidden, s.out, W2, 1, s.hidden, g_of, dh);
+        mlp::TILE.read(x + sample * s.in * s.points + first, s.in, s.points, wide, x_of);
+        mlp::TILE.read(g + sample * s.out * s.points + first, s.out, s.points, wide, g_of);
+        mlp::TILE.apply(s.hidden, s.in, W1, s.in, 1, x_of, hidden);
+        mlp::TILE.apply(s.hidden, s.out, W2, 1, s.hidden, g_of, dh);
         for (size i = 0; i < s.hidden; i++) {
             vec db = {};
             for (size k = 0; k < T; k += V) {
@@ -118,8 +120,8 @@ void pointwise_mlp_backward(const int64_t *sizes, const float *g, const float *x
         Ahead none;
         multiply({s.hidden, sum.width, T, dh, T, 1, turned, sum.width, sum.dW1(), sum.width, &none,
                   true});
-        tiles::apply(s.in, s.hidden, W1, 1, s.in, dh, dx_of);
-        tiles::write(dx_of, s.in, wide, dx + sample * s.in * s.points + first, s.points);
+        mlp::TILE.apply(s.in, s.hidden, W1, 1, s.in, dh, dx_of);
+        mlp::TILE.write(dx_of, s.in, wide, dx + sample * s.in * s.points + first, s.points);
     });
     std::fill_n(dW1, s.hidden * s.in, 0.f);
     std::fill_n(db1, s.hidden, 0.f);

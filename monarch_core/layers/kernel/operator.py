@@ -1,6 +1,7 @@
 """The kernel as operators of torch: a spectral product on one axis or two, float32, on the CPU.
 
     monarch::spectral_product             y, and what the gradients take
+    monarch::spectral_product_1d          the same on one axis
     monarch::spectral_product_backward    the gradients
 
 They compute what `reference` computes, faster: a channel goes through both axes while it is in the
@@ -70,12 +71,17 @@ def switched_off() -> Iterator[None]:
         _thread.switched_off = before
 
 
-torch.library.define(
-    "monarch::spectral_product",
-    "(Tensor x, Tensor W, Tensor? bias, Tensor[] rows, *, bool keep)"
-    " -> (Tensor y, Tensor X, Tensor Y, Tensor T_x, Tensor T_y)",
-    tags=torch.Tag.pt2_compliant_tag,
-)
+# Without lists of tensors, for which `torch.vmap` would have no fallback.
+for _name, _rows in (
+    ("spectral_product", "Tensor A1, Tensor A2, Tensor B1, Tensor B2"),
+    ("spectral_product_1d", "Tensor A, Tensor B"),
+):
+    torch.library.define(
+        f"monarch::{_name}",
+        f"(Tensor x, Tensor W, Tensor? bias, {_rows}, *, bool keep)"
+        " -> (Tensor y, Tensor X, Tensor Y, Tensor T_x, Tensor T_y)",
+        tags=torch.Tag.pt2_compliant_tag,
+    )
 torch.library.define(
     "monarch::spectral_product_backward",
     "(Tensor grad, Tensor x, Tensor W, Tensor[] rows, Tensor[] kept, bool[] needed) -> Tensor[]",
@@ -84,8 +90,9 @@ torch.library.define(
 
 
 @torch.library.register_fake("monarch::spectral_product")
+@torch.library.register_fake("monarch::spectral_product_1d")
 def _room(
-    x: Tensor, W: Tensor, bias: Tensor | None, rows: Sequence[Tensor], *, keep: bool
+    x: Tensor, W: Tensor, bias: Tensor | None, *rows: Tensor, keep: bool
 ) -> tuple[Tensor, ...]:
     """Return tensors like those of `reference.product`, of any content; T is empty if not kept."""
     order, modes = x.dim() - 2, W.shape[1:-2]
@@ -99,9 +106,9 @@ def _room(
 
 
 def _compute(
-    x: Tensor, W: Tensor, bias: Tensor | None, rows: Sequence[Tensor], *, keep: bool
+    x: Tensor, W: Tensor, bias: Tensor | None, *rows: Tensor, keep: bool
 ) -> tuple[Tensor, ...]:
-    found = _room(x, W, bias, rows, keep=keep)
+    found = _room(x, W, bias, *rows, keep=keep)
     _call("spectral_product", x, found[0], rows, x, W, bias, *rows, *_of_order(x, found))
     return found
 
@@ -169,4 +176,5 @@ def _call(name: str, x: Tensor, y: Tensor, rows: Sequence[Tensor], *given: Tenso
 
 
 torch.library.impl("monarch::spectral_product", "cpu", _compute)
+torch.library.impl("monarch::spectral_product_1d", "cpu", _compute)
 torch.library.impl("monarch::spectral_product_backward", "cpu", _compute_gradients)

@@ -1,7 +1,8 @@
 """Networks on the channels of every point, by the kernel, in float32.
 
 A hidden layer stays in the cache (`mlp.h`), a map with what is added to it and gelu is one pass
-(`skip.h`), and value and derivative of gelu share their exponential. These functions read memory and trust that they are given what `takes` has seen.
+(`skip.h`), and value and derivative of gelu share their exponential (`gelu.h`). These functions
+read memory and trust that they are given what `takes` has seen.
 """
 
 import torch

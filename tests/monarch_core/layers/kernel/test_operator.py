@@ -89,8 +89,13 @@ def arguments(batch=2, in_channels=3, out_channels=4, heads=1, grid=(8, 10), mod
     return [x, W, torch.randn(out_channels, *[1] * len(grid)), *rows]
 
 
-def product(x, W, bias, *rows, keep=True):
-    return torch.ops.monarch.spectral_product(x, W, bias, rows, keep=keep)
+def operator_of(x):
+    monarch = torch.ops.monarch
+    return monarch.spectral_product if x.dim() == 4 else monarch.spectral_product_1d
+
+
+def product(x, *others, keep=True):
+    return operator_of(x)(x, *others, keep=keep)
 
 
 @needs_compiler
@@ -124,9 +129,9 @@ def test_the_operators_compute_what_the_reference_computes(machine, sizes, grid,
 def test_torch_finds_nothing_wrong_with_the_operators(bias, needed, grid, modes):
     x, W, b, *rows = arguments(grid=grid, modes=modes)
     keep = needed[3]
-    given = x, W, b if bias else None, rows
-    torch.library.opcheck(torch.ops.monarch.spectral_product, given, {"keep": keep})
-    y, *kept = torch.ops.monarch.spectral_product(*given, keep=keep)
+    given = x, W, b if bias else None, *rows
+    torch.library.opcheck(operator_of(x), given, {"keep": keep})
+    y, *kept = product(*given, keep=keep)
     torch.library.opcheck(
         torch.ops.monarch.spectral_product_backward, (y.sin(), x, W, rows, kept, needed)
     )

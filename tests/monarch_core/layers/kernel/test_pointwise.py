@@ -79,3 +79,23 @@ def test_only_what_the_kernel_can_do_is_given_to_it():
     assert not pointwise.takes(x.to("meta"), W)
     with switched_off():
         assert not pointwise.takes(x, W)
+
+
+@pytest.mark.usefixtures("machine")
+@pytest.mark.parametrize("sizes", [(1, 1, 1, 1), (3, 7, 5, 17), (33, 5, 1, 600), (20, 20, 2, 1100)])
+@pytest.mark.parametrize("with_gelu", [True, False])
+def test_a_map_that_is_added_is_one_in_double_precision(sizes, with_gelu):
+    n_in, n_out, batch, points = sizes
+    torch.manual_seed(0)
+    v, W = torch.randn(batch, n_in, points), torch.randn(n_out, n_in) / n_in
+    y, grad = torch.randn(2, batch, n_out, points)
+    exact = [t.double().requires_grad_() for t in (y, W, v)]
+    expected = exact[0] + exact[1] @ exact[2]
+    value = gelu(expected) if with_gelu else expected
+    wanted = torch.autograd.grad(value, exact, grad.double())
+    activated = pointwise.add_product(y, W, v, with_gelu=with_gelu)  # y is pre from here on
+    found = pointwise.gradients_of_product(grad, W, v, y if with_gelu else None)
+    assert (activated is not None) == with_gelu
+    shown = y if activated is None else activated
+    for mine, theirs in zip((y, shown, *found), (expected, value, *wanted), strict=True):
+        assert (mine - theirs).norm() < 1e-6 * theirs.norm()

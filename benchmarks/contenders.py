@@ -1,5 +1,6 @@
 """What is timed: spectral layers and whole networks, built with the same sizes."""
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -9,7 +10,8 @@ from neuralop.layers.spectral_convolution import SpectralConv
 from neuralop.models import FNO as NeuralopFNO  # noqa: N811
 from torch import Tensor, nn
 
-from monarch_core import MonarchSpectralConv
+from monarch_core import Fourier, MonarchSpectralConv
+from monarch_core.layers import fourier_product
 from monarch_core.layers.kernel.operator import switched_off
 from pde.models.channels_last import FNO
 
@@ -56,6 +58,30 @@ class WithoutKernel(nn.Module):
         """Return what the layer returns."""
         with switched_off():
             return self.layer(x)
+
+
+class ByRule(nn.Module):
+    """A layer of ours that takes the FFT where `fourier_product` finds it worth a given cost."""
+
+    def __init__(self, layer: MonarchSpectralConv, cost: float) -> None:
+        super().__init__()
+        self.layer, self.cost = layer, cost
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return what the layer returns."""
+        before, fourier_product.FFT_COST = fourier_product.FFT_COST, self.cost
+        try:
+            return self.layer(x)
+        finally:
+            fourier_product.FFT_COST = before
+
+
+def fixed_layers(channels: int, grid: Sequence[int], modes: int) -> dict[str, nn.Module]:
+    """Return the two ways of a layer that stays the DFT, and what it takes of them by itself."""
+    n_modes = (2 * modes,) * len(grid)
+    layer = MonarchSpectralConv(channels, channels, n_modes, grid=grid, transform=Fourier)
+    ways = {"products": math.inf, "FFT": 0.0, "auto": fourier_product.FFT_COST}
+    return {name: ByRule(layer, cost) for name, cost in ways.items()}
 
 
 def layers(channels: int, grid: Sequence[int], modes: int) -> dict[str, nn.Module]:

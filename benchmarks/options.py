@@ -5,6 +5,7 @@ from dataclasses import dataclass
 # Suites by name, with the heading of their table.
 TITLES = {
     "layer": "Spectral layers alone",
+    "fixed": "A layer on one axis that stays the DFT: products or FFT",
     "single": "One sample through a layer whose matrices are made once",
     "kept": "Training step of the layer where freed memory is kept",
     "avx2": "Training step of the layer without AVX-512",

@@ -22,6 +22,7 @@ from monarch_core.training.devices import describe_device
 
 SUITES: dict[str, Callable[[Options], list[Row]]] = {
     "layer": layers.layer,
+    "fixed": layers.fixed,
     "single": layers.single,
     "kept": layers.kept,
     "avx2": layers.avx2,

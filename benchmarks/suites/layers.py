@@ -23,6 +23,12 @@ SINGLES = [case for case in LAYERS if case[-1] == 1]
 SWEEP: list[Case] = [
     ((n, n), m, 20, 20) for n in (32, 64, 128) for m in (4, 8, 12, 16, 24, 32, 48, 64) if 2 * m <= n
 ]
+FIXED: list[Case] = [
+    ((n,), modes, channels, batch)
+    for n in (1024, 8192)
+    for channels, batch in ((20, 8), (64, 1))
+    for modes in (16, 64, 256)
+]
 # By default the C library gives large freed blocks back, and new ones cost a page fault per page.
 KEEP_MEMORY = {
     "MALLOC_MMAP_THRESHOLD_": str(2**30),
@@ -54,6 +60,18 @@ def layer(
         x = torch.randn(batch, channels, *grid, device=options.device, requires_grad=True)
         facts = {"grid": list(grid), "modes": modes, "channels": channels, "batch": batch}
         rows += time_modules(modules, x, facts, options, passes)
+    return rows
+
+
+def fixed(options: Options) -> list[Row]:
+    """Training steps of a layer that stays the DFT: by products, the FFT, and its own rule."""
+    rows = []
+    for grid, modes, channels, batch in FIXED:
+        torch.manual_seed(0)
+        modules = contenders.fixed_layers(channels, grid, modes)
+        x = torch.randn(batch, channels, *grid, device=options.device, requires_grad=True)
+        facts = {"grid": list(grid), "modes": modes, "channels": channels, "batch": batch}
+        rows += time_modules(modules, x, facts, options, ("training",))
     return rows
 
 

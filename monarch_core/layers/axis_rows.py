@@ -1,13 +1,14 @@
 """The transforms of a spectral convolution, one per axis, by their rows: functions on the grid."""
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from monarch_core.layers.resample import BASES, basis_rows, resample_rows
-from monarch_core.transforms import LinearTransform
+from monarch_core.transforms import Fourier, LinearTransform
 from monarch_core.transforms.arguments import check_not_replaced
 
 # Relative: far above what single precision rounds, far below the distance of any two bases.
@@ -96,6 +97,7 @@ def rows_on(
     frequencies: range,
     basis: str | None,
     dtype: torch.dtype,
+    device: torch.device,
     *,
     inverse: bool,
     periodic: bool,
@@ -108,7 +110,10 @@ def rows_on(
     Raises:
         ValueError: for another grid without a basis.
     """
-    rows = _rows_of(transform, inverse).to(dtype)
+    if isinstance(transform, Fourier):
+        rows = _fourier_rows(transform.n, frequencies).to(dtype=dtype, device=device)
+    else:
+        rows = _rows_of(transform, inverse).to(dtype)
     if n == transform.n:
         return rows
     if basis not in BASES:
@@ -124,3 +129,17 @@ def rows_on(
 def _rows_of(transform: LinearTransform, inverse: bool) -> Tensor:
     matrix = transform.matrix()
     return torch.stack((matrix[0].mT, -matrix[1].mT)) if inverse else matrix
+
+
+def _fourier_rows(n: int, frequencies: range) -> Float[Tensor, "2 1 modes n"]:
+    """Return those of the unitary DFT, forward or inverse, made once."""
+    # A tensor that a compiler traces, or one without numbers, serves no other call.
+    if torch.compiler.is_compiling() or type(torch.empty(0, device="cpu")) is not Tensor:
+        return basis_rows(n, frequencies, "fourier").unsqueeze(1)
+    return _known_fourier_rows(n, frequencies).clone()
+
+
+@lru_cache(maxsize=16)
+def _known_fourier_rows(n: int, frequencies: range) -> Tensor:
+    with torch.inference_mode(False):  # whose tensors would serve inference alone
+        return basis_rows(n, frequencies, "fourier").unsqueeze(1)

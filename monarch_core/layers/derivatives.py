@@ -14,8 +14,13 @@ from torch.autograd.forward_ad import unpack_dual
 
 
 def formula_is_needed(*tensors: Tensor | None) -> bool:
-    """Return whether a compiler, a transform of `torch.func` or forward mode has to see inside."""
-    return torch.compiler.is_compiling() or torch.jit.is_tracing() or are_transformed(*tensors)
+    """Return whether a compiler, a transform, a mode of torch or forward mode has to see inside."""
+    return (
+        torch.compiler.is_compiling()
+        or torch.jit.is_tracing()
+        or torch._C._len_torch_dispatch_stack() > 0  # make_fx, counters of operations
+        or are_transformed(*tensors)
+    )
 
 
 def backward_needs_formula(grad: Tensor, *tensors: Tensor | None) -> bool:

@@ -20,6 +20,7 @@ from monarch_core.layers.derivatives import (
     formula_gradients,
     formula_is_needed,
 )
+from monarch_core.layers.kernel import pointwise as kernel
 from monarch_core.layers.precision import check_dtype, check_real, in_one_dtype
 
 
@@ -88,6 +89,8 @@ class _ChunkedMLP(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, W_1: Tensor, b_1: Tensor, W_2: Tensor, b_2: Tensor) -> Tensor:
         ctx.save_for_backward(x, W_1, b_1, W_2, b_2)
+        if kernel.takes(x, W_1, b_1, W_2, b_2):
+            return kernel.mlp(x, W_1, b_1, W_2, b_2)
         y = x.new_empty(x.shape[0], len(W_2), x.shape[-1])
         for piece in _pieces(x, len(W_1)):
             y[piece] = _formula(x[piece], W_1, b_1, W_2, b_2)
@@ -98,6 +101,8 @@ class _ChunkedMLP(Function):
         tensors = ctx.saved_tensors
         if backward_needs_formula(grad, *tensors):
             return tuple(formula_gradients(_formula, tensors, ctx.needs_input_grad, grad))
+        if kernel.takes(grad, *tensors):
+            return tuple(kernel.gradients(grad, *tensors))
         x, W_1, b_1, W_2, _ = tensors
         grad_x = torch.empty_like(x)
         # sums over many pieces, which bfloat16 would round away

@@ -8,6 +8,7 @@ from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
 from monarch_core.layers.axis_rows import make_transform, rows_on
+from monarch_core.layers.fourier_product import fft_is_cheaper, fourier_product
 from monarch_core.layers.frequencies import (
     axis_kinds,
     both_signs,
@@ -16,10 +17,11 @@ from monarch_core.layers.frequencies import (
     kept_counts,
     kept_frequencies,
 )
+from monarch_core.layers.monarch_rows import monarch_rows
 from monarch_core.layers.precision import check_dtype, check_real
 from monarch_core.layers.resample import BASES
 from monarch_core.layers.spectral_product import spectral_product
-from monarch_core.transforms import LinearTransform, Monarch
+from monarch_core.transforms import Fourier, LinearTransform, Monarch
 from monarch_core.transforms.arguments import check_choice, check_count, check_flag, per_axis
 from monarch_core.transforms.prepared import Preparable
 
@@ -49,7 +51,9 @@ class SpectralConv(Preparable):
     and numbers of the weights are always those of the Fourier layer.
 
     Everything is real matrix products over the kept frequencies, without an FFT and without
-    complex numbers, so that autocast and export work. The transforms belong to the grid `grid`.
+    complex numbers, so that autocast and export work; only for fields on one axis with the
+    transform `Fourier`, which stays the DFT, the FFT is taken where it is faster
+    (`fourier_product`). The transforms belong to the grid `grid`.
     On another grid their rows (columns), which are functions on the grid, are interpolated in the
     basis that they started from (`resample_rows`): before learning the layer is then again
     that of the new grid, if no Nyquist frequency is among those kept, the grid being i / n, or the
@@ -130,6 +134,8 @@ class SpectralConv(Preparable):
             self._transforms(makers, inverse, channels)
             for inverse, channels in ((False, self.in_channels), (True, self.out_channels))
         )
+        transforms = (*self.forward_transforms, *self.inverse_transforms)
+        self.is_fourier = all(isinstance(t, Fourier) for t in transforms)
         if learn not in ("both", "forward"):
             self.forward_transforms.requires_grad_(False)
         if learn not in ("both", "inverse"):
@@ -189,6 +195,11 @@ class SpectralConv(Preparable):
         check_dtype(x, weight=self.mode_weight)
         grid = tuple(x.shape[2:])
         out_grid = self.out_grid(grid) if output_shape is None else tuple(output_shape)
+        if self.is_fourier and self.order == 1:
+            slices = in_use(self.n_weights, self.n_kept, (min(*grid, *out_grid),), self.kinds)
+            W = self.mode_weight[:, *slices]
+            if fft_is_cheaper(x, out_grid[0], W.shape[1]):
+                return fourier_product(x, W, self.bias, out_grid[0])
         names = ("W", *(f"{way}_{d}" for way in ("down", "up") for d in range(self.order)))
         if self.ready_for == (grid, out_grid, *self.n_kept):
             W, *rows = (self.get_buffer(f"made_{name}") for name in names)
@@ -222,7 +233,25 @@ class SpectralConv(Preparable):
         """Return W, [Re A; Im A] of every axis, and [Re B^H; Im B^H], times s where it belongs."""
         both = [min(pair) for pair in zip(grid, out_grid, strict=True)]
         slices = in_use(self.n_weights, self.n_kept, both, self.kinds)
-        dtype = self.mode_weight.dtype
+        rows = self._rows(grid, out_grid)
+        if all(part == slice(None) for part in slices):
+            return [self.both_parts(), *rows]
+        kept = [
+            R.unflatten(1, (2, -1))[:, :, part].flatten(1, 2)
+            for R, part in zip(rows, 2 * slices, strict=True)
+        ]
+        return [self.both_parts()[:, *slices], *kept]
+
+    def _rows(self, grid: tuple[int, ...], out_grid: tuple[int, ...]) -> list[Tensor]:
+        """Return the rows as `_matrices`, for all frequencies that have a weight."""
+        dtype, doubled = self.mode_weight.dtype, None
+        if not self.real_weight:
+            d = self.kinds.index("half")  # neither f = 0 nor the Nyquist frequency
+            doubled = d, (1, min((out_grid[d] + 1) // 2, self.n_weights[d]))
+        if grid == out_grid == self.grid and dtype == torch.float32:
+            quick = monarch_rows([*self.forward_transforms, *self.inverse_transforms], doubled)
+            if quick is not None:
+                return quick
         found = []
         for transforms, points in (
             (self.forward_transforms, grid),
@@ -236,20 +265,18 @@ class SpectralConv(Preparable):
                     self.frequencies[d],
                     self.bases[d],
                     dtype,
+                    self.mode_weight.device,
                     inverse=transforms is self.inverse_transforms,
                     periodic=self.periodic[d],
                 )
-                found.append(rows[:, :, slices[d]])
-        if not self.real_weight:
-            d = self.kinds.index("half")
-            up = found[self.order + d]
-            f = torch.arange(up.shape[2], device=up.device)
-            s = torch.where((f == 0) | (2 * f == out_grid[d]), 1.0, 2.0).to(dtype)
-            found[self.order + d] = s[:, None] * up
-        return [
-            self.both_parts()[:, *slices],
-            *(torch.cat((re, im), dim=-2) for re, im in found),
-        ]
+                found.append(rows.transpose(0, 1).flatten(1, 2))
+        if doubled is not None:
+            d, (first, end) = doubled
+            up = found[self.order + d].unflatten(1, (2, -1))
+            s = up.new_ones(up.shape[2])
+            s[first:end] = 2
+            found[self.order + d] = (s[:, None] * up).flatten(1, 2)
+        return found
 
     def _check_fields(self, x: Tensor, output_shape: Sequence[int] | None) -> None:
         shape, order = tuple(x.shape), self.order

@@ -17,7 +17,7 @@ from monarch_core.layers.derivatives import (
     formula_is_needed,
 )
 from monarch_core.layers.kernel import reference
-from monarch_core.layers.kernel.operator import available
+from monarch_core.layers.kernel.operator import available, is_plain
 from monarch_core.layers.precision import check_dtype, check_real, in_one_dtype
 
 
@@ -30,8 +30,8 @@ def spectral_product(
 ) -> Float[Tensor, "batch out_channels *out_grid"]:
     """Return the analysis of x, times W at every frequency, synthesised, plus bias.
 
-    Each head serves its own group of channels. Two axes in float32 on the CPU are an operator of
-    our own (`kernel.operator`), under compilers and the transforms of `torch.func` too; all else
+    Each head serves its own group of channels. One or two axes in float32 on the CPU are operators
+    of our own (`kernel.operator`), under compilers and the transforms of `torch.func` too; all else
     is products of torch (`kernel.reference`), with a backward pass that is written out. Further
     derivatives, forward mode, exported programs, which run elsewhere, and what the operator does
     not take there see `formula`. Under autocast the products run in its dtype, and so does the
@@ -75,9 +75,12 @@ def _by_kernel(x: Tensor, W: Tensor, bias: Tensor | None, *rows: Tensor) -> Tens
 def _differentiable(
     in_one_pass: bool, x: Tensor, W: Tensor, bias: Tensor | None, *rows: Tensor
 ) -> Tensor:
-    if torch.is_grad_enabled() or (in_one_pass and are_transformed(x, W, bias, *rows)):
+    transformed = in_one_pass and are_transformed(x, W, bias, *rows)
+    if torch.is_grad_enabled() or transformed:
         keep = torch.is_grad_enabled() and any(R.requires_grad for R in rows)
-        return _SpectralProduct.apply(in_one_pass, keep, x, W, bias, *rows)[0]
+        traced = torch.compiler.is_compiling() or not is_plain(x)
+        by = _SpectralProduct if transformed or traced else _WithGradients
+        return by.apply(in_one_pass, keep, x, W, bias, *rows)[0]
     product, _ = _functions(in_one_pass)
     return product(x, W, bias, *rows, keep=False)[0]
 
@@ -154,9 +157,17 @@ def check_shapes(
 def _functions(in_one_pass: bool) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """Return what computes the product, and its gradients."""
     if in_one_pass:
-        monarch = torch.ops.monarch
-        return monarch.spectral_product, monarch.spectral_product_backward
+        return _by_operator, torch.ops.monarch.spectral_product_backward
     return reference.product, reference.gradients
+
+
+def _by_operator(
+    x: Tensor, W: Tensor, bias: Tensor | None, *rows: Tensor, keep: bool
+) -> tuple[Tensor, ...]:
+    monarch = torch.ops.monarch
+    operator = monarch.spectral_product if len(rows) == 4 else monarch.spectral_product_1d
+    found: tuple[Tensor, ...] = operator(x, W, bias, *rows, keep=keep)
+    return found
 
 
 class _SpectralProduct(Function):
@@ -225,3 +236,15 @@ class _SpectralProduct(Function):
         compute = _by_kernel if samples.numel() else formula
         y = compute(samples.flatten(0, 1), *others)
         return (y.unflatten(0, samples.shape[:2]),), (0,)
+
+
+class _WithGradients(Function):
+    """`_SpectralProduct` in the older form, in which torch calls it sooner, without its modes."""
+
+    @staticmethod
+    def forward(ctx: Any, *inputs: Any) -> tuple[Tensor, ...]:
+        output = _SpectralProduct.forward(*inputs)
+        _SpectralProduct.setup_context(ctx, inputs, output)
+        return output
+
+    backward = _SpectralProduct.backward

@@ -45,7 +45,8 @@ class Monarch(IndexedTransform, Preparable):
 
     The factors are kept as real numbers, with the real and imaginary part on a trailing axis:
     `L` (heads, n_out, q, rank, 2) and `R` (heads, n_in, p, rank, 2). With `modes`, only the kept
-    rows of L (inverse: of R) exist, and nothing is computed for the others.
+    rows of L (inverse: of R) exist, and of R (L) only the blocks that they belong to: nothing is
+    learned or computed for the others. Weights that hold all blocks are cut when they are loaded.
 
     Args:
         n: length of the grid.
@@ -107,7 +108,10 @@ class Monarch(IndexedTransform, Preparable):
         self.block_sizes = p, q = check_block_sizes(n, block_sizes)
         self.start = start
         self._start: Start | None = Start(start, n, (p, q), norm, inverse, centered, kept, rank)
-        self._assemble([self._start.factors() for _ in range(heads)], frozen, apply, dtype)
+        copies = [self._start.factors() for _ in range(heads)]
+        self._in_use = copies[0].blocks_in_use()
+        copies = [factors.keep_blocks(*self._in_use) for factors in copies]
+        self._assemble(copies, frozen, apply, dtype)
 
     @classmethod
     def from_matrix(
@@ -161,7 +165,7 @@ class Monarch(IndexedTransform, Preparable):
             nn.Parameter(values.to(device, dtype, copy=True), requires_grad=not frozen)
             for values in _as_real(copies)
         )
-        p, q = self.block_sizes
+        p, q = copies[0].R.shape[1], copies[0].L.shape[1]
         k, b = copies[0].k, copies[0].b
         inputs, outputs = _group(b, q), _group(k, p)
         orders = [_order(inputs), _order(outputs)]
@@ -182,10 +186,21 @@ class Monarch(IndexedTransform, Preparable):
                 f"this Monarch of {self.n_out} x {self.n_in} was made by Monarch.from_matrix and "
                 "has no start to go back to; load its weights"
             )
-        copies = [self._start.factors() for _ in range(self.heads)]
+        copies = [self._start.factors().keep_blocks(*self._in_use) for _ in range(self.heads)]
         with torch.no_grad():
             for factor, values in zip((self.L, self.R), _as_real(copies), strict=True):
                 factor.copy_(values.to(factor.dtype))
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
+        """Leave out of weights that hold all blocks those that no kept mode belongs to."""
+        if self._start is not None:
+            for name, blocks in zip("LR", self._in_use, strict=True):
+                given = state_dict.get(prefix + name)
+                own = getattr(self, name).shape
+                whole = isinstance(given, Tensor) and given.ndim == 5 and given.shape[2] > own[2]
+                if whole and max(blocks) < given.shape[2] in self.block_sizes:
+                    state_dict[prefix + name] = given[:, :, blocks]
+        super()._load_from_state_dict(state_dict, prefix, *others)
 
     @classmethod
     def fourier(cls, n: int, **options: Any) -> "Monarch":

@@ -39,6 +39,17 @@ class Factors:
         """Return the factors of the rows `indices` of M."""
         return Factors(L=self.L[indices], R=self.R, k=self.k[indices], b=self.b)
 
+    def blocks_in_use(self) -> tuple[list[int], list[int]]:
+        """Return which blocks of L and of R there is an input or output of."""
+        return self.b.unique().tolist(), self.k.unique().tolist()
+
+    def keep_blocks(self, of_L: list[int], of_R: list[int]) -> "Factors":
+        """Return the factors with these blocks only, which are all in use."""
+        with torch.device("cpu"):
+            b = torch.searchsorted(torch.tensor(of_L), self.b)
+            k = torch.searchsorted(torch.tensor(of_R), self.k)
+            return Factors(L=self.L[:, of_L], R=self.R[:, of_R], k=k, b=b)
+
     def scale_outputs(self, scale: Tensor) -> "Factors":
         """Return the factors of diag(scale) M, with the common part of the scale on both sides."""
         common = scale[len(scale) // 2].sqrt()

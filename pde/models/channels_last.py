@@ -12,7 +12,8 @@ from torch.nn.functional import gelu
 from torch.nn.modules.module import _global_forward_hooks
 
 from monarch_core.layers import SpectralConv
-from monarch_core.layers.derivatives import formula_is_needed
+from monarch_core.layers.derivatives import are_transformed, formula_is_needed
+from monarch_core.layers.kernel import pointwise as kernel
 from monarch_core.layers.pointwise import PointwiseMLP
 from monarch_core.layers.precision import check_real
 
@@ -102,32 +103,53 @@ class FNO(nn.Module):
         coordinates = unit_grid(grid, x).expand(x.shape[0], *[-1] * (len(grid) + 1))
         v = self.lifting(torch.cat((x, coordinates), dim=1).flatten(2))
         for layer, (conv, skip) in enumerate(zip(self.convs, self.skips, strict=True)):
-            Kv = conv(v.unflatten(2, grid))
-            # Autocast does not see products in place.
-            Kv, W = Kv.to(v.dtype), cast(Tensor, skip.weight).to(v.dtype).expand(v.shape[0], -1, -1)
+            Kv, W = conv(v.unflatten(2, grid)), cast(Tensor, skip.weight)
+            Kv, W = Kv.to(v.dtype), W.to(v.dtype)  # autocast does not see products in place
+            is_last = layer == len(self.convs) - 1
             if _output_is_free(conv) and not formula_is_needed(Kv, W, v):
-                v = _AddProduct.apply(Kv, W, v).flatten(2)
+                pre, activated = _AddProduct.apply(Kv, W, v, not is_last)
+                v = (pre if is_last else activated).flatten(2)
             else:
-                v = torch.baddbmm(Kv.flatten(2), W, v)
-            v = gelu(v) if layer < len(self.convs) - 1 else v
+                v = torch.baddbmm(Kv.flatten(2), W.expand(v.shape[0], -1, -1), v)
+                v = v if is_last else gelu(v)
         return self.projection(v).unflatten(2, grid)
 
 
 class _AddProduct(Function):
-    """y + W v in the memory of y. In place on a view of y, torch's would copy the gradient."""
+    """y + W v in the memory of y, and gelu of it. In place on a view, torch copies the gradient."""
 
     @staticmethod
-    def forward(ctx: Any, y: Tensor, W: Tensor, v: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, y: Tensor, W: Tensor, v: Tensor, with_gelu: bool
+    ) -> tuple[Tensor, Tensor | None]:
         ctx.mark_dirty(y)
-        ctx.save_for_backward(W, v)
-        y.flatten(2).baddbmm_(W, v)
-        return y
+        ctx.set_materialize_grads(False)
+        if kernel.takes(y, W, v) and y.is_contiguous():
+            activated = kernel.add_product(y, W, v, with_gelu=with_gelu)
+        else:
+            y.flatten(2).baddbmm_(W.expand(v.shape[0], -1, -1), v)
+            activated = gelu(y) if with_gelu else None
+        ctx.save_for_backward(W, v, *([y] if with_gelu else []))
+        return y, activated
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        W, v = ctx.saved_tensors
-        flat = grad.reshape(v.shape)
-        return grad, flat.bmm(v.mT), W.mT.bmm(flat)
+    def backward(
+        ctx: Any, grad_pre: Tensor | None, grad: Tensor | None
+    ) -> tuple[Tensor | None, ...]:
+        W, v, *pre = ctx.saved_tensors
+        if grad_pre is not None and grad is not None:  # in a second derivative
+            grad_pre = grad_pre + torch.ops.aten.gelu_backward(grad, *pre)
+            grad = None
+        given = grad_pre if grad is None else grad
+        if given is None:
+            return None, None, None, None
+        plain = not (torch.is_grad_enabled() or are_transformed(given, W, v))
+        if plain and kernel.takes(given, W, v):
+            return *kernel.gradients_of_product(given, W, v, None if grad is None else pre[0]), None
+        if grad is not None:
+            given = torch.ops.aten.gelu_backward(grad, *pre)
+        flat = given.reshape(len(v), len(W), -1)
+        return given, flat.bmm(v.mT).sum(0), W.mT.expand(len(v), -1, -1).bmm(flat), None
 
 
 def _output_is_free(conv: nn.Module) -> bool:

@@ -128,3 +128,27 @@ def test_autocast_is_close_and_gradients_are_float32():
     assert (y - exact).norm() < 0.03 * exact.norm()
     y.float().square().sum().backward()
     assert all(p.grad.dtype == torch.float32 for p in ours.parameters())
+
+
+@pytest.mark.parametrize("grid", [(33,), (9, 13)])
+def test_single_precision_is_double_precision_rounded(grid):
+    """As the kernel computes it, for first and second derivatives."""
+    torch.manual_seed(0)
+    conv = MonarchSpectralConv.configured(grid=grid)
+    single, double = (
+        FNO([6] * len(grid), **SIZES, n_layers=3, projection_channels=7, conv_module=conv)
+        for _ in range(2)
+    )
+    double.double().load_state_dict(single.state_dict())
+    x = torch.randn(3, 2, *grid)
+    results = []
+    for model in (single, double):
+        given = x.to(next(model.parameters()).dtype).requires_grad_()
+        wanted = [given, *model.parameters()]
+        y = model(given)
+        first = torch.autograd.grad(y.sin().sum(), wanted, retain_graph=True)
+        [slope] = torch.autograd.grad(y.sin().sum(), given, create_graph=True)
+        second = torch.autograd.grad(slope.square().sum(), wanted, allow_unused=True)
+        results.append([y, *first, *(g for g in second if g is not None)])
+    for mine, exact in zip(*results, strict=True):
+        assert (mine - exact).norm() < 1e-5 * exact.norm()

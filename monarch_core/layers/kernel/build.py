@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 SOURCE = Path(__file__).with_name("fused.cpp")
-HEADERS = tuple(SOURCE.with_name(f"{name}.h") for name in ("few_rows", "rows", "vectors"))
+HEADERS = tuple(sorted(SOURCE.parent.glob("*.h")))
 FLAGS = ("-O3", "-march=native", "-std=c++17", "-fPIC", "-fopenmp", "-Wno-psabi")
 _log = logging.getLogger(__name__)
 

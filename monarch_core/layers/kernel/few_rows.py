@@ -5,15 +5,12 @@ for many rows; here are two calls (`few_rows.h`). These functions read memory an
 are given what `takes` has seen.
 """
 
-import ctypes
 from collections.abc import Sequence
-from functools import cache
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from monarch_core.layers.kernel.build import kernel_library as _library
+from monarch_core.layers.kernel.call import call
 from monarch_core.layers.kernel.operator import is_on
 
 FEW = 64  # rows, above which batched products are faster
@@ -30,7 +27,7 @@ def product(
     """Return M x + bias as `monarch_product.formula`, and to `keep` it z'."""
     y = x.new_empty(x.shape[0], n_out)
     z = x.new_empty(L.shape[0], x.shape[0], L.shape[2]) if keep else None
-    _call("multiply_few_rows", _sizes(x, L, R, n_out), (x, L, R, bias), (z, y))
+    call("multiply_few_rows", _sizes(x, L, R, n_out), x, L, R, bias, z, y)
     return y, [] if z is None else [z]
 
 
@@ -42,36 +39,10 @@ def gradients(
         torch.empty_like(t, memory_format=torch.contiguous_format) if need else None
         for t, need in zip((x, L, R, grad[0]), needed, strict=True)
     ]
-    _call("gradients_of_few_rows", _sizes(x, L, R, grad.shape[1]), (grad, x, L, R, z), found)
+    call("gradients_of_few_rows", _sizes(x, L, R, grad.shape[1]), grad, x, L, R, z, *found)
     return found
 
 
-def _call(
-    name: str,
-    sizes: Any,
-    given: Sequence[Tensor | None],
-    found: Sequence[Tensor | None],
-) -> None:
-    """Call a function of the library with pointers to what it reads and to what it fills."""
-    held = [None if t is None else t.contiguous() for t in given]
-    pointers = [None if t is None else t.data_ptr() for t in (*held, *found)]
-    _function(_library(), name, len(pointers))(sizes, *pointers, torch.get_num_threads())
-
-
-def _sizes(x: Tensor, L: Tensor, R: Tensor, n_out: int) -> Any:
+def _sizes(x: Tensor, L: Tensor, R: Tensor, n_out: int) -> tuple[int, ...]:
     n_rows, n_in = x.shape
-    return _array(n_rows, *L.shape, R.shape[2], n_in, n_out)
-
-
-@cache
-def _array(*sizes: int) -> Any:
-    """Return the numbers of `few_rows::Sizes`, which the library reads only."""
-    return (ctypes.c_int64 * len(sizes))(*sizes)
-
-
-@cache
-def _function(library: Any, name: str, n_pointers: int) -> Any:
-    """Return a function of the library that takes addresses as whole numbers: those are quick."""
-    function = library[name]
-    function.argtypes = [ctypes.c_void_p] * (1 + n_pointers) + [ctypes.c_int]
-    return function
+    return n_rows, *L.shape, R.shape[2], n_in, n_out

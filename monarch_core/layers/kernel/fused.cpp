@@ -12,7 +12,12 @@
 // Both have the gradients dR1 = X T^H and dR2 = [Re T, Im T]^T x, with the field and its T from one
 // side and the spectrum and its T from the other.
 
+#include "factors.h"
 #include "few_rows.h"
+#include "mix.h"
+#include "mlp.h"
+#include "one_axis.h"
+#include "skip.h"
 #include "rows.h"
 #include "vectors.h"
 
@@ -104,8 +109,8 @@ void differentiate_first(const Layer &s, const float *X, const float *T, float *
     float *copy = scratch + s.lanes * s.columns, *turned = copy + (s.m1 + 1) * s.lanes;
     std::memcpy(copy, X, 4 * s.spectrum());
     minus_i(s, copy, turned);
-    transpose(copy, s.m1, s.lanes, scratch, s.columns);
-    transpose(turned, s.m1, s.lanes, scratch + s.m1, s.columns);
+    transpose(copy, s.m1, s.lanes, s.lanes, scratch, s.columns);
+    transpose(turned, s.m1, s.lanes, s.lanes, scratch + s.m1, s.columns);
     multiply({s.n1, s.columns, 2 * s.m2, T, s.lanes, 1, scratch, s.columns, dR1, s.columns, &ahead,
               true});
 }
@@ -311,46 +316,6 @@ void synthesise(const Layer &s, const float *R1, const float *R2, const float *s
         }
     });
     if (dR1) gradients.write(s, dR1, dR2);
-}
-
-// Complex products of every frequency, c = a b, or a^H b for `first`, or a b^H for `second`: a, b
-// and c are (2, count, ...) with matrices last, c of size rows x cols, and depth is summed over.
-void mix(size count, size rows, size depth, size cols, bool first, bool second, const float *a,
-         const float *b, float *c, int threads) {
-    const size length = rows * depth, width = round_up(cols);
-    const bool direct = width == cols;
-#pragma omp parallel for num_threads(threads) schedule(static)
-    for (size f = 0; f < count; f++) {
-        static thread_local Array memory;
-        memory.hold(length + 2 * depth * width + rows * width);
-        float *minus = memory.data(), *copies = minus + length, *sum = copies + 2 * depth * width;
-        const float *A[2], *B[2];
-        for (size part = 0; part < 2; part++) {
-            A[part] = a + (part * count + f) * length;
-            B[part] = b + (part * count + f) * depth * cols;
-            float *copy = copies + part * depth * width;
-            if (second)
-                transpose(B[part], cols, depth, copy, width);
-            else if (!direct)
-                for (size k = 0; k < depth; k++)
-                    std::memcpy(copy + k * width, B[part] + k * cols, 4 * cols);
-            if (second || !direct) B[part] = copy;
-        }
-        for (size i = 0; i < length; i++) minus[i] = -A[second ? 0 : 1][i];
-        // The signs of an adjoint: which of the four products has a minus.
-        const float *left[2][2] = {{A[0], first || second ? A[1] : minus},
-                                   {second ? minus : A[0], first ? minus : A[1]}};
-        const size row = first ? 1 : depth, step = first ? rows : 1;
-        for (size part = 0; part < 2; part++) {
-            float *to = c + (part * count + f) * rows * cols, *C = direct ? to : sum;
-            Ahead ahead;
-            for (size term = 0; term < 2; term++)
-                multiply({rows, width, depth, left[part][term], row, step, B[part ^ term], width, C,
-                          width, &ahead, term == 1});
-            for (size i = 0; i < rows && !direct; i++)
-                std::memcpy(to + i * cols, sum + i * width, 4 * cols);
-        }
-    }
 }
 
 }  // namespace

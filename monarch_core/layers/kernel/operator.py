@@ -1,17 +1,18 @@
-"""The kernel as operators of torch: a spectral product on two axes, float32, on the CPU.
+"""The kernel as operators of torch: a spectral product on one axis or two, float32, on the CPU.
 
     monarch::spectral_product             y, and what the gradients take
+    monarch::spectral_product_1d          the same on one axis
     monarch::spectral_product_backward    the gradients
 
 They compute what `reference` computes, faster: a channel goes through both axes while it is in the
-cache, and gradients of the matrices are summed on the way. The code is C++ (`fused.cpp`), compiled
-and loaded by `build`; where that has none, the products of torch take over. Compilers and tracers
-know from their rules for tensors without memory what they return, and leave them as they are. Their
-derivatives are those of `monarch_core.layers.spectral_product`, which also checks the shapes: the
-operators read memory and trust that these fit.
+cache, and gradients of the matrices are summed on the way (`fused.cpp`); of one axis all is done
+panel by panel (`one_axis.h`). The code is C++, compiled and loaded by `build`; where that has none,
+the products of torch take over. Compilers and tracers know from their rules for tensors without
+memory what they return, and leave them as they are. Their derivatives are those of
+`monarch_core.layers.spectral_product`, which also checks the shapes: the operators read memory and
+trust that these fit.
 """
 
-import ctypes
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ import torch
 from torch import Tensor
 
 from monarch_core.layers.kernel.build import kernel_library as _library
+from monarch_core.layers.kernel.call import call
 
 
 class _Thread(threading.local):
@@ -35,13 +37,18 @@ def available(*tensors: Tensor | None) -> bool:
     Subclasses of tensors may know the operators of torch only, whose products are taken for them.
     """
     given = [t for t in tensors if t is not None]
-    plain = all(
-        t.dtype == torch.float32
-        and t.device.type == "cpu"
-        and type(t) in (Tensor, torch.nn.Parameter)
-        for t in given
+    return (
+        is_on()
+        and given[0].dim() in (3, 4)
+        and all(
+            t.dtype is torch.float32 and t.is_cpu and is_plain(t) and t.numel() > 0 for t in given
+        )
     )
-    return plain and given[0].dim() == 4 and all(t.numel() > 0 for t in given) and is_on()
+
+
+def is_plain(x: Tensor) -> bool:
+    """Return whether this is a tensor of torch itself, not one of a subclass."""
+    return type(x) in (Tensor, torch.nn.Parameter)
 
 
 @torch.compiler.assume_constant_result
@@ -64,12 +71,17 @@ def switched_off() -> Iterator[None]:
         _thread.switched_off = before
 
 
-torch.library.define(
-    "monarch::spectral_product",
-    "(Tensor x, Tensor W, Tensor? bias, Tensor A1, Tensor A2, Tensor B1, Tensor B2, *, bool keep)"
-    " -> (Tensor y, Tensor X, Tensor Y, Tensor T_x, Tensor T_y)",
-    tags=torch.Tag.pt2_compliant_tag,
-)
+# Without lists of tensors, for which `torch.vmap` would have no fallback.
+for _name, _rows in (
+    ("spectral_product", "Tensor A1, Tensor A2, Tensor B1, Tensor B2"),
+    ("spectral_product_1d", "Tensor A, Tensor B"),
+):
+    torch.library.define(
+        f"monarch::{_name}",
+        f"(Tensor x, Tensor W, Tensor? bias, {_rows}, *, bool keep)"
+        " -> (Tensor y, Tensor X, Tensor Y, Tensor T_x, Tensor T_y)",
+        tags=torch.Tag.pt2_compliant_tag,
+    )
 torch.library.define(
     "monarch::spectral_product_backward",
     "(Tensor grad, Tensor x, Tensor W, Tensor[] rows, Tensor[] kept, bool[] needed) -> Tensor[]",
@@ -78,24 +90,26 @@ torch.library.define(
 
 
 @torch.library.register_fake("monarch::spectral_product")
+@torch.library.register_fake("monarch::spectral_product_1d")
 def _room(
     x: Tensor, W: Tensor, bias: Tensor | None, *rows: Tensor, keep: bool
 ) -> tuple[Tensor, ...]:
     """Return tensors like those of `reference.product`, of any content; T is empty if not kept."""
-    y = x.new_empty(x.shape[0], W.shape[-1], *(R.shape[-1] for R in rows[2:]))
-    _, m1, m2, *_ = W.shape
-    spectra = [x.new_empty(2, m1, m2, *field.shape[:2]) for field in (x, y)]
+    order, modes = x.dim() - 2, W.shape[1:-2]
+    y = x.new_empty(x.shape[0], W.shape[-1], *(R.shape[-1] for R in rows[order:]))
+    spectra = [x.new_empty(2, *modes, *field.shape[:2]) for field in (x, y)]
+    if not keep or order == 1:
+        return y, *spectra, x.new_empty(0), x.new_empty(0)
     lanes = _library().lanes()
-    padded = (2 * m2 + lanes - 1) // lanes * lanes
-    between = [x.new_empty(*f.shape[:3], padded) if keep else x.new_empty(0) for f in (x, y)]
-    return y, *spectra, *between
+    padded = (2 * modes[-1] + lanes - 1) // lanes * lanes
+    return y, *spectra, *(x.new_empty(*field.shape[:3], padded) for field in (x, y))
 
 
 def _compute(
     x: Tensor, W: Tensor, bias: Tensor | None, *rows: Tensor, keep: bool
 ) -> tuple[Tensor, ...]:
     found = _room(x, W, bias, *rows, keep=keep)
-    _call("spectral_product", x, found[0], rows, x, W, bias, *rows, *found)
+    _call("spectral_product", x, found[0], rows, x, W, bias, *rows, *_of_order(x, found))
     return found
 
 
@@ -109,7 +123,7 @@ def _room_for_gradients(
     needed: Sequence[bool],
 ) -> list[Tensor]:
     """Return tensors like those of `reference.gradients`, of any content."""
-    bias = grad.new_empty(W.shape[-1], 1, 1)
+    bias = grad.new_empty(W.shape[-1], *[1] * (grad.dim() - 2))
     groups = ([x], [W], [bias], rows)
     wanted = [t for group, need in zip(groups, needed, strict=True) if need for t in group]
     return [torch.empty_like(t, memory_format=torch.contiguous_format) for t in wanted]
@@ -132,7 +146,7 @@ def _compute_gradients(
     _call(
         "spectral_product_backward",
         *(x, grad, rows),
-        *(grad, x, W, *rows, *kept),
+        *(grad, x, W, *rows, *_of_order(x, kept)),
         *(torch.empty_like(X), torch.empty_like(Y), dx, dW, sums, *drows),
     )
     if dbias is not None and sums is not None:
@@ -140,19 +154,27 @@ def _compute_gradients(
     return found
 
 
+def _of_order(x: Tensor, kept: Sequence[Tensor]) -> Sequence[Tensor]:
+    """Return what there is of these on the axes of x: on one axis nothing lies between."""
+    return kept if x.dim() == 4 else kept[:-2]
+
+
 def _call(name: str, x: Tensor, y: Tensor, rows: Sequence[Tensor], *given: Tensor | None) -> None:
     """Call a function of the library with the sizes of x and y, and pointers to what is given."""
+    order = len(rows) // 2
     sizes = [
         n
-        for field, (R1, R2) in ((x, rows[:2]), (y, rows[2:]))
-        for n in (*field.shape[:2], len(R1), *field.shape[2:], R1.shape[1] // 2, R2.shape[1] // 2)
+        for field, of_field in ((x, rows[:order]), (y, rows[order:]))
+        for n in (
+            *field.shape[:2],
+            len(of_field[0]),
+            *field.shape[2:],
+            *(R.shape[1] // 2 for R in of_field),
+        )
     ]
-    held = [t.contiguous() if t is not None and t.numel() else None for t in given]
-    pointers = [None if t is None else ctypes.c_void_p(t.data_ptr()) for t in held]
-    getattr(_library(), name)(
-        (ctypes.c_int64 * len(sizes))(*sizes), *pointers, torch.get_num_threads()
-    )
+    call(name if order == 2 else f"{name}_1d", tuple(sizes), *given)
 
 
 torch.library.impl("monarch::spectral_product", "cpu", _compute)
+torch.library.impl("monarch::spectral_product_1d", "cpu", _compute)
 torch.library.impl("monarch::spectral_product_backward", "cpu", _compute_gradients)

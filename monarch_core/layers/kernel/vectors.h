@@ -97,7 +97,7 @@ void tile(const Product &p, size row, size col) {
     for (int i = 0; i < ROWS; i++)
 #pragma GCC unroll 4
         for (int j = 0; j < VECTORS; j++)
-            sum[i][j] = p.add ? load(C + i * p.c_row + j * V) : vec{} + p.start;
+            sum[i][j] = vec{} + p.start;
     size lines = p.depth;
     const char *ahead = p.ahead->take(lines);
     for (size k = 0; k < p.depth; k++) {
@@ -115,7 +115,10 @@ void tile(const Product &p, size row, size col) {
 #pragma GCC unroll 24
     for (int i = 0; i < ROWS; i++)
 #pragma GCC unroll 4
-        for (int j = 0; j < VECTORS; j++) store(C + i * p.c_row + j * V, sum[i][j]);
+        for (int j = 0; j < VECTORS; j++) {
+            float *to = C + i * p.c_row + j * V;
+            store(to, p.add ? load(to) + sum[i][j] : sum[i][j]);  // added last: a sum of sums
+        }
 }
 
 using Tile = void (*)(const Product &, size, size);
@@ -176,15 +179,15 @@ void transpose(vec (&r)[V]) {
     }
 }
 
-// to (cols x rows) = the transpose of from (rows x cols), whose rows are contiguous
-void transpose(const float *from, size rows, size cols, float *to, size to_row) {
+// to (cols x rows) = the transpose of from (rows x cols), for any distances of their rows
+void transpose(const float *from, size rows, size cols, size from_row, float *to, size to_row) {
     const int high = (int)std::min<size>(V, rows), wide = (int)std::min<size>(V, cols);
     for (size i = 0; i < rows; i += high) {
         const size row = std::min(i, rows - high);  // the last ones overlap
         for (size j = 0; j < cols; j += wide) {
             const size col = std::min(j, cols - wide);
             vec r[V] = {};
-            for (int k = 0; k < high; k++) r[k] = load(from + (row + k) * cols + col, wide);
+            for (int k = 0; k < high; k++) r[k] = load(from + (row + k) * from_row + col, wide);
             transpose(r);
             for (int k = 0; k < wide; k++) store(to + (col + k) * to_row + row, r[k], high);
         }

@@ -287,3 +287,29 @@ def test_extra_rank_starts_exactly_and_can_learn():
 def test_errors(build, message):
     with pytest.raises(ValueError, match=message):
         build()
+
+
+@pytest.mark.parametrize("inverse", [False, True])
+def test_blocks_that_no_kept_mode_belongs_to_are_not_learned(inverse):
+    transform = Monarch(64, modes=range(3), inverse=inverse)
+    assert sum(p.numel() for p in transform.parameters()) == 2 * (64 * 3 + 3 * 8)
+    whole = Monarch(64, inverse=inverse, dtype=torch.float64).dense(torch.complex128)
+    kept = whole[:, :3] if inverse else whole[:3]
+    torch.testing.assert_close(transform.double().dense(torch.complex128), kept, rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize("inverse", [False, True])
+def test_weights_with_all_blocks_are_cut_when_they_are_loaded(inverse):
+    whole = Monarch(64, inverse=inverse)
+    perturbed(whole)
+    transform = Monarch(64, modes=range(3), inverse=inverse)
+    of_frequencies, of_points = ("R", "L") if inverse else ("L", "R")
+    state = {
+        of_frequencies: getattr(whole, of_frequencies)[:, :3],
+        of_points: getattr(whole, of_points),
+    }
+    transform.load_state_dict(state)
+    dense = whole.dense()
+    torch.testing.assert_close(transform.dense(), dense[:, :3] if inverse else dense[:3])
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        transform.load_state_dict({name: value[:, :, :5] for name, value in state.items()})

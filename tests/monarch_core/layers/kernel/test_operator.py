@@ -1,11 +1,9 @@
 """The kernel computes what the products of torch compute, and steps aside where it cannot."""
 
 import os
-import platform
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -18,6 +16,7 @@ from monarch_core.layers.kernel.operator import available, switched_off
 from monarch_core.layers.spectral_product import spectral_product
 
 COMPILER = shutil.which("c++") or shutil.which("g++")
+pytestmark = pytest.mark.usefixtures("clean_cache")
 needs_compiler = pytest.mark.skipif(
     COMPILER is None or sys.platform != "linux", reason="no C++ compiler on Linux"
 )
@@ -28,6 +27,9 @@ CASES = [  # batch, channels, heads, grid, kept frequencies
     (3, 5, 5, (15, 85), (6, 9)),
     (1, 33, 3, (31, 64), (31, 33)),
     (5, 16, 4, (85, 32), (24, 16)),
+    (1, 1, 1, (4,), (1,)),
+    (3, 6, 3, (133,), (20,)),
+    (2, 70, 1, (600,), (17,)),
 ]
 
 NEEDED = [  # gradients of x, W, bias, rows
@@ -37,34 +39,6 @@ NEEDED = [  # gradients of x, W, bias, rows
     (False, False, True, False),
     (True, True, True, False),
 ]
-
-
-@pytest.fixture(scope="module")
-def cache_home(tmp_path_factory):
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(autouse=True)
-def clean_cache(cache_home, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(cache_home))
-    build.kernel_library.cache_clear()
-    yield
-    build.kernel_library.cache_clear()
-
-
-@pytest.fixture(params=["native", "haswell"])
-def machine(request, monkeypatch):
-    """Compile for this machine, and for one with vectors of eight numbers where it is one too."""
-    if request.param == "haswell":
-        if platform.machine() != "x86_64" or "avx2" not in _cpu_flags():
-            pytest.skip("no AVX2")
-        flags = [flag.replace("native", "haswell") for flag in build.FLAGS]
-        monkeypatch.setattr(build, "FLAGS", flags)
-    assert available(torch.zeros(1, 1, 2, 2))
-
-
-def _cpu_flags():
-    return Path("/proc/cpuinfo").read_text()
 
 
 def rows_of(heads, grid, modes):
@@ -86,7 +60,7 @@ def test_values_and_gradients_are_those_of_torch(machine, case, bias):
     tensors = [
         torch.randn(batch, channels, *grid),
         W,
-        torch.randn(out, 1, 1) if bias else None,
+        torch.randn(out, *[1] * len(grid)) if bias else None,
         *rows_of(heads, grid, modes),
         *rows_of(heads, grid, modes),
     ]
@@ -94,14 +68,17 @@ def test_values_and_gradients_are_those_of_torch(machine, case, bias):
     exact = double(tensors)
     grad = torch.randn(batch, out, *grid)
     results = []
-    for x, W, b, A1, A2, B1, B2 in (tensors, exact):
-        y = spectral_product(x, W, b, [A1, A2], [B1, B2])
-        leaves = [t for t in (x, W, b, A1, A2, B1, B2) if t is not None]
+    for x, W, b, *rows in (tensors, exact):
+        y = spectral_product(x, W, b, rows[: len(grid)], rows[len(grid) :])
+        leaves = [t for t in (x, W, b, *rows) if t is not None]
         gradients = torch.autograd.grad(y, leaves, grad.to(y.dtype))
         results.append([y, *gradients])
-    assert len(results[0]) == len(results[1]) == 7 + bias
+    assert len(results[0]) == len(results[1]) == 3 + 2 * len(grid) + bias
     for ours, theirs in zip(*results, strict=True):
         assert (ours - theirs).norm() < 2e-6 * theirs.norm()
+
+
+TWO_AXES, ONE_AXIS = ((8, 10), (4, 3)), ((18,), (5,))
 
 
 def arguments(batch=2, in_channels=3, out_channels=4, heads=1, grid=(8, 10), modes=(4, 3)):
@@ -109,7 +86,16 @@ def arguments(batch=2, in_channels=3, out_channels=4, heads=1, grid=(8, 10), mod
     torch.manual_seed(0)
     x, W = torch.randn(batch, in_channels, *grid), torch.randn(2, *modes, in_channels, out_channels)
     rows = [*rows_of(heads, grid, modes), *rows_of(heads, grid, modes)]
-    return [x, W, torch.randn(out_channels, 1, 1), *rows]
+    return [x, W, torch.randn(out_channels, *[1] * len(grid)), *rows]
+
+
+def operator_of(x):
+    monarch = torch.ops.monarch
+    return monarch.spectral_product if x.dim() == 4 else monarch.spectral_product_1d
+
+
+def product(x, *others, keep=True):
+    return operator_of(x)(x, *others, keep=keep)
 
 
 @needs_compiler
@@ -118,11 +104,12 @@ def arguments(batch=2, in_channels=3, out_channels=4, heads=1, grid=(8, 10), mod
     [(1, 1, 1), (3, 17, 5), (20, 32, 16), (2, 4, 20)],
     ids="batch{0[0]}-{0[1]}to{0[2]}".format,
 )
-def test_the_operators_compute_what_the_reference_computes(machine, sizes):
-    x, W, _, *rows = given = arguments(*sizes)
-    found = torch.ops.monarch.spectral_product(*given, keep=True)
+@pytest.mark.parametrize(("grid", "modes"), [TWO_AXES, ONE_AXIS], ids=["two_axes", "one_axis"])
+def test_the_operators_compute_what_the_reference_computes(machine, sizes, grid, modes):
+    x, W, _, *rows = given = arguments(*sizes, 1, grid, modes)
+    found = product(*given)
     expected = reference.product(*(t.double() for t in given), keep=True)
-    assert len(found) == len(expected) == 5
+    assert len(found) == 5
     close = {"rtol": 1e-4, "atol": 1e-4}
     for ours, theirs in zip(found[:3], expected, strict=False):  # what lies between is padded
         torch.testing.assert_close(ours.double(), theirs, **close)
@@ -138,12 +125,13 @@ def test_the_operators_compute_what_the_reference_computes(machine, sizes):
 @needs_compiler
 @pytest.mark.parametrize("needed", NEEDED)
 @pytest.mark.parametrize("bias", [True, False])
-def test_torch_finds_nothing_wrong_with_the_operators(bias, needed):
-    x, W, b, *rows = arguments()
+@pytest.mark.parametrize(("grid", "modes"), [TWO_AXES, ONE_AXIS], ids=["two_axes", "one_axis"])
+def test_torch_finds_nothing_wrong_with_the_operators(bias, needed, grid, modes):
+    x, W, b, *rows = arguments(grid=grid, modes=modes)
     keep = needed[3]
     given = x, W, b if bias else None, *rows
-    torch.library.opcheck(torch.ops.monarch.spectral_product, given, {"keep": keep})
-    y, *kept = torch.ops.monarch.spectral_product(*given, keep=keep)
+    torch.library.opcheck(operator_of(x), given, {"keep": keep})
+    y, *kept = product(*given, keep=keep)
     torch.library.opcheck(
         torch.ops.monarch.spectral_product_backward, (y.sin(), x, W, rows, kept, needed)
     )
@@ -152,8 +140,8 @@ def test_torch_finds_nothing_wrong_with_the_operators(bias, needed):
 @needs_compiler
 def test_the_operators_know_shapes_without_numbers():
     given = arguments()
-    expected = torch.ops.monarch.spectral_product(*given, keep=True)
-    found = torch.ops.monarch.spectral_product(*(t.to("meta") for t in given), keep=True)
+    expected = product(*given)
+    found = product(*(t.to("meta") for t in given))
     assert all(t.is_meta for t in found)
     assert [t.shape for t in found] == [t.shape for t in expected]
 
@@ -176,8 +164,10 @@ FORWARD, BACKWARD = "spectral_product", "spectral_product_backward"
 
 @needs_compiler
 @pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")  # torch's own, forward mode
-def test_every_mode_of_torch_takes_the_kernel(calls):
-    layer, x = MonarchSpectralConv(2, 3, (4, 4), grid=(8, 10)), torch.randn(5, 2, 8, 10)
+@pytest.mark.parametrize("grid", [(8, 10), (18,)])
+def test_every_mode_of_torch_takes_the_kernel(calls, grid):
+    layer = MonarchSpectralConv(2, 3, [4] * len(grid), grid=grid)
+    x = torch.randn(5, 2, *grid)
 
     def loss(x):
         return layer(x).sin().sum()
@@ -221,9 +211,10 @@ def test_rows_that_learn_outside_of_a_transform_have_their_gradient():
 
 
 @needs_compiler
-def test_several_threads_give_what_one_gives(machine):
-    layer = MonarchSpectralConv(5, 6, (8, 8), grid=(16, 20))
-    x = torch.randn(3, 5, 16, 20)
+@pytest.mark.parametrize("grid", [(16, 20), (4200,)])
+def test_several_threads_give_what_one_gives(machine, grid):
+    layer = MonarchSpectralConv(5, 6, [8] * len(grid), grid=grid)
+    x = torch.randn(3, 5, *grid)
     results, before = [], torch.get_num_threads()
     try:
         for threads in (1, 2, 64):
@@ -241,9 +232,10 @@ def test_several_threads_give_what_one_gives(machine):
 @needs_compiler
 @pytest.mark.parametrize("learn", ["both", "forward", "none"])
 @pytest.mark.parametrize("needs_x", [True, False])
-def test_gradients_that_are_not_needed_are_not_returned(learn, needs_x):
-    layer = MonarchSpectralConv(2, 3, (4, 4), grid=(8, 10), learn=learn)
-    x = torch.randn(2, 2, 8, 10, requires_grad=needs_x)
+@pytest.mark.parametrize("grid", [(8, 10), (18,)])
+def test_gradients_that_are_not_needed_are_not_returned(learn, needs_x, grid):
+    layer = MonarchSpectralConv(2, 3, [4] * len(grid), grid=grid, learn=learn)
+    x = torch.randn(2, 2, *grid, requires_grad=needs_x)
     results = []
     for kernel in (True, False):
         layer.zero_grad()
@@ -260,11 +252,12 @@ def _without_kernel(layer, x):
 
 
 @needs_compiler
-def test_a_sample_that_is_not_finite_stays_alone(machine):
-    layer = MonarchSpectralConv(3, 3, (4, 6), grid=(8, 10))
-    x = torch.randn(3, 3, 8, 10)
+@pytest.mark.parametrize("grid", [(8, 10), (18,)])
+def test_a_sample_that_is_not_finite_stays_alone(machine, grid):
+    layer = MonarchSpectralConv(3, 3, [4] * len(grid), grid=grid)
+    x = torch.randn(3, 3, *grid)
     expected = layer(x)
-    x[1, :, 2, 3] = torch.nan
+    x[1, :, 2] = torch.nan
     y = layer(x)
     assert y[1].isnan().all()
     torch.testing.assert_close(y[::2], expected[::2])
@@ -282,7 +275,8 @@ def test_only_what_the_kernel_can_do_is_given_to_it():
     x = torch.zeros(1, 1, 2, 2)
     assert not available(x.double())
     assert not available(x, None, torch.zeros(1, dtype=torch.float64))
-    assert not available(x[0])
+    assert not available(x[0, 0])
+    assert not available(x[..., None])
     assert not available(x[:0])
     assert not available(x.to("meta"))
     with FakeTensorMode() as mode:

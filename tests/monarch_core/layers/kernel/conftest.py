@@ -1,0 +1,38 @@
+"""Machines that the kernel is compiled for, in a cache folder of the tests."""
+
+import platform
+from pathlib import Path
+
+import pytest
+import torch
+
+from monarch_core.layers.kernel import build
+from monarch_core.layers.kernel.operator import available
+
+
+@pytest.fixture(scope="session")
+def cache_home(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def clean_cache(cache_home, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache_home))
+    build.kernel_library.cache_clear()
+    yield
+    build.kernel_library.cache_clear()
+
+
+@pytest.fixture(params=["native", "haswell"])
+def machine(request, monkeypatch, clean_cache):
+    """Compile for this machine, and for one with vectors of eight numbers where it is one too."""
+    if request.param == "haswell":
+        if platform.machine() != "x86_64" or "avx2" not in _cpu_flags():
+            pytest.skip("no AVX2")
+        flags = [flag.replace("native", "haswell") for flag in build.FLAGS]
+        monkeypatch.setattr(build, "FLAGS", flags)
+    assert available(torch.zeros(1, 1, 2, 2))
+
+
+def _cpu_flags():
+    return Path("/proc/cpuinfo").read_text()

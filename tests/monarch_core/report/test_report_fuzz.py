@@ -14,8 +14,8 @@ from monarch_core.report.read.collect import collect_runs
 from monarch_core.report.render import fields, lines
 from monarch_core.report.render.page import write_report
 
-N_REPORTS = 3  # for each file that is mutated, the last of them drawn to pixels
-N_MUTATIONS = 34  # of that file, each in a folder of its own, in every report
+N_REPORTS = 6  # for each file that is mutated, the last of them drawn to pixels
+N_MUTATIONS = 17  # of that file, each in a folder of its own, in every report
 EVIL = (
     "<script>alert(1)</script>",
     "<img src=x onerror=alert(1)>",

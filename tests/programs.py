@@ -99,7 +99,7 @@ def _ask(**program: object) -> int:
         server.stdin.flush()
         return int(server.stdout.readline())
     except BaseException:  # as when the time of a test is up
-        server.kill()
+        _end(server)
         _server.cache_clear()
         raise
 
@@ -113,5 +113,10 @@ def _server() -> subprocess.Popen[str]:
         text=True,
         env={**os.environ, "PYTHONPATH": PLACES, "OMP_NUM_THREADS": "1"},
     )
-    atexit.register(server.kill)
+    atexit.register(_end, server)
     return server
+
+
+def _end(server: subprocess.Popen[str]) -> None:
+    server.kill()
+    server.communicate()

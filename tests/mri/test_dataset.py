@@ -260,7 +260,8 @@ def test_options_left_at_their_defaults_take_the_scans_that_are_there(tmp_path):
 
 
 def test_the_place_of_the_scans_is_said_once(tmp_path):
-    run = MriConfig(DatasetConfig(root="here", recipe=PhantomRecipe()))
+    dataset = DatasetConfig(root="here", recipe=PhantomRecipe())
+    run = MriConfig(dataset, transform=TransformConfig("fft", "fourier"))
     assert run.dataset.recipe.out == "here"
     save_config(tmp_path, run)
     moved = load_config(tmp_path, MriConfig, {"dataset": {"root": "there"}})

@@ -302,20 +302,26 @@ def test_a_reconstruction_that_is_killed_goes_on_with_the_next_slice(tmp_path, m
         reconstruct(ReconstructConfig(input=str(source), out=str(out), **options))
         return len(made)
 
+    def content():
+        if ending == "npy":
+            return [np.load(out)]
+        with h5py.File(out) as file:
+            return [file[name][()] for name in ("image", "maps", "mask")]
+
     monkeypatch.setattr(command, "find_method", counted)
-    source, out = tmp_path / "scan.npy", tmp_path / f"image.{ending}"
-    np.save(source, undersampled(4))
+    source = write_dataset(tmp_path / "scans", n_slices=4) / "d.h5"  # which has its maps
+    out = tmp_path / f"image.{ending}"
     assert attempt() == 4
-    undisturbed = out.read_bytes() if ending == "npy" else h5py.File(out)["maps"][()]
+    undisturbed = content()
     out.unlink()
     for killed_after in (2, 1):
         with pytest.raises(KeyboardInterrupt):
             attempt(killed_after)
         assert not out.exists()
     assert attempt() == 1
-    found = out.read_bytes() if ending == "npy" else h5py.File(out)["maps"][()]
-    np.testing.assert_array_equal(found, undisturbed)
-    assert {path.name for path in tmp_path.iterdir()} == {"scan.npy", out.name}
+    for found, expected in zip(content(), undisturbed, strict=True):
+        np.testing.assert_array_equal(found, expected)
+    assert {path.name for path in tmp_path.iterdir()} == {"scans", out.name}
     with pytest.raises(KeyboardInterrupt):
         attempt(2)
     assert attempt(lamda=0.02) == 4  # slices of another image are no help

@@ -8,6 +8,10 @@ INSTALLED := $(VENV)/.installed-$(TORCH)
 HOSTS := $(VENV)/hosts
 PURELIB := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
 
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += --jobs=2
+endif
+
 .PHONY: test check hosts demo tables clean
 
 $(INSTALLED): pyproject.toml constraints.txt
@@ -31,7 +35,7 @@ $(HOSTS)/.installed-$(TORCH): $(INSTALLED)
 	touch $@
 
 test: check hosts
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --dist=worksteal
 	OMP_NUM_THREADS=1 $(HOSTS)/bin/python -m pytest \
 		tests/monarch_core/adapters/test_mrpro.py tests/monarch_core/adapters/test_deepinv.py
 
@@ -42,12 +46,12 @@ check: $(INSTALLED)
 	$(BIN)/codespell
 
 # Each target is the results.json of one run, so a finished run is not done again. The runs use one
-# thread each and go two at a time.
+# thread each and go two at a time, as the checks do beside the environment of `hosts`.
 DEMO_RUNS := $(foreach run,medium pde operator mri,runs/demo/$(run)_fft runs/demo/$(run)_monarch)
 DEMO_RESULTS := $(addsuffix /results.json,$(DEMO_RUNS))
 
 demo: $(INSTALLED)
-	$(MAKE) --no-print-directory --jobs=2 $(DEMO_RESULTS)
+	$(MAKE) --no-print-directory $(DEMO_RESULTS)
 	$(BIN)/monarch-report runs/demo --out report
 	@echo "The report: $(CURDIR)/report/index.html"
 

@@ -3,9 +3,11 @@
 import argparse
 import difflib
 import inspect
+import re
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -43,7 +45,7 @@ def run_script(
         console.print(_help(schema))
         return 0
     try:
-        config = config_from_arguments(schema, arguments, inspect.getdoc(schema) or "")
+        config = config_from_arguments(schema, arguments, _documentation(schema))
     except ValueError as error:
         console.print(f"error: {paragraph(error)}")
         return 2
@@ -65,7 +67,20 @@ def run_recipe(schema: type[RecipeType], arguments: Sequence[str] | None = None)
 
 def _help(schema: type) -> str:
     defaults = "\n".join(f"  {key}={value}" for key, value in vars(schema()).items())
-    return f"{inspect.getdoc(schema)}\n\nDefaults:\n{defaults}"
+    return f"{_documentation(schema)}\n\nDefaults:\n{defaults}"
+
+
+def _documentation(schema: type) -> str:
+    """Return the docstring of a dataclass, at its end the attributes that its bases explain."""
+    said = inspect.getdoc(schema) or ""
+    names = {field.name for field in fields(schema)}  # type: ignore[arg-type]
+    for base in filter(is_dataclass, schema.__mro__[1:]):
+        explained = (base.__doc__ or "").partition("Attributes:\n")[2]
+        for entry in re.findall(r"^ {8}\w+:.*(?:\n {12}.*)*", explained, re.MULTILINE):
+            name = entry.split(":")[0].strip()
+            if name in names and not re.search(rf"^ {{4}}{name}:", said, re.MULTILINE):
+                said += f"\n{textwrap.indent(textwrap.dedent(entry), '    ')}"
+    return said
 
 
 def config_from_arguments(

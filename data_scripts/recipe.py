@@ -43,7 +43,8 @@ class Recipe(ABC):
         """Raise ValueError for the name of another recipe."""
         names = self.NAMES or (type(self).name,)
         wanted = f"one of {names}" if len(names) > 1 else names[0]
-        require(self.name in names, "name", self.name, wanted)
+        way = "choose another recipe, which has options of its own, by dataset=NAME"
+        require(self.name in names, "name", self.name, f"{wanted} ({way})")
 
     @property
     @abstractmethod

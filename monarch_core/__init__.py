@@ -3,17 +3,6 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from monarch_core.transforms import (
-    Dense,
-    Fourier,
-    LinearTransform,
-    Monarch,
-    factorize_mm_star,
-    monarch_multiply,
-    prepared,
-    project_to_monarch,
-)
-
 if TYPE_CHECKING:
     from monarch_core.adapters.dense_layers import exchange_linear
     from monarch_core.adapters.exchange import monarchize
@@ -26,6 +15,16 @@ if TYPE_CHECKING:
         MonarchLinear,
         StructuredLinear,
         densify,
+    )
+    from monarch_core.transforms import (
+        Dense,
+        Fourier,
+        LinearTransform,
+        Monarch,
+        factorize_mm_star,
+        monarch_multiply,
+        prepared,
+        project_to_monarch,
     )
 
 __all__ = [
@@ -53,8 +52,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import layers, and what needs a host library, when they are asked for."""
+    """Import what is asked for, and torch with it: run folders and reports need none of it."""
+    transforms = ("Dense", "Fourier", "LinearTransform", "Monarch", "factorize_mm_star")
+    transforms += ("monarch_multiply", "prepared", "project_to_monarch")
     homes = {
+        **dict.fromkeys(transforms, "transforms"),
         "BlockDiagonalLinear": "layers.block_diagonal",
         "LowRankLinear": "layers.low_rank",
         "MonarchLinear": "layers.linear",

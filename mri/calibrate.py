@@ -26,8 +26,8 @@ def main(raw: DictConfig) -> None:
     """Calibrate; the run folder is then a `calibration=` for `mri/train.py`."""
     config, run_dir = start_run(raw, MriConfig)  # checks the schema, seeds, saves config.yaml
     splits = load_splits(config.dataset)
-    check_evaluation(config, splits.test)
-    model = model_of(config, splits)
+    check_evaluation(config.evaluation, splits.test)
+    model = model_of(config, splits.grid, splits)
     scan, held_out = read_known(splits.train), read_known(splits.valid)
     calibrate_model(model, scan, held_out, run_dir)  # leaves weights.pt and log.jsonl
     evaluate(run_dir)

@@ -38,7 +38,8 @@ def evaluate(run_dir: Path, evaluation: Mapping[str, Any] | None = None) -> dict
     with occupied(run_dir):
         config = load_config(run_dir, MriConfig, {"evaluation": evaluation or {}})
         splits = load_splits(config.dataset)
-        models = models_of_run(run_dir, partial(model_of, config, splits), config, splits)
+        build = partial(model_of, config, splits.grid, splits)
+        models = models_of_run(run_dir, build, config, splits)
         return measure_and_keep(run_dir, config, splits, models, validation_loss(run_dir))
 
 

@@ -24,7 +24,7 @@ from mri.figures import draw
 from mri.grids import loading_for
 from mri.metrics.measure import check_evaluation, measure
 from mri.metrics.scores import write_scans
-from mri.models import model_on_grid
+from mri.models import model_of
 
 
 def measure_and_keep(
@@ -89,10 +89,9 @@ def evaluate_elsewhere(
     )
     folder = _folder_of(run_dir, changes, name, config.dataset)
     data = load_held_out(config.dataset, _trained_on(run_dir))
-    # a loss compares with targets in training only
-    check_evaluation(dataclasses.replace(config, loss="l1_magnitude"), data.test)
+    check_evaluation(config.evaluation, data.test)
     with loading_for(run_dir, data.grid):
-        models = models_of_run(run_dir, partial(model_on_grid, own, data.grid), own, None)
+        models = models_of_run(run_dir, partial(model_of, own, data.grid), own, None)
     folder.mkdir(parents=True, exist_ok=True)
     with occupied(folder):
         measure_and_keep(folder, config, data, models, {})

@@ -19,12 +19,15 @@ from mri.reconstruction.output import check_output, open_output
 from mri.reconstruction.record import describe_image
 from mri.reconstruction.sampling import check_scan
 from mri.reconstruction.scan import reconstruct_slices
+from mri.reconstruction.slices import finished_slices
 
 log = logging.getLogger(__name__)
 
 
 def reconstruct(config: ReconstructConfig) -> Path:
     """Write the image of a scan; return its file.
+
+    Slices that an attempt before, which was killed, has finished are not made again.
 
     Raises:
         ValueError: the scan cannot be read or is none, the run does not fit it, or an option
@@ -36,8 +39,9 @@ def reconstruct(config: ReconstructConfig) -> Path:
     with open_measured(source, config.read) as scan:
         method = find_method(config, scan.shape.grid)
         check_scan(scan, config.accept)
-        with open_output(out, describe_image(scan, config)) as file:
-            for index, image in enumerate(reconstruct_slices(scan, config, method)):
+        info = describe_image(scan, config)
+        with finished_slices(out, info.attributes) as finished, open_output(out, info) as file:
+            for index, image in enumerate(reconstruct_slices(scan, config, method, finished)):
                 file.write(index, image)
     return out
 

@@ -18,7 +18,7 @@ from mri.config.run import MriConfig
 from mri.dataset.splits import load_splits
 from mri.evaluate import evaluate
 from mri.metrics.losses import find_loss
-from mri.metrics.measure import check_evaluation
+from mri.metrics.measure import check_evaluation, check_loss
 from mri.models import model_of
 from mri.models.calibrated import start_at_calibration
 from mri.models.tuning import choose_lamda
@@ -30,8 +30,9 @@ def main(raw: DictConfig) -> None:
     """Train and evaluate one reconstruction."""
     config, run_dir = start_run(raw, MriConfig)  # checks the schema, seeds, saves config.yaml
     splits = load_splits(config.dataset)
-    check_evaluation(config, splits.test)
-    model = model_of(config, splits)
+    check_loss(config.loss, splits.test)
+    check_evaluation(config.evaluation, splits.test)
+    model = model_of(config, splits.grid, splits)
     start_at_calibration(model, config, splits.grid)
     splits.check_held_out()
     choose_lamda(model, splits.valid)  # models without a weight to choose are left alone

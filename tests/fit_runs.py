@@ -1,12 +1,10 @@
 """What the tests of the fit loop share: runs in processes of their own, and their weights."""
 
 import itertools
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import torch
+from programs import run_program
 from torch.nn.functional import mse_loss
 
 from monarch_core.training.checkpoint import load_checkpoint
@@ -34,13 +32,8 @@ def run_prepared(code, folder, argument):
     """Run the tiny problem's names and then `code`, which finds `argument` in sys.argv[2]."""
     script = folder / "script.py"
     script.write_text(PREPARED + code)
-    environment = {
-        **os.environ,
-        "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": str(TESTS.parent),
-    }
-    command = [sys.executable, str(script), str(TESTS), str(argument)]
-    subprocess.run(command, env=environment, check=True)
+    done = run_program(script, TESTS, argument, imports=("monarch_core.training.fit",))
+    assert done.returncode == 0, done.stderr
 
 
 def counted(change):

@@ -36,28 +36,15 @@ class PhantomRecipe(SimulatedRecipe):
     """Simulated dual-echo scans of random anatomies, split by scan.
 
     Attributes:
-        out: folder to make.
         n_train: training scans.
         n_valid: validation scans.
         n_test: test scans.
         n_slices: slices per scan.
-        height: pixels along ky.
-        width: pixels along kz.
         n_coils: receive loops.
         echo_times_ms: echo times in ms; one echo each.
         anatomy: head, knee, mixed (the two alternating) or beads (an object to calibrate with,
             whose target is without noise).
         noise: standard deviation of real and imaginary noise, relative to the brightest tissue.
-        trajectory: error of the scanner (phantom.md): displaced ky lines, in samples.
-        gradient_delay: error: shift of every readout, in samples.
-        epi_delay: error: shift of the readouts, forth and back on even and odd lines, in samples.
-        epi_ghost: error: phase between even and odd lines, in radians.
-        eddy_phase: error: phase of the first line, which decays over the others, in radians.
-        b0_hz: error: off-resonance, in Hz.
-        gradient_nonlinearity: error: displacement at the border along y, in pixels.
-        line_ms: time between lines, in ms.
-        scanner: fixed (all scans have these errors) or per_scan (drawn for each scan).
-        scanner_seed: of the map of b0_hz, and of what per_scan draws.
         seed: every number above fixed, another seed gives other scans.
         n_workers: processes; 0 takes one per core, at most 8.
     """

@@ -48,7 +48,6 @@ class SimulateRecipe(SimulatedRecipe):
     """Multi-coil scans simulated from magnitude (or complex) volumes, split by patient.
 
     Attributes:
-        out: folder to make.
         source: open_ms_data (public brains, fetched if needed) or volumes (your own files).
         source_dir: folder of the source files; empty: beside the repository, else downloaded.
         mirror: folder or URL used in place of GitHub.
@@ -58,23 +57,11 @@ class SimulateRecipe(SimulatedRecipe):
         test: prefixes of the test volumes; empty: the public patient, for open_ms_data.
         contrasts: contrasts to use, by the end of the file name; empty: all.
         slice_axis: axis of your volumes that numbers the slices.
-        height: pixels along ky.
-        width: pixels along kz.
         maps: measured (32-channel head coil of alignedSENSE, compressed) or loops (Biot-Savart).
         n_coils: virtual coils after compression, or loops.
         move_coils: largest shift of the measured maps between scans, as share of the field of view.
         noise: standard deviation of real and imaginary noise, relative to the volume's 99.5th
             percentile.
-        trajectory: error of the scanner (phantom.md): displaced ky lines, in samples.
-        gradient_delay: error: shift of every readout, in samples.
-        epi_delay: error: shift of the readouts, forth and back on even and odd lines, in samples.
-        epi_ghost: error: phase between even and odd lines, in radians.
-        eddy_phase: error: phase of the first line, which decays over the others, in radians.
-        b0_hz: error: off-resonance, in Hz.
-        gradient_nonlinearity: error: displacement at the border along y, in pixels.
-        line_ms: time between lines, in ms.
-        scanner: fixed (all scans have these errors) or per_scan (drawn for each scan).
-        scanner_seed: of the map of b0_hz, and of what per_scan draws.
         licence: licence of your own volumes.
         seed: of phase, coil position and noise.
     """

@@ -24,7 +24,7 @@ class SimulatedRecipe(ScanRecipe):
         width: pixels along kz.
         n_coils: coils of a scan.
         noise: standard deviation of real and imaginary noise, relative to the brightest signal.
-        trajectory: error of the scanner: displaced ky lines, in samples.
+        trajectory: error of the scanner (phantom.md): displaced ky lines, in samples.
         gradient_delay: error: shift of every readout, in samples.
         epi_delay: error: shift of the readouts, forth and back on even and odd lines, in samples.
         epi_ghost: error: phase between even and odd lines, in radians.

@@ -43,7 +43,8 @@ class DatasetConfig:
     Attributes:
         name: name of the dataset in results and tables.
         root: folder of prepared scans (`data_scripts.mri.schema`), made by `recipe` if missing.
-        recipe: how they are made; its name says which options it has. null takes those in `root`.
+        recipe: how they are made, in `root`; its name says which options it has. null takes those
+            that are there.
         acceleration: ratio of all k-space samples to those kept, at least 1.
         mask: `poisson`, `equispaced`, `random` (`mri.physics.masks`), or `stored`: the scan's own.
         mask_name: of a stored mask, which all scans must have, as `equispaced_4x`; `mask` is that
@@ -88,11 +89,13 @@ class DatasetConfig:
     allow_duplicates: bool = False
 
     def __post_init__(self) -> None:
-        if self.recipe is not None and self.recipe.out not in (type(self.recipe).out, self.root):
-            raise ValueError(
-                f"dataset.recipe.out={self.recipe.out} is another folder than dataset.root="
-                f"{self.root}; give it as dataset.root"
-            )
+        if self.recipe is not None:
+            if self.recipe.out not in (type(self.recipe).out, self.root):
+                raise ValueError(
+                    f"dataset.recipe.out={self.recipe.out} is another folder than dataset.root="
+                    f"{self.root}; give it as dataset.root"
+                )
+            self.recipe = dataclasses.replace(self.recipe, out=self.root)
         for name, value, allowed in (
             ("mask", self.mask, (*KINDS, "stored")),
             ("mask_regime", self.mask_regime, REGIMES),
@@ -125,14 +128,9 @@ class DatasetConfig:
                 "used with it"
             )
 
-    @property
-    def recipe_there(self) -> ScanRecipe | None:
-        """The recipe of the scans in `root`."""
-        return self.recipe and dataclasses.replace(self.recipe, out=self.root)
-
 
 # The options that hydra checks, chosen by the files of the group `dataset`.
 for _kind in RECIPES.values():
-    ConfigStore.instance().store(
-        group="dataset", name=f"{_kind.name}_options", node=DatasetConfig(recipe=_kind())
-    )
+    _options = DatasetConfig()
+    _options.recipe = _kind()  # whose folder is to be that of the file
+    ConfigStore.instance().store(group="dataset", name=f"{_kind.name}_options", node=_options)

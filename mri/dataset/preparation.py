@@ -18,7 +18,7 @@ def prepare_if_missing(config: DatasetConfig) -> dict[str, Any] | None:
             options.
         OSError: if a file cannot be written, or a worker process was killed.
     """
-    recipe, root = config.recipe_there, Path(config.root)
+    recipe, root = config.recipe, Path(config.root)
     if recipe is None:
         if root.exists() and not root.is_dir():
             raise ValueError(f"dataset.root={root} is a file; give the folder of prepared scans")

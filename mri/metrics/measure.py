@@ -11,7 +11,7 @@ from torch import nn
 from monarch_core import Fourier, prepared
 from monarch_core.runs.folder import RunFolder
 from monarch_core.training.devices import choose_accelerator
-from mri.config.run import MriConfig
+from mri.config.run import EvaluationConfig, MriConfig
 from mri.dataset.held_out import HeldOut
 from mri.dataset.splits import SliceDataset, Splits
 from mri.metrics.presets import Preset, find_preset
@@ -102,27 +102,39 @@ def summarise(scores: Sequence[Score]) -> dict[str, float]:
     return metrics
 
 
-def check_evaluation(config: MriConfig, test: SliceDataset) -> None:
-    """Check before training that the loss and the metrics will be defined on the test split.
+def check_evaluation(config: EvaluationConfig, test: SliceDataset) -> None:
+    """Check before long work that the metrics will be defined on the test split.
 
     Raises:
         ValueError: if complex images are to be compared with targets without a phase, SSIM needs
             larger volumes than a scan has, or an unseen mask cannot be made.
     """
-    preset = find_preset(config.evaluation.preset)
-    if not test.targets_have_phase and (
-        config.loss != "l1_magnitude" or "complex" in (preset.psnr.domain, preset.error.domain)
-    ):
-        raise ValueError(
-            "the targets are root sums of squares and have no phase, but loss="
-            f"{config.loss} and evaluation.preset={preset.name} compare complex images; use "
-            "loss=l1_magnitude evaluation.preset=fastmri, or dataset.target=sense"
-        )
-    if config.evaluation.unseen_mask:
+    preset = find_preset(config.preset)
+    if "complex" in (preset.psnr.domain, preset.error.domain):
+        _require_phase(test, f"evaluation.preset={preset.name}", "evaluation.preset=fastmri")
+    if config.unseen_mask:
         with_unseen_masks(test)
     for scan in test.scan_ids:
         n_slices = len({test.key(i).slice_index for i in test.slices_of(scan)})
         check_volume_size((n_slices, *test.grid), preset)
+
+
+def check_loss(name: str, test: SliceDataset) -> None:
+    """Check before training that a loss is defined on images such as those of the test split.
+
+    Raises:
+        ValueError: if complex images are to be compared with targets without a phase.
+    """
+    if name != "l1_magnitude":
+        _require_phase(test, f"loss={name}", "loss=l1_magnitude evaluation.preset=fastmri")
+
+
+def _require_phase(test: SliceDataset, what: str, instead: str) -> None:
+    if not test.targets_have_phase:
+        raise ValueError(
+            f"the targets are root sums of squares and have no phase, but {what} compares complex "
+            f"images; use {instead}, or dataset.target=sense"
+        )
 
 
 def validation_loss(run_dir: Path) -> dict[str, float]:

@@ -39,24 +39,19 @@ def build_model(config: ModelConfig, encoding: EncodingFactory, grid: Grid) -> n
     return _BUILDERS[config.name](config, encoding, grid)
 
 
-def model_of(config: MriConfig, splits: Splits) -> nn.Module:
+def model_of(config: MriConfig, grid: Grid, splits: Splits | None = None) -> nn.Module:
     """Return the model of a run.
+
+    Args:
+        config: of the run.
+        grid: height and width in pixels.
+        splits: the scans; None where they are not at hand, for a model that is to get its weights.
 
     Raises:
         ValueError: as `build_model`, or the transform is the encoding of the scanner and the scans
-            do not have one in common.
+            do not have one in common, or are not at hand.
     """
-    encoding = partial(encoding_of, config.transform, splits)
-    return build_model(config.model, encoding, splits.grid)
-
-
-def model_on_grid(config: MriConfig, grid: Grid) -> nn.Module:
-    """Return the model of a run whose scans are not at hand, for its weights.
-
-    Raises:
-        ValueError: as `build_model`, or the transform is the encoding of a scanner.
-    """
-    return build_model(config.model, partial(encoding_of, config.transform, None), grid)
+    return build_model(config.model, partial(encoding_of, config.transform, splits), grid)
 
 
 def encoding_of(

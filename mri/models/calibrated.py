@@ -13,7 +13,7 @@ from monarch_core.training.checkpoint import load_weights, save_weights
 from monarch_core.training.devices import describe_device, peak_memory_bytes
 from monarch_core.transforms import LinearTransform, regress
 from mri.config.run import MriConfig
-from mri.models import model_on_grid
+from mri.models import model_of
 from mri.physics.axis_transforms import AxisTransforms
 from mri.physics.calibration import KnownScan, calibrate
 
@@ -75,9 +75,11 @@ def load_encoding(run_dir: Path, grid: tuple[int, int]) -> AxisTransforms:
     Raises:
         ValueError: no such run, one without an encoding or without weights, or of another grid.
     """
-    folder = RunFolder(run_dir)
-    config = load_config(folder.path, MriConfig)
-    model = model_on_grid(config, grid)
+    return _load_encoding(load_config(run_dir, MriConfig), run_dir, grid)
+
+
+def _load_encoding(config: MriConfig, run_dir: Path, grid: tuple[int, int]) -> AxisTransforms:
+    model = model_of(config, grid)
     found = [pair for pair in _pairs(model) if not pair.inverse]
     if not found:
         raise ValueError(
@@ -85,7 +87,7 @@ def load_encoding(run_dir: Path, grid: tuple[int, int]) -> AxisTransforms:
             "image to k-space; give a run of mri/calibrate.py"
         )
     try:
-        load_weights(folder.weights, model)
+        load_weights(RunFolder(run_dir).weights, model)
     except ValueError as error:
         raise ValueError(
             f"calibration={run_dir} gives no encoding of {grid[0]} x {grid[1]} pixels: {error} A "
@@ -106,26 +108,30 @@ def start_at_calibration(model: nn.Module, config: MriConfig, grid: tuple[int, i
     """
     if config.calibration is None:
         return
-    encoding = load_encoding(Path(config.calibration), grid)
+    there = load_config(Path(config.calibration), MriConfig)
+    encoding = _load_encoding(there, Path(config.calibration), grid)
     for pair in _pairs(model):
         for name in ("along_height", "along_width"):
             A = torch.complex(*getattr(encoding, name).matrix()).to(torch.complex128)
-            _set(getattr(pair, name), A.mH.resolve_conj() if pair.inverse else A, config)
+            wrong = _set(getattr(pair, name), A.mH.resolve_conj() if pair.inverse else A)
+            if wrong is not None:
+                asked = {key: getattr(there.transform, key) for key in ("kind", "rank", "heads")}
+                words = " ".join(f"transform.{key}={value}" for key, value in asked.items())
+                raise ValueError(
+                    f"transform={config.transform.name} cannot be what calibration="
+                    f"{config.calibration} found{wrong}; use transform=calibrated "
+                    f"{words.replace('None', 'null')}"
+                )
     log.info("the encoding is that of %s", config.calibration)
 
 
-def _set(transform: LinearTransform, A: Tensor, config: MriConfig) -> None:
-    """Set a transform to matrices that it can hold."""
-    there = load_config(Path(str(config.calibration)), MriConfig).transform
-    asked = [f"transform.{key}={getattr(there, key)}" for key in ("kind", "rank", "heads")]
-    remedy = f"use transform=calibrated {' '.join(asked)}".replace("None", "null")
-    words = f"transform={config.transform.name} cannot be what calibration={config.calibration}"
+def _set(transform: LinearTransform, A: Tensor) -> str | None:
+    """Set a transform to matrices; return how far it is from them if it cannot hold them."""
     if transform.heads != len(A) or not any(True for _ in transform.parameters()):
-        raise ValueError(f"{words} found; {remedy}")
+        return ""
     regress(transform, torch.eye(A.shape[-1], dtype=A.dtype).expand(len(A), -1, -1), A)
     distance = float((torch.complex(*transform.matrix()) - A).norm() / A.norm())
-    if distance > _SAME:
-        raise ValueError(f"{words} found (relative distance {distance:.2g}); {remedy}")
+    return f" (relative distance {distance:.2g})" if distance > _SAME else None
 
 
 def _pairs(model: nn.Module) -> list[AxisTransforms]:

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Complex
 from torch import Tensor
 
-from monarch_core.transforms import Fourier, LinearTransform, regress
+from monarch_core.transforms import Fourier, LinearTransform, prepared, regress
 from monarch_core.transforms.regression import regress_dense
 from mri.physics.axis_transforms import AxisTransforms
 from mri.physics.encoding import CoilMaps
@@ -26,6 +26,7 @@ from mri.physics.encoding import CoilMaps
 RIDGES = tuple(10.0**power for power in range(-6, 3))
 # Pixels with less than this share of the energy of the brightest count as empty.
 EMPTY = 1e-3
+_BATCH = 32  # images whose vectors are held at a time
 _WORTH = 0.95  # a sweep that leaves more of the residual than this is the last
 
 log = logging.getLogger(__name__)
@@ -134,7 +135,7 @@ def _along_height(scan: KnownScan, transform: AxisTransforms) -> _Moments:
 
 def _along_width(scan: KnownScan, transform: AxisTransforms) -> _Moments:
     """Return the moments of the lines, of the image taken along height and of k-space."""
-    along_height = transform.along_height
+    along_height = prepared(transform.along_height)
     return _moments(1, scan, lambda X, Y: (along_height(X.mT), Y.mT))
 
 
@@ -144,9 +145,9 @@ def _moments(
     """Sum x x^H and y x^H over the columns x and y that every image and its k-space give."""
     G: Tensor | float = 0.0
     B: Tensor | float = 0.0
-    for image, kspace in zip(scan.images, scan.kspace, strict=True):
-        pair = vectors(image.to(torch.complex128), kspace.to(torch.complex128))
-        x, y = (side.unflatten(-1, (heads, -1)).transpose(0, 1) for side in pair)
+    for images, kspace in zip(scan.images.split(_BATCH), scan.kspace.split(_BATCH), strict=True):
+        pair = vectors(images.to(torch.complex128), kspace.to(torch.complex128))
+        x, y = (s.unflatten(-1, (heads, -1)).permute(2, 1, 0, 3).flatten(2) for s in pair)
         G, B = G + x @ x.mH, B + y @ x.mH
     return _Moments(torch.as_tensor(G), torch.as_tensor(B))
 

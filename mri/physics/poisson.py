@@ -7,7 +7,10 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
@@ -151,15 +154,14 @@ def _make_from_request(request: str) -> None:
     """Write the Poisson masks that a JSON request asks for; the main of the child process."""
     asked = json.loads(request)
     _limit_processor_time(math.ceil(asked["processor_s"]))
-    from sigpy.mri import poisson, samp
-
+    samp = _sigpy_samp()
     draw = samp._poisson
     shape, acceleration = tuple(asked["shape"]), asked["acceleration"]
     for name, seeds in asked["masks"].items():
         for seed in seeds:
             samp._poisson = _at_most(_HALVINGS, draw)
             try:
-                mask = poisson(
+                mask = samp.poisson(
                     shape,
                     acceleration,
                     calib=(asked["calibration"],) * 2,
@@ -176,6 +178,23 @@ def _make_from_request(request: str) -> None:
                     np.save(file, mask > 0)
                 temporary.replace(name)
                 break
+
+
+def _sigpy_samp() -> Any:
+    """Return `sigpy.mri.samp` alone: the packages around it import torch and scipy, for seconds.
+
+    For a process that uses nothing else of sigpy, whose packages are empty then.
+    """
+    spec = find_spec("sigpy")
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError("sigpy draws Poisson masks; run pip install 'sigpy>=0.1.27'")
+    place = Path(spec.origin).parent
+    for name, folder in (("sigpy", place), ("sigpy.mri", place / "mri")):
+        sys.modules[name] = package = ModuleType(name)
+        package.__path__ = [str(folder)]
+    from sigpy.mri import samp
+
+    return samp
 
 
 def _at_most(n: int, draw: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:

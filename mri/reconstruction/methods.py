@@ -18,7 +18,7 @@ from mri.config.model import CgSenseConfig, L1WaveletConfig, ModelConfig, SenseC
 from mri.config.reconstruct import ReconstructConfig
 from mri.config.run import MriConfig
 from mri.grids import loading_for
-from mri.models import build_model, model_on_grid
+from mri.models import build_model, model_of
 from mri.models.calibrated import load_encoding, start_at_calibration
 from mri.physics.axis_transforms import axis_transforms
 from mri.physics.conjugate_gradient import check_iterations, conjugate_gradient
@@ -67,7 +67,7 @@ def run_model(run_dir: Path, grid: Grid) -> torch.nn.Module:
     """
     config = load_config(run_dir, MriConfig)
     with loading_for(run_dir, grid):
-        model = model_on_grid(config, grid)
+        model = model_of(config, grid)
         load_trained(run_dir, model, config)
     return model
 
@@ -82,7 +82,7 @@ def _untrained_model(config: ReconstructConfig, grid: Grid) -> torch.nn.Module:
         transform=replace(found, learn="none"),
         calibration=config.calibration,
     )
-    model = model_on_grid(of_model, grid)
+    model = model_of(of_model, grid)
     start_at_calibration(model, of_model, grid)
     return model
 

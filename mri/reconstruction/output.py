@@ -23,7 +23,7 @@ from data_scripts.mri.output import remove_unfinished
 from data_scripts.mri.schema import ScanShape
 from data_scripts.new_hdf5 import new_hdf5
 from monarch_core.runs.files import write_failure
-from mri.reconstruction.scan import SliceImage
+from mri.reconstruction.slices import SliceImage
 
 _SHOWN = 16  # slices of a picture
 _NIFTI_OFFSET = 352  # bytes of a header without extensions

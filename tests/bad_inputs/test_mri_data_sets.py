@@ -1,14 +1,13 @@
 """Scans that make no MRI data set together, or not the one that was meant."""
 
 import math
-import subprocess
-import sys
 
 import h5py
 import numpy as np
 import pytest
 from bad_inputs import BadInput, assert_refused, table
 from mri_scans import GRID, config, masks_of_an_epoch, write_dataset, write_scan
+from programs import ROOT, run_program
 
 from mri.dataset.splits import load_splits
 
@@ -229,12 +228,8 @@ def test_bad_validation_data_stop_a_run_before_it_trains(tmp_path):
     run_dir = tmp_path / "run"
     options = {"dataset.root": root, "dataset.recipe": "null", "dataset.mask": "random"}
     options |= {"dataset.center_fraction": 0.2, "fit.accelerator": "cpu", "hydra.run.dir": run_dir}
-    done = subprocess.run(
-        [sys.executable, "mri/train.py", *(f"{key}={value}" for key, value in options.items())],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    words = [f"{key}={value}" for key, value in options.items()]
+    done = run_program(ROOT / "mri/train.py", *words, imports=("mri.train",))
     assert done.returncode == 1
     (error,) = [line for line in done.stderr.splitlines() if line.startswith("Error")]
     assert "scan c, slice 0: kspace holds NaN or infinity in 1 of" in error

@@ -259,7 +259,15 @@ def test_options_left_at_their_defaults_take_the_scans_that_are_there(tmp_path):
     assert "out" not in splits.identity
 
 
-def test_the_place_of_the_scans_is_said_once():
+def test_the_place_of_the_scans_is_said_once(tmp_path):
+    dataset = DatasetConfig(root="here", recipe=PhantomRecipe())
+    run = MriConfig(dataset, transform=TransformConfig("fft", "fourier"))
+    assert run.dataset.recipe.out == "here"
+    save_config(tmp_path, run)
+    moved = load_config(tmp_path, MriConfig, {"dataset": {"root": "there"}})
+    assert moved.dataset.recipe.out == "there"
+    with pytest.raises(ValueError, match=r"name must be phantom .* by dataset=NAME"):
+        PhantomRecipe("simulate")
     with pytest.raises(ValueError, match=r"recipe.out=there .* dataset.root=here; give it as"):
         DatasetConfig(root="here", recipe=PhantomRecipe(out="there"))
 

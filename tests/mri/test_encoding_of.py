@@ -71,4 +71,4 @@ def test_scans_without_one_scanner_in_common(tmp_path, options, message):
         splits.train.config, transform=TransformConfig("scanner", "exact", learn="none")
     )
     with pytest.raises(ValueError, match=message):
-        model_of(run, splits)
+        model_of(run, splits.grid, splits)

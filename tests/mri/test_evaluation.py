@@ -20,7 +20,7 @@ from mri.metrics.methods import mri_runs, read_methods
 from mri.metrics.presets import PRESETS
 from mri.metrics.scores import Volume, reconstruct
 from mri.metrics.volumes import volume_metrics
-from mri.models import model_on_grid
+from mri.models import model_of
 
 GRID = (17, 12)
 
@@ -36,7 +36,7 @@ def run(tmp_path):
         fit=FitConfig(batch_size=2, accelerator="cpu"),
     )
     torch.manual_seed(0)
-    network = model_on_grid(config, GRID)
+    network = model_of(config, GRID)
     for parameter in network.parameters():
         parameter.data += 0.05 * torch.randn_like(parameter)
     folder = tmp_path / "run"

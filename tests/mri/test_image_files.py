@@ -13,7 +13,7 @@ from matplotlib.image import imread
 from data_scripts.mri.schema import ScanShape
 from data_scripts.mri.volumes import Volume
 from mri.reconstruction.output import ImageInfo, check_output, open_output
-from mri.reconstruction.scan import SliceImage
+from mri.reconstruction.slices import SliceImage
 
 SHAPE = ScanShape(5, 2, 3, (7, 6))
 

@@ -18,12 +18,13 @@ from data_scripts.mri.centred_fft import fft_centred, ifft_centred
 from data_scripts.mri.espirit import espirit
 from monarch_core.runs.schema import save_config
 from monarch_core.training.checkpoint import save_weights
+from mri import reconstruct as command
 from mri.config.model import CgSenseConfig, SenseConfig, UnrolledConfig
 from mri.config.reconstruct import MapsConfig, ReconstructConfig
 from mri.config.run import FitConfig, MriConfig, TransformConfig
 from mri.dataset.splits import load_splits
 from mri.metrics.scores import reconstruct as reconstruct_volumes
-from mri.models import model_on_grid
+from mri.models import model_of
 from mri.physics.encoding import Sense
 from mri.reconstruct import reconstruct
 
@@ -107,7 +108,7 @@ def trained(folder, root, model, transform, grid):
         transform=TransformConfig(transform, transform),
         fit=FitConfig(batch_size=2, accelerator="cpu"),
     )
-    network = model_on_grid(run, grid)
+    network = model_of(run, grid)
     for parameter in network.parameters():
         parameter.data += 0.05 * torch.randn_like(parameter)
     folder.mkdir()
@@ -276,6 +277,54 @@ def test_a_scan_that_fails_leaves_the_older_image(tmp_path):
         image_of(tmp_path / "scan.npy", tmp_path, method="sense")
     np.testing.assert_array_equal(np.load(tmp_path / "image.npy"), before)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["image.npy", "scan.npy"]
+
+
+@pytest.mark.parametrize("ending", ["npy", "h5"])
+def test_a_reconstruction_that_is_killed_goes_on_with_the_next_slice(tmp_path, monkeypatch, ending):
+    made, killed_at = [], [None]
+    real = command.find_method
+
+    def counted(config, grid):
+        method = real(config, grid)
+
+        def one(*of_slice):
+            if len(made) == killed_at[0]:
+                raise KeyboardInterrupt
+            made.append(of_slice)
+            return method(*of_slice)
+
+        return one
+
+    def attempt(killed_after=None, lamda=0.01):
+        made.clear()
+        killed_at[0] = killed_after
+        options = {"method": "cg_sense", "n_iterations": 2, "lamda": lamda}
+        reconstruct(ReconstructConfig(input=str(source), out=str(out), **options))
+        return len(made)
+
+    def content():
+        if ending == "npy":
+            return [np.load(out)]
+        with h5py.File(out) as file:
+            return [file[name][()] for name in ("image", "maps", "mask")]
+
+    monkeypatch.setattr(command, "find_method", counted)
+    source = write_dataset(tmp_path / "scans", n_slices=4) / "d.h5"  # which has its maps
+    out = tmp_path / f"image.{ending}"
+    assert attempt() == 4
+    undisturbed = content()
+    out.unlink()
+    for killed_after in (2, 1):
+        with pytest.raises(KeyboardInterrupt):
+            attempt(killed_after)
+        assert not out.exists()
+    assert attempt() == 1
+    for found, expected in zip(content(), undisturbed, strict=True):
+        np.testing.assert_array_equal(found, expected)
+    assert {path.name for path in tmp_path.iterdir()} == {"scans", out.name}
+    with pytest.raises(KeyboardInterrupt):
+        attempt(2)
+    assert attempt(lamda=0.02) == 4  # slices of another image are no help
 
 
 PEAKS = """

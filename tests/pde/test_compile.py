@@ -5,13 +5,11 @@ own, since the shape checks of the tests cannot be compiled.
 """
 
 import copy
-import os
-import subprocess
-import sys
 import warnings
 from pathlib import Path
 
 import torch
+from programs import COMPILER, run_program
 
 from monarch_core import MonarchSpectralConv, prepared
 from pde.models.channels_last import FNO
@@ -19,9 +17,7 @@ from pde.models.roll_out import RollOut
 
 
 def test_compiled_equals_eager_in_values_and_gradients():
-    command = [sys.executable, __file__]
-    checkout = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    finished = subprocess.run(command, capture_output=True, text=True, check=False, env=checkout)
+    finished = run_program(Path(__file__), imports=COMPILER)
     assert finished.returncode == 0, finished.stderr
 
 

@@ -1,11 +1,10 @@
 """The diagnosis knows a homogeneous problem, and one whose basis is another along one axis."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from programs import run_program
 
 from pde.metrics.diagnosis import FEWEST, diagnose
 
@@ -85,13 +84,8 @@ def test_too_few_samples():
 
 def test_the_command_says_it_for_every_axis(tmp_path):
     words = ["experiment=smoke", "dataset.n_train=30", "dataset.n_valid=10"]
-    done = subprocess.run(
-        [sys.executable, ROOT / "pde/diagnose.py", *words],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    script = ROOT / "pde/diagnose.py"
+    done = run_program(script, *words, folder=tmp_path, imports=("pde.train", "pde.diagnose"))
     assert done.returncode == 0, done.stderr
     assert "axis 0: " in done.stdout
     assert "axis 1: " in done.stdout

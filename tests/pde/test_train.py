@@ -3,14 +3,13 @@
 import json
 import math
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.io
 import torch
+from programs import run_program
 
 from monarch_core.runs.artifacts import Curve, Table, load_artifacts
 from monarch_core.runs.start import load_config
@@ -48,8 +47,8 @@ def travelling_waves(n, grid=16, n_frames=8):
 
 
 def train(*overrides):
-    command = [sys.executable, "-W", "error::UserWarning:pde", "pde/train.py", *overrides]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    script = ROOT / "pde/train.py"
+    return run_program(script, *overrides, imports=("pde.train",), no_warning_of=r"pde\b")
 
 
 @pytest.fixture(scope="module")
@@ -121,11 +120,10 @@ def test_evaluating_again_gives_the_same_numbers(runs):
 
 def test_a_run_can_be_measured_on_other_grids_later(runs, tmp_path):
     folder = shutil.copytree(runs["monarch"][0], tmp_path / "run")
-    command = [sys.executable, "pde/evaluate.py", f"run={folder}"]
+    script = ROOT / "pde/evaluate.py"
     for grid, ok in ((8, True), (7, False)):
-        finished = subprocess.run(
-            [*command, f"+evaluation.grids=[{grid}]"], cwd=ROOT, capture_output=True, text=True
-        )
+        words = [f"run={folder}", f"+evaluation.grids=[{grid}]"]
+        finished = run_program(script, *words, imports=("pde.train",))
         assert (finished.returncode == 0) == ok, finished.stderr
     results = json.loads((folder / "results.json").read_text())
     assert {name for name in results["metrics"] if "/" in name} == {"relative_l2/8"}

@@ -4,13 +4,11 @@ In a program of its own, since the shape checks of the tests cannot be compiled.
 """
 
 import copy
-import os
-import subprocess
-import sys
 import warnings
 from pathlib import Path
 
 import torch
+from programs import COMPILER, run_program
 
 from monarch_core import MonarchSpectralConv
 from monarch_core.layers.kernel import operator
@@ -20,10 +18,7 @@ called = []
 
 
 def test_compiled_programs_call_the_kernel():
-    checkout = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
-    finished = subprocess.run(
-        [sys.executable, __file__], capture_output=True, text=True, env=checkout
-    )
+    finished = run_program(Path(__file__), imports=COMPILER)
     assert finished.returncode == 0, finished.stderr
 
 

@@ -3,17 +3,16 @@
 In a program of its own, since the shape checks of the tests cannot be compiled.
 """
 
-import subprocess
-import sys
+from pathlib import Path
 
 import torch
+from programs import COMPILER, run_program
 
 from monarch_core import MonarchSpectralConv
 
 
 def test_compiled_and_exported_equal_eager_on_another_grid():
-    command = [sys.executable, __file__]
-    finished = subprocess.run(command, capture_output=True, text=True, check=False)
+    finished = run_program(Path(__file__), imports=COMPILER)
     assert finished.returncode == 0, finished.stderr
 
 

@@ -1,12 +1,10 @@
 """The training step of a Monarch product: what the plain formula gives, in any mode of torch."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from programs import COMPILER, run_program
 from torch.func import functional_call, grad, vmap
 from torch.utils.checkpoint import checkpoint
 
@@ -138,10 +136,7 @@ def test_backward_under_autocast_keeps_the_precision(in_pieces):
 
 def test_a_compiler_sees_the_formula():
     """In a program of its own, since the shape checks of the tests cannot be compiled."""
-    checkout = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
-    finished = subprocess.run(
-        [sys.executable, __file__], capture_output=True, text=True, env=checkout
-    )
+    finished = run_program(Path(__file__), imports=COMPILER)
     assert finished.returncode == 0, finished.stderr
 
 

@@ -6,7 +6,6 @@ import json
 import pickle
 import random
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 from pde_configs import config_of
+from programs import run_program
 
 from monarch_core.runs.folder import RunFolder
 from monarch_core.runs.plain_files import LARGEST_YAML, read_yaml
@@ -187,11 +187,10 @@ def test_only_known_recipes_make_data(tmp_path, script):
 def test_the_command_line_says_it_in_one_paragraph(tmp_path):
     marker = tmp_path / "ran"
     run = write(tmp_path / "run", {**stored(), "transform": in_spectral_conv(shell(marker))})
-    for script in ("pde/evaluate.py", "pde/export.py"):
-        out = [] if "evaluate" in script else [f"out={tmp_path}/model.pt2", "format=pt2"]
-        done = subprocess.run(
-            [sys.executable, script, f"run={run}", *out], cwd=ROOT, capture_output=True, text=True
-        )
+    for script in ("evaluate", "export"):
+        out = [] if script == "evaluate" else [f"out={tmp_path}/model.pt2", "format=pt2"]
+        path, imports = ROOT / f"pde/{script}.py", (f"pde.{script}",)
+        done = run_program(path, f"run={run}", *out, imports=imports)
         assert done.returncode == 1
         assert "nothing that a config names is called" in done.stderr
         assert "Traceback" not in done.stderr

@@ -1,11 +1,13 @@
 """The kernel is compiled once, and nothing is loaded that another user can have written."""
 
 import hashlib
+import multiprocessing
 import os
 import shutil
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -310,10 +312,30 @@ def test_a_switch_that_is_neither_on_nor_off_is_refused(value, home, monkeypatch
 
 
 @needs_compiler
-def test_several_processes_at_once_leave_one_library(real_home):
-    code = (
-        "from monarch_core.layers.kernel.build import kernel_library as k; assert k() is not None"
-    )
-    processes = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(3)]
-    assert [process.wait() for process in processes] == [0, 0, 0]
-    assert len(list(cache_folder(real_home).iterdir())) == 1
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_several_processes_at_once_leave_one_library(home, monkeypatch):
+    compiled = home / "compiled"
+    compile_or_link = build._output
+
+    def slowly(command):
+        with compiled.open("a") as file:
+            file.write(("-c" in command and "one ") or "")
+        time.sleep(0.1)
+        return compile_or_link(command)
+
+    monkeypatch.setattr(build, "_output", slowly)
+    fork = multiprocessing.get_context("fork")
+    together = fork.Barrier(3)
+
+    def load():
+        together.wait()
+        assert build.kernel_library().lanes() == 16
+
+    processes = [fork.Process(target=load) for _ in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+    assert compiled.read_text().split() == ["one"]
+    assert len(list(cache_folder(home).iterdir())) == 1

@@ -1,11 +1,12 @@
-"""The kernel as operators of torch: a spectral product on two axes, float32, on the CPU.
+"""The kernels as operators of torch: a spectral product on two axes, on the CPU or a GPU.
 
     monarch::spectral_product             y, and what the gradients take
     monarch::spectral_product_backward    the gradients
 
 They compute what `reference` computes, faster: a channel goes through both axes while it is in the
-cache, and gradients of the matrices are summed on the way. The code is C++ (`fused.cpp`), compiled
-and loaded by `build`; where that has none, the products of torch take over. Compilers and tracers
+cache, and gradients of the matrices are summed on the way. The code is C++ (`fused.cpp`, compiled
+and loaded by `build`), in float32; on a GPU it is Triton (`triton_product`), in the dtype of the
+fields. Where there is none, the products of torch take over. Compilers and tracers
 know from their rules for tensors without memory what they return, and leave them as they are. Their
 derivatives are those of `monarch_core.layers.spectral_product`, which also checks the shapes: the
 operators read memory and trust that these fit.
@@ -15,11 +16,15 @@ import ctypes
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from monarch_core.layers.kernel.build import kernel_library as _library
+from monarch_core.layers.kernel.triton_build import gpu_kernels
+
+ON_GPU = (torch.float32, torch.bfloat16, torch.float16)
 
 
 class _Thread(threading.local):
@@ -30,24 +35,30 @@ _thread = _Thread()
 
 
 def available(*tensors: Tensor | None) -> bool:
-    """Return whether the kernel takes such tensors here, the fields being the first of them.
+    """Return whether a kernel takes such tensors here, the fields being the first of them.
 
     Subclasses of tensors may know the operators of torch only, whose products are taken for them.
     """
     given = [t for t in tensors if t is not None]
+    device, dtype = given[0].device.type, given[0].dtype
+    if device not in ("cpu", "cuda"):
+        return False
+    on_gpu = device == "cuda"
     plain = all(
-        t.dtype == torch.float32
-        and t.device.type == "cpu"
-        and type(t) in (Tensor, torch.nn.Parameter)
+        t.dtype == dtype and t.device.type == device and type(t) in (Tensor, torch.nn.Parameter)
         for t in given
     )
-    return plain and given[0].dim() == 4 and all(t.numel() > 0 for t in given) and is_on()
+    if not plain or given[0].dim() != 4 or any(t.numel() == 0 for t in given):
+        return False
+    return dtype in (ON_GPU if on_gpu else (torch.float32,)) and is_on(on_gpu=on_gpu)
 
 
 @torch.compiler.assume_constant_result
-def is_on() -> bool:
-    """Return whether the library is to be had, and not switched off in this thread."""
-    return not _thread.switched_off and _library() is not None
+def is_on(*, on_gpu: bool = False) -> bool:
+    """Return whether there is a kernel, and it is not switched off in this thread."""
+    if _thread.switched_off:
+        return False
+    return (gpu_kernels() if on_gpu else _library()) is not None
 
 
 @contextmanager
@@ -85,10 +96,13 @@ def _room(
     y = x.new_empty(x.shape[0], W.shape[-1], *(R.shape[-1] for R in rows[2:]))
     _, m1, m2, *_ = W.shape
     spectra = [x.new_empty(2, m1, m2, *field.shape[:2]) for field in (x, y)]
+    if not keep:
+        return y, *spectra, x.new_empty(0), x.new_empty(0)
+    if x.device.type == "cuda":
+        return y, *spectra, *(x.new_empty(2, m2, *field.shape[:3]) for field in (x, y))
     lanes = _library().lanes()
     padded = (2 * m2 + lanes - 1) // lanes * lanes
-    between = [x.new_empty(*f.shape[:3], padded) if keep else x.new_empty(0) for f in (x, y)]
-    return y, *spectra, *between
+    return y, *spectra, *(x.new_empty(*field.shape[:3], padded) for field in (x, y))
 
 
 def _compute(
@@ -154,5 +168,17 @@ def _call(name: str, x: Tensor, y: Tensor, rows: Sequence[Tensor], *given: Tenso
     )
 
 
+def _compute_on_gpu(*given: Any, keep: bool) -> tuple[Tensor, ...]:
+    found: tuple[Tensor, ...] = cast(Any, gpu_kernels()).product(*given, keep=keep)
+    return found
+
+
+def _compute_gradients_on_gpu(*given: Any) -> list[Tensor]:
+    found: list[Tensor] = cast(Any, gpu_kernels()).gradients(*given)
+    return found
+
+
 torch.library.impl("monarch::spectral_product", "cpu", _compute)
 torch.library.impl("monarch::spectral_product_backward", "cpu", _compute_gradients)
+torch.library.impl("monarch::spectral_product", "cuda", _compute_on_gpu)
+torch.library.impl("monarch::spectral_product_backward", "cuda", _compute_gradients_on_gpu)

@@ -1,4 +1,4 @@
-"""The Triton kernels, in Triton's interpreter: what the products of torch compute, at every size."""
+"""The Triton kernels compute what the products of torch compute, in Triton's interpreter."""
 
 import itertools
 
@@ -10,12 +10,13 @@ from monarch_core import MonarchSpectralConv
 from monarch_core.layers import spectral_product as module
 from monarch_core.layers.kernel import reference, triton_build
 from monarch_core.layers.kernel.operator import available
+from monarch_core.transforms import Monarch
 
 triton = pytest.importorskip("triton", reason="Triton is not installed")
 if not triton.knobs.runtime.interpret:
     pytest.skip("the kernels are compiled here, for a GPU", allow_module_level=True)
 
-from monarch_core.layers.kernel import triton_product  # noqa: E402
+from monarch_core.layers.kernel import triton_factors, triton_product  # noqa: E402
 
 CASES = [  # batch, channels in, out, heads, grid, that of the result, kept frequencies
     (1, 1, 1, 1, (4, 4), (4, 4), (1, 1)),
@@ -115,3 +116,27 @@ def test_a_machine_without_gpu_has_no_gpu_kernels():
     assert triton_build.gpu_kernels() is None
     with FakeTensorMode():
         assert not available(torch.empty(1, 1, 2, 2, device="cuda"))
+
+
+@pytest.mark.parametrize("inverse", [False, True])
+@pytest.mark.parametrize(
+    "options",
+    [{"n": 12, "modes": range(-3, 4)}, {"n": 15, "modes": range(1), "heads": 2}, {"n": 136}],
+    ids=str,
+)
+def test_the_rows_of_a_monarch_matrix_and_the_gradients_of_its_factors(options, inverse):
+    torch.manual_seed(0)
+    transform = Monarch(**options, inverse=inverse, start="random", rank=2)
+    doubled = (1, 3)
+    matrix = transform.matrix()
+    re, im = (matrix[0].mT, -matrix[1].mT) if inverse else matrix
+    s = re.new_ones(re.shape[1], 1)
+    s[slice(*doubled)] = 2
+    expected = torch.cat((s * re, s * im), dim=1)
+    L, R, b, k = transform.L, transform.R, transform.b, transform.k
+    P, Q, *places = (R, L, k, b) if inverse else (L, R, b, k)
+    given = (P.detach(), Q.detach(), *places, inverse, doubled)
+    torch.testing.assert_close(triton_factors.rows(*given), expected.detach())
+    grad = torch.randn_like(expected)
+    found = triton_factors.gradients(grad, *given)
+    torch.testing.assert_close(found, torch.autograd.grad(expected, (P, Q), grad))

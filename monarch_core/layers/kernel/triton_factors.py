@@ -1,4 +1,4 @@
-"""The rows of a Monarch matrix from its factors, and their gradients, on a GPU: one launch for each.
+"""The rows of a Monarch matrix from its factors, and their gradients, on a GPU: a launch for each.
 
     M[i, c] = sum_r P[i, b(c), r] Q[c, k(i), r]
 

@@ -40,25 +40,39 @@ def available(*tensors: Tensor | None) -> bool:
     Subclasses of tensors may know the operators of torch only, whose products are taken for them.
     """
     given = [t for t in tensors if t is not None]
-    device, dtype = given[0].device.type, given[0].dtype
-    if device not in ("cpu", "cuda"):
-        return False
-    on_gpu = device == "cuda"
+    if given[0].is_cuda:
+        return _available_on_gpu(given)
     plain = all(
-        t.dtype == dtype and t.device.type == device and type(t) in (Tensor, torch.nn.Parameter)
+        t.dtype == torch.float32
+        and t.device.type == "cpu"
+        and type(t) in (Tensor, torch.nn.Parameter)
         for t in given
     )
-    if not plain or given[0].dim() != 4 or any(t.numel() == 0 for t in given):
-        return False
-    return dtype in (ON_GPU if on_gpu else (torch.float32,)) and is_on(on_gpu=on_gpu)
+    return plain and given[0].dim() == 4 and all(t.numel() > 0 for t in given) and is_on()
+
+
+def _available_on_gpu(given: Sequence[Tensor]) -> bool:
+    device, dtype = given[0].device, given[0].dtype
+    plain = all(
+        t.dtype is dtype
+        and t.device == device
+        and type(t) in (Tensor, torch.nn.Parameter)
+        and t.numel() > 0
+        for t in given
+    )
+    return plain and dtype in ON_GPU and given[0].dim() == 4 and is_on_gpu()
 
 
 @torch.compiler.assume_constant_result
-def is_on(*, on_gpu: bool = False) -> bool:
-    """Return whether there is a kernel, and it is not switched off in this thread."""
-    if _thread.switched_off:
-        return False
-    return (gpu_kernels() if on_gpu else _library()) is not None
+def is_on() -> bool:
+    """Return whether the library is to be had, and not switched off in this thread."""
+    return not _thread.switched_off and _library() is not None
+
+
+@torch.compiler.assume_constant_result
+def is_on_gpu() -> bool:
+    """Return the same of the kernels for a GPU."""
+    return not _thread.switched_off and gpu_kernels() is not None
 
 
 @contextmanager

@@ -15,6 +15,8 @@ from monarch_core.transforms import Monarch
 triton = pytest.importorskip("triton", reason="Triton is not installed")
 if not triton.knobs.runtime.interpret:
     pytest.skip("the kernels are compiled here, for a GPU", allow_module_level=True)
+if tuple(map(int, triton.__version__.split(".")[:2])) < (3, 7):
+    pytest.skip("Triton's interpreter fails with NumPy of today", allow_module_level=True)
 
 from monarch_core.layers.kernel import triton_factors, triton_product  # noqa: E402
 

@@ -22,7 +22,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 	touch $@
 
 # mrpro and deepinv need torchvision. Its wheels are for torch with CUDA; beside one without, they break
-# the import of transformers. So these have an environment of their own, which sees the other one too.
+# the import of transformers. So these have an environment of their own, which sees the other one too,
+# with Triton, whose interpreter runs the kernels for a GPU: every import of torch's compiler loads it.
 hosts: $(HOSTS)/.installed-$(TORCH)
 
 $(HOSTS)/.installed-$(TORCH): $(INSTALLED)
@@ -31,13 +32,14 @@ $(HOSTS)/.installed-$(TORCH): $(INSTALLED)
 	echo "import site; site.addsitedir('$$($(BIN)/python $(PURELIB))')" \
 		> "$$($(HOSTS)/bin/python $(PURELIB))/other.pth"
 	$(HOSTS)/bin/python -m pip install --quiet --constraint $(VENV)/constraints.txt \
-		"monarch-science[mrpro,deepinv]"
+		"monarch-science[mrpro,deepinv]" "triton>=3.7; sys_platform == 'linux'"
 	touch $@
 
 test: check hosts
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --dist=worksteal
 	OMP_NUM_THREADS=1 $(HOSTS)/bin/python -m pytest \
-		tests/monarch_core/adapters/test_mrpro.py tests/monarch_core/adapters/test_deepinv.py
+		tests/monarch_core/adapters/test_mrpro.py tests/monarch_core/adapters/test_deepinv.py \
+		tests/monarch_core/layers/kernel/test_triton.py
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .

@@ -143,7 +143,7 @@ def training(
     The gradient that arrives from above is a fixed random field, so that no loss is timed.
     """
     low_precision = torch.autocast(x.device.type, dtype, enabled=dtype is not None)
-    with torch.no_grad(), low_precision:
+    with low_precision:
         grad = torch.randn_like(module(x))
 
     def run() -> None:

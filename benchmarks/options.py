@@ -22,6 +22,18 @@ TITLES = {
     "sense": "SENSE of one slice",
     "data": "Navier-Stokes data, one trajectory of 50 time units",
 }
+# Pieces of `benchmarks.gpu` by name, with the heading of their table.
+GPU_TITLES = {
+    "gpu_check": "Errors on a GPU, relative to double precision",
+    "gpu_layer": "Spectral layers alone, on a GPU",
+    "gpu_network": "Whole networks on a GPU",
+    "gpu_memory": "Peak memory of a training step on a GPU, beyond the weights",
+    "gpu_bfloat16": "Autocast to bfloat16 on a GPU",
+    "gpu_compiled": "Training step of whole networks on a GPU, compiled",
+    "gpu_paper_1e-3": "Navier-Stokes at the published size, viscosity 1e-3, on a GPU",
+    "gpu_paper_1e-4": "Navier-Stokes at the published size, viscosity 1e-4, on a GPU",
+    "gpu_paper_1e-5": "Navier-Stokes at the published size, viscosity 1e-5, on a GPU",
+}
 CPU_SUITES = ("kept", "avx2", "ceilings", "roofline", "threads")
 
 
@@ -34,6 +46,7 @@ class Options:
         suites: which to run, separated by commas.
         threads: CPU threads.
         rounds: repetitions of each contender.
+        calls: in each repetition.
         device: cpu or cuda.
     """
 
@@ -41,6 +54,7 @@ class Options:
     suites: str = ",".join(TITLES)
     threads: int = 1
     rounds: int = 15
+    calls: int = 1
     device: str = "cpu"
 
     def __post_init__(self) -> None:
@@ -54,8 +68,9 @@ class Options:
                 f"{', '.join(refused)} measure the CPU, got device={self.device}; use "
                 "device=cpu, or leave them out of suites"
             )
-        if self.rounds < 2:
-            raise ValueError(f"rounds must be at least 2, got {self.rounds}")
+        for name, least in (("rounds", 2), ("calls", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
 
     @property
     def names(self) -> list[str]:

@@ -1,8 +1,9 @@
 """Tables and a figure of measured speed: `python -m benchmarks.report docs/results/speed`.
 
-Reads the `<suite>.json` of `benchmarks.speed`, puts a table of each between `<!-- suite -->` and
-`<!-- /suite -->` in the Markdown file `--out` and draws the sweep over modes beside it, in
-`figures/speed_modes.png`. A file that is missing is made; text around the markers stays.
+Reads the `<suite>.json` of `benchmarks.speed` and `benchmarks.gpu`, puts a table of each between
+`<!-- suite -->` and `<!-- /suite -->` in the Markdown file `--out` and draws the sweep over modes
+beside it, in `figures/speed_modes.png`. A file that is missing is made; text around the markers
+stays.
 """
 
 import argparse
@@ -14,10 +15,11 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from benchmarks.options import TITLES
+from benchmarks.options import GPU_TITLES, TITLES
 from monarch_core.report.documents import update_between_markers
 
 Row = dict[str, Any]
+ALL_TITLES = {**TITLES, **GPU_TITLES}
 # What identifies a case: its rows differ in the contender only.
 CASE = ("threads", "grid", "width", "rows", "coils", "modes", "channels", "batch", "pass")
 FIGURE = Path("figures/speed_modes.png")
@@ -44,7 +46,7 @@ def write_report(folder: Path, out: Path) -> None:
     Raises:
         ValueError: the folder holds no results, or the markers in `out` are missing or doubled.
     """
-    found = {name: folder / f"{name}.json" for name in TITLES}
+    found = {name: folder / f"{name}.json" for name in ALL_TITLES}
     measured = {
         name: json.loads(path.read_text()) for name, path in found.items() if path.is_file()
     }
@@ -72,7 +74,7 @@ def skeleton(suites: Sequence[str]) -> str:
     ]
     for suite in suites:
         figure = f"![FFT time over ours]({FIGURE})\n\n" if suite == "sweep" else ""
-        parts.append(f"## {TITLES[suite]}\n\n{figure}<!-- {suite} -->\n<!-- /{suite} -->\n")
+        parts.append(f"## {ALL_TITLES[suite]}\n\n{figure}<!-- {suite} -->\n<!-- /{suite} -->\n")
     return "\n".join(parts)
 
 

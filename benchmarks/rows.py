@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 def compared(facts: Row, runs: Mapping[str, Callable[[], object]], options: Options) -> list[Row]:
     """Time the contenders of one case, whose `facts` stand in each of its rows."""
-    timings = compare(runs, rounds=options.rounds)
+    timings = compare(runs, rounds=options.rounds, calls=options.calls)
     return [{**facts, "contender": name, **asdict(timing)} for name, timing in timings.items()]
 
 

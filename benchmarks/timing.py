@@ -26,7 +26,7 @@ class Timing:
 
 
 def compare(
-    contenders: Mapping[str, Callable[[], object]], *, rounds: int, warm_up: int = 2
+    contenders: Mapping[str, Callable[[], object]], *, rounds: int, warm_up: int = 2, calls: int = 1
 ) -> dict[str, Timing]:
     """Time the contenders in turn, so that a slow moment of the machine meets all of them.
 
@@ -37,6 +37,7 @@ def compare(
         contenders: functions by name; ratios are to the first.
         rounds: how often each is timed.
         warm_up: calls of each before that.
+        calls: how many are timed together, without waiting for a GPU in between, as in training.
     """
     for _ in range(warm_up):
         for run in contenders.values():
@@ -47,9 +48,10 @@ def compare(
             run()
             _synchronize()
             begin = time.perf_counter()
-            run()
+            for _ in range(calls):
+                run()
             _synchronize()
-            times[name].append(1e3 * (time.perf_counter() - begin))
+            times[name].append(1e3 * (time.perf_counter() - begin) / calls)
     first = next(iter(times.values()))
     result = {}
     for name, values in times.items():

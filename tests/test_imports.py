@@ -49,6 +49,8 @@ ALLOWED = {
     "benchmarks": set(OURS),
 }
 TORCH_ALONE = {"monarch_core/transforms", "monarch_core/layers"}
+# A torch for CUDA brings Triton.
+FOR_TRITON = {f"triton_{name}.py" for name in ("build", "factors", "kernels", "product")}
 KNOW_NEURALOP = {"monarch_core/adapters", "pde", "benchmarks"}
 # Modules that start a process of themselves, to end a library that may never return.
 START_THEMSELVES = {"mri/physics/poisson.py"}
@@ -130,7 +132,8 @@ def test_arrows(path):
 
 @each(modules(*sorted(TORCH_ALONE)))
 def test_transforms_and_layers_need_torch_alone(path):
-    assert of_others(path) <= {"torch", "jaxtyping"}
+    with_torch = {"triton"} if path.name in FOR_TRITON else set()
+    assert of_others(path) <= {"torch", "jaxtyping"} | with_torch
 
 
 @each(modules(*OURS))

@@ -18,10 +18,14 @@ NETWORKS: list[Case] = [
 ]
 
 
-def network(options: Options, passes: Sequence[str] = ("forward", "training")) -> list[Row]:
+def network(
+    options: Options,
+    passes: Sequence[str] = ("forward", "training"),
+    cases: Sequence[Case] | None = None,
+) -> list[Row]:
     """Forward, and forward with backward."""
     rows = []
-    for case in NETWORKS:
+    for case in NETWORKS if cases is None else cases:
         width, grid, modes, _ = case
         torch.manual_seed(0)
         modules = contenders.networks(width, grid, modes)
@@ -39,10 +43,10 @@ def threads(options: Options) -> list[Row]:
     return rows
 
 
-def bfloat16(options: Options) -> list[Row]:
+def bfloat16(options: Options, cases: Sequence[Case] | None = None) -> list[Row]:
     """Training steps under autocast against float32, and how far the outputs differ."""
     rows = []
-    for case in NETWORKS:
+    for case in NETWORKS if cases is None else cases:
         width, grid, modes, _ = case
         torch.manual_seed(0)
         model = contenders.networks(width, grid, modes)["ours, learned"].to(options.device)
@@ -61,15 +65,22 @@ def bfloat16(options: Options) -> list[Row]:
     return rows
 
 
-def memory(options: Options) -> list[Row]:
-    """Peak memory of a training step beyond the weights, each network in a process of its own."""
+def memory(options: Options, cases: Sequence[Case] | None = None) -> list[Row]:
+    """Peak memory of a training step beyond the weights.
+
+    On a CPU each network has a process of its own, whose memory is measured; on a GPU the allocator
+    counts.
+    """
     rows = []
-    for case in NETWORKS[:2]:
+    for case in NETWORKS[:2] if cases is None else cases:
         width, grid, modes, _ = case
-        peaks = {
-            name: in_new_process({}, options.threads, peak_memory, name, case, options.device)
-            for name in contenders.networks(width, grid, modes)
-        }
+        peaks = {}
+        for name in contenders.networks(width, grid, modes):
+            given = (name, case, options.device)
+            if options.device == "cpu":
+                peaks[name] = in_new_process({}, options.threads, peak_memory, *given)
+            else:
+                peaks[name] = peak_memory(*given)
         for name, peak in peaks.items():
             share = peak / peaks["neuralop"]
             rows.append({**_facts(case), "contender": name, "peak_bytes": peak, "share": share})

@@ -44,14 +44,8 @@ def kernel_library() -> Any:
         ValueError: for a value of MONARCH_FUSED that is neither 0 nor 1, or a CXX that no shell
             could read.
     """
-    wanted = os.environ.get("MONARCH_FUSED") or "1"
-    if wanted not in ("0", "1"):
-        raise ValueError(
-            f"the environment variable MONARCH_FUSED must be 0 or 1, got {wanted!r}; 0 uses the "
-            "products of torch in place of the kernel"
-        )
-    compiler = _compiler()
-    if wanted == "0" or sys.platform != "linux" or not compiler[0]:
+    wanted, compiler = is_wanted(), _compiler()
+    if not wanted or sys.platform != "linux" or not compiler[0]:
         _log.info("layers use the products of torch, not the kernel")
         return None
     try:
@@ -66,6 +60,21 @@ def kernel_library() -> Any:
         )
         return None
     return library
+
+
+def is_wanted() -> bool:
+    """Return what MONARCH_FUSED says, of the kernels for a GPU too.
+
+    Raises:
+        ValueError: if it is neither 0 nor 1.
+    """
+    wanted = os.environ.get("MONARCH_FUSED") or "1"
+    if wanted not in ("0", "1"):
+        raise ValueError(
+            f"the environment variable MONARCH_FUSED must be 0 or 1, got {wanted!r}; 0 uses the "
+            "products of torch in place of the kernel"
+        )
+    return wanted == "1"
 
 
 def _compiler() -> list[str]:

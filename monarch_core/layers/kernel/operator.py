@@ -1,4 +1,4 @@
-"""The kernel as operators of torch: a spectral product on one axis or two, float32, on the CPU.
+"""The kernels as operators of torch: a spectral product on one axis or two, on the CPU or a GPU.
 
     monarch::spectral_product             y, and what the gradients take
     monarch::spectral_product_1d          the same on one axis
@@ -6,9 +6,10 @@
 
 They compute what `reference` computes, faster: a channel goes through both axes while it is in the
 cache, and gradients of the matrices are summed on the way (`fused.cpp`); of one axis all is done
-panel by panel (`one_axis.h`). The code is C++, compiled and loaded by `build`; where that has none,
-the products of torch take over. Compilers and tracers know from their rules for tensors without
-memory what they return, and leave them as they are. Their derivatives are those of
+panel by panel (`one_axis.h`). The code is C++, compiled and loaded by `build`, in float32; on a GPU
+it is Triton (`triton_product`), for two axes, in the dtype of the fields. Where there is none, the
+products of torch take over. Compilers and tracers know from their rules for tensors without memory
+what they return, and leave them as they are. Their derivatives are those of
 `monarch_core.layers.spectral_product`, which also checks the shapes: the operators read memory and
 trust that these fit.
 """
@@ -16,12 +17,16 @@ trust that these fit.
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from monarch_core.layers.kernel.build import kernel_library as _library
 from monarch_core.layers.kernel.call import call
+from monarch_core.layers.kernel.triton_build import gpu_kernels
+
+ON_GPU = (torch.float32, torch.bfloat16, torch.float16)
 
 
 class _Thread(threading.local):
@@ -32,17 +37,19 @@ _thread = _Thread()
 
 
 def available(*tensors: Tensor | None) -> bool:
-    """Return whether the kernel takes such tensors here, the fields being the first of them.
+    """Return whether a kernel takes such tensors here, the fields being the first of them.
 
     Subclasses of tensors may know the operators of torch only, whose products are taken for them.
     """
     given = [t for t in tensors if t is not None]
+    if given[0].is_cuda:
+        return _available_on_gpu(given)
     return (
-        is_on()
-        and given[0].dim() in (3, 4)
+        given[0].dim() in (3, 4)
         and all(
             t.dtype is torch.float32 and t.is_cpu and is_plain(t) and t.numel() > 0 for t in given
         )
+        and is_on()
     )
 
 
@@ -51,10 +58,24 @@ def is_plain(x: Tensor) -> bool:
     return type(x) in (Tensor, torch.nn.Parameter)
 
 
+def _available_on_gpu(given: Sequence[Tensor]) -> bool:
+    device, dtype = given[0].device, given[0].dtype
+    plain = all(
+        t.dtype is dtype and t.device == device and is_plain(t) and t.numel() > 0 for t in given
+    )
+    return plain and dtype in ON_GPU and given[0].dim() == 4 and is_on_gpu()
+
+
 @torch.compiler.assume_constant_result
 def is_on() -> bool:
     """Return whether the library is to be had, and not switched off in this thread."""
     return not _thread.switched_off and _library() is not None
+
+
+@torch.compiler.assume_constant_result
+def is_on_gpu() -> bool:
+    """Return the same of the kernels for a GPU."""
+    return not _thread.switched_off and gpu_kernels() is not None
 
 
 @contextmanager
@@ -100,6 +121,8 @@ def _room(
     spectra = [x.new_empty(2, *modes, *field.shape[:2]) for field in (x, y)]
     if not keep or order == 1:
         return y, *spectra, x.new_empty(0), x.new_empty(0)
+    if x.device.type == "cuda":
+        return y, *spectra, *(x.new_empty(2, modes[-1], *field.shape[:3]) for field in (x, y))
     lanes = _library().lanes()
     padded = (2 * modes[-1] + lanes - 1) // lanes * lanes
     return y, *spectra, *(x.new_empty(*field.shape[:3], padded) for field in (x, y))
@@ -175,6 +198,18 @@ def _call(name: str, x: Tensor, y: Tensor, rows: Sequence[Tensor], *given: Tenso
     call(name if order == 2 else f"{name}_1d", tuple(sizes), *given)
 
 
+def _compute_on_gpu(*given: Any, keep: bool) -> tuple[Tensor, ...]:
+    found: tuple[Tensor, ...] = cast(Any, gpu_kernels()).product(*given, keep=keep)
+    return found
+
+
+def _compute_gradients_on_gpu(*given: Any) -> list[Tensor]:
+    found: list[Tensor] = cast(Any, gpu_kernels()).gradients(*given)
+    return found
+
+
 torch.library.impl("monarch::spectral_product", "cpu", _compute)
 torch.library.impl("monarch::spectral_product_1d", "cpu", _compute)
 torch.library.impl("monarch::spectral_product_backward", "cpu", _compute_gradients)
+torch.library.impl("monarch::spectral_product", "cuda", _compute_on_gpu)
+torch.library.impl("monarch::spectral_product_backward", "cuda", _compute_gradients_on_gpu)

@@ -12,7 +12,7 @@ from monarch_core.report.render.text_table import Cell, TextTable
 from monarch_core.report.statistics import Change, Spread
 from monarch_core.report.wording import count, mean_and_error, metric_label, number
 
-_RATES = ("fit.learning_rate", "fit.transform_learning_rate")  # tuned for each row
+RATES = ("fit.learning_rate", "fit.transform_learning_rate")  # tuned for each row
 
 
 def short_table(groups: Sequence[Group], metrics: Sequence[str]) -> TextTable:
@@ -72,7 +72,7 @@ def data_titles(groups: Sequence[Group]) -> dict[Data, str]:
 def brief_cell(group: Group, control: Group | None, metric: str) -> Cell:
     """Return a metric in three digits, and its change, from ten percent on in whole ones."""
     found = None if control is group else compare(group, control, metric)
-    return Cell(brief(group.metric(metric)), _brief_change(found, metric))
+    return Cell(brief(group.metric(metric)), brief_change(found, metric))
 
 
 def brief(spread: Spread) -> str:
@@ -87,7 +87,7 @@ def brief(spread: Spread) -> str:
     return f"{mean:.{decimals}f} ± {max(error, 10**-decimals):.{decimals}f}"
 
 
-def _brief_change(found: Change | None, metric: str) -> str:
+def brief_change(found: Change | None, metric: str) -> str:
     """Write a change in whole percent from ten on, else in one digit less than `difference`."""
     if found is None:
         return ""
@@ -107,14 +107,14 @@ def _special(groups: Sequence[Group]) -> list[str]:
         peers = [g for g in groups if (g.data, g.model) == (group.data, group.model)]
         twins = [peer for peer in peers if peer.transform == group.transform]
         keys = differing_keys([peer.settings for peer in peers])
-        told = [key for key in keys if key not in _RATES]
+        told = [key for key in keys if key not in RATES]
         own = differing_keys([twin.transform_settings for twin in twins])
         rows = {
             (*map(twin.settings.get, told), *map(twin.transform_settings.get, own))
             for twin in twins
         }
         among = told if len(rows) == len(twins) else differing_keys([t.settings for t in twins])
-        usual = {key: _most_common(peers, key) for key in keys if key not in _RATES}
+        usual = {key: _most_common(peers, key) for key in keys if key not in RATES}
         values = {key: group.settings.get(key, UNSET) for key in among}
         values = {key: value for key, value in values.items() if value != usual.get(key)}
         values |= {key: group.transform_settings.get(key, UNSET) for key in own}

@@ -94,10 +94,10 @@ def answers(swaps: Mapping[str, Swap], folder: Path) -> str:
         f"error was {-max(periodic):.0f} to {-min(periodic):.0f} % higher, no more than the seeds "
         "explain ([every table](docs/pde.md)).",
         "**An MRI scanner whose encoding is not quite a DFT**: yes. One scan of a known object "
-        f"calibrates it, and CG-SENSE gains {scanner} dB, simulated; no, where every scan has errors "
-        "of its own ([MRI](docs/mri.md#learning-an-encoding)).",
-        f"**Speed**: a training step of a whole network is {low:.1f} to {high:.1f} times faster than "
-        "neuralop's with the FFT, on one CPU thread in batches of 20 ([speed](docs/speed.md)).",
+        f"calibrates it, and CG-SENSE gains {scanner} dB, simulated; no, where every scan has "
+        "errors of its own ([MRI](docs/mri.md#learning-an-encoding)).",
+        f"**Speed**: a training step of a whole network is {low:.1f} to {high:.1f} times faster "
+        "than neuralop's with the FFT, one CPU thread, batches of 20 ([speed](docs/speed.md)).",
     ]
     return "\n".join(f"- {line}" for line in lines)
 

@@ -5,6 +5,7 @@ lie there, README.md the first one.
 """
 
 import re
+import sys
 import tomllib
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
 _PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 project = _PROJECT["name"]
@@ -70,6 +72,7 @@ html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_additional_pages = {"index": "first_page.html"}
 html_show_sourcelink = False
+html_copy_source = False
 copybutton_prompt_text = r">>> |\.\.\. "
 copybutton_prompt_is_regexp = True
 

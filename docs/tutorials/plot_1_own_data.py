@@ -2,15 +2,15 @@
 An operator on your own data
 ============================
 
-A file of your own, two trainings that differ in one word, and a table. Nothing of the file has to be
-described but what it does not say itself.
+A file of your own, two trainings that differ in one word, and a table. Only what the file does not
+say itself has to be said.
 """
 
 # %%
 # The file
 # --------
-# Any array of NumPy, PyTorch, MATLAB or HDF5 will do. Here: waves between two walls in a medium whose
-# speed is a fixed function of place, 800 samples at t = 0 and t = 1 on 128 points.
+# Any array of NumPy, PyTorch, MATLAB or HDF5 will do. Here: waves between two walls in a medium
+# whose speed is a fixed function of place, 800 samples at t = 0 and t = 1 on 128 points.
 
 import json
 import subprocess
@@ -46,8 +46,8 @@ axes.legend()
 # %%
 # Is it worth a try?
 # ------------------
-# ``pde/diagnose.py`` compares, before any training, the best linear map that is diagonal in the Fourier
-# basis with the best one of any kind.
+# ``pde/diagnose.py`` compares, before any training, the best linear map that is diagonal in the
+# Fourier basis with the best one of any kind.
 
 ROOT = Path.cwd().parents[1]  # the checkout
 DATA = f"dataset.path={folder}/own.npy dataset.axes=[trajectory,time,x] dataset.periodic=[false]"
@@ -66,8 +66,8 @@ run(f"python pde/diagnose.py {DATA} model=fno_fast_1d")
 # %%
 # Two trainings
 # -------------
-# ``transform=fft`` is the control, neuralop's own FNO layer; ``transform=monarch`` starts as the same
-# function. Rate and size are those of ``experiment=wave_layered``.
+# ``transform=fft`` is the control, neuralop's own layer; ``transform=monarch`` starts as the same
+# function. Rates and size are those of ``experiment=wave_layered``.
 
 NETWORK = "model=fno_fast_1d model.n_modes=32 model.hidden_channels=24 model.n_layers=2"
 FIT = "fit.epochs=15 fit.batch_size=20 fit.optimizer=adam fit.n_threads=1"

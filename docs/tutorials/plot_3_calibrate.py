@@ -9,7 +9,7 @@ One scan of a known object tells what it is; iterative SENSE of an undersampled 
 # %%
 # The scanner
 # -----------
-# Its lines in k-space are displaced by up to half a sample, as by a gradient that is not calibrated.
+# Its lines in k-space are displaced by up to half a sample, as by a gradient out of calibration.
 # Nobody who reconstructs knows that.
 
 import sys
@@ -129,6 +129,6 @@ for (upper, lower), (name, estimate) in zip(axes.T, images.items(), strict=True)
 figure.colorbar(difference, ax=axes[1], label="error (proton density)")
 
 # %%
-# One head under one mask is no claim. :doc:`MRI </docs/mri>` has the table over scans and seeds, the
-# same as commands for files of a scanner, and the case in which there is nothing to learn: errors
-# that differ from scan to scan.
+# One head under one mask is no claim. :doc:`MRI </docs/mri>` has the table over scans and seeds,
+# the commands for files of a scanner, and the case in which there is nothing to learn: errors that
+# differ from scan to scan.

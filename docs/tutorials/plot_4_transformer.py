@@ -64,7 +64,8 @@ def learn(model: GPT2LMHeadModel, steps: int, rate: float) -> list[tuple[int, fl
 model, begin = gpt2(), time.perf_counter()
 dense = learn(model, 300, 2e-3)
 n_dense = model.num_parameters()
-print(f"dense: {dense[-1][1]:.3f} nats per byte, held out, after {time.perf_counter() - begin:.0f} s")
+seconds = time.perf_counter() - begin
+print(f"dense: {dense[-1][1]:.3f} nats per byte, held out, after {seconds:.0f} s")
 
 # %%
 # Projection
@@ -122,4 +123,5 @@ with torch.no_grad():
 with torch.no_grad():
     before = model(tokens).logits
     after = densify(model)(tokens).logits
-print(f"{type(model.transformer.h[0].attn.c_attn).__name__}, {(before - after).abs().max():.0e} apart")
+print(type(model.transformer.h[0].attn.c_attn).__name__)
+print(f"largest difference of the logits: {(before - after).abs().max():.0e}")

@@ -46,7 +46,7 @@ myst_heading_anchors = 4
 myst_enable_extensions = ["dollarmath"]
 
 autosummary_generate = True
-autodoc_default_options = {"members": True, "undoc-members": False}
+autodoc_default_options = {"members": True, "exclude-members": "is_transform, extra_repr"}
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
@@ -76,13 +76,16 @@ html_copy_source = False
 copybutton_prompt_text = r">>> |\.\.\. "
 copybutton_prompt_is_regexp = True
 
+SECTIONS = ("Args", "Attributes", "Examples", "Raises", "Returns", "Yields")
 CONTENTS = """
 ```{toctree}
 :hidden:
+:glob:
 :caption: Use it
 
 docs/start
 docs/when
+docs/own_data*
 docs/generated/tutorials/index
 data_scripts/README
 docs/sweeps
@@ -93,10 +96,10 @@ docs/cluster
 :hidden:
 :caption: What was found
 
-docs/pde
-docs/operators
-docs/mri
-docs/sparse
+Neural operators <docs/pde>
+The operator and its training <docs/operators>
+MRI <docs/mri>
+Linear layers <docs/sparse>
 docs/speed
 ```
 
@@ -126,16 +129,30 @@ def add_contents(app: Sphinx, name: str, source: list[str]) -> None:
 
 
 def mark_formulas(app: Sphinx, *about: object) -> None:
-    """Make literal blocks of what docstrings indent below a paragraph: formulas."""
+    """Make literal blocks of the formulas of docstrings, which are indented below a paragraph.
+
+    Elsewhere `|f|` and `*heads` are what they look like, and no markup.
+    """
     lines = about[-1]
     assert isinstance(lines, list)
-    marked = []
+    marked: list[str] = []
+    inside, in_example = (
+        "",
+        False,
+    )  # "paragraph" or "formula", before the sections of Google's style
     for i, line in enumerate(lines):
-        before = "" if i < 2 else lines[i - 2]
-        opens = line.startswith("    ") and not lines[i - 1] and before
-        if opens and not before.startswith((" ", ">>>", ".. ")) and not before.endswith("::"):
+        before = lines[i - 2] if i > 1 else ""
+        if line.lstrip().startswith(">>>"):
+            in_example = True
+        elif not line:
+            in_example = False
+        if line and not line.startswith(" "):
+            inside = "" if line.endswith(":") and line[:-1] in SECTIONS else "paragraph"
+        elif line.startswith("    ") and not lines[i - 1] and before and inside == "paragraph":
+            inside = "formula"
             marked += ["::", ""]
-        marked.append(line)
+        plain = inside == "formula" or in_example
+        marked.append(line if plain else re.sub(r"(?<![`\w])([|*])|\|", r"\\\g<0>", line))
     lines[:] = marked
 
 

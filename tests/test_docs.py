@@ -3,10 +3,12 @@
 Also the files that run the checks elsewhere: they name what the project does.
 """
 
+import ast
 import re
 import shlex
 import shutil
 import tomllib
+from importlib import import_module
 from itertools import cycle, islice
 from pathlib import Path
 
@@ -23,6 +25,7 @@ import benchmarks.headline
 import benchmarks.prediction
 import benchmarks.report
 import benchmarks.sparse_sizes
+import monarch_core
 import mri.compare
 from monarch_core.report import cli
 from monarch_core.runs.schema import to_dataclass
@@ -69,7 +72,8 @@ def expand(word):
 
 @pytest.fixture
 def documents(tmp_path, monkeypatch):
-    shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    ignore = shutil.ignore_patterns("_build", "generated", "__pycache__")
+    shutil.copytree(ROOT / "docs", tmp_path / "docs", ignore=ignore)
     shutil.copy(ROOT / "README.md", tmp_path)
     monkeypatch.chdir(tmp_path)
     return [Path("README.md"), *Path("docs").glob("*.md")]
@@ -213,6 +217,46 @@ def test_links_lead_somewhere(path):
         assert not anchor or anchor in anchors(page.read_text()), target
 
 
+def test_the_site_has_every_page():
+    """`CONTENTS` of docs/conf.py lists them; the data sets are below their own page."""
+    listed = set()
+    settings = ast.parse((ROOT / "docs/conf.py").read_text())
+    for node in ast.walk(settings):
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "CONTENTS":
+            for name in re.findall(
+                r"^(?:.* <)?([\w*/]+)>?$", ast.literal_eval(node.value), re.MULTILINE
+            ):
+                listed |= {path.relative_to(ROOT) for path in ROOT.glob(f"{name}.*")} or {
+                    Path(name)
+                }
+    pages = {path.relative_to(ROOT) for path in PAGES if "data_scripts" not in path.parts}
+    assert listed - pages == {
+        Path("docs/api.rst"),
+        Path("docs/generated/tutorials/index"),
+        Path("data_scripts/README.md"),
+    }
+    assert pages - listed == {Path("README.md")}
+
+
+@pytest.mark.parametrize("name", monarch_core.__all__)
+def test_the_site_describes_what_is_exported(name):
+    text = (ROOT / "docs/api.rst").read_text()
+    assert re.search(rf"^   [\w.]+\.{name}$", text, re.MULTILINE)
+
+
+TUTORIALS = sorted((ROOT / "docs/tutorials").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.stem)
+def test_a_tutorial_imports_what_there_is(path):
+    """Its commands and the whole of it run in `make docs`."""
+    assert path.name.startswith("plot_")
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            module = import_module(node.module)
+            assert all(hasattr(module, alias.name) for alias in node.names), ast.unparse(node)
+
+
 def test_a_citation_names_this_version_and_the_paper():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert {
@@ -255,3 +299,11 @@ def test_the_workflow_tests_the_oldest_and_the_newest():
     assert [f"{torch.removeprefix('torch>=')}.0", pinned] == matrix["torch"]
     assert any("make test" in step.get("run", "") for step in job["steps"])
     assert workflow["permissions"] == {"contents": "read"}
+
+
+def test_a_workflow_builds_the_site_with_warnings_as_errors():
+    workflow = yaml.safe_load((ROOT / ".github/workflows/docs.yml").read_text())
+    assert any("make docs" in step.get("run", "") for step in workflow["jobs"]["docs"]["steps"])
+    assert workflow["permissions"] == {"contents": "read"}
+    recipe = (ROOT / "Makefile").read_text().split("\ndocs:")[1].split("\n\n")[0]
+    assert "--fail-on-warning" in recipe

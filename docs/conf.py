@@ -49,6 +49,7 @@ autosummary_generate = True
 autodoc_default_options = {"members": True, "exclude-members": "is_transform, extra_repr"}
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
+python_maximum_signature_line_length = 80
 autodoc_preserve_defaults = True
 napoleon_numpy_docstring = False
 

@@ -13,6 +13,7 @@ from itertools import cycle, islice
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -102,7 +103,7 @@ def test_every_marked_table_has_a_command(documents):
         if "--marker" in command
     }
     speed = {("docs/speed.md", path.stem) for path in Path("docs/results/speed").glob("*.json")}
-    written |= {("README.md", "headline")}
+    written |= {("README.md", name) for name in ("headline", "answers")}
     written |= {("docs/when.md", name) for name in ("frontier", "prediction")}
     assert marked == written | speed
 
@@ -219,23 +220,17 @@ def test_links_lead_somewhere(path):
 
 def test_the_site_has_every_page():
     """`CONTENTS` of docs/conf.py lists them; the data sets are below their own page."""
-    listed = set()
-    settings = ast.parse((ROOT / "docs/conf.py").read_text())
-    for node in ast.walk(settings):
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "CONTENTS":
-            for name in re.findall(
-                r"^(?:.* <)?([\w*/]+)>?$", ast.literal_eval(node.value), re.MULTILINE
-            ):
-                listed |= {path.relative_to(ROOT) for path in ROOT.glob(f"{name}.*")} or {
-                    Path(name)
-                }
-    pages = {path.relative_to(ROOT) for path in PAGES if "data_scripts" not in path.parts}
-    assert listed - pages == {
-        Path("docs/api.rst"),
-        Path("docs/generated/tutorials/index"),
-        Path("data_scripts/README.md"),
-    }
-    assert pages - listed == {Path("README.md")}
+    code = ast.parse((ROOT / "docs/conf.py").read_text())
+    (contents,) = (
+        ast.literal_eval(node.value)
+        for node in code.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "CONTENTS"
+    )
+    names = set(re.findall(r"^(?:.* <)?([\w/]+)>?$", contents, re.MULTILINE))
+    pages = {path.relative_to(ROOT).with_suffix("").as_posix() for path in PAGES}
+    own = {page for page in pages if not page.startswith("data_scripts/")} - {"README"}
+    assert names - own == {"data_scripts/README", "docs/api", "docs/generated/tutorials/index"}
+    assert own <= names
 
 
 @pytest.mark.parametrize("name", monarch_core.__all__)
@@ -255,6 +250,16 @@ def test_a_tutorial_imports_what_there_is(path):
         if isinstance(node, ast.ImportFrom):
             module = import_module(node.module)
             assert all(hasattr(module, alias.name) for alias in node.names), ast.unparse(node)
+
+
+def test_the_snippet_of_the_first_page_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall(
+        r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    names = {}
+    exec(code, names)
+    torch.testing.assert_close(names["again"](names["x"]), names["y"])
 
 
 def test_a_citation_names_this_version_and_the_paper():

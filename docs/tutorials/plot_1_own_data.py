@@ -13,6 +13,7 @@ say itself has to be said.
 # whose speed is a fixed function of place, 800 samples at t = 0 and t = 1 on 128 points.
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -50,18 +51,19 @@ axes.legend()
 # Fourier basis with the best one of any kind.
 
 ROOT = Path.cwd().parents[1]  # the checkout
-DATA = f"dataset.path={folder}/own.npy dataset.axes=[trajectory,time,x] dataset.periodic=[false]"
+OWN = f"dataset.path={folder}/own.npy dataset.axes=[trajectory,time,x] dataset.periodic=[false]"
 
 
 def run(command: str) -> None:
     """Run a command from the checkout and show what it says."""
     words = [sys.executable if word == "python" else word for word in command.split()]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
-    print((done.stdout + done.stderr).replace(str(folder), "FOLDER"))
+    said = (done.stdout + done.stderr).replace(str(folder), "FOLDER")
+    print(re.sub(r"^\[.*?\] - ", "", said, flags=re.MULTILINE))  # without date and module
     done.check_returncode()
 
 
-run(f"python pde/diagnose.py {DATA} model=fno_fast_1d")
+run(f"python pde/diagnose.py {OWN} model=fno_fast_1d")
 
 # %%
 # Two trainings
@@ -74,7 +76,7 @@ FIT = "fit.epochs=15 fit.batch_size=20 fit.optimizer=adam fit.n_threads=1"
 PLAIN = "augment=false teacher_forcing=0"
 
 run(
-    f"python pde/train.py {DATA} {NETWORK} {FIT} {PLAIN} transform=fft fit.learning_rate=4e-2 "
+    f"python pde/train.py {OWN} {NETWORK} {FIT} {PLAIN} transform=fft fit.learning_rate=4e-2 "
     f"hydra.run.dir={folder}/runs/fft"
 )
 
@@ -82,7 +84,7 @@ run(
 # The same with a learned transform:
 
 run(
-    f"python pde/train.py {DATA} {NETWORK} {FIT} {PLAIN} transform=monarch fit.learning_rate=2e-2 "
+    f"python pde/train.py {OWN} {NETWORK} {FIT} {PLAIN} transform=monarch fit.learning_rate=2e-2 "
     f"fit.transform_learning_rate=1e-2 hydra.run.dir={folder}/runs/monarch"
 )
 

@@ -73,8 +73,11 @@ print(f"dense: {dense[-1][1]:.3f} nats per byte, held out, after {seconds:.0f} s
 # Every linear layer is replaced by the Monarch matrix nearest to it in Frobenius norm. The residual
 # is the relative distance. The head shares its weight with the embedding and stays as it is.
 
+import copy
+
 from monarch_core import monarchize
 
+unchanged = copy.deepcopy(model)
 monarchize(model, n_blocks=4, report=print)
 print(f"{n_dense:,} parameters before, {model.num_parameters():,} now")
 print(f"projected: {held_out(model):.3f} nats per byte")
@@ -89,16 +92,22 @@ tuned = learn(model, 100, 1e-3)
 print(f"fine-tuned: {tuned[-1][1]:.3f} nats per byte after {time.perf_counter() - begin:.0f} s")
 
 # %%
-# As a control, the same sizes from random factors, with the same steps.
+# Two controls with the same steps: the dense model trained on, and a Monarch that starts from the
+# projection of an untrained model.
 
-control = monarchize(gpt2(), n_blocks=4)
-scratch = learn(control, 100, 1e-3)
-print(f"the same steps without the dense model: {scratch[-1][1]:.3f} nats per byte")
+longer = learn(unchanged, 100, 1e-3)
+scratch = learn(monarchize(gpt2(), n_blocks=4), 100, 1e-3)
+print(f"dense, trained on: {longer[-1][1]:.3f} nats per byte")
+print(f"Monarch, untrained: {scratch[-1][1]:.3f} nats per byte")
 
 figure, axes = plt.subplots(layout="constrained")
 axes.plot(*zip(*dense, strict=True), label="dense")
-for label, history in (("Monarch, projected", tuned), ("Monarch, untrained start", scratch)):
-    axes.plot(*zip(*history, strict=True), label=label)
+for label, history, first in (
+    ("dense, trained on", longer, dense[-1][0]),
+    ("Monarch, projected", tuned, dense[-1][0]),
+    ("Monarch, untrained", scratch, 0),
+):
+    axes.plot([first + step for step, _ in history], [value for _, value in history], label=label)
 axes.set(xlabel="step", ylabel="loss, held out (nats per byte)")
 axes.legend()
 

@@ -6,6 +6,7 @@ Every remedy that is passed in ends the errors that have none of their own.
 """
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ _MOST_COMPRESSION = 200.0
 _SMALL = 1 << 24  # bytes up to which any claim is fine
 # Soft links followed for one name; more are a circle.
 _N_LINKS = 20
+# Names of arrays and groups that are listed.
+_MOST_NAMES = 10_000
 
 
 def open_file(path: Path, remedy: str) -> h5py.File:
@@ -72,6 +75,38 @@ def find(
         else:
             place = place[part]
     return place
+
+
+def walk(parent: h5py.Group) -> Iterator[str]:
+    """Yield the names of all arrays in a group and the groups below, relative to it and sorted.
+
+    Links that lead into other files, to nothing or in circles are among them, for the error that
+    follows where they are used; what a group holds comes once.
+
+    Raises:
+        UnusableFileError: there are more than anybody would look at.
+    """
+    seen, n_names = set(), 0
+    places = [("", parent)]
+    while places:
+        prefix, place = places.pop(0)
+        for part in sorted(place):
+            n_names += 1
+            if n_names > _MOST_NAMES:
+                raise UnusableFileError(
+                    f"{parent.file.filename} holds more than {_MOST_NAMES} arrays and groups; join "
+                    "the trajectories into one array, with an axis for them"
+                )
+            try:
+                found = find(place, part)
+            except UnusableFileError:
+                yield prefix + part
+                continue
+            if isinstance(found, h5py.Dataset):
+                yield prefix + part
+            elif isinstance(found, h5py.Group) and found.id not in seen:
+                seen.add(found.id)
+                places.append((f"{prefix}{part}/", found))
 
 
 def group(parent: h5py.Group, name: str, remedy: str) -> h5py.Group:
@@ -163,7 +198,15 @@ def text(item: h5py.Group | h5py.Dataset, name: str) -> str | None:
     """Return an attribute in words that can be printed, None if there is none."""
     if name not in item.attrs:
         return None
-    value = item.attrs[name]
+    return _words(item.attrs[name])
+
+
+def texts(item: Any, name: str) -> list[str]:
+    """Return an attribute that is a list of words, empty if there is none."""
+    return [_words(value) for value in np.atleast_1d(item.attrs.get(name, []))]
+
+
+def _words(value: Any) -> str:
     return printable(value.decode(errors="replace") if isinstance(value, bytes) else str(value))
 
 

@@ -81,12 +81,11 @@ SECTIONS = ("Args", "Attributes", "Examples", "Raises", "Returns", "Yields")
 CONTENTS = """
 ```{toctree}
 :hidden:
-:glob:
 :caption: Use it
 
 docs/start
 docs/when
-docs/own_data*
+docs/own_data
 docs/generated/tutorials/index
 data_scripts/README
 docs/sweeps

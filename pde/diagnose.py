@@ -13,9 +13,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from monarch_core.runs.home import expand_home
 from monarch_core.runs.schema import to_dataclass
 from monarch_core.runs.start import user_errors
-from pde.config.run import PdeConfig
+from pde.config.run import PdeConfig, choose_own
 from pde.dataset.splits import load_splits
 from pde.metrics.diagnosis import diagnose_splits
+from pde.understand import understood
 
 log = logging.getLogger(__name__)
 
@@ -24,14 +25,15 @@ log = logging.getLogger(__name__)
 @user_errors
 def main(raw: DictConfig) -> None:
     """Say for each axis what another basis than Fourier's could gain."""
-    config = to_dataclass(raw, PdeConfig)
+    config = to_dataclass(understood(raw), PdeConfig)
     splits = load_splits(config.dataset)
     log.info("%s", splits.description)
-    for found in diagnose_splits(splits):
+    names = [name for name, _ in config.dataset.quantities]
+    for found in diagnose_splits(splits, names if len(names) > 1 else [""]):
         log.info("%s", found)
 
 
 if __name__ == "__main__":
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (sys.path[0], os.getenv("PYTHONPATH"))))
-    sys.argv[1:] = expand_home(sys.argv[1:])
+    sys.argv[1:] = choose_own(expand_home(sys.argv[1:]))
     main()

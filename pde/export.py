@@ -37,7 +37,7 @@ def export_run(run_dir: Path, out: Path, file_format: str, n_steps: int | None) 
     model.n_steps = n_steps or model.n_steps
     data = config.dataset
     frames = (data.in_channels, *data.points)
-    inputs = [model.mean + model.std * torch.randn(n, *frames) for n in (1, 2, 5)]
+    inputs = [model.as_input(torch.randn(n, *frames)) for n in (1, 2, 5)]
     return largest_difference(model, export(model, inputs[1], out, file_format), inputs)
 
 

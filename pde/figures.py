@@ -12,9 +12,11 @@ from monarch_core.runs.artifacts import Artifact, Comparison, Curve
 from monarch_core.training.modes_portrait import portray_in_modes
 from monarch_core.training.portrait import portray_transforms
 from pde.config.dataset import DatasetConfig
-from pde.dataset.splits import Splits
-from pde.metrics.errors import energy_spectrum, relative_l2_per_step
+from pde.dataset.samples import Splits
+from pde.metrics.errors import energy_spectrum
 from pde.metrics.measure import Measured
+
+MOST_DRAWN = 6  # channels
 
 
 def draw(
@@ -30,6 +32,7 @@ def draw(
         start: the same model before training.
     """
     return [
+        *draw_errors_over_time(measured.per_step, splits.times),
         *draw_predictions(config, splits, measured.prediction, splits.test.future),
         *draw_error_over_grid(measured.on_grids),
         *portray_transforms(model, start),
@@ -40,10 +43,10 @@ def draw(
 def draw_predictions(
     config: DatasetConfig,
     splits: Splits,
-    prediction: Float[Tensor, "batch steps *grid"],
-    truth: Float[Tensor, "batch steps *grid"],
+    prediction: Float[Tensor, "batch values *grid"],
+    truth: Float[Tensor, "batch values *grid"],
 ) -> list[Artifact]:
-    """Return the error over time, the spectrum, and the last frame of the first test sample.
+    """Return the spectrum of each channel, and its last frame of the first test sample.
 
     Args:
         config: of the data set.
@@ -51,22 +54,46 @@ def draw_predictions(
         prediction: of the test split.
         truth: of the test split.
     """
+    n = len(config.quantities)
     figures: list[Artifact] = []
-    if truth.shape[1] > 1:
-        figures.append(_error_over_time(prediction, truth, splits))
-    spectrum = _spectrum(prediction, config)
-    figures += [spectrum, replace(_spectrum(truth, config), line="truth", shared=True)]
-    title = f"{config.quantity[0].capitalize()}{_when(config, splits)}, first test sample"
+    for channel in range(min(n, MOST_DRAWN)):
+        of_channel = [
+            replace(
+                figure,
+                figure=f"{figure.figure}_{config.quantities[channel][0]}"
+                if n > 1
+                else figure.figure,
+            )
+            for figure in _of_channel(
+                config, splits, channel, prediction[:, channel::n], truth[:, channel::n]
+            )
+        ]
+        figures += of_channel
+    return figures
+
+
+def _of_channel(
+    config: DatasetConfig, splits: Splits, channel: int, prediction: Tensor, truth: Tensor
+) -> list[Curve | Comparison]:
+    """Return the figures of one channel, whose frames are given."""
+    name, unit = config.quantities[channel]
+    spectrum = _spectrum(prediction, config, name)
+    spectra = [spectrum, replace(_spectrum(truth, config, name), line="truth", shared=True)]
+    title = f"{_capitalized(name)}{_when(config, splits)}, first test sample"
     if config.n_axes == 1:
-        return [*figures, *_lines(config, title, splits, prediction, truth)]
+        return [*spectra, *_lines(config, title, splits, channel, prediction, truth)]
+    last = [frames[0, -1] for frames in (truth, prediction)]
+    if config.n_axes == 3:
+        title = f"{title}, in the middle of z"
+        last = [frame[..., frame.shape[-1] // 2] for frame in last]
     comparison = Comparison(
         figure="last_frame",
         title=title,
-        unit=config.quantity[1],
-        truth=truth[0, -1].numpy(),
-        prediction=prediction[0, -1].numpy(),
+        unit=unit,
+        truth=last[0].numpy(),
+        prediction=last[1].numpy(),
     )
-    return [*figures, comparison]
+    return [*spectra, comparison]
 
 
 def _draw_modes(
@@ -100,21 +127,26 @@ def draw_error_over_grid(errors: Mapping[int, float]) -> list[Artifact]:
     ]
 
 
-def _error_over_time(prediction: Tensor, truth: Tensor, splits: Splits) -> Curve:
-    times = torch.tensor(splits.times[-truth.shape[1] :], dtype=torch.float64)
-    return Curve(
-        figure="error_over_time",
-        title="Error over the roll-out",
-        x_label="time",
-        y_label="relative L2 error of the frame",
-        x=times.numpy(),
-        y=relative_l2_per_step(prediction, truth).numpy(),
-    )
+def draw_errors_over_time(
+    errors: Float[Tensor, " steps"], times: tuple[float, ...]
+) -> list[Artifact]:
+    """Return the curve of the error against the times of the last frames; nothing for one step."""
+    if len(errors) < 2:
+        return []
+    return [
+        Curve(
+            figure="error_over_time",
+            title="Error over the roll-out",
+            x_label="time",
+            y_label="relative L2 error of the frame",
+            x=np.asarray(times[-len(errors) :]),
+            y=errors.numpy(),
+        )
+    ]
 
 
-def _spectrum(field: Tensor, config: DatasetConfig) -> Curve:
+def _spectrum(field: Tensor, config: DatasetConfig, name: str) -> Curve:
     spectrum = energy_spectrum(field, periodic=config.periodic).mean(0)[1:]
-    name = config.quantity[0]
     box = "box" if config.is_even else "box of the computational coordinate"
     over = "the roll-out and the test split" if field.shape[1] > 1 else "the test split"
     return Curve(
@@ -130,8 +162,13 @@ def _spectrum(field: Tensor, config: DatasetConfig) -> Curve:
 
 
 def _lines(
-    config: DatasetConfig, title: str, splits: Splits, prediction: Tensor, truth: Tensor
-) -> list[Curve]:
+    config: DatasetConfig,
+    title: str,
+    splits: Splits,
+    channel: int,
+    prediction: Tensor,
+    truth: Tensor,
+) -> list[Curve | Comparison]:
     """Return prediction and truth of the first test sample over x, and apart its newest input."""
     n = truth.shape[-1]
     first_point = 0.0 if config.periodic[0] else 0.5
@@ -140,11 +177,12 @@ def _lines(
         figure="last_frame",
         title=title,
         x_label="x, lengths of the domain",
-        y_label=", ".join(filter(None, config.quantity)),
+        y_label=", ".join(filter(None, config.quantities[channel])),
         x=x if coordinates is None else coordinates(n),
         y=prediction[0, -1].numpy(),
     )
-    (past,), _ = splits.test[0]
+    test = splits.test
+    given = test.past[0, test.n_given - test.n_channels + channel if config.evolves else 0]
     return [
         predicted,
         replace(predicted, y=truth[0, -1].numpy(), line="truth", shared=True),
@@ -152,11 +190,16 @@ def _lines(
             predicted,
             figure="first_input",
             title="Input of the first test sample",
-            y=past[-1].numpy(),
+            y=given.numpy(),
             line="input",
             shared=True,
         ),
     ]
+
+
+def _capitalized(name: str) -> str:
+    """Return a name with a capital first letter; symbols such as Vx or nu stay as they are."""
+    return name if len(name) < 4 else f"{name[:1].upper()}{name[1:]}"
 
 
 def _when(config: DatasetConfig, splits: Splits) -> str:

@@ -14,18 +14,20 @@ from monarch_core.runs.home import expand_home
 from monarch_core.runs.processes import is_main_process
 from monarch_core.training.fit import fit
 from monarch_core.training.start import start_run
-from pde.config.run import PdeConfig
+from pde.config.run import PdeConfig, choose_own
 from pde.dataset.splits import check_grids, load_splits, training_set
 from pde.evaluate import evaluate
 from pde.metrics.errors import relative_l2, roll_out_loss
+from pde.metrics.measure import of_channels
 from pde.models import build_model, check_model
+from pde.understand import understood
 
 
 @hydra.main(version_base="1.3", config_path="../configs/pde", config_name="train")
 @user_errors
 def main(raw: DictConfig) -> None:
     """Train and evaluate one PDE surrogate."""
-    config, run_dir = start_run(raw, PdeConfig)
+    config, run_dir = start_run(understood(raw), PdeConfig)
     check_model(config)
     splits = load_splits(config.dataset)
     check_grids(config.dataset, config.evaluation.grids)
@@ -37,13 +39,13 @@ def main(raw: DictConfig) -> None:
     model.normalize_to(splits.train)
     fit(
         model,
-        roll_out_loss,
+        of_channels(model, roll_out_loss),
         train,
         splits.valid,
         config.fit,
         run_dir,
         seed=config.seed,
-        metric=relative_l2,
+        metric=of_channels(model, relative_l2),
         whole_config=config,
         fingerprints=splits.fingerprints,
     )
@@ -53,5 +55,5 @@ def main(raw: DictConfig) -> None:
 
 if __name__ == "__main__":
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (sys.path[0], os.getenv("PYTHONPATH"))))
-    sys.argv[1:] = expand_home(sys.argv[1:])
+    sys.argv[1:] = choose_own(expand_home(sys.argv[1:]))
     main()

@@ -1,7 +1,7 @@
 """Write fields in the layouts of PDEBench (Takamoto et al. 2022, arXiv:2210.07182).
 
     Burgers    `tensor` (sample, t, x), `t-coordinate`, `x-coordinate`; without PDEBench's attribute
-               `Nu`, which has another meaning (`data_scripts.pde.readers.pdebench`)
+               `Nu`, which has another meaning (`data_scripts.pde.readers.published.pdebench`)
     Darcy      `nu` (sample, x, y), `tensor` (sample, 1, x, y), `t-`, `x-` and `y-coordinate`,
                attribute `beta`
 

@@ -7,6 +7,7 @@ from pde.config.channel import ChannelConfig
 from pde.config.darcy import DarcyConfig
 from pde.config.layered import LayeredConfig
 from pde.config.navier_stokes import NavierStokesConfig
+from pde.config.own import OwnConfig
 from pde.config.waveguide import WaveguideConfig
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "DatasetConfig",
     "LayeredConfig",
     "NavierStokesConfig",
+    "OwnConfig",
     "WaveguideConfig",
 ]
 
@@ -31,4 +33,5 @@ DATASETS: dict[str, type[DatasetConfig]] = {
     "heat_layered": LayeredConfig,
     "waveguide": WaveguideConfig,
     "navier_stokes_channel": ChannelConfig,
+    "own": OwnConfig,
 }

@@ -11,12 +11,12 @@ from torch import Tensor
 
 from data_scripts.pde.navier_stokes import NavierStokesRecipe
 from data_scripts.recipe import require
-from pde.config.base import DatasetConfig
+from pde.config.base import GeneratedConfig
 from pde.dataset.symmetries import random_symmetry
 
 
 @dataclass
-class NavierStokesConfig(NavierStokesRecipe, DatasetConfig):
+class NavierStokesConfig(NavierStokesRecipe, GeneratedConfig):
     """Forced two-dimensional flow, and the frames to learn from; the defaults are the small preset.
 
     Attributes:

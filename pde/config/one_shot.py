@@ -8,12 +8,12 @@ import numpy as np
 from jaxtyping import Float
 
 from data_scripts.pde.generation import OneShotRecipe
-from pde.config.base import DatasetConfig
+from pde.config.base import GeneratedConfig
 from pde.dataset.thinning import thin
 
 
 @dataclass
-class OneShotConfig(OneShotRecipe, DatasetConfig):
+class OneShotConfig(OneShotRecipe, GeneratedConfig):
     """Options of a problem with one field in and one field out.
 
     Of the stored fields are taken `grid`, and the coarser and finer grids of an evaluation.

@@ -1,5 +1,6 @@
 """Names, types and defaults of a PDE run; `configs/pde` holds the values that differ."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,8 @@ class PdeConfig:
         """Raise ValueError for a seed or fraction that is none, axes or heads that do not fit."""
         check_ranges(self, "", {"teacher_forcing": (0, 1), **SEEDS})
         n_axes = self.dataset.n_axes
-        if max(self.transform.axes or [0]) >= n_axes:
+        # the axes of own data are known once the file has been read
+        if n_axes and max(self.transform.axes or [0]) >= n_axes:
             raise ValueError(
                 f"transform.axes must be below {n_axes}, the number of axes of dataset="
                 f"{self.dataset.name}, got {self.transform.axes}; they count from 0"
@@ -86,6 +88,16 @@ class PdeConfig:
                     f"transform.heads must divide {name}, got transform.heads="
                     f"{self.transform.heads} and {n} channels; change one of them"
                 )
+
+
+def choose_own(arguments: Sequence[str]) -> list[str]:
+    """Return overrides with `dataset=own` in front where a path is given and no data set chosen.
+
+    An experiment says by itself which data set it is about.
+    """
+    keys = {argument.lstrip("+").partition("=")[0] for argument in arguments}
+    own = "dataset.path" in keys and not keys & {"dataset", "experiment"}
+    return ["dataset=own", *arguments] if own else [*arguments]
 
 
 # Hydra checks every override of `configs/pde/train.yaml` against these names and types; those of a

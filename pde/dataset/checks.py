@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from data_scripts.pde.conventions import OWN
 from data_scripts.pde.readers import Trajectories, UnusableFileError, evenly_spaced
-from pde.config.dataset import DatasetConfig
+from pde.config.base import DatasetConfig, GeneratedConfig
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ _SMALLEST, _LARGEST = 1e-15, 1e15
 _CONSTANT = 1e-6
 
 
-def require_axes(config: DatasetConfig, source: Trajectories) -> None:
+def require_axes(config: GeneratedConfig, source: Trajectories) -> None:
     """Raise UnusableFileError unless a file has fields of as many axes as the problem."""
     shape = source.shape[2:]
     if len(shape) != config.n_axes:
@@ -31,7 +31,7 @@ def require_axes(config: DatasetConfig, source: Trajectories) -> None:
         )
 
 
-def require_problem(config: DatasetConfig, source: Trajectories) -> None:
+def require_problem(config: GeneratedConfig, source: Trajectories) -> None:
     """Raise UnusableFileError unless a file holds fields of the problem of a config.
 
     `convention="own"` silences what the file says of its equation, domain and boundary, or does not
@@ -52,7 +52,7 @@ def require_problem(config: DatasetConfig, source: Trajectories) -> None:
     _require_points(config, source)
 
 
-def _require_viscosity(config: DatasetConfig, source: Trajectories) -> None:
+def _require_viscosity(config: GeneratedConfig, source: Trajectories) -> None:
     """Compare what the file says with what results will say; not every equation has one."""
     wanted, stored, by_name = (
         getattr(config, "viscosity", None),
@@ -75,7 +75,7 @@ def _require_viscosity(config: DatasetConfig, source: Trajectories) -> None:
         )
 
 
-def _require_points(config: DatasetConfig, source: Trajectories) -> None:
+def _require_points(config: GeneratedConfig, source: Trajectories) -> None:
     """Compare where the points of a file lie with what the options say of uneven ones."""
     if config.is_even:
         return
@@ -89,7 +89,7 @@ def _require_points(config: DatasetConfig, source: Trajectories) -> None:
             )
 
 
-def common_times(config: DatasetConfig, sources: Sequence[Trajectories]) -> tuple[float, ...]:
+def common_times(config: GeneratedConfig, sources: Sequence[Trajectories]) -> tuple[float, ...]:
     """Return the times of the frames used.
 
     Raises:
@@ -106,7 +106,7 @@ def common_times(config: DatasetConfig, sources: Sequence[Trajectories]) -> tupl
     return tuple(float(t) for t in used[0])
 
 
-def require_steps(config: DatasetConfig, source: Trajectories, frames: slice) -> None:
+def require_steps(config: GeneratedConfig, source: Trajectories, frames: slice) -> None:
     """Raise UnusableFileError unless the frames of an evolution are evenly spaced in time.
 
     One network makes every step of a roll-out, so that all must be as long.
@@ -121,33 +121,29 @@ def require_steps(config: DatasetConfig, source: Trajectories, frames: slice) ->
 
 
 def require_sound(
-    source: Trajectories,
-    part: slice,
-    frames: slice,
+    path: object,
     values: Float[Tensor, "trajectory time *grid"],
     n_input_frames: int,
+    *,
+    place: Callable[[int, int], str],
 ) -> None:
     """Raise UnusableFileError for fields by which errors cannot be measured.
 
     Args:
-        source: where they are from.
-        part: which of its trajectories.
-        frames: which of its frames.
+        path: where they are from.
         values: the fields.
         n_input_frames: how many frames are given; those after them are divided by their norm.
+        place: words for the place in the file of a trajectory and a frame of `values`.
     """
     largest = values.flatten(2).abs().amax(2)
     wrong = ~(largest < _LARGEST)
     wrong[:, n_input_frames:] |= largest[:, n_input_frames:] < _SMALLEST
     if wrong.any():
         trajectory, frame = (int(i) for i in wrong.nonzero()[0])
-        place = source.place(
-            range(source.shape[0])[part][trajectory], range(source.shape[1])[frames][frame]
-        )
         size = float(largest[trajectory, frame])
         raise UnusableFileError(
-            f"{source.path}: the field is {f'at most {size:g}' if size else 'zero everywhere'} in "
-            f"{place}, by which relative errors cannot be measured in float32; "
+            f"{path}: the field is {f'at most {size:g}' if size else 'zero everywhere'} in "
+            f"{place(trajectory, frame)}, by which relative errors cannot be measured in float32; "
             f"{int(wrong.any(1).sum())} of {len(values)} trajectories are affected. Remove them, "
             "or change the unit of the field"
         )
@@ -161,7 +157,7 @@ def require_variety(
         ("inputs", "outputs"), values.tensor_split([n_input_frames], dim=1), strict=True
     ):
         doubles = fields.double()
-        if doubles.std(correction=0) <= _CONSTANT * doubles.abs().max():
+        if doubles.numel() and doubles.std(correction=0) <= _CONSTANT * doubles.abs().max():
             raise UnusableFileError(
                 f"{path}: all {role} of the training split have the same value "
                 f"{doubles.mean():g}, from which nothing can be learned; check the data"
@@ -169,13 +165,14 @@ def require_variety(
 
 
 def require_distinct(
-    config: DatasetConfig, splits: Mapping[str, tuple[Tensor, Sequence[int], object]]
+    config: DatasetConfig, splits: Mapping[str, tuple[Iterable[Tensor], Sequence[int], object]]
 ) -> None:
     """Raise UnusableFileError where a trajectory is in two splits; warn where twice in one.
 
     Args:
         config: whose `allow_duplicates` turns the error into a warning.
-        splits: for each, its frames, their numbers in the file, and the path of that.
+        splits: for each, the frames of every trajectory, their numbers in the file, and the path
+            of that.
     """
     seen: dict[bytes, tuple[str, str]] = {}
     across: list[str] = []

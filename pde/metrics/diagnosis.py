@@ -15,14 +15,14 @@ for each pair: they make any problem homogeneous along d and leave all else as i
 map can see, such as the wave that a nonlinearity makes of a sine, is not seen here either.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from pde.dataset.splits import Splits
+from pde.dataset.samples import Splits, TrajectoryDataset
 
 Predict = Callable[[Tensor], Tensor]
 # Relative to the mean square of an input.
@@ -43,12 +43,14 @@ class Diagnosis:
         diagonal: relative L2 error of (1), the mean over held-out samples.
         along: that of (2).
         shifted: the ratio of the two on shifted pairs, one for each time they were shifted.
+        channel: name of the field, "" if there is one.
     """
 
     axis: int
     diagonal: float
     along: float
     shifted: tuple[float, ...]
+    channel: str = ""
 
     @property
     def ratio(self) -> float:
@@ -82,20 +84,37 @@ class Diagnosis:
 
     def __str__(self) -> str:
         """Return the finding in one sentence."""
+        of = f"{self.channel}, " if self.channel else ""
         verdict = "try transform=monarch" if self.is_worth_a_run else "keep the FFT"
         return (
-            f"axis {self.axis}: the best linear map misses {self.along:.2%}, the best one that is "
-            f"diagonal in the Fourier basis {self.diagonal:.2%}; another basis gains "
+            f"{of}axis {self.axis}: the best linear map misses {self.along:.2%}, the best one that "
+            f"is diagonal in the Fourier basis {self.diagonal:.2%}; another basis gains "
             f"{self.gain:.1%}, of which chance may be {self.chance:.1%}: {verdict}"
         )
 
 
-def diagnose_splits(splits: Splits) -> list[Diagnosis]:
-    """Return what `diagnose` finds of the last given frame and the one after it."""
-    train, valid = (
-        (split.past[:MOST, -1], split.future[:MOST, 0]) for split in (splits.train, splits.valid)
-    )
-    return diagnose(train, valid)
+def diagnose_splits(splits: Splits, channels: Sequence[str] = ("",)) -> list[Diagnosis]:
+    """Return what `diagnose` finds of the last given frame and the one after it.
+
+    Args:
+        splits: the data.
+        channels: names of the channels of a frame, each of which is diagnosed by itself. The output
+            of a steady problem goes with its first input.
+    """
+    found = []
+    for channel, name in enumerate(channels):
+        train, valid = (_pairs(split, channel) for split in (splits.train, splits.valid))
+        found += [replace(d, channel=name) for d in diagnose(train, valid)]
+    return found
+
+
+def _pairs(split: TrajectoryDataset, channel: int) -> tuple[Tensor, Tensor]:
+    """Return what is given last of a channel, and what follows."""
+    if split.n_given == 0:
+        assert split.constants is not None
+        return split.constants[:MOST, 0], split.future[:MOST, channel]
+    last = split.n_given - split.n_channels + channel
+    return split.frames[:MOST, last], split.future[:MOST, channel]
 
 
 def diagnose(

@@ -15,6 +15,8 @@ from monarch_core.transforms.arguments import per_axis
 
 # Wavenumber bands of PDEBench (Takamoto et al. 2022, arXiv:2210.07182), in cycles per box.
 BANDS = {"low": (0, 4), "mid": (4, 12), "high": (12, None)}
+# Options of neuralop's loss, by axis.
+PERIODIC_IN = ("periodic_in_x", "periodic_in_y", "periodic_in_z")
 
 
 def _require_one_shape(prediction: Tensor, target: Tensor) -> None:
@@ -38,6 +40,21 @@ def relative_l2(
     return (error / target.flatten(1).norm(dim=1)).mean()
 
 
+def relative_l2_of_each(
+    prediction: Float[Tensor, "batch steps channel *grid"],
+    target: Float[Tensor, "batch steps channel *grid"],
+) -> Float[Tensor, " channel"]:
+    """Return the relative L2 error of each channel, mean over the samples in which it is not zero.
+
+    Such as the third component of a velocity, a channel may be zero throughout a sample.
+    """
+    _require_one_shape(prediction, target)
+    error, norm = (
+        field.movedim(2, 1).flatten(2).norm(dim=2) for field in (prediction - target, target)
+    )
+    return (error / norm.where(norm > 0, torch.inf)).sum(0) / (norm > 0).sum(0)
+
+
 def relative_l2_per_step(
     prediction: Float[Tensor, "batch steps *grid"], target: Float[Tensor, "batch steps *grid"]
 ) -> Float[Tensor, " steps"]:
@@ -58,26 +75,37 @@ def roll_out_loss(
 
 
 def relative_h1(
-    prediction: Float[Tensor, "batch steps *grid"],
-    target: Float[Tensor, "batch steps *grid"],
+    prediction: Float[Tensor, "batch steps *channel_and_grid"],
+    target: Float[Tensor, "batch steps *channel_and_grid"],
     *,
     periodic: bool | Sequence[bool] = True,
+    n_channels: int = 1,
 ) -> Float[Tensor, ""]:
     """Return the relative H1 error of neuralop, mean over the batch and the frames.
 
     sqrt(||e||^2 + ||grad e||^2) over the same of the target, with central differences on the unit
-    box; at the ends of an axis that is not `periodic` they are one-sided, of second order.
+    box; at the ends of an axis that is not `periodic` they are one-sided, of second order. Several
+    channels, on an axis before the grid, are one field: the squares of all of them are added.
     """
-    sides = per_axis("periodic", periodic, prediction.ndim - 2)
+    _require_one_shape(prediction, target)
+    n_axes = prediction.ndim - 2 - (n_channels > 1)
     loss = H1Loss(
-        d=prediction.ndim - 2,
+        d=n_axes,
         reduction="mean",
         measure=1.0,
-        **dict(zip(("periodic_in_x", "periodic_in_y"), sides, strict=False)),
+        **dict(zip(PERIODIC_IN, per_axis("periodic", periodic, n_axes), strict=False)),
         eps=0.0,  # added to the norm of the target, it would flatter where that is small
     )
-    _require_one_shape(prediction, target)
-    return loss.rel(prediction.flatten(0, 1).unsqueeze(1), target.flatten(0, 1).unsqueeze(1))
+    if n_channels == 1:
+        return loss.rel(prediction.flatten(0, 1).unsqueeze(1), target.flatten(0, 1).unsqueeze(1))
+    terms = loss.compute_terms(
+        prediction.flatten(0, 1),
+        target.flatten(0, 1),
+        [1 / n for n in prediction.shape[3:]],
+    )
+    ours, theirs = (torch.stack([*found.values()]) for found in terms)
+    error, norm = ((field.square().sum((0, 2, 3))).sqrt() for field in (ours - theirs, theirs))
+    return (error / norm).mean()
 
 
 def band_errors(

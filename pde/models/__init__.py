@@ -13,6 +13,7 @@ from monarch_core.runs.machine import require_memory
 from monarch_core.runs.schema import load_config
 from monarch_core.training.checkpoint import load_weights
 from monarch_core.training.devices import choose_accelerator
+from pde.config.base import GeneratedConfig
 from pde.config.model import FourierConfig
 from pde.config.run import PdeConfig
 from pde.models.fno import build_fno, build_fno_neuralop, check_fft_grid
@@ -55,6 +56,8 @@ def build_model(config: PdeConfig, grid: Grid) -> RollOut:
         _network(config, grid),
         config.dataset.n_output_frames,
         config.dataset.normalization,
+        n_channels=config.dataset.out_channels,
+        n_constants=config.dataset.n_constants,
         checkpoint_steps=isinstance(model, FourierConfig) and model.checkpoint_steps,
     )
 
@@ -103,30 +106,32 @@ def check_model(config: PdeConfig) -> None:
     """
     choose_accelerator(config.fit.accelerator)
     require_memory(least_memory(config), "lower the numbers of the one that is too large")
-    if config.dataset.path is not None:  # whose grid is known when it is read
-        return
-    n_axes, symmetry = config.dataset.n_axes, config.dataset.symmetry
-    if symmetry is not None and config.augment is not False:
-        symmetry(torch.zeros(1, *config.dataset.points), torch.Generator())
+    data = config.dataset
+    if isinstance(data, GeneratedConfig) and data.path is not None:
+        return  # its grid is known when it is read
+    if data.symmetry is not None and config.augment is not False:
+        data.symmetry(torch.zeros(1, *data.points), torch.Generator())
     with torch.random.fork_rng(devices=[]):
-        build_model(config, config.dataset.points)
+        build_model(config, data.points)
     if not isinstance(config.model, FourierConfig):
         return
-    bases = {config.transform.basis_of(axis) for axis in range(n_axes)}
+    bases = {config.transform.basis_of(axis) for axis in range(data.n_axes)}
+    trained_on = "x".join(map(str, data.points))
     for n in config.evaluation.grids:
-        if config.model.resample and n != config.dataset.grid:
+        is_other = data.points_of(n) != data.points
+        if config.model.resample and is_other:
             raise ValueError(
                 f"model.resample=true works on the points that it is trained on alone, got "
-                f"evaluation.grids={config.evaluation.grids} and dataset.grid="
-                f"{config.dataset.grid}; leave the grids out"
+                f"evaluation.grids={config.evaluation.grids} and a grid of {trained_on}; leave the "
+                "grids out"
             )
         if config.transform.is_control:
-            check_fft_grid((n,) * n_axes)
-        elif n != config.dataset.grid and not bases <= {*BASES}:
+            check_fft_grid(data.points_of(n))
+        elif is_other and not bases <= {*BASES}:
             raise ValueError(
                 f"transform={config.transform.name} works on the grid it is made for alone, got "
-                f"evaluation.grids={config.evaluation.grids} and dataset.grid="
-                f"{config.dataset.grid}; leave the grids out, or start at one of {', '.join(BASES)}"
+                f"evaluation.grids={config.evaluation.grids} and a grid of {trained_on}; leave the "
+                f"grids out, or start at one of {', '.join(BASES)}"
             )
 
 

@@ -168,11 +168,11 @@ def spectral_conv(config: PdeConfig, grid: tuple[int, ...]) -> Callable[..., nn.
         return SpectralConv
     data, axes = config.dataset, range(len(grid))
     bases = [transform.basis_of(axis) for axis in axes]
-    for n, basis in zip(grid, bases, strict=True):
-        if basis == "nudft" and n != data.grid:
+    for n, stored, basis in zip(grid, data.points, bases, strict=False):  # time has no points
+        if basis == "nudft" and n != stored:
             raise ValueError(
-                f"transform={transform.name} is on the {data.grid} points of the data alone, got "
-                f"{n} with padding; set model.domain_padding=0"
+                f"transform={transform.name} is on the {stored} points of the data alone, got {n} "
+                "with padding; set model.domain_padding=0"
             )
     return MonarchSpectralConv.configured(
         grid=grid,

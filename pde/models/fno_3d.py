@@ -15,7 +15,7 @@ class SpaceTime(nn.Module):
     coordinates (x, y, t); with ten frames in two dimensions these are 13 channels.
 
     Args:
-        network: from (batch, n_input_frames, *grid, n_frames) to (batch, 1, *grid, n_frames).
+        network: from (batch, inputs, *grid, n_frames) to (batch, channels, *grid, n_frames).
         n_frames: frames that it predicts.
     """
 
@@ -25,11 +25,11 @@ class SpaceTime(nn.Module):
         self.n_frames = n_frames
 
     def forward(
-        self, frames: Float[Tensor, "batch n_input_frames *grid"]
-    ) -> Float[Tensor, "batch n_frames *grid"]:
-        """Return the next `n_frames` frames."""
+        self, frames: Float[Tensor, "batch inputs *grid"]
+    ) -> Float[Tensor, "batch values *grid"]:
+        """Return the next `n_frames` frames, their channels following each other."""
         past = frames.unsqueeze(-1).expand(*frames.shape, self.n_frames)
-        return self.network(past).squeeze(1).movedim(-1, 1)
+        return self.network(past).movedim(-1, 1).flatten(1, 2)
 
 
 def build_fno_3d(model: Fno3dConfig, config: PdeConfig, grid: tuple[int, ...]) -> nn.Module:

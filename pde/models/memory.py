@@ -16,13 +16,15 @@ def least_memory(config: PdeConfig) -> dict[str, float]:
     channel of one batch are counted.
     """
     data, model = config.dataset, config.model
-    points = data.grid**data.n_axes
+    points = math.prod(data.points)
     per_pair = 3.0**data.n_axes
     width = sizes = f"hidden_channels={model.hidden_channels}"
     if isinstance(model, FourierConfig):
-        per_pair = model.n_layers * float(min(2 * model.n_modes, data.grid)) ** data.n_axes
+        per_pair = math.prod(
+            (float(min(2 * model.n_modes, n)) for n in data.points), start=model.n_layers
+        )
         sizes += f", n_layers={model.n_layers}, n_modes={model.n_modes}"
-    batch = min(config.fit.batch_size, data.n_train)
+    batch = min(config.fit.batch_size, data.split_sizes["train"])
     return {
         f"the weights of the model (model.{sizes})": FLOAT32
         * COPIES

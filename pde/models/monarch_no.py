@@ -33,13 +33,14 @@ class MonarchNO(nn.Module):
 
     Args:
         n_modes: kept frequencies per axis, both signs, as `conv_module` takes them.
-        in_channels: frames in, the last one being x_last.
+        in_channels: of x.
         width: channels of v.
         hidden_channels: channels of a and of b.
         n_layers: layers.
         projection_channels: hidden channels of Q.
         conv_module: makes K, called with (in_channels, out_channels, n_modes).
-        increment: y is added to x_last (4).
+        out_channels: of y.
+        last_frame: the channels of x that are x_last (4); None where y is not added to it.
     """
 
     def __init__(
@@ -52,20 +53,21 @@ class MonarchNO(nn.Module):
         projection_channels: int,
         *,
         conv_module: Callable[..., nn.Module],
-        increment: bool,
+        out_channels: int = 1,
+        last_frame: slice | None,
     ) -> None:
         super().__init__()
-        self.increment = increment
+        self.last_frame = last_frame
         self.lifting = PointwiseMLP(in_channels + len(n_modes), 0, width)
         self.layers = nn.ModuleList(
             GatedSpectralLayer(width, hidden_channels, n_modes, conv_module)
             for _ in range(n_layers)
         )
-        self.projection = PointwiseMLP(width, projection_channels, 1)
+        self.projection = PointwiseMLP(width, projection_channels, out_channels)
 
     def forward(
         self, x: Float[Tensor, "batch in_channels *grid"]
-    ) -> Float[Tensor, "batch 1 *grid"]:
+    ) -> Float[Tensor, "batch out_channels *grid"]:
         """Return the next frame y on the grid of x."""
         grid = x.shape[2:]
         coordinates = unit_grid(grid, x).expand(x.shape[0], *[-1] * (len(grid) + 1))
@@ -73,7 +75,7 @@ class MonarchNO(nn.Module):
         for layer in self.layers:
             v = layer(v)
         y = self.projection(v.flatten(2)).unflatten(2, grid)
-        return x[:, -1:] + y if self.increment else y
+        return y if self.last_frame is None else x[:, self.last_frame] + y
 
 
 class GatedSpectralLayer(nn.Module):
@@ -118,13 +120,16 @@ def build_monarch_no(model: MonarchNoConfig, config: PdeConfig, grid: tuple[int,
         ValueError: when the grid cannot hold the modes, or the transform does not fit it.
     """
     check_modes(model.n_modes, grid)
+    data = config.dataset
+    end = data.in_channels - data.n_constants
     return MonarchNO(
         (*[2 * model.n_modes] * (len(grid) - 1), 2 * (model.n_modes - 1)),
-        config.dataset.in_channels,
+        data.in_channels,
         model.hidden_channels,
         model.gate_channels,
         model.n_layers,
         model.projection_channels,
         conv_module=spectral_conv(config, grid),
-        increment=config.dataset.normalization == "field",
+        out_channels=data.out_channels,
+        last_frame=slice(end - data.out_channels, end) if data.normalization == "field" else None,
     )

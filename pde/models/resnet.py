@@ -38,9 +38,10 @@ class ResNet(nn.Module):
         n_in: input channels.
         n_channels: channels of the first stage.
         n_axes: axes of the grid.
+        n_out: output channels.
     """
 
-    def __init__(self, n_in: int, n_channels: int = 16, n_axes: int = 2) -> None:
+    def __init__(self, n_in: int, n_channels: int = 16, n_axes: int = 2, n_out: int = 1) -> None:
         super().__init__()
         widths = [n_channels * 2**stage for stage in range(N_STAGES)]
         layers: list[nn.Module] = [normed_convolution(n_axes, n_in, n_channels)]
@@ -48,16 +49,17 @@ class ResNet(nn.Module):
             if stage:
                 layers.append(_pair(n_axes, widths[stage - 1], width))
             layers += [Residual(n_axes, width) for _ in range(N_RESIDUALS)]
-        self.layers = nn.Sequential(*layers, convolution(n_axes, widths[-1], 1))
+        self.layers = nn.Sequential(*layers, convolution(n_axes, widths[-1], n_out))
 
-    def forward(self, x: Float[Tensor, "batch n_in *grid"]) -> Float[Tensor, "batch 1 *grid"]:
+    def forward(self, x: Float[Tensor, "batch n_in *grid"]) -> Float[Tensor, "batch n_out *grid"]:
         """Return one frame."""
         return self.layers(x)
 
 
 def build_resnet(model: ResNetConfig, config: PdeConfig, grid: tuple[int, ...]) -> nn.Module:
     """Return the residual network for the frames of a data set."""
-    return ResNet(config.dataset.in_channels, model.hidden_channels, n_axes=len(grid))
+    data = config.dataset
+    return ResNet(data.in_channels, model.hidden_channels, len(grid), data.out_channels)
 
 
 def _pair(n_axes: int, n_in: int, n_out: int) -> nn.Sequential:

@@ -1,7 +1,6 @@
 """The roll-out in time that turns a network from frames to frames into a trajectory."""
 
-import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -11,6 +10,7 @@ from torch.utils.checkpoint import checkpoint
 from torch.utils.data import Dataset
 
 from monarch_core.transforms import prepared
+from pde.models.moments import moments_of
 
 Sample = tuple[tuple[Tensor, ...], Tensor]
 Step = Callable[[Tensor], Tensor]
@@ -22,18 +22,24 @@ class RollOut(nn.Module):
 
         w[t], ..., w[t + s - 1] = step(w[t - n_input_frames], ..., w[t - 1])
 
-    The s predicted frames (one for most networks) are fed back as input until there are enough,
-    and back-propagation runs through all applications. Where the true frames are given, every step
+    The s predicted frames (one for most networks) are fed back as input until there are enough, and
+    back-propagation runs through all applications. Frames of several channels lie on one axis, the
+    channels of the first frame before those of the second; what is given and does not evolve, the
+    constants, follows the frames in every application. Where the true frames are given, every step
     starts from them instead (teacher forcing), all but the first side by side. Means and standard
     deviations are part of the model (`normalize_to`) and saved with its weights, so that inputs and
     outputs are in physical units.
 
     Args:
-        step: network from (batch, n_input_frames, *grid) to (batch, s, *grid), of unit scale.
+        step: network from (batch, n_input_frames * n_channels + n_constants, *grid) to
+            (batch, s * n_channels, *grid), of unit scale.
         n_steps: frames to predict unless `forward` is told otherwise.
         normalization: "field" scales all frames alike; "role" scales inputs and outputs each by
             their own mean and deviation, for data in which they are two quantities and nothing is
-            fed back; "none" leaves them as they are.
+            fed back; "none" leaves them as they are. Channels and constants have scales of their
+            own.
+        n_channels: of a frame.
+        n_constants: channels of the input that do not evolve.
         checkpoint_steps: in training, keep only the input of every step, and compute the step again
             for the gradient: memory of one step beside the frames, for a second forward pass.
 
@@ -52,6 +58,8 @@ class RollOut(nn.Module):
         n_steps: int,
         normalization: str = "field",
         *,
+        n_channels: int = 1,
+        n_constants: int = 0,
         checkpoint_steps: bool = False,
     ) -> None:
         super().__init__()
@@ -63,9 +71,13 @@ class RollOut(nn.Module):
         self.n_steps = n_steps
         self.normalization = normalization
         self.checkpoint_steps = checkpoint_steps
-        for role in ("", "output_"):
-            self.register_buffer(f"{role}mean", torch.zeros(()))
-            self.register_buffer(f"{role}std", torch.ones(()))
+        self.n_channels = n_channels
+        self.n_constants = n_constants
+        is_scalar = n_channels == 1 and n_constants == 0
+        for role, n in (("", n_channels + n_constants), ("output_", n_channels)):
+            shape = () if is_scalar else (n,)
+            self.register_buffer(f"{role}mean", torch.zeros(shape))
+            self.register_buffer(f"{role}std", torch.ones(shape))
 
     def normalize_to(self, train: Dataset[Sample]) -> None:
         """Take mean and standard deviation of the frames of the training split.
@@ -73,34 +85,49 @@ class RollOut(nn.Module):
         Raises:
             ValueError: if all frames are one constant.
         """
-        samples = [train[i] for i in range(len(train))]  # type: ignore[arg-type]
         if self.normalization == "none":
             return
-        if self.normalization == "field":
-            inputs = outputs = _mean_and_std(
-                torch.cat((past, future)) for (past,), future in samples
-            )
-        else:
-            inputs = _mean_and_std(past for (past,), _ in samples)
-            outputs = _mean_and_std(future for _, future in samples)
-        for buffer, value in zip(
-            (self.mean, self.std, self.output_mean, self.output_std),
-            (*inputs, *outputs),
-            strict=True,
+        moments = moments_of(
+            train, self.n_channels, self.n_constants, together=self.normalization == "field"
+        )
+        for buffer, values in zip(
+            (self.mean, self.std, self.output_mean, self.output_std), moments, strict=True
         ):
-            buffer.fill_(value)
+            buffer.copy_(values.reshape(buffer.shape))
+
+    def as_input(
+        self, values: Float[Tensor, "batch values *grid"]
+    ) -> Float[Tensor, "batch values *grid"]:
+        """Return frames and constants of unit scale in physical units."""
+        return self._spread(self.mean, values) + self._spread(self.std, values) * values
+
+    def by_channel(
+        self, frames: Float[Tensor, "batch values *grid"]
+    ) -> Float[Tensor, "batch time channel *grid"]:
+        """Return output frames with the channels on an axis, each in units of its deviation."""
+        std = self.output_std.to(frames.device).reshape(-1, *[1] * (frames.ndim - 2))
+        return frames.unflatten(1, (-1, self.n_channels)) / std
+
+    def _spread(self, moment: Tensor, values: Tensor) -> Tensor:
+        """Return the moment of every channel of some frames, and of constants after them."""
+        if moment.ndim == 0:
+            return moment
+        C = self.n_channels
+        n_frames = (values.shape[1] - len(moment) + C) // C
+        each = torch.cat((moment[:C].repeat(n_frames), moment[C:]))
+        return each.reshape(-1, *[1] * (values.ndim - 2))
 
     def forward(
         self,
-        frames: Float[Tensor, "batch n_input_frames *grid"],
-        truth: Float[Tensor, "batch n_steps *grid"] | None = None,
+        frames: Float[Tensor, "batch given *grid"],
+        truth: Float[Tensor, "batch predicted *grid"] | None = None,
         *,
         n_steps: int | None = None,
-    ) -> Float[Tensor, "batch n_steps *grid"]:
+    ) -> Float[Tensor, "batch predicted *grid"]:
         """Return the next `n_steps` frames, in the unit of the output.
 
         Args:
-            frames: where to start.
+            frames: where to start, and the constants.
             truth: the frames to predict, for teacher forcing.
             n_steps: how many to predict; by default those of the data set.
 
@@ -112,54 +139,64 @@ class RollOut(nn.Module):
                 raise ValueError(
                     "truth has as many steps as it has; give truth or n_steps, not both"
                 )
-            n_steps = truth.shape[1]
+            n_steps = truth.shape[1] // self.n_channels
         n_steps = n_steps or self.n_steps
         checkpointed = self.checkpoint_steps and torch.is_grad_enabled()
         step: Step = prepared(self.step)
         if checkpointed:
             step = partial(checkpoint, step, use_reentrant=False)
-        start = (frames - self.mean) / self.std
+        scaled = (frames - self._spread(self.mean, frames)) / self._spread(self.std, frames)
+        start, constants = self._parted(scaled)
+        n_values = n_steps * self.n_channels
         if truth is None:
-            predictions = _roll_out(step, start, n_steps)
+            predictions = _roll_out(_given(step, constants), start, n_values)
         else:
-            known = torch.cat((start, (truth[:, :-1] - self.mean) / self.std), dim=1)
-            predictions = _forced(step, known, n_steps, side_by_side=not checkpointed)
-        return torch.cat(predictions, dim=1)[:, :n_steps] * self.output_std + self.output_mean
+            before = truth[:, : -self.n_channels]
+            mean, std = (self._spread(m, before) for m in (self.output_mean, self.output_std))
+            known = torch.cat((start, (before - mean) / std), dim=1)
+            predictions = _forced(
+                step, known, constants, start.shape[1], n_values, side_by_side=not checkpointed
+            )
+        predicted = torch.cat(predictions, dim=1)[:, :n_values]
+        mean, std = (self._spread(m, predicted) for m in (self.output_mean, self.output_std))
+        return predicted * std + mean
+
+    def _parted(self, values: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the frames and the constants of an input."""
+        if self.n_constants == 0:
+            return values, None
+        return values[:, : -self.n_constants], values[:, -self.n_constants :]
 
 
-def _roll_out(step: Step, window: Tensor, n_steps: int) -> list[Tensor]:
+def _given(step: Step, constants: Tensor | None) -> Step:
+    """Return a step from frames alone."""
+    return step if constants is None else lambda window: step(torch.cat((window, constants), dim=1))
+
+
+def _roll_out(step: Step, window: Tensor, n_values: int) -> list[Tensor]:
     """Return what is predicted where every application starts from the one before."""
     n = window.shape[1]
-    predictions: list[Tensor] = []
-    while sum(part.shape[1] for part in predictions) < n_steps:
-        predictions.append(step(window))
+    predictions = [step(window)]
+    while sum(part.shape[1] for part in predictions) < n_values:
         window = torch.cat((window, predictions[-1]), dim=1)[:, -n:]
+        predictions.append(step(window))
     return predictions
 
 
-def _forced(step: Step, known: Tensor, n_steps: int, *, side_by_side: bool) -> list[Tensor]:
-    """Return what is predicted where every application starts from known frames."""
-    n = known.shape[1] - n_steps + 1
-    first = step(known[:, :n])
+def _forced(
+    step: Step,
+    known: Tensor,
+    constants: Tensor | None,
+    n: int,
+    n_values: int,
+    *,
+    side_by_side: bool,
+) -> list[Tensor]:
+    """Return what is predicted where every application starts from n known values."""
+    first = _given(step, constants)(known[:, :n])
     n_each = first.shape[1]
-    windows = [known[:, i : i + n] for i in range(n_each, n_steps, n_each)]
+    windows = [known[:, i : i + n] for i in range(n_each, n_values, n_each)]
     if side_by_side and windows:
-        return [first, *step(torch.cat(windows)).chunk(len(windows))]
-    return [first, *map(step, windows)]
-
-
-def _mean_and_std(fields: Iterable[Tensor]) -> tuple[float, float]:
-    """Return mean and standard deviation of all values, summed in double precision."""
-    n, total, squares = 0, 0.0, 0.0
-    for field in fields:
-        values = field.double()
-        n += values.numel()
-        total += values.sum().item()
-        squares += values.square().sum().item()
-    mean = total / n
-    variance = squares / n - mean**2
-    if not variance > 0:
-        raise ValueError(
-            f"all frames of the training split have the same value {mean:g}; check the data"
-        )
-    return mean, math.sqrt(variance)
+        repeated = None if constants is None else torch.cat([constants] * len(windows))
+        return [first, *_given(step, repeated)(torch.cat(windows)).chunk(len(windows))]
+    return [first, *map(_given(step, constants), windows)]

@@ -94,7 +94,13 @@ class TFNet(nn.Module):
 
 def build_tf_net(model: TfNetConfig, config: PdeConfig, grid: tuple[int, ...]) -> nn.Module:
     """Return the TF-Net for the frames of a data set."""
-    n_in, n_averaged = config.dataset.n_input_frames, model.n_filter_frames
+    data = config.dataset
+    if data.in_channels != data.n_input_frames:
+        raise ValueError(
+            f"tf_net filters the frames of one field in time, got {data.out_channels} channels and "
+            f"{data.n_constants} constants; choose model=fno, pde_unet or resnet"
+        )
+    n_in, n_averaged = data.n_input_frames, model.n_filter_frames
     return TFNet(n_in, model.hidden_channels, n_averaged, n_axes=len(grid))
 
 

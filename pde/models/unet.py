@@ -21,12 +21,13 @@ class UNet(nn.Module):
         n_in: input channels.
         n_channels: channels of the first level, doubled at each of the next four.
         n_axes: axes of the grid, whose lengths may be any.
+        n_out: output channels.
 
     Raises:
         ValueError: if `n_channels` is no multiple of 4.
     """
 
-    def __init__(self, n_in: int, n_channels: int = 64, n_axes: int = 2) -> None:
+    def __init__(self, n_in: int, n_channels: int = 64, n_axes: int = 2, n_out: int = 1) -> None:
         super().__init__()
         if n_channels % 4:
             raise ValueError(
@@ -45,9 +46,9 @@ class UNet(nn.Module):
             enlargement(n_axes, a + s, b)
             for a, s, b in zip([widths[-1], *enlarged], skipped, enlarged, strict=False)
         )
-        self.head = convolution(n_axes, enlarged[-1] + n_in, 1)
+        self.head = convolution(n_axes, enlarged[-1] + n_in, n_out)
 
-    def forward(self, x: Float[Tensor, "batch n_in *grid"]) -> Float[Tensor, "batch 1 *grid"]:
+    def forward(self, x: Float[Tensor, "batch n_in *grid"]) -> Float[Tensor, "batch n_out *grid"]:
         """Return one frame."""
         levels = [x]
         for level in self.down:
@@ -61,4 +62,5 @@ class UNet(nn.Module):
 
 def build_unet(model: UNetConfig, config: PdeConfig, grid: tuple[int, ...]) -> nn.Module:
     """Return the U-Net for the frames of a data set."""
-    return UNet(config.dataset.in_channels, model.hidden_channels, n_axes=len(grid))
+    data = config.dataset
+    return UNet(data.in_channels, model.hidden_channels, len(grid), data.out_channels)

@@ -7,7 +7,8 @@ from torch.utils.data import DataLoader
 
 from data_scripts.pde import navier_stokes
 from pde.config.dataset import NavierStokesConfig
-from pde.dataset.splits import TrajectoryDataset, check_grids, load_splits, load_test_split
+from pde.dataset.samples import TrajectoryDataset
+from pde.dataset.splits import check_grids, load_splits, load_test_split
 
 FRAMES = {"n_input_frames": 2, "n_output_frames": 3, "first_frame": 1, "frame_spacing": 2}
 SIZES = {"n_train": 4, "n_valid": 2, "n_test": 3}

@@ -57,6 +57,7 @@ def overrides(tmp_path_factory):
     path = tmp_path_factory.mktemp("data") / "waves.mat"
     scipy.io.savemat(path, {"u": travelling_waves(12), "t": np.arange(8.0)})
     return [
+        "dataset=navier_stokes",
         f"dataset.path={path}",
         "dataset.grid=16",
         "dataset.n_train=6",

@@ -8,7 +8,8 @@ from monarch_core.training.checkpoint import load_weights
 from monarch_core.training.config import FitConfig
 from monarch_core.training.fit import fit
 from pde.config.dataset import DarcyConfig, NavierStokesConfig
-from pde.dataset.splits import Splits, TrajectoryDataset, training_set
+from pde.dataset.samples import Splits, TrajectoryDataset
+from pde.dataset.splits import training_set
 from pde.dataset.symmetries import random_symmetry
 from pde.metrics.errors import relative_l2, roll_out_loss
 from pde.models import RollOut

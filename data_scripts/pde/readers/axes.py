@@ -3,18 +3,17 @@
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 
 from data_scripts import hdf5
-from data_scripts.pde.readers.trajectories import AGAIN, CORRECT
+from data_scripts.pde.readers.statement import CORRECT
 from data_scripts.pde.wall_points import STRONGEST, chebyshev, stretched
 from data_scripts.unusable import UnusableFileError
 
 # Bytes up to which an array of coordinates is read.
-_COORDINATES = 1 << 26
+COORDINATES = 1 << 26
 # By how much steps of one length may differ.
 _EVEN = 1e-3
 # By how much coordinates of order 1 may differ from a formula.
@@ -41,12 +40,6 @@ def field(group: h5py.Group, name: str, *, integers: bool = False) -> h5py.Datas
     return found
 
 
-def read_field(path: Path, name: str, index: Any, *, integers: bool = False) -> np.ndarray:
-    """Return part of the field `name` of a file, in the type that is stored; raises as `field`."""
-    with hdf5.open_file(path, AGAIN) as file:
-        return field(file, name, integers=integers)[index]
-
-
 def _array(group: h5py.Group, name: str, kinds: str) -> h5py.Dataset:
     # a field may be piecewise constant, and is read only where the memory holds it
     return hdf5.array(group, name, CORRECT, kinds=kinds, most_compression=math.inf)
@@ -61,42 +54,31 @@ def numbers(group: h5py.Group, name: str) -> np.ndarray | None:
     if hdf5.find(group, name) is None:
         return None
     stored = _array(group, name, hdf5.REALS)
-    if stored.nbytes > _COORDINATES:
+    if stored.nbytes > COORDINATES:
         raise UnusableFileError(
             f"{group.file.filename}: {name} has shape {stored.shape}, too large for coordinates"
         )
     return np.asarray(stored[()], dtype=np.float64)
 
 
-def coordinates(group: h5py.Group, pattern: str, grid: Sequence[int]) -> dict[str, np.ndarray]:
-    """Return the coordinates of the axes x, y, ... that a file has.
-
-    Args:
-        group: file, or group in it.
-        pattern: name of an array of coordinates, {} standing for the axis.
-        grid: points along every axis.
+def coordinates_of(path: Path, name: str, values: np.ndarray, n: int, axis: str) -> np.ndarray:
+    """Return the coordinates of n points along an axis.
 
     Raises:
-        UnusableFileError: there are more or fewer coordinates than points, or as `field`.
+        UnusableFileError: there are more or fewer coordinates than points.
     """
-    found = {}
-    for axis, n in zip("xyz", grid, strict=False):
-        name = pattern.format(axis)
-        points = numbers(group, name)
-        if points is not None and points.shape != (n,):
-            raise UnusableFileError(
-                f"{group.file.filename}: {name} has shape {points.shape}, but there are {n} points "
-                f"along {axis}; correct the coordinate or the order of the axes"
-            )
-        if points is not None:
-            found[axis] = points
-    return found
+    if values.shape != (n,):
+        raise UnusableFileError(
+            f"{path}: {name} has shape {values.shape}, but there are {n} points along {axis}; "
+            "correct the coordinate or the order of the axes"
+        )
+    return values
 
 
 def stored_times(
-    path: Path, stored: np.ndarray | None, n_times: int, *, one_more: bool = False
+    path: Path, stored: np.ndarray, n_times: int, *, one_more: bool = False
 ) -> np.ndarray:
-    """Return the stored times, or 1, 2, ... if there are none.
+    """Return the stored times of frames.
 
     Args:
         path: file they are from, for messages.
@@ -107,8 +89,6 @@ def stored_times(
     Raises:
         UnusableFileError: there are more or fewer times than frames, or they do not grow.
     """
-    if stored is None:
-        return np.arange(1.0, n_times + 1)
     times = np.asarray(stored, dtype=np.float64).reshape(-1)
     if len(times) != n_times and not (one_more and len(times) == n_times + 1):
         raise UnusableFileError(
@@ -173,21 +153,22 @@ def off_stretched(points: Mapping[str, np.ndarray], stretching: float | None) ->
 
 
 def unit_axes(
-    group: h5py.Group, pattern: str, grid: Sequence[int], refined: Sequence[str] = ()
+    points: Mapping[str, np.ndarray], n_axes: int, refined: Sequence[str] = ()
 ) -> tuple[tuple[str, ...], bool]:
     """Return doubts about coordinates, and whether they say that every axis is of length 1.
 
-    Takes the arguments of `coordinates`, and the axes whose points are those of Chebyshev, walls
-    included.
+    Args:
+        points: coordinates by axis, as far as there are.
+        n_axes: number of axes.
+        refined: axes whose points are those of Chebyshev, walls included.
     """
-    points = coordinates(group, pattern, grid)
     doubts = off_unit({axis: values for axis, values in points.items() if axis not in refined})
     for axis in refined:
         if axis not in points:
             doubts += (f"it has no {axis}, whose points are not even",)
         elif not _is_at(points[axis], chebyshev(np.linspace(0, 1, len(points[axis])))):
             doubts += (f"its {axis} is not (1 - cos pi s) / 2 for even s from wall to wall",)
-    return doubts, len(points) == len(grid) and not doubts
+    return doubts, len(points) == n_axes and not doubts
 
 
 def _is_at(points: np.ndarray, wanted: np.ndarray) -> bool:

@@ -25,6 +25,11 @@ def other_equation(path: Path) -> tuple[str, ...]:
     return ()
 
 
+def periodic_in_name(path: Path) -> bool | None:
+    """Return whether the name of a file says that its boundary is periodic, None if it does not."""
+    return True if re.search(r"(?<![a-z])periodic(?![a-z])", path.stem.lower()) else None
+
+
 def viscosity_in_name(path: Path) -> float | None:
     """Return the viscosity of ..._Nu0.1, ns_V1e-3_N5000_T50, burgers_v1000_t200 (1/1000), or None.
 

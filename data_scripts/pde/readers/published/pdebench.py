@@ -13,6 +13,8 @@ and the one parameter Nu, and is doubtful otherwise.
 """
 
 import math
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -20,27 +22,21 @@ import numpy as np
 
 from data_scripts import hdf5
 from data_scripts.pde.conventions import BURGERS, EQUATIONS, PDEBENCH, STRETCHED, STRETCHING
-from data_scripts.pde.pdebench_format import COEFFICIENT, COORDINATE, FORCE, TENSOR
-from data_scripts.pde.readers.axes import (
-    coordinates,
-    field,
-    numbers,
-    off_stretched,
-    off_unit,
-    read_field,
-    spans,
-    stored_times,
-    unit_axes,
-)
+from data_scripts.pde.pdebench_format import COEFFICIENT, FORCE, TENSOR
+from data_scripts.pde.readers.axes import field, off_stretched, off_unit, spans, unit_axes
+from data_scripts.pde.readers.fields import Fields, ReadOptions
+from data_scripts.pde.readers.formats.hdf5_files import hdf5_contents
+from data_scripts.pde.readers.groups import group_fields
 from data_scripts.pde.readers.names import other_equation, viscosity_in_name
-from data_scripts.pde.readers.trajectories import Statement, Trajectories
+from data_scripts.pde.readers.own.interpret import interpret
+from data_scripts.pde.readers.statement import Statement
 from data_scripts.unusable import UnusableFileError
 
 # Parameters by which PDEBench's other equations are known.
 _OTHERS = {"beta": "advection", "rho": "reaction and diffusion", "eta": "compressible flow"}
 
 
-def open_pdebench_tensor(path: Path, file: h5py.File, convention: str | None) -> Trajectories:
+def open_pdebench_tensor(path: Path, file: h5py.File, convention: str | None) -> Fields:
     """Return a file with `tensor`: trajectories in one dimension, or Darcy flow.
 
     Args:
@@ -59,19 +55,19 @@ def open_pdebench_tensor(path: Path, file: h5py.File, convention: str | None) ->
             f"{path}: tensor must have axes (trajectory, time, x), got shape {shape}; only the "
             "one-dimensional PDEBench files have such a tensor"
         )
-    points = coordinates(file, COORDINATE, shape[2:])
-    times = stored_times(path, numbers(file, COORDINATE.format("t")), shape[1], one_more=True)
-    states, length = _read_line(path, file, points, convention)
+    options = ReadOptions(key=TENSOR, axes=("trajectory", "time", "x"))
+    fields = _without_constants(interpret(path, hdf5_contents(path, file), options))
+    states, length = _read_line(path, file, fields.known_coordinates, convention)
+    evolving = tuple(replace(placed, divisor=length) for placed in fields.evolving)
+    return replace(fields, layout="PDEBench 1-D", evolving=evolving, statement=states)
 
-    def load(trajectories: slice, frames: slice) -> np.ndarray:
-        u = read_field(path, TENSOR, (trajectories, frames))
-        return u if length == 1 else u / length
 
-    return Trajectories(path, "PDEBench 1-D", shape, times, load, states)
+def _without_constants(fields: Fields) -> Fields:
+    return replace(fields, constant=(), constants=())
 
 
 def _read_line(
-    path: Path, file: h5py.File, points: dict[str, np.ndarray], convention: str | None
+    path: Path, file: h5py.File, points: Mapping[str, np.ndarray], convention: str | None
 ) -> tuple[Statement, float]:
     """Return what a file says in units of (2), and the length by which its fields are divided."""
     said = {key: hdf5.text(file, key) for key in BURGERS}
@@ -121,7 +117,7 @@ def _length(path: Path, x: np.ndarray | None) -> float:
     )
 
 
-def _open_darcy(path: Path, file: h5py.File) -> Trajectories:
+def _open_darcy(path: Path, file: h5py.File) -> Fields:
     """Return coefficient and solution for a force of 1: the equation is linear in beta."""
     coefficient, solution = field(file, COEFFICIENT, integers=True), field(file, TENSOR)
     n, *grid = coefficient.shape
@@ -137,77 +133,39 @@ def _open_darcy(path: Path, file: h5py.File) -> Trajectories:
             f"{path}: attribute beta is the force on the right-hand side and must not be 0; "
             "correct it"
         )
-    misplaced, unit_square = unit_axes(file, COORDINATE, grid)
-
-    def load(samples: slice, roles: slice) -> np.ndarray:
-        a = read_field(path, COEFFICIENT, samples, integers=True)
-        u = read_field(path, TENSOR, (samples, 0))
-        return np.stack([a, u if force == 1 else u / force], axis=1)[:, roles]
-
+    options = ReadOptions(
+        key=TENSOR, input_key=COEFFICIENT, axes=("trajectory", "channel", "x", "y")
+    )
+    fields = interpret(path, hdf5_contents(path, file), options)
+    misplaced, unit_square = unit_axes(fields.known_coordinates, len(grid))
     doubts = (*misplaced, *other_equation(path))
-    states = Statement("darcy", doubts=doubts, unit_square=unit_square)
-    return Trajectories(path, "PDEBench Darcy", (n, 2, *grid), np.arange(2.0), load, states)
+    return replace(
+        fields,
+        layout="PDEBench Darcy",
+        evolving=tuple(replace(placed, divisor=force) for placed in fields.evolving),
+        statement=Statement("darcy", doubts=doubts, unit_square=unit_square),
+    )
 
 
-def open_pdebench_groups(path: Path, file: h5py.File, groups: list[str]) -> Trajectories:
-    """Return a file with one group per trajectory in two dimensions.
+def open_pdebench_groups(path: Path, file: h5py.File, groups: list[str]) -> Fields:
+    """Return a file with one group per trajectory in two dimensions, next to nothing being known.
 
     Raises:
-        ValueError: the trajectories differ in shape or times, or hold more than one channel.
+        ValueError: the trajectories differ in shape, times or points, or hold more than one
+            channel.
     """
-    shapes = {field(file, f"{group}/data").shape for group in groups}
-    if len(shapes) != 1:
-        raise UnusableFileError(
-            f"{path}: all trajectories must have one shape, got {sorted(shapes)}"
-        )
-    shape = shapes.pop()
-    if len(shape) != 4 or shape[-1] != 1:
+    fields = group_fields(path, file, groups)
+    if len(fields.axis_names) != 2 or len(fields.channels) != 1:
+        shape = field(file, f"{groups[0]}/data").shape
         raise UnusableFileError(
             f"{path}: {groups[0]}/data must have axes (time, x, y, channel) with one channel, got "
             f"shape {shape}"
         )
-    times = [stored_times(path, numbers(file, f"{group}/grid/t"), shape[0]) for group in groups]
-    for group, other in zip(groups, times, strict=True):
-        if not np.allclose(other, times[0], rtol=1e-5):
-            raise UnusableFileError(
-                f"{path}: the times of {group} differ from those of {groups[0]}; make a file for "
-                "each"
-            )
-
-    def load(trajectories: slice, frames: slice) -> np.ndarray:
-        part = (frames, ..., 0)
-        return np.stack([read_field(path, f"{group}/data", part) for group in groups[trajectories]])
-
-    return Trajectories(
-        path,
-        "PDEBench 2-D",
-        (len(groups), *shape[:3]),
-        times[0],
-        load,
-        _read_groups(path, [file[group] for group in groups], shape[1:3]),
-    )
-
-
-def _read_groups(path: Path, groups: list[h5py.Group], grid: tuple[int, ...]) -> Statement:
-    """Return what is known of fields that have no name: next to nothing.
-
-    Raises:
-        UnusableFileError: the trajectories lie on different points.
-    """
-    points = coordinates(groups[0], "grid/{}", grid)
-    for group in groups[1:]:
-        others = coordinates(group, "grid/{}", grid)
-        if points.keys() != others.keys() or any(
-            not np.allclose(others[axis], x, rtol=1e-5) for axis, x in points.items()
-        ):
-            raise UnusableFileError(
-                f"{path}: the coordinates of {group.name} differ from those of {groups[0].name}; "
-                "make a file for each"
-            )
-    misplaced, unit_square = unit_axes(groups[0], "grid/{}", grid)
-    return Statement(
+    misplaced, unit_square = unit_axes(fields.known_coordinates, 2)
+    statement = Statement(
         viscosity=viscosity_in_name(path),
         by_name=True,
         doubts=(*other_equation(path), *misplaced, "it does not say what its field is"),
         unit_square=unit_square,
     )
+    return replace(fields, layout="PDEBench 2-D", statement=statement)

@@ -1,0 +1,1 @@
+"""Files of anybody: which array is what, in which order of axes, told or guessed."""

@@ -1,0 +1,237 @@
+"""Which arrays of a file are the fields to predict and their inputs, and in which order of axes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from data_scripts.pde.readers.fields import ReadOptions
+from data_scripts.pde.readers.own.axis_order import (
+    FEW_CHANNELS,
+    credible_axes,
+    decided,
+    fitted_axes,
+    labelled_axes,
+    possible_axes,
+)
+from data_scripts.pde.readers.own.lines import Lines
+from data_scripts.pde.readers.own.roles import Roles, choose_fields, is_known_output, is_medium
+from data_scripts.pde.readers.own.values import told_by_values
+from data_scripts.pde.readers.stored import AXES, SPACE, Contents, Placed, Stored
+from data_scripts.unusable import UnusableFileError
+from monarch_core.runs.printable import listed, printable
+
+_PARTS = (
+    "store real numbers: of complex ones the real and the imaginary part as two channels, "
+    "np.stack([u.real, u.imag], axis=2)"
+)
+_SAY_KEY = (
+    "which array is the field to predict: dataset.key=NAME, several with commas between them for "
+    "its channels"
+)
+_SAY_INPUT = "whether it follows from a static field, and which: dataset.input_key=NAME"
+_SAY_AXES = f"dataset.axes=[...] with one of {', '.join(AXES)} for each"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The fields of a file.
+
+    Attributes:
+        evolving: or the output of a steady problem; at least one.
+        constant: static inputs.
+        is_sure: whether the order of the axes is the user's word.
+        guesses: what was guessed, one line each.
+    """
+
+    evolving: tuple[Placed, ...]
+    constant: tuple[Placed, ...]
+    is_sure: bool
+    guesses: tuple[str, ...]
+
+
+def choose(
+    path: Path,
+    contents: Contents,
+    roles: Roles,
+    lines: Lines,
+    options: ReadOptions,
+) -> Choice:
+    """Return the fields of a file as options, names and shapes tell them.
+
+    Raises:
+        UnusableFileError: it is not clear; the error names the arrays, and every option to give.
+    """
+    said, said_inputs = (named_arrays(path, contents, k) for k in (options.key, options.input_key))
+    fields = [s for s in roles.fields.values() if s not in said and s not in said_inputs]
+    outputs, inputs = choose_fields(fields)
+    outputs, inputs = said or outputs, said_inputs or inputs
+    if not outputs:
+        raise _nothing_real(path, contents)
+    main = next((s for s in outputs if said or is_known_output(s.name)), outputs[0])
+    readings = _readings(path, main, inputs, bool(said_inputs), lines, contents, options)
+    by_shape, readings = readings, told_by_values(main, readings)
+    axes = decided(readings, by_matlab=contents.by_matlab)
+    if axes is None:
+        raise _unclear(path, contents, _missing(outputs, main, readings, inputs))
+    evolving = [
+        placed for s in outputs if (placed := _beside(s, main, axes, is_static=False)) is not None
+    ]
+    if len(evolving) < len(outputs) and (said or not is_known_output(main.name)):
+        raise _unclear(path, contents, [f"{_SAY_KEY}, on one grid", _SAY_INPUT])
+    constant = [
+        placed
+        for s in inputs
+        if said_inputs or "time" not in axes or is_medium(s.name)
+        if (placed := _beside(s, main, axes, is_static=True)) is not None
+    ]
+    if said_inputs and len(constant) < len(inputs):
+        raise _unclear(path, contents, [f"{_SAY_INPUT}, on the grid of the output"])
+    guesses = []
+    if options.axes is None:
+        because = "as the file names them"
+        if not labelled_axes(main):
+            seen = "shape" if by_shape == readings else "values and the shape"
+            because = f"from the {seen} {main.shape}"
+        guesses.append(f"axes: {', '.join(axes)} {because}; dataset.axes=[...]")
+    used = [placed.stored.name for placed in (*evolving, *constant)]
+    unused = [s.name for s in fields if s.name not in used]
+    if not said and len(fields) > 1:
+        guesses.append(f"field to predict: {_names(evolving)}; dataset.key=NAME")
+    if not said_inputs and (constant or unused):
+        guesses.append(f"static input: {_names(constant)}; dataset.input_key=NAME")
+    if unused:
+        guesses.append(f"not used: {listed(unused)}; dataset.key=NAME or dataset.input_key=NAME")
+    return Choice(tuple(evolving), tuple(constant), options.axes is not None, tuple(guesses))
+
+
+def _names(arrays: Sequence[Placed]) -> str:
+    return ",".join(printable(placed.stored.name) for placed in arrays) or "none"
+
+
+def _readings(
+    path: Path,
+    main: Stored,
+    inputs: Sequence[Stored],
+    are_said: bool,
+    lines: Lines,
+    contents: Contents,
+    options: ReadOptions,
+) -> list[tuple[str, ...]]:
+    """Return the orders that the axes of the main field may have, by all that is known."""
+    if options.axes is not None:
+        return [_said_axes(path, main, options.axes)]
+    if labels := labelled_axes(main):
+        return [labels]
+    for lengths in (lines.lengths, {}):
+        for given in (inputs, *(() if are_said or not inputs else ((),))):
+            possible = [
+                axes
+                for steady in ((True, False) if given else (False,))
+                for axes in possible_axes(
+                    main.shape, lengths, by_matlab=contents.by_matlab, steady=steady
+                )
+                if not given or any(_suits(s, main, axes) for s in given)
+            ]
+            if possible:
+                return credible_axes(possible, main.shape, lengths)
+    return []
+
+
+def _beside(stored: Stored, main: Stored, axes: Sequence[str], *, is_static: bool) -> Placed | None:
+    """Return an array on the grid of the main one with its axes, None if it does not fit."""
+    sizes = dict(zip(axes, main.shape, strict=True))
+    if not is_static and stored.shape == main.shape:
+        return Placed(stored, tuple(axes))
+    reference = [axis for axis in axes if axis != "channel" and not (is_static and axis == "time")]
+    found = fitted_axes(stored.shape, reference, sizes)
+    if found is None or not (is_static or set(reference) <= set(found)):
+        return None
+    return Placed(stored, found)
+
+
+def _suits(stored: Stored, main: Stored, axes: Sequence[str]) -> bool:
+    """Return whether an array may be an input of the main one, if that has these axes."""
+    placed = _beside(stored, main, axes, is_static=True)
+    if placed is None or placed.length("channel") > FEW_CHANNELS:
+        return False
+    return "time" in axes or "trajectory" in placed.axes
+
+
+def _missing(
+    outputs: Sequence[Stored],
+    main: Stored,
+    readings: Sequence[Sequence[str]],
+    inputs: Sequence[Stored],
+) -> list[str]:
+    """Return what a user has to say where the order of axes is not clear."""
+    examples = " or ".join(f"[{','.join(axes)}]" for axes in readings[:3])
+    what = [] if len(outputs) == 1 else [_SAY_KEY]
+    what.append(
+        f"the order of the axes of {main.described}"
+        f"{f', which may be {examples}' if len(readings) > 1 else ''}: {_SAY_AXES}"
+    )
+    return what if inputs else [*what, _SAY_INPUT]
+
+
+def _said_axes(path: Path, main: Stored, axes: Sequence[str]) -> tuple[str, ...]:
+    """Return the axes that the user says.
+
+    Raises:
+        UnusableFileError: they are not those of an array of this shape.
+    """
+    space = [axis for axis in axes if axis in SPACE]
+    if (
+        len(axes) != len(main.shape)
+        or len(set(axes)) < len(axes)
+        or not set(axes) <= set(AXES)
+        or set(space) != set(SPACE[: len(space)])
+        or not space
+    ):
+        raise UnusableFileError(
+            f"{path}: dataset.axes must name each of the {len(main.shape)} axes of "
+            f"{main.described} once, of {', '.join(AXES)}, x before y and y before z if there are "
+            f"fewer than three of space; got [{', '.join(map(str, axes))}]"
+        )
+    return tuple(axes)
+
+
+def named_arrays(path: Path, contents: Contents, key: str | None) -> list[Stored]:
+    """Return the arrays that an option names.
+
+    Raises:
+        UnusableFileError: there is no such array, or it does not hold real numbers.
+    """
+    found = []
+    for name in [] if key is None else map(str.strip, key.split(",")):
+        same = [s for full, s in contents.arrays.items() if name in (full, full.rpartition("/")[2])]
+        if len(same) != 1 and name not in contents.arrays:
+            raise UnusableFileError(
+                f"{path} ({contents.layout}) has {len(same) or 'no'} arrays {printable(name)}; it "
+                f"holds {_holdings(contents)}"
+            )
+        stored = contents.arrays.get(name, same[0])
+        if stored.defect:
+            raise UnusableFileError(stored.defect)
+        if not stored.is_real:
+            raise UnusableFileError(f"{path}: {stored.described} holds no real numbers; {_PARTS}")
+        found.append(stored)
+    return found
+
+
+def _holdings(contents: Contents) -> str:
+    return listed(stored.described for stored in contents.arrays.values()) or "nothing"
+
+
+def _nothing_real(path: Path, contents: Contents) -> UnusableFileError:
+    defect = next((stored.defect for stored in contents.arrays.values() if stored.defect), "")
+    return UnusableFileError(
+        f"{path} ({contents.layout}) holds no field of real numbers, but {_holdings(contents)}"
+        f"{f' ({defect})' if defect else ''}; {_PARTS}"
+    )
+
+
+def _unclear(path: Path, contents: Contents, missing: Sequence[str]) -> UnusableFileError:
+    return UnusableFileError(
+        f"{path} ({contents.layout}) holds {_holdings(contents)}. That leaves open "
+        f"{'; and '.join(missing)}"
+    )

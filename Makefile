@@ -6,13 +6,14 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed-$(TORCH)
 HOSTS := $(VENV)/hosts
+DOCS := $(VENV)/docs
 PURELIB := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
 
 ifeq ($(MAKELEVEL),0)
 MAKEFLAGS += --jobs=2
 endif
 
-.PHONY: test check hosts demo tables clean
+.PHONY: test check hosts demo tables docs clean
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -72,5 +73,20 @@ runs/demo/mri_%/results.json:
 tables: $(INSTALLED)
 	PATH="$(abspath $(BIN)):$$PATH" sh docs/tables.sh
 
+# The site in docs/_build/html, its tools beside the main environment; the tutorials run on the way.
+docs: $(DOCS)/.installed-$(TORCH)
+	OMP_NUM_THREADS=1 $(DOCS)/bin/python -m sphinx --builder html --fail-on-warning --keep-going \
+		--conf-dir docs . docs/_build/html
+	@echo "The site: $(CURDIR)/docs/_build/html/index.html"
+
+$(DOCS)/.installed-$(TORCH): $(INSTALLED)
+	$(BIN)/python -m venv $(DOCS)
+	rm -f $(DOCS)/.installed*
+	echo "import site; site.addsitedir('$$($(BIN)/python $(PURELIB))')" \
+		> "$$($(DOCS)/bin/python $(PURELIB))/other.pth"
+	$(DOCS)/bin/python -m pip install --quiet --constraint $(VENV)/constraints.txt \
+		"monarch-science[docs]"
+	touch $@
+
 clean:
-	rm -rf $(VENV) runs/demo report
+	rm -rf $(VENV) runs/demo report docs/_build docs/generated

@@ -191,9 +191,7 @@ def measured_change(problem: Problem, folder: Path) -> Change:
         if all(group.settings.get(key) == value for key, value in wanted)
     ]
     learned = [g for g in groups if g.declared.learns in ("both", "forward", "inverse")]
-    fixed = [
-        g for g in groups if g.declared.learns == "none" and g.declared.basis in ("", "fourier")
-    ]
+    fixed = [group for group in groups if is_fixed_fourier(group)]
     if not learned or not fixed:
         raise ValueError(
             f"{folder / problem.results} has no runs of {problem.name} with a learned and with a "
@@ -202,6 +200,11 @@ def measured_change(problem: Problem, folder: Path) -> Change:
     change = compare(min(learned, key=_validation), min(fixed, key=_validation), METRIC)
     assert change is not None  # every finished run has its errors
     return change
+
+
+def is_fixed_fourier(group: Group) -> bool:
+    """Tell whether a transform is the Fourier transform and stays it."""
+    return group.declared.learns == "none" and group.declared.basis in ("", "fourier")
 
 
 def _validation(group: Group) -> float:

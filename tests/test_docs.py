@@ -3,25 +3,30 @@
 Also the files that run the checks elsewhere: they name what the project does.
 """
 
-import csv
+import ast
 import re
 import shlex
 import shutil
 import tomllib
+from importlib import import_module
 from itertools import cycle, islice
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from pde_configs import composed
 
+import benchmarks.csv_table
 import benchmarks.encodings
 import benchmarks.frontier
+import benchmarks.headline
 import benchmarks.prediction
 import benchmarks.report
 import benchmarks.sparse_sizes
+import monarch_core
 import mri.compare
 from monarch_core.report import cli
 from monarch_core.runs.schema import to_dataclass
@@ -39,13 +44,14 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PROGRAMS = {
     ("monarch-report",): cli.main,
     ("python", "mri/compare.py"): mri.compare.main,
+    ("python", "-m", "benchmarks.csv_table"): benchmarks.csv_table.main,
+    ("python", "-m", "benchmarks.headline"): benchmarks.headline.main,
     ("python", "-m", "benchmarks.encodings"): benchmarks.encodings.main,
     ("python", "-m", "benchmarks.frontier"): benchmarks.frontier.main,
     ("python", "-m", "benchmarks.prediction"): benchmarks.prediction.main,
     ("python", "-m", "benchmarks.report"): benchmarks.report.main,
     ("python", "-m", "benchmarks.sparse_sizes"): benchmarks.sparse_sizes.main,
 }
-CSV_TABLES = ("operator_proxy", "operator_designs", "rates", "rate_rules")
 COMMANDS = [
     shlex.split(line)
     for line in (ROOT / "docs/tables.sh").read_text().splitlines()
@@ -67,18 +73,23 @@ def expand(word):
 
 @pytest.fixture
 def documents(tmp_path, monkeypatch):
-    shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    ignore = shutil.ignore_patterns("_build", "generated", "__pycache__")
+    shutil.copytree(ROOT / "docs", tmp_path / "docs", ignore=ignore)
     shutil.copy(ROOT / "README.md", tmp_path)
     monkeypatch.chdir(tmp_path)
     return [Path("README.md"), *Path("docs").glob("*.md")]
 
 
 def test_tables_are_what_the_results_say(documents):
-    before = {path: path.read_text() for path in documents}
+    raw = sorted(Path("docs/results/tables").glob("*.csv"))
+    before = {path: path.read_text() for path in (*documents, *raw)}
+    for path in raw:
+        path.unlink()
     for command in COMMANDS:
         assert run(command) == 0, command
-    for path in documents:
-        assert path.read_text() == before[path], f"{path} is out of date; run `make tables`"
+    assert sorted(Path("docs/results/tables").glob("*.csv")) == raw
+    for path, text in before.items():
+        assert path.read_text() == text, f"{path} is out of date; run `make tables`"
 
 
 def test_every_marked_table_has_a_command(documents):
@@ -92,18 +103,19 @@ def test_every_marked_table_has_a_command(documents):
         if "--marker" in command
     }
     speed = {("docs/speed.md", path.stem) for path in Path("docs/results/speed").glob("*.json")}
-    written |= {("docs/operators.md", name) for name in CSV_TABLES}
+    written |= {("README.md", name) for name in ("headline", "answers")}
     written |= {("docs/when.md", name) for name in ("frontier", "prediction")}
     assert marked == written | speed
 
 
-@pytest.mark.parametrize("name", CSV_TABLES)
-def test_tables_of_trials_are_their_files(documents, name):
-    text = Path("docs/operators.md").read_text()
-    lines = re.search(rf"<!-- {name} -->\n(.*)\n<!-- /{name} -->", text, re.DOTALL)[1].splitlines()
-    rows = [[cell.strip() for cell in line[1:-1].split("|")] for line in lines]
-    with Path(f"docs/results/{name}.csv").open() as file:
-        assert [rows[0], *rows[2:]] == list(csv.reader(file))
+def test_no_table_is_wider_than_a_page(documents):
+    """Lines break between words: the longest words of all columns are side by side."""
+    for path in documents:
+        for line in re.findall(r"^\|.*\|$", path.read_text(), re.MULTILINE):
+            cells = line[1:-1].split(" | ")
+            assert len(cells) <= 8, f"{path}: {line}"
+            longest = [max(map(len, re.split(r"[ /]", cell)), default=0) for cell in cells]
+            assert sum(longest) <= 90, f"{path}: {line}"
 
 
 def lines_of_shell(path):
@@ -206,6 +218,50 @@ def test_links_lead_somewhere(path):
         assert not anchor or anchor in anchors(page.read_text()), target
 
 
+def test_the_site_has_every_page():
+    """`CONTENTS` of docs/conf.py lists them; the data sets are below their own page."""
+    code = ast.parse((ROOT / "docs/conf.py").read_text())
+    (contents,) = (
+        ast.literal_eval(node.value)
+        for node in code.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "CONTENTS"
+    )
+    names = set(re.findall(r"^(?:.* <)?([\w/]+)>?$", contents, re.MULTILINE))
+    pages = {path.relative_to(ROOT).with_suffix("").as_posix() for path in PAGES}
+    own = {page for page in pages if not page.startswith("data_scripts/")} - {"README"}
+    assert names - own == {"data_scripts/README", "docs/api", "docs/generated/tutorials/index"}
+    assert own <= names
+
+
+@pytest.mark.parametrize("name", monarch_core.__all__)
+def test_the_site_describes_what_is_exported(name):
+    text = (ROOT / "docs/api.rst").read_text()
+    assert re.search(rf"^   [\w.]+\.{name}$", text, re.MULTILINE)
+
+
+TUTORIALS = sorted((ROOT / "docs/tutorials").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.stem)
+def test_a_tutorial_imports_what_there_is(path):
+    """Its commands and the whole of it run in `make docs`."""
+    assert path.name.startswith("plot_")
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            module = import_module(node.module)
+            assert all(hasattr(module, alias.name) for alias in node.names), ast.unparse(node)
+
+
+def test_the_snippet_of_the_first_page_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall(
+        r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    names = {}
+    exec(code, names)
+    torch.testing.assert_close(names["again"](names["x"]), names["y"])
+
+
 def test_a_citation_names_this_version_and_the_paper():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert {
@@ -248,3 +304,11 @@ def test_the_workflow_tests_the_oldest_and_the_newest():
     assert [f"{torch.removeprefix('torch>=')}.0", pinned] == matrix["torch"]
     assert any("make test" in step.get("run", "") for step in job["steps"])
     assert workflow["permissions"] == {"contents": "read"}
+
+
+def test_a_workflow_builds_the_site_with_warnings_as_errors():
+    workflow = yaml.safe_load((ROOT / ".github/workflows/docs.yml").read_text())
+    assert any("make docs" in step.get("run", "") for step in workflow["jobs"]["docs"]["steps"])
+    assert workflow["permissions"] == {"contents": "read"}
+    recipe = (ROOT / "Makefile").read_text().split("\ndocs:")[1].split("\n\n")[0]
+    assert "--fail-on-warning" in recipe

@@ -114,6 +114,14 @@ def exchange_linear(
         ValueError: for a pattern that matches nothing, a layer of `make` that lacks what is needed,
             an attention with add_bias_kv or add_zero_attn, or a model that is itself a dense layer.
             The model is then as it was.
+
+    Examples:
+        >>> from torch import nn
+        >>> from monarch_core import LowRankLinear, exchange_linear
+        >>> model = nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 4))
+        >>> done = exchange_linear(model, lambda linear: LowRankLinear.from_linear(linear, 4))
+        >>> [(layer.name, layer.after, layer.n_before, layer.n_after) for layer in done]
+        [('0', 'LowRankLinear', 544, 224), ('2', 'LowRankLinear', 132, 148)]
     """
     done = ExchangedLayers()
     if any(name == "" for name, _ in dense_layers(model, fused)):

@@ -67,6 +67,17 @@ def monarchize(
             data, separable weights, half precision, modes that its grid cannot hold), one that
             changes the resolution, options with which the new layer does not compute the same,
             n_blocks below 1, or as `exchange_linear`. The model is then as it was.
+
+    Examples:
+        >>> from torch import nn
+        >>> from monarch_core import MonarchLinear, monarchize
+        >>> model = nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 4))
+        >>> monarchize(model, n_blocks=4, exclude="2")
+        Sequential(
+          (0): MonarchLinear(in_features=16, out_features=32, n_blocks=4, bias=True)
+          (1): ReLU()
+          (2): Linear(in_features=32, out_features=4, bias=True)
+        )
     """
     check_count("n_blocks", n_blocks, "n_blocks=1 is the dense layer")
     is_shared = sharing(model)

@@ -135,6 +135,19 @@ def add_monarch_adapters(
     Raises:
         ValueError: as `exchange_linear` and `AdaptedLinear`, for a model without a layer to adapt,
             or one that has adapters. The model is then as it was.
+
+    Examples:
+        >>> import torch
+        >>> from torch import nn
+        >>> from monarch_core import add_monarch_adapters
+        >>> model = nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 4))
+        >>> x = torch.randn(5, 16)
+        >>> y = model(x)
+        >>> model = add_monarch_adapters(model, rank=2, also_learn="2.bias")
+        >>> torch.allclose(model(x), y, atol=1e-6)  # the same until it learns
+        True
+        >>> [name for name, p in model.named_parameters() if p.requires_grad]
+        ['0.L', '0.R', '2.bias', '2.L', '2.R']
     """
     check_count("n_blocks", n_blocks, "n_blocks=1 is an adapter of low rank")
     check_count("rank", rank, "rank=4 is that of MoRe")
@@ -170,6 +183,15 @@ def merge_adapters(model: nn.Module) -> nn.Module:
 
     Returns:
         The model, or the new layer where the model is one of those exchanged.
+
+    Examples:
+        >>> from torch import nn
+        >>> from monarch_core import add_monarch_adapters, merge_adapters
+        >>> model = add_monarch_adapters(nn.Sequential(nn.Linear(16, 32)))
+        >>> merge_adapters(model)
+        Sequential(
+          (0): Linear(in_features=16, out_features=32, bias=True)
+        )
     """
 
     def replace(name: str, layer: nn.Module) -> nn.Module | None:

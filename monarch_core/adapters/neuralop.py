@@ -53,6 +53,19 @@ class MonarchSpectralConv(SpectralConv, BaseSpectralConv):
 
     Raises:
         ValueError: for an option that is not offered, and as `layers.SpectralConv`.
+
+    Examples:
+        >>> import torch
+        >>> from neuralop.models import FNO
+        >>> from monarch_core import MonarchSpectralConv
+        >>> sizes = dict(n_modes=(8, 8), in_channels=1, out_channels=1, hidden_channels=4)
+        >>> _ = torch.manual_seed(0)
+        >>> fft = FNO(**sizes)
+        >>> _ = torch.manual_seed(0)
+        >>> monarch = FNO(**sizes, conv_module=MonarchSpectralConv.configured(grid=(16, 16)))
+        >>> u = torch.randn(2, 1, 16, 16)
+        >>> torch.allclose(fft(u), monarch(u), atol=1e-5)  # the same until it learns
+        True
     """
 
     def __init__(

@@ -41,6 +41,17 @@ def save_monarchized(model: nn.Module, folder: str | Path) -> None:
     Args:
         model: after `monarchize`, `exchange_linear` or `add_monarch_adapters`.
         folder: made if it is not there; files of these names in it are replaced.
+
+    Examples:
+        >>> from tempfile import mkdtemp
+        >>> from pathlib import Path
+        >>> from torch import nn
+        >>> from monarch_core import monarchize, save_monarchized
+        >>> model = monarchize(nn.Sequential(nn.Linear(16, 32)))
+        >>> folder = mkdtemp()
+        >>> save_monarchized(model, folder)
+        >>> sorted(path.name for path in Path(folder).iterdir())
+        ['layers.json', 'weights.pt']
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -67,6 +78,18 @@ def load_monarchized(model: nn.Module, folder: str | Path) -> nn.Module:
             that differ. The layers of the model are then as they were, unless the weights do not
             fit: make it anew.
         FileNotFoundError: if a file is missing.
+
+    Examples:
+        >>> from tempfile import mkdtemp
+        >>> import torch
+        >>> from torch import nn
+        >>> from monarch_core import load_monarchized, monarchize, save_monarchized
+        >>> model, folder = monarchize(nn.Sequential(nn.Linear(16, 32))), mkdtemp()
+        >>> save_monarchized(model, folder)
+        >>> again = load_monarchized(nn.Sequential(nn.Linear(16, 32)), folder)
+        >>> x = torch.randn(5, 16)
+        >>> torch.equal(again(x), model(x))
+        True
     """
     folder = Path(folder)
     entries = _read(folder / LAYERS)

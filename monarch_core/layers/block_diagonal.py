@@ -34,6 +34,15 @@ class BlockDiagonalLinear(StructuredLinear):
     Raises:
         ValueError: if a size is below 1, n_blocks is not between 1 and the smaller size or leaves a
             block without inputs or outputs, or dtype is of whole numbers.
+
+    Examples:
+        >>> import torch
+        >>> from monarch_core import BlockDiagonalLinear
+        >>> layer = BlockDiagonalLinear(12, 12, n_blocks=3, bias=False)
+        >>> x = torch.zeros(12)
+        >>> x[0] = 1.0  # an input of the first block
+        >>> layer(x)[4:].count_nonzero().item()
+        0
     """
 
     D: nn.Parameter

@@ -53,6 +53,16 @@ class MonarchLinear(StructuredLinear, Preparable):
     Raises:
         ValueError: if a size is below 1, n_blocks is not between 1 and the smaller size, start is
             unknown, or dtype is of whole numbers.
+
+    Examples:
+        >>> import torch
+        >>> from torch import nn
+        >>> from monarch_core import MonarchLinear
+        >>> layer = MonarchLinear(256, 1024, n_blocks=4)
+        >>> layer(torch.randn(5, 256)).shape
+        torch.Size([5, 1024])
+        >>> sum(p.numel() for p in layer.parameters()), 256 * 1024 + 1024  # and of nn.Linear
+        (82944, 263168)
     """
 
     L: nn.Parameter

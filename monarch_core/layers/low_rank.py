@@ -32,6 +32,13 @@ class LowRankLinear(StructuredLinear):
     Raises:
         ValueError: if a size is below 1, rank is not between 1 and the smaller size, or dtype is of
             whole numbers.
+
+    Examples:
+        >>> import torch
+        >>> from monarch_core import LowRankLinear
+        >>> layer = LowRankLinear(12, 20, rank=3)
+        >>> torch.linalg.matrix_rank(layer.dense()).item()
+        3
     """
 
     U: nn.Parameter

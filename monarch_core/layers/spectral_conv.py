@@ -86,6 +86,25 @@ class SpectralConv(Preparable):
     Raises:
         ValueError: for modes that the grid cannot hold, heads that do not divide the channels, or
             a `basis` that `transform` does not have.
+
+    Examples:
+        >>> from functools import partial
+        >>> import torch
+        >>> from monarch_core import Fourier, Monarch
+        >>> from monarch_core.layers import SpectralConv
+        >>> layer = SpectralConv(2, 3, n_modes=(8, 8), grid=(16, 16))
+        >>> u = torch.randn(5, 2, 16, 16)
+        >>> layer(u).shape, layer(u, output_shape=(32, 24)).shape
+        (torch.Size([5, 3, 16, 16]), torch.Size([5, 3, 32, 24]))
+
+        Cosine between walls on the first axis, Fourier on the second, and only the latter learns:
+
+        >>> make = [partial(Monarch, start="cosine", frozen=True), Monarch]
+        >>> mixed = SpectralConv(
+        ...     2, 3, (8, 8), (16, 16), make, basis=["cosine", "fourier"], periodic=[False, True]
+        ... )
+        >>> mixed(u).shape
+        torch.Size([5, 3, 16, 16])
     """
 
     bias: nn.Parameter | None

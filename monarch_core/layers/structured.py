@@ -39,6 +39,17 @@ class StructuredLinear(nn.Module, ABC):
 
     Raises:
         ValueError: if a size is below 1, start is none of the two, or dtype is of whole numbers.
+
+    Examples:
+        >>> import torch
+        >>> from torch import nn
+        >>> from monarch_core import LowRankLinear, MonarchLinear
+        >>> linear = nn.Linear(24, 36)
+        >>> layers = [MonarchLinear.from_linear(linear, 3), LowRankLinear.from_linear(linear, 8)]
+        >>> [tuple(layer(torch.randn(5, 24)).shape) for layer in layers]
+        [(5, 36), (5, 36)]
+        >>> [layer.to_linear().weight.shape == linear.weight.shape for layer in layers]
+        [True, True]
     """
 
     bias: nn.Parameter | None

@@ -21,6 +21,18 @@ def densify(model: nn.Module) -> nn.Module:
 
     Returns:
         The model, or the new layer where the model is one of those exchanged.
+
+    Examples:
+        >>> import torch
+        >>> from torch import nn
+        >>> from monarch_core import MonarchLinear, densify
+        >>> model = nn.Sequential(MonarchLinear(12, 24), nn.ReLU(), MonarchLinear(24, 12))
+        >>> x = torch.randn(5, 12)
+        >>> y = model(x)
+        >>> torch.allclose(densify(model)(x), y, atol=1e-5)
+        True
+        >>> model[0]
+        Linear(in_features=12, out_features=24, bias=True)
     """
     is_shared = sharing(model)
 

@@ -1,6 +1,7 @@
 """The command `monarch-report`: compare run folders, or keep a table in a document up to date."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +15,10 @@ from monarch_core.report.documents import add_destination, deliver, run_command
 from monarch_core.report.read.collect import Run, collect_runs
 from monarch_core.report.render.ladder import ladder_table
 from monarch_core.report.render.page import write_report
+from monarch_core.report.render.short import short_table
 from monarch_core.report.render.tables import main_table
+from monarch_core.report.render.text_table import TextTable
+from monarch_core.runs.files import write_text
 
 _DESCRIPTION = """\
 Compare runs: one HTML page, its tables as CSV and Markdown, its figures as PNG. Groups the runs
@@ -40,12 +44,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def markdown_table(
     runs: Sequence[Run], metrics: Sequence[str] | None = None, *, ladder: bool = False
 ) -> str:
-    """Return the main table of runs as Markdown.
+    """Return `table_of` as Markdown."""
+    return table_of(runs, metrics, ladder=ladder).markdown()
+
+
+def table_of(
+    runs: Sequence[Run],
+    metrics: Sequence[str] | None = None,
+    *,
+    ladder: bool = False,
+    short: bool = False,
+) -> TextTable:
+    """Return the main table of runs.
 
     Args:
         runs: from `collect_runs`.
         metrics: the metrics to show, in this order; by default all of them.
         ladder: return the `ladder_table` of the first metric instead.
+        short: return the `short_table`, or a ladder of three digits.
 
     Raises:
         ValueError: there is no finished run, or no run has one of the metrics.
@@ -61,8 +77,8 @@ def markdown_table(
     if not known:
         raise ValueError(f"no run has a metric, among them {runs[0].name}; evaluate one again")
     if ladder:
-        return ladder_table(groups, (metrics or known)[0]).markdown()
-    return main_table(groups, metrics or known).markdown()
+        return ladder_table(groups, (metrics or known)[0], short=short)
+    return (short_table if short else main_table)(groups, metrics or known)
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -73,8 +89,14 @@ def _run(options: argparse.Namespace) -> None:
         return
     wanted = options.ladder or options.table or ""
     metrics = [name.strip() for name in wanted.split(",") if name.strip()]
-    table = markdown_table(runs, metrics, ladder=options.ladder is not None)
-    deliver(table, beside_the_table(runs), options)
+    ladder = options.ladder is not None
+    text = table_of(runs, metrics, ladder=ladder, short=options.short).markdown()
+    if options.csv is not None:
+        options.csv.parent.mkdir(parents=True, exist_ok=True)
+        write_text(options.csv, table_of(runs).csv())
+        place = os.path.relpath(options.csv, options.update.parent if options.update else ".")
+        text = f"{text.rstrip()} All metrics and costs: [{options.csv.name}]({place}).\n"
+    deliver(text, beside_the_table(runs), options)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -99,6 +121,15 @@ def _parser() -> argparse.ArgumentParser:
         metavar="METRIC",
         help="print only a table with one row per model and training and one column per data set, "
         "all compared with the best control",
+    )
+    parser.add_argument(
+        "--short", action="store_true", help="of a table: the columns that matter, three digits"
+    )
+    parser.add_argument(
+        "--csv",
+        type=Path,
+        metavar="FILE",
+        help="write the table with every metric and column as CSV, and name it below the other",
     )
     add_destination(parser)
     return parser

@@ -22,6 +22,24 @@ class LinearTransform(nn.Module, ABC):
         heads: number of matrices.
         is_transform: marks the parameters of every transform for the optimiser, which gives them
             a learning rate of their own.
+
+    Examples:
+        >>> import torch
+        >>> from monarch_core import LinearTransform
+        >>> class Scaled(LinearTransform):
+        ...     def forward(self, x):
+        ...         return 2j * x
+        ...
+        ...     def adjoint(self, y):
+        ...         return -2j * y
+        ...
+        ...     def matrix(self):
+        ...         A = self.dense()
+        ...         return torch.stack((A.real, A.imag))[:, None]
+        >>> A = Scaled(n_in=3, n_out=3)
+        >>> x, y = torch.randn(2, 3, dtype=torch.complex64)
+        >>> torch.allclose(torch.vdot(A(x), y), torch.vdot(x, A.adjoint(y)), atol=1e-5)
+        True
     """
 
     is_transform = True

@@ -27,6 +27,16 @@ class Dense(LinearTransform):
 
     Raises:
         ValueError: as `Fourier`, and for another dtype or heads below 1.
+
+    Examples:
+        >>> import torch
+        >>> from monarch_core import Dense, Fourier
+        >>> x = torch.randn(4, 10, dtype=torch.complex64)
+        >>> A = Dense(10)
+        >>> torch.allclose(A(x), Fourier(10)(x), atol=1e-5)
+        True
+        >>> A.weight.shape
+        torch.Size([1, 10, 10, 2])
     """
 
     def __init__(

@@ -35,6 +35,16 @@ class Fourier(IndexedTransform):
 
     Raises:
         ValueError: for n < 1, an unknown norm, or frequencies that repeat or alias.
+
+    Examples:
+        >>> import torch
+        >>> from monarch_core import Fourier
+        >>> x = torch.randn(4, 12, dtype=torch.complex64)
+        >>> F = Fourier(12, centered=True)
+        >>> torch.allclose(F.adjoint(F(x)), x, atol=1e-5)  # unitary
+        True
+        >>> Fourier(12, modes=[-1, 0, 1])(x).shape
+        torch.Size([4, 3])
     """
 
     kept: Tensor | None

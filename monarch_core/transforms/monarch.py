@@ -71,6 +71,19 @@ class Monarch(IndexedTransform, Preparable):
     Raises:
         ValueError: when p q is not n, for modes that the grid does not have or that repeat, and for
             an unknown start, norm, option or dtype.
+
+    Examples:
+        >>> import torch
+        >>> from monarch_core import Monarch
+        >>> x = torch.randn(4, 320, dtype=torch.complex64)
+        >>> M = Monarch.fourier(320)
+        >>> torch.allclose(M(x), torch.fft.fft(x, norm="ortho"), atol=1e-4)
+        True
+        >>> sum(p.numel() for p in M.parameters()), 2 * 320**2  # and of a dense complex matrix
+        (23040, 204800)
+        >>> M(x).abs().square().sum().backward()  # it learns
+        >>> M.L.grad.shape
+        torch.Size([1, 320, 20, 1, 2])
     """
 
     k: Tensor
@@ -141,6 +154,14 @@ class Monarch(IndexedTransform, Preparable):
 
         Raises:
             ValueError: as the class and `project_to_monarch`.
+
+        Examples:
+            >>> import torch
+            >>> from monarch_core import Fourier, Monarch
+            >>> A = Fourier(24).dense(torch.complex128)
+            >>> M = Monarch.from_matrix(A, dtype=torch.float64)
+            >>> torch.allclose(M.dense(torch.complex128), A)
+            True
         """
         check_choice("apply", apply, APPLICATIONS)
         check_choice("dtype", dtype, DTYPES)

@@ -35,6 +35,16 @@ def monarch_multiply(
 
     Raises:
         ValueError: if the shapes of x, L and R do not fit each other.
+
+    Examples:
+        >>> import torch
+        >>> from monarch_core import monarch_multiply
+        >>> from monarch_core.transforms import monarch_dense
+        >>> L, R = torch.randn(3, 4, 4), torch.randn(4, 3, 3)  # p = 3, q = 4
+        >>> x = torch.randn(5, 12)
+        >>> y = monarch_multiply(x, L, R)
+        >>> torch.allclose(y, x @ monarch_dense(L, R).mT, atol=1e-4)
+        True
     """
     check_factors(L, R)
     p, s, t = L.shape
@@ -68,6 +78,14 @@ def monarch_adjoint(
 
     Raises:
         ValueError: if the shapes of y, L and R do not fit each other.
+
+    Examples:
+        >>> import torch
+        >>> from monarch_core.transforms import monarch_adjoint, monarch_dense
+        >>> L, R = torch.randn(3, 4, 4), torch.randn(4, 3, 3)
+        >>> y = torch.randn(5, 12)
+        >>> torch.allclose(monarch_adjoint(y, L, R), y @ monarch_dense(L, R), atol=1e-4)
+        True
     """
     check_factors(L, R)
     p, s, _ = L.shape
@@ -100,6 +118,13 @@ def monarch_dense(L: Num[Tensor, "p s t"], R: Num[Tensor, "q h a"]) -> Num[Tenso
 
     Raises:
         ValueError: if the shapes of L and R do not fit each other.
+
+    Examples:
+        >>> import torch
+        >>> from monarch_core.transforms import monarch_dense
+        >>> L, R = torch.eye(4).expand(3, 4, 4), torch.eye(3).expand(4, 3, 3)
+        >>> monarch_dense(L, R).count_nonzero(dim=0)  # identities leave the fixed permutation
+        tensor([1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1])
     """
     check_factors(L, R)
     L, R = _promote(L, R)

@@ -12,6 +12,22 @@ class PlaneTransform(nn.Module, ABC):
 
     The pair satisfies <A x, y> = <x, A^H y> with <a, b> = sum(conj(a) b). It is the same for every
     entry of the axes before.
+
+    Examples:
+        >>> import torch
+        >>> from monarch_core.transforms import PlaneTransform
+        >>> class Centered(PlaneTransform):
+        ...     shape_in = shape_out = (6, 4)
+        ...
+        ...     def forward(self, x):
+        ...         return torch.fft.fftshift(torch.fft.fft2(x, norm="ortho"), dim=(-2, -1))
+        ...
+        ...     def adjoint(self, y):
+        ...         return torch.fft.ifft2(torch.fft.ifftshift(y, dim=(-2, -1)), norm="ortho")
+        >>> A = Centered()
+        >>> x = torch.randn(6, 4, dtype=torch.complex64)
+        >>> torch.allclose(A.adjoint(A(x)), x, atol=1e-5)
+        True
     """
 
     @property

@@ -42,6 +42,19 @@ def regress(
 
     Raises:
         ValueError: as the function of its class, for other heads, or for a class without one.
+
+    Examples:
+        >>> import torch
+        >>> from monarch_core import Dense, Monarch
+        >>> from monarch_core.transforms import regress
+        >>> truth = Monarch.fourier(12, dtype=torch.float64).dense(torch.complex128)
+        >>> x = torch.randn(40, 12, dtype=torch.complex128)
+        >>> y = x @ truth.mT
+        >>> G, B = (x.mT @ x.conj())[None], (y.mT @ x.conj())[None]
+        >>> found = Dense(12, norm="backward", dtype=torch.float64)
+        >>> regress(found, G, B)
+        >>> torch.allclose(found.dense(torch.complex128), truth)
+        True
     """
     raise ValueError(
         f"there is no regression for {type(transform).__name__}; use Dense, Monarch or "

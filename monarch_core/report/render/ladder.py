@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from monarch_core.report.compare.control import best_control_on
 from monarch_core.report.compare.groups import Data, Group, control_name, swapped_name
 from monarch_core.report.compare.settings import UNSET, differing_keys, words
-from monarch_core.report.read.identity import DATASET, EVALUATION, is_measured
+from monarch_core.report.read.identity import EVALUATION, is_measured
+from monarch_core.report.render.short import brief_cell, data_titles
 from monarch_core.report.render.tables import metric_cell
 from monarch_core.report.render.text_table import Cell, TextTable
 from monarch_core.report.wording import count, seconds
@@ -15,19 +16,19 @@ _MODEL = "model."
 _RATE = "fit.transform_learning_rate"
 
 
-def ladder_table(groups: Sequence[Group], metric: str) -> TextTable:
+def ladder_table(groups: Sequence[Group], metric: str, *, short: bool = False) -> TextTable:
     """Return one row per model, transform and training, and one column per data set.
 
     Every cell is compared with the control of the same data, of whatever model, that has the
     lowest validation error. Rows go from the largest to the smallest metric on the first data set;
-    rows without a value there come last.
+    rows without a value there come last. A short one has three digits, and no costs but parameters.
 
     Raises:
         ValueError: as for `best_control_on`, or two groups differ in nothing that a ladder shows.
     """
     data = list(dict.fromkeys(group.data for group in groups))
     controls = {one: best_control_on(one, groups, metric) for one in data}
-    titles = _titles(groups)
+    titles = data_titles(groups)
     told = _told(groups)
     rungs: dict[tuple[str, str, str], dict[Data, Group]] = {}
     for group, training in zip(groups, told, strict=True):
@@ -43,22 +44,29 @@ def ladder_table(groups: Sequence[Group], metric: str) -> TextTable:
         mean = rung[data[0]].metric(metric).mean if data[0] in rung else None
         return math.inf if mean is None else -mean
 
-    columns = ["model", swapped_name(groups), "training", *titles.values()]
-    numbers = ["seeds", "parameters", "time per epoch"]
+    swapped = swapped_name(groups)
+    names = [f"model, {swapped}"] if short else ["model", swapped]
+    columns = [*names, "training", *titles.values()]
+    numbers = ["parameters"] if short else ["seeds", "parameters", "time per epoch"]
+    cell = brief_cell if short else metric_cell
     rows = []
-    for name, rung in sorted(rungs.items(), key=lambda item: height(item[1])):
+    for (*name, training), rung in sorted(rungs.items(), key=lambda item: height(item[1])):
         shown = next(rung[one] for one in data if one in rung)
         seeds = sorted({len(group.runs) for group in rung.values()})
+        values = {
+            "seeds": " to ".join(map(str, dict.fromkeys((seeds[0], seeds[-1])))),
+            "parameters": count(shown.cost("n_parameters")),
+            "time per epoch": seconds(shown.cost("seconds_per_epoch")),
+        }
         rows.append(
             [
-                *map(Cell, name),
+                *map(Cell, [", ".join(name)] if short else name),
+                Cell(training),
                 *(
-                    metric_cell(rung[one], controls[one], metric) if one in rung else Cell("")
+                    cell(rung[one], controls[one], metric) if one in rung else Cell("")
                     for one in data
                 ),
-                Cell(" to ".join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))),
-                Cell(count(shown.cost("n_parameters"))),
-                Cell(seconds(shown.cost("seconds_per_epoch"))),
+                *(Cell(values[number]) for number in numbers),
             ]
         )
     control = control_name(groups)
@@ -66,34 +74,16 @@ def ladder_table(groups: Sequence[Group], metric: str) -> TextTable:
     column = "first column"
     if any(data[0] not in rung for rung in rungs.values()):
         column += " with a value"
+    costs = "" if short else f" Time and parameters are those of the {column}. Device: {devices}."
     return TextTable(
         key="ladder",
         title="Ladder",
         columns=[*columns, *numbers],
         rows=rows,
         caption=f"Mean ± standard error of {metric.replace('_', ' ')} over seeds; changes are "
-        f"against the best {control} run of the same data. Time and parameters are those of the "
-        f"{column}. Device: {devices}.",
+        f"against the best {control} run of the same data.{costs}",
         numeric=frozenset((*titles.values(), *numbers)),
     )
-
-
-def _titles(groups: Sequence[Group]) -> dict[Data, str]:
-    """Return a name for each data set: the one setting that tells all apart, if there is one."""
-    settings = {
-        g.data: {k: v for k, v in g.settings.items() if k.startswith(DATASET)} for g in groups
-    }
-    keys = differing_keys(list(settings.values()))
-    telling = [key for key in keys if len({s.get(key) for s in settings.values()}) == len(settings)]
-    if telling:
-        key = telling[0]
-        return {data: f"{words(key, keys)} {own.get(key)}" for data, own in settings.items()}
-    several = len({group.dataset for group in groups}) > 1
-    names = {}
-    for group in groups:
-        dataset = [group.dataset] if several or not group.data_details else []
-        names[group.data] = ", ".join([*dataset, *filter(None, [group.data_details])])
-    return names
 
 
 def _told(groups: Sequence[Group]) -> list[str]:

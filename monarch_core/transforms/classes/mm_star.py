@@ -20,6 +20,13 @@ class MMStar:
     with L_full as in `monarch_dense` and R_b the blocks of R,
 
         M1 M2^H = L1_full blockdiag(R1_b R2_b^H) L2_full^H
+
+    Examples:
+        >>> import torch
+        >>> from monarch_core.transforms import circulant_mm_star
+        >>> C = circulant_mm_star(torch.tensor([1.0, 2.0, 0.0, 0.0]))
+        >>> C.multiply(torch.eye(4)[0]).real.round().int().tolist()  # the first column
+        [1, 2, 0, 0]
     """
 
     L1: Num[Tensor, "p s1 t"]
@@ -79,6 +86,16 @@ def factorize_mm_star(
         ValueError: if A is not square or not finite, p q is not n, n_tries is below 1 or tolerance
             not between 0 and 1; if no row and column of blocks are invertible; if the F_mn share no
             eigenvectors, so that A is not of the class.
+
+    Examples:
+        >>> import torch
+        >>> from monarch_core import factorize_mm_star
+        >>> from monarch_core.transforms import monarch_dense
+        >>> M1, M2 = (monarch_dense(torch.randn(2, 3, 3), torch.randn(3, 2, 2)) for _ in range(2))
+        >>> A = (M1 @ M2.mH).double()
+        >>> found = factorize_mm_star(A)
+        >>> torch.allclose(found.dense(), A.to(torch.complex128), atol=1e-5)
+        True
     """
     check_matrix(A)
     if A.shape[0] != A.shape[1]:

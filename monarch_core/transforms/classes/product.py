@@ -17,6 +17,15 @@ def hadamard_monarch(
 
     Raises:
         ValueError: if n is not a power of two or p q is not n.
+
+    Examples:
+        >>> import torch
+        >>> from monarch_core import monarch_multiply
+        >>> from monarch_core.transforms import hadamard_monarch
+        >>> L, R, order = hadamard_monarch(4)
+        >>> H = 2 * monarch_multiply(torch.eye(4).to(L), L, R)[..., order]
+        >>> H.real.round().int().tolist()
+        [[1, 1, 1, 1], [1, -1, 1, -1], [1, 1, -1, -1], [1, -1, -1, 1]]
     """
     p, q = check_block_sizes(n, block_sizes)
     factors = hadamard_factors(p, q)
@@ -34,6 +43,15 @@ def fourier_monarch(
 
     Raises:
         ValueError: if p q is not n.
+
+    Examples:
+        >>> import torch
+        >>> from monarch_core import monarch_multiply
+        >>> from monarch_core.transforms import fourier_monarch
+        >>> L, R = fourier_monarch(12)
+        >>> x = torch.randn(12, dtype=torch.complex128)
+        >>> torch.allclose(monarch_multiply(x, L.to(x), R.to(x)), torch.fft.fft(x, norm="ortho"))
+        True
     """
     p, q = check_block_sizes(n, block_sizes)
     factors = fourier_factors(p, q)

@@ -56,6 +56,17 @@ def project_to_monarch(
 
     Raises:
         ValueError: if the sizes do not fit those of A, or A is not finite or of another dtype.
+
+    Examples:
+        >>> import torch
+        >>> from monarch_core import Fourier, Monarch, monarch_multiply, project_to_monarch
+        >>> A = Fourier(12).dense(torch.complex128)
+        >>> L, R, distance = project_to_monarch(A)
+        >>> L.shape, R.shape, distance.item() < 1e-12  # the DFT is a Monarch matrix
+        (torch.Size([3, 4, 4]), torch.Size([4, 3, 3]), True)
+        >>> x = torch.randn(12, dtype=torch.complex128)
+        >>> torch.allclose(monarch_multiply(x, L, R), A @ x)
+        True
     """
     check_matrix(A)
     if A.dtype not in DTYPES:

@@ -20,6 +20,15 @@ def fourier_mm_star_squared(
 
     Raises:
         ValueError: if p q is not n.
+
+    Examples:
+        >>> import torch
+        >>> from monarch_core import Fourier
+        >>> from monarch_core.transforms import fourier_mm_star_squared
+        >>> outer, inner = fourier_mm_star_squared(12)
+        >>> F = outer.dense() @ inner.dense().to(torch.complex128)
+        >>> torch.allclose(F, Fourier(12).dense(torch.complex128))
+        True
     """
     p, q = check_block_sizes(n, block_sizes)
     return _after_order(*fourier_monarch(n, (p, q)), torch.arange(n))
@@ -41,6 +50,16 @@ def cosine_mm_star_squared(
 
     Raises:
         ValueError: if p q is not n or expansion is not 1 or 2.
+
+    Examples:
+        >>> import torch
+        >>> from scipy.fft import dct
+        >>> from monarch_core.transforms import cosine_mm_star_squared
+        >>> outer, inner = cosine_mm_star_squared(12)
+        >>> x = torch.randn(12, dtype=torch.float64)
+        >>> y = outer.multiply(inner.multiply(x)).real
+        >>> torch.allclose(y, torch.from_numpy(dct(x.numpy(), norm="ortho")))
+        True
     """
     L, R = _cosine_factors(n, block_sizes)
     return _real_part(L, R, expansion)
@@ -58,6 +77,16 @@ def sine_mm_star_squared(
 
     Raises:
         ValueError: if p q is not n or expansion is not 1 or 2.
+
+    Examples:
+        >>> import torch
+        >>> from scipy.fft import dst
+        >>> from monarch_core.transforms import sine_mm_star_squared
+        >>> outer, inner = sine_mm_star_squared(12)
+        >>> x = torch.randn(12, dtype=torch.float64)
+        >>> y = outer.multiply(inner.multiply(x)).real
+        >>> torch.allclose(y, torch.from_numpy(dst(x.numpy(), norm="ortho")))
+        True
     """
     L, R = _cosine_factors(n, block_sizes)
     p, q = len(L), len(R)

@@ -19,6 +19,14 @@ def circulant_mm_star(
 
     Raises:
         ValueError: if p q is not n.
+
+    Examples:
+        >>> import torch
+        >>> from monarch_core.transforms import circulant_mm_star
+        >>> column = torch.randn(6, dtype=torch.float64)
+        >>> C = torch.stack([column.roll(j) for j in range(6)], dim=1)
+        >>> torch.allclose(circulant_mm_star(column).dense().real, C)
+        True
     """
     check_vector("column", column)
     p, q = check_block_sizes(len(column), block_sizes)
@@ -40,6 +48,14 @@ def toeplitz_mm_star(
 
     Raises:
         ValueError: if p q is not n, or column[0] is not row[0].
+
+    Examples:
+        >>> import torch
+        >>> from monarch_core.transforms import toeplitz_mm_star
+        >>> column, row = torch.tensor([1.0, 2.0, 3.0]), torch.tensor([1.0, 5.0, 6.0])
+        >>> T = toeplitz_mm_star(column, row)
+        >>> T.dense().real.round().int().tolist()
+        [[1, 5, 6], [2, 1, 5], [3, 2, 1]]
     """
     for name, x in (("column", column), ("row", row)):
         check_vector(name, x)
@@ -78,6 +94,14 @@ def permutation_mm_star(
 
     Raises:
         ValueError: if the inputs 0 .. n - 1 are not all used equally often, or p q is not n.
+
+    Examples:
+        >>> import torch
+        >>> from monarch_core.transforms import permutation_mm_star
+        >>> order = torch.tensor([3, 0, 2, 5, 1, 4])
+        >>> P = permutation_mm_star(order)
+        >>> P.multiply(torch.arange(6.0).double()).tolist()
+        [3.0, 0.0, 2.0, 5.0, 1.0, 4.0]
     """
     whole = order.ndim == 1 and order.numel() > 0 and not order.is_floating_point()
     counts = torch.bincount(order.clamp(min=0)) if whole else torch.zeros(1)

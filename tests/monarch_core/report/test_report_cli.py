@@ -54,6 +54,18 @@ def test_without_names_the_table_has_every_metric(two, capsys):
     assert "| transform | relative l2 | h1 error | seeds |" in capsys.readouterr().out
 
 
+def test_a_short_table_names_the_whole_one(two, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main([two, "--short", "--table", "relative_l2", "--csv", "raw/all.csv"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "| transform | relative l2 | parameters |"
+    assert lines[2].startswith("| fft | 0.0400 |")
+    assert "0.0300 (-25 %)" in lines[3]
+    assert lines[-1].endswith("All metrics and costs: [all.csv](raw/all.csv).")
+    header = (tmp_path / "raw/all.csv").read_text().splitlines()[0]
+    assert {"relative l2", "h1 error", "peak memory"} < set(header.split(","))
+
+
 def test_update_replaces_what_is_between_the_markers_and_nothing_else(two, document):
     arguments = [two, "--table", "relative_l2", "--update", str(document), "--marker", "results"]
     assert main(arguments) == 0

@@ -110,7 +110,7 @@ def rows_on(
     Raises:
         ValueError: for another grid without a basis.
     """
-    if isinstance(transform, Fourier):
+    if isinstance(transform, Fourier) and basis == "fourier":
         rows = _fourier_rows(transform.n, frequencies).to(dtype=dtype, device=device)
     else:
         rows = _rows_of(transform, inverse).to(dtype)

@@ -153,8 +153,6 @@ class SpectralConv(Preparable):
             self._transforms(makers, inverse, channels)
             for inverse, channels in ((False, self.in_channels), (True, self.out_channels))
         )
-        transforms = (*self.forward_transforms, *self.inverse_transforms)
-        self.is_fourier = all(isinstance(t, Fourier) for t in transforms)
         if learn not in ("both", "forward"):
             self.forward_transforms.requires_grad_(False)
         if learn not in ("both", "inverse"):
@@ -214,7 +212,7 @@ class SpectralConv(Preparable):
         check_dtype(x, weight=self.mode_weight)
         grid = tuple(x.shape[2:])
         out_grid = self.out_grid(grid) if output_shape is None else tuple(output_shape)
-        if self.is_fourier and self.order == 1:
+        if self._may_take_the_fft():
             slices = in_use(self.n_weights, self.n_kept, (min(*grid, *out_grid),), self.kinds)
             W = self.mode_weight[:, *slices]
             if fft_is_cheaper(x, out_grid[0], W.shape[1]):
@@ -225,6 +223,11 @@ class SpectralConv(Preparable):
         else:
             W, *rows = self._matrices(grid, out_grid)
         return spectral_product(x, W, self.bias, rows[: self.order], rows[self.order :])
+
+    def _may_take_the_fft(self) -> bool:
+        """Return whether the layer is on one axis, with transforms that stay the DFT."""
+        transforms = (*self.forward_transforms, *self.inverse_transforms)
+        return self.bases == ("fourier",) and all(isinstance(t, Fourier) for t in transforms)
 
     def out_grid(self, grid: tuple[int, ...]) -> tuple[int, ...]:
         """Return the grid of the result, for fields on this one."""

@@ -50,14 +50,15 @@ template <typename Body> void for_panels(size n, int threads, const Body &body) 
     for (size c = 0; c < n; c += PANEL) body(c, std::min(PANEL, n - c));
 }
 
-// X = R x^T. Of DEPTH numbers of ROWS fields the transpose is in the cache, and one sum.
+// X = R x^T. Of DEPTH numbers of at most MOST fields the transpose is in the cache, and one sum.
 inline void analyse(const Axis &s, const float *R, const float *x, float *X, int threads) {
-    constexpr size ROWS = 64, DEPTH = 256;
+    constexpr size MOST = 64, DEPTH = 256;
     for (const Group &group : groups(s)) {
         const float *R_h = R + group.head * 2 * s.m * s.n;
+        const size each = std::min(MOST, round_up((group.count + threads - 1) / threads));
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
-        for (size i = 0; i < group.count; i += ROWS) {
-            const size rows = std::min(ROWS, group.count - i), width = round_up(rows);
+        for (size i = 0; i < group.count; i += each) {
+            const size rows = std::min(each, group.count - i), width = round_up(rows);
             static thread_local Array memory;
             memory.hold((DEPTH + 2 * s.m) * width);
             float *turned = memory.data(), *sum = turned + DEPTH * width;
@@ -88,23 +89,21 @@ inline void synthesise(const Axis &s, const float *R, const float *X, const floa
     const auto all = groups(s);
     for_panels(s.n, threads, [&](size c, size wide) {
         static thread_local Array memory;
-        size most = 0;
-        for (const Group &group : all) most = std::max(most, group.count);
-        memory.hold((depth + most) * PANEL);
+        memory.hold((depth + all[0].count) * PANEL);
         float *panel = memory.data(), *out = panel + depth * PANEL;
-        for (size g = 0; g < (size)all.size(); g++) {
-            const auto [first, count, head] = all[g];
-            if (g == 0 || s.heads > 1) {
-                copy_panel(R + head * 2 * s.m * s.n + c, 2 * s.m, s.n, wide, panel);
-                std::fill_n(panel + 2 * s.m * PANEL, (depth - 2 * s.m) * PANEL, 1.f);
+        std::fill_n(panel + 2 * s.m * PANEL, (depth - 2 * s.m) * PANEL, 1.f);
+        for (size head = 0; head < s.heads; head++) {
+            copy_panel(R + head * 2 * s.m * s.n + c, 2 * s.m, s.n, wide, panel);
+            for (size g = head; g < (size)all.size(); g += s.heads) {
+                const size first = all[g].first, count = all[g].count;
+                float *to = x + first * s.n + c;
+                const bool whole = wide == PANEL;
+                Ahead none;
+                multiply({count, whole ? PANEL : round_up(wide), depth, X + first, 1, rows, panel,
+                          PANEL, whole ? to : out, whole ? s.n : PANEL, &none});
+                for (size i = 0; i < count && !whole; i++)
+                    std::memcpy(to + i * s.n, out + i * PANEL, 4 * wide);
             }
-            float *to = x + first * s.n + c;
-            const bool whole = wide == PANEL;
-            Ahead none;
-            multiply({count, whole ? PANEL : round_up(wide), depth, X + first, 1, rows, panel, PANEL,
-                      whole ? to : out, whole ? s.n : PANEL, &none});
-            for (size i = 0; i < count && !whole; i++)
-                std::memcpy(to + i * s.n, out + i * PANEL, 4 * wide);
         }
     });
 }

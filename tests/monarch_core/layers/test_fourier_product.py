@@ -54,4 +54,6 @@ def test_only_a_layer_that_stays_the_dft_takes_the_fft(monkeypatch):
     layer(16, 4, Monarch)(torch.randn(1, 3, 16, dtype=torch.float64))
     two = MonarchSpectralConv(1, 1, (4, 4), grid=(8, 8), transform=Fourier)
     two(torch.randn(1, 1, 8, 8))
+    one_grid = MonarchSpectralConv(3, 2, 4, grid=(16,), transform=Fourier, basis="complex")
+    one_grid(torch.randn(1, 3, 16))
     assert len(taken) == 1

@@ -250,3 +250,19 @@ def test_named_data_sets_read_the_points_that_are_asked_for_alone(big):
         assert source.read(points=points).nbytes == n_bytes
 
     assert peak(read) < 2.5 * n_bytes
+
+
+def test_a_group_or_tensor_for_every_trajectory(tmp_path):
+    u, nu = random(11, T, *GRID), np.linspace(0, 1, 11)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        for i, frames in enumerate(u):
+            file[f"runs/run_{i}/u"], file[f"runs/run_{i}/nu"] = frames, nu[i]
+            file[f"runs/run_{i}/x"], file[f"runs/run_{i}/t"] = np.arange(12) / 12, i + np.arange(T)
+            file[f"runs/run_{i}/grid"] = np.zeros((*GRID, 2))
+    fields = open_fields(tmp_path / "a.h5")
+    np.testing.assert_array_equal(fields.read(slice(1, 11, 3))[:, :, 0], u[1:11:3])
+    np.testing.assert_allclose(fields.read_constants()[:, 0, 0, 0], nu, rtol=1e-6)
+    np.testing.assert_allclose(fields.coordinates[0], np.arange(12) / 12)
+    np.testing.assert_allclose(fields.times, np.arange(T))
+    torch.save([torch.from_numpy(frames) for frames in u], tmp_path / "b.pt")
+    np.testing.assert_array_equal(open_fields(tmp_path / "b.pt").read()[:, :, 0], u)

@@ -135,14 +135,12 @@ def _holds(shape: tuple[int, ...], part: tuple[int, ...]) -> bool:
 def choose_fields(fields: Iterable[Stored]) -> tuple[list[Stored], list[Stored]]:
     """Return outputs and inputs by their names; fields with other names are outputs.
 
-    What is made from an input, such as its smoothed form, is neither.
+    What is made from an input, such as its smoothed form, is neither if there is another output.
     """
     outputs: list[Stored] = []
     inputs: list[Stored] = []
     for stored in fields:
         (inputs if _INPUTS.fullmatch(plain(stored.name)) else outputs).append(stored)
-    if not outputs:
-        return inputs, []  # an input of nothing else
     return [s for s in outputs if not _is_made_from(s.name, inputs)] or outputs, inputs
 
 

@@ -187,6 +187,12 @@ def test_files_that_do_not_agree_are_named(tmp_path):
     with pytest.raises(ValueError, match=r"must agree in frames and grid, got \(6, 12, 10\) in"):
         open_fields(tmp_path)
     (tmp_path / "b.npy").unlink()
+    for name, step in (("c", 1.0), ("d", 2.0)):
+        (tmp_path / "points").mkdir(exist_ok=True)
+        u = np.zeros((3, T, *GRID))
+        np.savez(tmp_path / "points" / f"{name}.npz", u=u, x=step * np.arange(12))
+    with pytest.raises(ValueError, match=r"must agree in their x, got 0 to 11 in .* and 0 to 22"):
+        open_fields(tmp_path / "points")
     np.save(tmp_path / "test.npy", np.zeros((3, T, *GRID)))
     assert open_fields(tmp_path).splits is None
     (tmp_path / "a.npy").unlink()

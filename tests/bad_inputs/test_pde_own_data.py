@@ -164,6 +164,7 @@ CASES = (
         ("w (5, 7, 12, 9) complex64 holds no real numbers", "np.stack([u.real, u.imag], axis=2)"),
     ),
     BadInput("words", npy(np.array(["a", "b"])), ("no field of real numbers", "<U1")),
+    BadInput("a line", npy(noise(20)), ("no field of real numbers", "an axis for trajectories")),
     BadInput("nothing", npy(np.zeros((0, T, 9))), ("is empty", "(0, 7, 9)")),
     BadInput("no array", hdf5(lambda f: f.create_group("a")), ("no field of real", "but nothing")),
     BadInput(

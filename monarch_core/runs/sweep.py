@@ -129,10 +129,10 @@ def run_for(command: Sequence[str], minutes: float | None, display: Display, out
     deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
     with (
         output.open("ab") as log,
+        display,
         subprocess.Popen(
             command, start_new_session=True, env=environment, stdout=log, stderr=subprocess.PIPE
         ) as process,
-        display,
     ):
         assert process.stderr is not None
         os.set_blocking(process.stderr.fileno(), False)

@@ -71,7 +71,7 @@ def headline(found: Sequence[Finding], groups: Sequence[Group]) -> str:
         return f"{finding.where}, {finding.name}: {only.text} ({only.reason})."
     counts = summary([claimed for _, claimed in compared])
     best = next((pair for pair in compared if pair[1].label == "better"), None)
-    first = f" First among them: {best[0].where}, {best[0].name}, {best[1].text}." if best else ""
+    first = f" The best: {best[0].where}, {best[0].name}: {best[1].text}." if best else ""
     return f"{plural(len(compared), 'comparison')} with {control_name(groups)}: {counts}.{first}"
 
 

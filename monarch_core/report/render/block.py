@@ -14,6 +14,7 @@ from monarch_core.report.render.lines import (
     metric_figure,
 )
 from monarch_core.report.render.names import Names, slug
+from monarch_core.report.render.ranking import ranked
 from monarch_core.report.render.style import Drawing, looks
 from monarch_core.report.render.tables import joined_table
 from monarch_core.report.render.text_table import TextTable
@@ -70,7 +71,8 @@ def block_view(
         notes.extend(missing)
 
     def metrics(items: Sequence[Left]) -> Drawn:
-        return [metric_figure([item.group for item in items], metric, colours)], []
+        best_first = ranked([item.group for item in items], metric)
+        return [metric_figure(best_first, metric, colours)], []
 
     def costs(items: Sequence[Left]) -> Drawn:
         cost = cost_figure([item.group for item in items], metric, colours)

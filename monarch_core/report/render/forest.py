@@ -8,6 +8,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from monarch_core.report.compare.control import compare, control_of
 from monarch_core.report.compare.groups import Group, control_name
+from monarch_core.report.read.untrusted import finite
 from monarch_core.report.render.style import (
     NARROW,
     Drawing,
@@ -48,8 +49,7 @@ def forest_figure(
         for control in [control_of(group, groups)]
         if control is not None and (found := compare(group, control.group, metric)) is not None
     ]
-    shown = [(group, found) for group, found in rows if _place(found) > 0 or not _is_ratio(found)]
-    shown = shown[:_MOST_ROWS]
+    shown = [(group, found) for group, found in rows if _has_place(found)][:_MOST_ROWS]
     if len(shown) < 2:
         return None
     against, name = control_name(groups), metric_label(metric)
@@ -96,6 +96,13 @@ def _is_ratio(found: Change) -> bool:
 
 def _place(found: Change) -> float:
     return found.value + _is_ratio(found)
+
+
+def _has_place(found: Change) -> bool:
+    """Tell whether a change can be drawn: a ratio must be positive, and all numbers finite."""
+    ends = (_place(found), found.half_width or 0.0)
+    is_sound = all(finite(end) is not None for end in ends)
+    return is_sound and (_place(found) > 0 or not _is_ratio(found))
 
 
 def _bars(found: Change) -> list[list[float]] | None:

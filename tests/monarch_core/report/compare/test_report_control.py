@@ -230,5 +230,5 @@ def test_the_headline_is_the_one_comparison_or_counts_them(make_run, groups):
         make_run("dense", seed=seed, error=0.08)
     assert said() == (
         "2 comparisons with fft: 1 better, 1 worse. "
-        "First among them: navier_stokes, fno, monarch, relative l2 25 % lower than with fft."
+        "The best: navier_stokes, fno, monarch: relative l2 25 % lower than with fft."
     )

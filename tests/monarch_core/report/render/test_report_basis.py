@@ -36,8 +36,8 @@ def test_no_more_than_a_handful_is_drawn_and_the_rest_is_told(make_run, groups, 
     for width in range(8):
         make_run("monarch", config={"model.width": width})
     _, notes = draw(groups(), [basis(0.1)] * 8)
-    assert notes == ["the learned basis: 2 of 8 groups are not drawn"]
-    assert len(drawn[0].axes) == 6 * 4
+    assert notes == ["the learned basis: 4 of 8 groups are not drawn"]
+    assert len(drawn[0].axes) == 4 * 4
 
 
 def test_a_start_of_zeros_and_gaps_are_drawn(make_run, groups, drawn):

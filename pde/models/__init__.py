@@ -18,6 +18,7 @@ from pde.config.run import PdeConfig
 from pde.models.fno import build_fno, build_fno_neuralop, check_fft_grid
 from pde.models.fno_3d import build_fno_3d
 from pde.models.fno_fast import build_fno_fast
+from pde.models.local_no import build_local_no
 from pde.models.memory import least_memory
 from pde.models.monarch_no import build_monarch_no
 from pde.models.resampled import Resampled
@@ -25,6 +26,7 @@ from pde.models.resnet import build_resnet
 from pde.models.roll_out import RollOut
 from pde.models.tf_net import build_tf_net
 from pde.models.unet import build_unet
+from pde.models.uno import build_uno
 
 __all__ = ["RollOut", "build_model", "check_model", "load_model"]
 
@@ -134,6 +136,8 @@ _BUILDERS: dict[str, Callable[[Any, PdeConfig, Grid], nn.Module]] = {
     "fno": build_fno,
     "fno_fast": build_fno_fast,
     "fno_neuralop": build_fno_neuralop,
+    "uno": build_uno,
+    "local_no": build_local_no,
     "fno_3d": build_fno_3d,
     "monarch_no": build_monarch_no,
     "unet": build_unet,

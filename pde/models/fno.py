@@ -10,6 +10,7 @@ from neuralop.models import FNO
 from torch import Tensor, nn
 
 from monarch_core.adapters.neuralop import MonarchSpectralConv
+from monarch_core.adapters.neuralop.release import convolves_odd_grids
 from monarch_core.layers.resample import BASES
 from monarch_core.training.transform_config import axis_transform
 from pde.config.model import FnoConfig, FnoNeuralopConfig, PaddedConfig
@@ -110,6 +111,8 @@ def build_fno_neuralop(
         n_modes=(2 * model.n_modes,) * len(grid),
         use_channel_mlp=model.use_channel_mlp,
         lifting_channels=model.lifting_channels,
+        factorization=model.factorization,
+        rank=model.rank,
     )
 
 
@@ -122,29 +125,38 @@ def _neuralop_fno(
     n_modes: tuple[int, ...],
     use_channel_mlp: bool,
     lifting_channels: int,
+    factorization: str | None = None,
+    rank: float = 1.0,
 ) -> FNO:
-    # neuralop pads both ends of an axis and rounds like this.
-    padded = tuple(n + 2 * round(p * n) for n, p in zip(grid, padding, strict=True))
+    padded = padded_grid(grid, padding)
     check_modes(model.n_modes, padded)
-
-    def ratio(channels: int) -> float:  # neuralop multiplies by the width and rounds down
-        return (channels + 0.5) / model.hidden_channels
-
     network = FNO(
         n_modes=n_modes,
         in_channels=config.dataset.in_channels,
         out_channels=config.dataset.out_channels,
         hidden_channels=model.hidden_channels,
         n_layers=model.n_layers,
-        lifting_channel_ratio=ratio(lifting_channels),
-        projection_channel_ratio=ratio(model.projection_channels),
+        lifting_channel_ratio=ratio(lifting_channels, model),
+        projection_channel_ratio=ratio(model.projection_channels, model),
         use_channel_mlp=use_channel_mlp,
+        factorization=factorization,
+        rank=rank,
         domain_padding=padding,
         conv_module=spectral_conv(config, padded),
     )
     if model.continuation:
         network.domain_padding = ContinuedPadding(padding, grid)
     return network
+
+
+def padded_grid(grid: Sequence[int], padding: Sequence[float]) -> tuple[int, ...]:
+    """Return the points per axis that neuralop pads a grid to, at both ends and rounded."""
+    return tuple(n + 2 * round(p * n) for n, p in zip(grid, padding, strict=True))
+
+
+def ratio(channels: int, model: PaddedConfig) -> float:
+    """Return the ratio to the width of which neuralop makes a number of channels."""
+    return (channels + 0.5) / model.hidden_channels  # it multiplies and rounds down
 
 
 def check_modes(n_modes: int, grid: tuple[int, ...]) -> None:
@@ -192,12 +204,8 @@ def spectral_conv(config: PdeConfig, grid: tuple[int, ...]) -> Callable[..., nn.
 
 
 def check_fft_grid(grid: tuple[int, ...]) -> None:
-    """Raise ValueError where neuralop's `SpectralConv` is no convolution.
-
-    On an odd number of points per axis, the last axis apart, neuralop 2.0.0 shifts the spectrum
-    back to other places than it came from.
-    """
-    if any(n % 2 for n in grid[:-1]):
+    """Raise ValueError where neuralop's `SpectralConv` is no convolution (`convolves_odd_grids`)."""
+    if any(n % 2 for n in grid[:-1]) and not convolves_odd_grids():
         raise ValueError(
             "neuralop's SpectralConv is wrong on an odd number of points, as in the grid "
             f"{'x'.join(map(str, grid))}; use an even number, or transform=monarch_frozen, which "

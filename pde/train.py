@@ -19,6 +19,7 @@ from pde.dataset.splits import check_grids, load_splits, training_set
 from pde.evaluate import evaluate
 from pde.metrics.errors import relative_l2, roll_out_loss
 from pde.models import build_model, check_model
+from pde.models.start import check_start, start_model
 
 
 @hydra.main(version_base="1.3", config_path="../configs/pde", config_name="train")
@@ -26,15 +27,16 @@ from pde.models import build_model, check_model
 def main(raw: DictConfig) -> None:
     """Train and evaluate one PDE surrogate."""
     config, run_dir = start_run(raw, PdeConfig)
+    check_start(config, run_dir)
     check_model(config)
     splits = load_splits(config.dataset)
     check_grids(config.dataset, config.evaluation.grids)
-    n_forced = round(config.teacher_forcing * config.fit.epochs)
+    n_forced = round(config.teacher_forcing * config.fit.cycle_ends[0])
     train = training_set(
         splits, config.dataset, augment=config.augment, n_forced_epochs=n_forced, seed=config.seed
     )
     model = build_model(config, splits.grid)
-    model.normalize_to(splits.train)
+    start_model(model, splits.train, config, run_dir)
     fit(
         model,
         roll_out_loss,

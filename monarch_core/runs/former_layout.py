@@ -36,6 +36,7 @@ FORMER_OPTIONS: dict[str, dict[str, Any]] = {
         "continuation": False,
         "factorization": None,
         "rank": 1.0,
+        "transform_grid": None,
     },
     "mri": {
         "weighting": "none",

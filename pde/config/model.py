@@ -58,6 +58,9 @@ class FourierConfig(ModelConfig):
             k = n_modes on the last axis).
         n_layers: Fourier layers.
         projection_channels: hidden channels of the projection.
+        transform_grid: points per axis that the transforms are learned on, such as those of the run
+            that the weights are from; on the points of the data they are interpolated then. null:
+            the points of the data.
         checkpoint_steps: keep only the input of every step of the roll-out and compute the step
             again for the gradient: less memory, more time.
         resample: work on as many even points, to and from which splines lead; for data on uneven
@@ -67,6 +70,7 @@ class FourierConfig(ModelConfig):
     n_modes: int = 12
     n_layers: int = 4
     projection_channels: int = 128
+    transform_grid: list[int] | None = None
     checkpoint_steps: bool = False
     resample: bool = False
 

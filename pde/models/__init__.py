@@ -84,16 +84,29 @@ def _network(config: PdeConfig, grid: Grid) -> nn.Module:
     return network
 
 
-def load_model(run_dir: Path) -> tuple[RollOut, PdeConfig]:
-    """Return the model of a finished run as it was trained, and its config; without its data.
+def load_model(run_dir: str | Path) -> tuple[RollOut, PdeConfig]:
+    """Return the model of a run as it was trained, on the CPU, and its config; without its data.
+
+    For code of your own, beside this checkout (on `PYTHONPATH`), whatever the run was trained on:
+
+        model, config = load_model("runs/pde/NAME")
+        with torch.no_grad():
+            prediction = model(frames)  # (batch, n_input_frames, *grid), in physical units
+
+    The model is in evaluation mode and takes any grid that its transforms can be interpolated to.
+    `pde/export.py` writes a file that needs no code of this suite.
+
+    Args:
+        run_dir: folder that `pde/train.py` has named.
 
     Raises:
         ValueError: no run in the folder, or weights that are damaged or of another model.
     """
+    run_dir = Path(run_dir)
     config = load_config(run_dir, PdeConfig)
     model = build_model(config, config.dataset.points)
     load_weights(RunFolder(run_dir).weights, model)
-    return model, config
+    return model.eval(), config
 
 
 def check_model(config: PdeConfig) -> None:

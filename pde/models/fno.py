@@ -1,6 +1,7 @@
 """Fourier neural operators (Li et al. 2021, arXiv:2010.08895), made of neuralop's parts."""
 
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from functools import partial
 
 from jaxtyping import Float
@@ -176,9 +177,14 @@ def spectral_conv(config: PdeConfig, grid: tuple[int, ...]) -> Callable[..., nn.
     """
     transform = config.transform
     if transform.is_control:
+        if getattr(config.model, "transform_grid", None) is not None:
+            raise ValueError(
+                f"transform={transform.name} learns on no grid; leave model.transform_grid out"
+            )
         check_fft_grid(grid)
         return SpectralConv
     data, axes = config.dataset, range(len(grid))
+    grid = _learned_on(config, grid)
     bases = [transform.basis_of(axis) for axis in axes]
     for n, basis in zip(grid, bases, strict=True):
         if basis == "nudft" and n != data.grid:
@@ -203,8 +209,26 @@ def spectral_conv(config: PdeConfig, grid: tuple[int, ...]) -> Callable[..., nn.
     )
 
 
+def _learned_on(config: PdeConfig, grid: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the grid of the transforms for fields on a grid, in the ratio of `transform_grid`."""
+    learned = getattr(config.model, "transform_grid", None)
+    if learned is None:
+        return grid
+    points = config.dataset.points
+    known = {config.transform.basis_of(axis) for axis in range(len(points))} <= {*BASES}
+    if len(learned) != len(points) or min(learned) < 4 or not known:
+        raise ValueError(
+            f"model.transform_grid must have the points of {len(points)} axes, at least 4, for a "
+            f"transform that starts at {', '.join(BASES)}, got {learned} and transform="
+            f"{config.transform.name}; leave it out for one on the grid of the data"
+        )
+    ratios = [Fraction(m, n) for m, n in zip(learned, points, strict=True)]
+    ratios += [Fraction(1)] * (len(grid) - len(points))
+    return tuple(round(n * ratio) for n, ratio in zip(grid, ratios, strict=True))
+
+
 def check_fft_grid(grid: tuple[int, ...]) -> None:
-    """Raise ValueError where neuralop's `SpectralConv` is no convolution (`convolves_odd_grids`)."""
+    """Raise ValueError where neuralop's layer is no convolution, as found by trying it."""
     if any(n % 2 for n in grid[:-1]) and not convolves_odd_grids():
         raise ValueError(
             "neuralop's SpectralConv is wrong on an odd number of points, as in the grid "

@@ -20,11 +20,12 @@ from pde.models.fno import check_modes, padded_grid, spectral_conv
 def build_uno(model: UnoConfig, config: PdeConfig, grid: tuple[int, ...]) -> nn.Module:
     """Return neuralop's UNO, whose layers change the grid by the factors of `model.scalings`.
 
-    Every layer has the transforms of the grid that comes in. What comes in or goes out on a grid of
-    a fraction r of the points has hidden_channels / r channels, and 2 n_modes r modes per axis, both
-    signs counted; layers L - 1 - i also read what layer i returned. It is a network for the whole
-    of its grid: with neuralop 2.0.0 the layers that change it lose or move the frequencies f < 0
-    (`cut_or_filled`), those of `MonarchSpectralConv` likewise.
+    The transforms of a layer are on the grid that comes in. A layer that reads or returns a grid of
+    a fraction r of the points has hidden_channels / r channels and 2 n_modes r modes per axis, both
+    signs counted; layer L - 1 - i also reads what layer i returned. Layers that change the grid
+    lose or move the frequencies f < 0, neuralop's and `MonarchSpectralConv` alike
+    (`adapters.neuralop.grids`). neuralop has no activation between these layers but those in their
+    channel MLPs.
 
     Args:
         model: sizes.

@@ -24,7 +24,13 @@ FORMER = {
     "checkpoint_steps": False,
 }
 # Options that former runs did not have.
-LATER = {"resample": False, "continuation": False, "factorization": None, "rank": 1.0}
+LATER = {
+    "resample": False,
+    "continuation": False,
+    "factorization": None,
+    "rank": 1.0,
+    "transform_grid": None,
+}
 FORMER_MODELS = [name for name in MODELS if name not in ("uno", "local_no")]
 
 

@@ -69,8 +69,6 @@ def monarch_layer(
     return layer.train(conv.training)
 
 
-
-
 def take_weight(layer: MonarchSpectralConv, weight: FactorizedTensor) -> None:
     """Give a layer the weight of a `SpectralConv` of neuralop, full or factorised, as it is.
 
@@ -95,7 +93,11 @@ def _refuse_unknown(conv: NeuralopConv) -> None:
     """Raise ValueError for options of later versions, or norms, that are not offered."""
     for name, value, offered in (
         ("index_set", type(getattr(conv, "index_set", None)).__name__, "HyperRectangleIndexSet"),
-        ("spectral_transform", type(getattr(conv, "spectral_transform", None)).__name__, "RegularGridFFT"),
+        (
+            "spectral_transform",
+            type(getattr(conv, "spectral_transform", None)).__name__,
+            "RegularGridFFT",
+        ),
     ):
         if value not in (offered, "NoneType"):
             raise ValueError(

@@ -41,6 +41,8 @@ def cut_or_filled(
     )
     start = before @ interpolation_matrix(n_learned, n_out, "fourier").mT / n_learned**0.5
     added = torch.complex(*(rows - start.unsqueeze(1).to(rows)))
-    synthesised = torch.complex(*exact.to(rows)) / n_learned**0.5 + torch.complex(*turn.to(rows)) * added
+    synthesised = (
+        torch.complex(*exact.to(rows)) / n_learned**0.5 + torch.complex(*turn.to(rows)) * added
+    )
     kept = torch.where((place < n_out).to(rows.device)[:, None], synthesised, 0)
     return torch.stack((kept.real, kept.imag))

@@ -61,7 +61,9 @@ class FactorizedWeight(SpectralWeight):
     def forward(self) -> Inexact[Tensor, "in_channels out_channels *modes"]:
         """Return the factors multiplied out."""
         W: Tensor = self.tensor.to_tensor()
-        return torch.diag_embed(W.movedim(0, -1)).movedim((-2, -1), (0, 1)) if self.is_separable else W
+        return (
+            torch.diag_embed(W.movedim(0, -1)).movedim((-2, -1), (0, 1)) if self.is_separable else W
+        )
 
     @torch.no_grad()
     def reset_parameters(self, deviation: float) -> None:

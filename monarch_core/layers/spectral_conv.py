@@ -191,7 +191,7 @@ class SpectralConv(Preparable):
 
     @torch.no_grad()
     def take_weight(self, W: Complex[Tensor, "in_channels out_channels *modes"]) -> None:
-        """Take over W, or its real part if the weight is real; not for one made by `make_weight`."""
+        """Take over W, or its real part if the weight is real; not in a `SpectralWeight`."""
         assert isinstance(self.mode_weight, nn.Parameter)
         parts = torch.stack((W.real, W.imag))[: len(self.mode_weight)]
         self.mode_weight.copy_(parts.movedim((1, 2), (-2, -1)))

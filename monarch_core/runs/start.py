@@ -80,12 +80,15 @@ def key_of(override: str) -> str:
     return override.lstrip("+").partition("=")[0]
 
 
+def _script() -> str | None:
+    """Return the name of the script that is running; None when hydra is not at work."""
+    return HydraConfig.get().job.name if HydraConfig.initialized() else None
+
+
 def _check_script(folder: RunFolder) -> None:
     """Raise ValueError where another script than this one started the run of a folder."""
-    if not HydraConfig.initialized():
-        return
-    own, other = HydraConfig.get().job.name, folder.started_by()
-    if own != other:
+    own, other = _script(), folder.started_by()
+    if own not in (None, other):
         raise ValueError(
             f"resume={folder.path} is a run of {other}.py, which {own}.py cannot go on with; give "
             f"the folder of a run of {own}.py, or resume it with {other}.py"

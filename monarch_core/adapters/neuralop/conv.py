@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Complex, Float
@@ -63,7 +63,7 @@ class MonarchSpectralConv(SpectralConv, BaseSpectralConv, metaclass=BindableType
         ValueError: for an option that is not offered, and as `layers.SpectralConv`.
     """
 
-    bound_options: dict[str, Any] = {}
+    bound_options: ClassVar[dict[str, Any]] = {}
 
     def __init__(
         self,

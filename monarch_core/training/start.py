@@ -84,8 +84,9 @@ def start_run(raw: DictConfig, schema: type[T]) -> tuple[T, Path]:
     run_dir, state = taken
     leave_folder_of_hydra(run_dir)
     if changes and is_main_process():
-        note_changes(run_dir, config, changes)
-        if "fit.restarts" in changes:
+        longer = {key: changes[key] for key in ("fit.epochs", "fit.restarts") if key in changes}
+        note_changes(run_dir, config, longer)
+        if longer:
             RunFolder(run_dir).forget_results()
     if state == "finished":
         raise AlreadyFinishedError(run_dir)
@@ -112,6 +113,8 @@ def trained_on(config: T, changes: dict[str, Any]) -> tuple[T, dict[str, Any]]:
         ValueError: the epochs are fewer than those of the run.
     """
     fit_config: FitConfig = config.fit  # type: ignore[attr-defined]
+    now = {key: getattr(fit_config, key.removeprefix("fit.")) for key in changes}
+    changes = {key: value for key, value in changes.items() if value != now[key]}
     epochs = changes.get("fit.epochs", fit_config.epochs)
     if epochs < fit_config.epochs:
         raise ValueError(

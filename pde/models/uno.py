@@ -68,6 +68,7 @@ def build_uno(model: UnoConfig, config: PdeConfig, grid: tuple[int, ...]) -> nn.
             uno_out_channels=[round(model.hidden_channels / r) for r in sizes],
             uno_n_modes=[[2 * m] * len(grid) for m in n_modes],
             uno_scalings=[[s] * len(grid) for s in model.scalings],
+            channel_mlp_skip="linear",  # soft gating, its default, cannot change the channels
             domain_padding=padding,
             operator_block=blocks,
         )

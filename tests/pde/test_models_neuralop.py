@@ -98,6 +98,7 @@ def test_they_are_neuralops_own(capsys):
         lifting_channels=6,
         projection_channels=6,
         n_layers=5,
+        channel_mlp_skip="linear",
         uno_out_channels=[4, 8, 8, 8, 4],
         uno_n_modes=[[8, 8], [4, 4], [4, 4], [4, 4], [8, 8]],
         uno_scalings=[[s, s] for s in (1.0, 0.5, 1.0, 2.0, 1.0)],

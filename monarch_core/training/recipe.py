@@ -128,7 +128,10 @@ def check_recipe(recipe: Mapping[str, Any], saved: Any, source: Path) -> None:
     changed += [
         f"{key}, which it does not know"
         for key in unknown
-        if recipe[key] not in (None, False, []) and key not in free
+        if recipe[key] is not None
+        and recipe[key] is not False
+        and recipe[key] != []
+        and key not in free
     ]
     if changed:
         raise ValueError(

@@ -76,7 +76,7 @@ def test_a_trained_network_is_exchanged(name):
     y = fft(x)
     grids = [m for m in fft.modules() if isinstance(m, SpectralConv)]
     make = MonarchSpectralConv.configured(grid=(32, 32)[: fft.n_dim])
-    swapped = monarchize(fft, include="nothing", conv_module=make)
+    swapped = monarchize(fft, conv_module=make, select=lambda _, m: isinstance(m, SpectralConv))
     found = [m for m in swapped.modules() if isinstance(m, MonarchSpectralConv)]
     assert len(found) == len(grids) > 1
     torch.testing.assert_close(swapped(x), y, rtol=1e-4, atol=1e-5)

@@ -1,6 +1,7 @@
 """Classes with some of their options bound, which can be pickled as `functools.partial` can."""
 
 import copyreg
+import inspect
 from abc import ABCMeta
 from typing import Any
 
@@ -20,6 +21,12 @@ class BindableType(ABCMeta):
             return super().__call__(*args, **options)
         assert cls.__base__ is not None
         return cls.__base__(*args, **{**cls.bound_options, **options})
+
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        """That of `__init__`, which editors and `inspect` show."""
+        own, *others = inspect.signature(cls.__init__).parameters.values()
+        return inspect.Signature(others)
 
 
 def bound(cls: BindableType, options: dict[str, Any]) -> Any:

@@ -250,7 +250,8 @@ OF_THEIRS = {"index_set": None, "spectral_transform": None, "enforce_hermitian_s
 @pytest.mark.parametrize(("both_signs", "stored"), [(True, [10, 7]), (False, [10, 12])])
 def test_the_most_modes_are_counted_as_neuralop_counts_them(monkeypatch, both_signs, stored):
     monkeypatch.setattr(conv, "counts_both_signs", lambda: both_signs)
-    layer = BlocksOfLaterVersions(BOUND["configured"], **OF_THEIRS).conv
+    made = MonarchSpectralConv.configured(grid=(16, 24))
+    layer = BlocksOfLaterVersions(made, **OF_THEIRS).conv
     assert layer.max_n_modes == stored
     assert layer.n_modes == [6, 5]
     assert layer.weight.shape == (2, 3, *stored)
@@ -300,6 +301,11 @@ def test_a_factorised_layer_is_neuralops_with_values_and_gradients(factorization
     weights = layers[0].mode_weight.parameters(), layers[1].weight.parameters()
     for mine, other in zip(*weights, strict=True):
         torch.testing.assert_close(mine.grad, other.grad, rtol=1e-4, atol=1e-4)
+
+
+def test_a_separable_layer_has_as_many_channels_in_as_out():
+    with pytest.raises(ValueError, match="as many channels in as out, got 2 and 3; make them"):
+        MonarchSpectralConv(2, 3, (4,), separable=True)
 
 
 def test_a_factorised_layer_changes_its_precision_as_a_whole():

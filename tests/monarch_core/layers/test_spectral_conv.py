@@ -229,7 +229,6 @@ def test_bfloat16_autocast_runs_and_is_near():
     [
         ({"complex_data": True}, "does not offer complex_data=True"),
         ({"factorization": "svd"}, "factorization='svd' with rank=0.5 is none that tltorch makes"),
-        ({"separable": True}, "as many channels in as out, got 2 and 3"),
         ({"index_set": "cross"}, "does not offer index_set='cross'"),
         ({"fno_block_precision": "half"}, "use torch.autocast"),
         ({"learn": "some"}, "learn must be one of both"),

@@ -25,7 +25,7 @@ class BindableType(ABCMeta):
     @property
     def __signature__(cls) -> inspect.Signature:
         """That of `__init__`, which editors and `inspect` show."""
-        own, *others = inspect.signature(cls.__init__).parameters.values()
+        _, *others = inspect.signature(cls.__init__).parameters.values()
         return inspect.Signature(others)
 
 

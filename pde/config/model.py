@@ -79,6 +79,11 @@ class FourierConfig(ModelConfig):
         """The width."""
         return {"model.hidden_channels": self.hidden_channels}
 
+    @property
+    def bound_to_its_grid(self) -> str | None:
+        """The option with which a network means something on the grid of its training alone."""
+        return "model.resample=true" if self.resample else None
+
 
 @dataclass
 class PaddedConfig(FourierConfig):
@@ -182,6 +187,12 @@ class LocalNoConfig(PaddedConfig):
     architecture: str = "local_no"
     lifting_channels: int = 0
     local_integrals: bool = True
+
+    @property
+    def bound_to_its_grid(self) -> str | None:
+        """Local integrals have a kernel of as many points on any grid."""
+        own = "model.local_integrals=true" if self.local_integrals else None
+        return super().bound_to_its_grid or own
 
 
 @dataclass

@@ -129,9 +129,9 @@ def check_model(config: PdeConfig) -> None:
         return
     bases = {config.transform.basis_of(axis) for axis in range(n_axes)}
     for n in config.evaluation.grids:
-        if config.model.resample and n != config.dataset.grid:
+        if config.model.bound_to_its_grid and n != config.dataset.grid:
             raise ValueError(
-                f"model.resample=true works on the points that it is trained on alone, got "
+                f"{config.model.bound_to_its_grid} works on the points that it is trained on alone, got "
                 f"evaluation.grids={config.evaluation.grids} and dataset.grid="
                 f"{config.dataset.grid}; leave the grids out"
             )

@@ -10,7 +10,7 @@ from pde_configs import config_of
 
 from monarch_core import MonarchSpectralConv, monarchize
 from monarch_core.training.optimization import n_parameters
-from pde.models import build_model
+from pde.models import build_model, check_model
 
 SMALL = ["model.n_modes=4", "model.hidden_channels=4"]
 UNO_SMALL = ["model=uno", "model.lifting_channels=6", "model.projection_channels=6"]
@@ -120,6 +120,21 @@ def test_they_are_neuralops_own(capsys):
 def test_errors(overrides, message):
     with pytest.raises(ValueError, match=message):
         build_model(config_of(*overrides), (16, 16))
+
+
+def test_local_integrals_are_not_evaluated_on_other_grids():
+    pytest.importorskip("torch_harmonics")
+    overrides = [*SMALL, "model=local_no", "evaluation.grids=[32]", "dataset.grid=16"]
+    with pytest.raises(
+        ValueError, match=r"model\.local_integrals=true works on the points that it"
+    ):
+        check_model(config_of(*overrides))
+
+
+def test_without_its_extra_the_local_network_says_so(monkeypatch):
+    monkeypatch.setattr("monarch_core.extras.find_spec", lambda name: None)
+    with pytest.raises(ImportError, match=r"torch_harmonics; run pip install .*\[local_no\]"):
+        build_model(config_of(*SMALL, "model=local_no"), (16, 16))
 
 
 def test_local_integrals_are_for_two_dimensions():

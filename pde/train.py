@@ -20,6 +20,7 @@ from pde.evaluate import evaluate
 from pde.metrics.errors import relative_l2, roll_out_loss
 from pde.metrics.measure import of_channels
 from pde.models import build_model, check_model
+from pde.models.start import check_start, start_model
 from pde.understand import understood
 
 
@@ -28,15 +29,16 @@ from pde.understand import understood
 def main(raw: DictConfig) -> None:
     """Train and evaluate one PDE surrogate."""
     config, run_dir = start_run(understood(raw), PdeConfig)
+    check_start(config, run_dir)
     check_model(config)
     splits = load_splits(config.dataset)
     check_grids(config.dataset, config.evaluation.grids)
-    n_forced = round(config.teacher_forcing * config.fit.epochs)
+    n_forced = round(config.teacher_forcing * config.fit.cycle_ends[0])
     train = training_set(
         splits, config.dataset, augment=config.augment, n_forced_epochs=n_forced, seed=config.seed
     )
     model = build_model(config, splits.grid)
-    model.normalize_to(splits.train)
+    start_model(model, splits.train, config, run_dir)
     fit(
         model,
         of_channels(model, roll_out_loss),

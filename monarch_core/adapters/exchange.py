@@ -37,9 +37,9 @@ def monarchize(
     Every linear layer that `exchange_linear` finds, those of `transformers` and attention among
     them and q, k and v one by one, becomes the nearest `MonarchLinear`, by projection of its weight
     (Dao et al. 2022, arXiv:2204.00595, Theorem 1; "dense-to-sparse"). neuralop's `SpectralConv`
-    becomes a `MonarchSpectralConv` with the same weight, whose transforms start at the DFT: on even
-    grids it computes the same, where input and output are on one grid. A factorised weight is
-    multiplied out. On the meta device nothing is projected, and the new layers are there too.
+    becomes a `MonarchSpectralConv` with the same weight, factorised or not, whose transforms start
+    at the DFT: on even grids it computes the same. On the meta device nothing is projected, and the
+    new layers are there too.
 
     Left as they are: a linear layer with fewer inputs or outputs than blocks, and what
     `exchange_linear` leaves, of spectral convolutions too. Hooks and optimisers do not follow: make
@@ -64,9 +64,9 @@ def monarchize(
 
     Raises:
         ValueError: for a spectral convolution that `MonarchSpectralConv` does not offer (complex
-            data, separable weights, half precision, modes that its grid cannot hold), one that
-            changes the resolution, options with which the new layer does not compute the same,
-            n_blocks below 1, or as `exchange_linear`. The model is then as it was.
+            data, half precision, modes that its grid cannot hold), options with which the new layer
+            does not compute the same, n_blocks below 1, or as `exchange_linear`. The model is then
+            as it was.
 
     Examples:
         >>> from torch import nn

@@ -1,10 +1,11 @@
 """A spectral convolution whose transforms can learn."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
 import torch
-from jaxtyping import Complex, Float
+from jaxtyping import Complex, Float, Inexact
 from torch import Tensor, nn
 
 from monarch_core.layers.axis_rows import make_transform, rows_on
@@ -27,6 +28,21 @@ from monarch_core.transforms.prepared import Preparable
 
 LEARN = ("both", "forward", "inverse", "none")
 MakeTransform = Callable[..., LinearTransform]
+
+
+class SpectralWeight(nn.Module, ABC):
+    """The weight W of a spectral convolution as parameters of another form, such as few factors."""
+
+    @abstractmethod
+    def forward(self) -> Inexact[Tensor, "in_channels out_channels *modes"]:
+        """Return W, complex, or real for a layer whose weight is."""
+
+    @abstractmethod
+    def reset_parameters(self, deviation: float) -> None:
+        """Draw W anew, with E |W|^2 = deviation^2."""
+
+
+MakeWeight = Callable[[tuple[int, ...], torch.dtype], SpectralWeight]
 
 
 class SpectralConv(Preparable):
@@ -78,6 +94,8 @@ class SpectralConv(Preparable):
         periodic: whether the fields are periodic; it matters for the Fourier basis on another grid
             than `grid`.
         bias: add a learned number per channel.
+        make_weight: makes W of other parameters than its numbers; called with its shape
+            (in_channels, out_channels, *modes) and its dtype, complex64 or float32.
 
     Attributes:
         n_weights: frequencies of every axis that have a weight.
@@ -122,6 +140,7 @@ class SpectralConv(Preparable):
         basis: str | Sequence[str | None] | None = "fourier",
         periodic: bool | Sequence[bool] = True,
         bias: bool = True,
+        make_weight: MakeWeight | None = None,
     ) -> None:
         super().__init__()
         n_modes = both_signs(n_modes)
@@ -141,10 +160,16 @@ class SpectralConv(Preparable):
         self.n_kept = list(self.n_weights)
         self.grid = check_grid(grid, self.n_weights, self.kinds)
         self.frequencies = kept_frequencies(self.n_weights, self.kinds)
-        # The layout that the batched product of (2) takes without a copy; real part first.
-        self.mode_weight = nn.Parameter(
-            torch.empty(2 - self.real_weight, *self.n_weights, self.in_channels, self.out_channels)
-        )
+        channels = self.in_channels, self.out_channels
+        self.mode_weight: nn.Parameter | SpectralWeight
+        if make_weight is None:
+            # The layout that the batched product of (2) takes without a copy; real part first.
+            self.mode_weight = nn.Parameter(
+                torch.empty(2 - self.real_weight, *self.n_weights, *channels)
+            )
+        else:
+            dtype = torch.float32 if self.real_weight else torch.complex64
+            self.mode_weight = make_weight((*channels, *self.n_weights), dtype)
         shape = (self.out_channels, *[1] * self.order)
         self.bias = nn.Parameter(torch.empty(shape)) if bias else None
         self.reset_parameters()
@@ -178,22 +203,35 @@ class SpectralConv(Preparable):
         variance of both parts. The transforms have a `reset_parameters` of their own.
         """
         deviation = (2 / (self.in_channels + self.out_channels)) ** 0.5
-        shape = (self.in_channels, self.out_channels, *self.n_weights)
-        W = torch.empty(shape, dtype=torch.cfloat).normal_(0, deviation)
-        self.take_weight(W * math.sqrt(2.0) if self.real_weight else W)
+        if isinstance(self.mode_weight, SpectralWeight):
+            self.mode_weight.reset_parameters(deviation)
+        else:
+            shape = (self.in_channels, self.out_channels, *self.n_weights)
+            W = torch.empty(shape, dtype=torch.cfloat).normal_(0, deviation)
+            self.take_weight(W * math.sqrt(2.0) if self.real_weight else W)
         if self.bias is not None:
             self.bias.copy_(deviation * torch.randn(self.bias.shape))
 
     @torch.no_grad()
     def take_weight(self, W: Complex[Tensor, "in_channels out_channels *modes"]) -> None:
-        """Take over W, or its real part if the weight is real."""
+        """Take over W, or its real part if the weight is real; not in a `SpectralWeight`."""
+        assert isinstance(self.mode_weight, nn.Parameter)
         parts = torch.stack((W.real, W.imag))[: len(self.mode_weight)]
         self.mode_weight.copy_(parts.movedim((1, 2), (-2, -1)))
 
     def both_parts(self) -> Float[Tensor, "2 *modes in_channels out_channels"]:
         """Return W as (real, imaginary)."""
         W = self.mode_weight
+        if isinstance(W, SpectralWeight):
+            full = W()
+            parts = (full, torch.zeros_like(full)) if self.real_weight else (full.real, full.imag)
+            return torch.stack(parts).movedim((1, 2), (-2, -1))
         return torch.cat((W, torch.zeros_like(W))) if self.real_weight else W
+
+    def _of_the_weight(self) -> Tensor:
+        """Return a real tensor of its dtype, on its device."""
+        W = self.mode_weight
+        return next(W.parameters()).real if isinstance(W, SpectralWeight) else W
 
     def forward(
         self, x: Float[Tensor, "batch in_channels *grid"], output_shape: Sequence[int] | None = None
@@ -208,13 +246,12 @@ class SpectralConv(Preparable):
                 another grid than its own without a `basis`.
         """
         self._check_fields(x, output_shape)
-        check_real(x, weight=self.mode_weight)
-        check_dtype(x, weight=self.mode_weight)
+        check_real(x, weight=self._of_the_weight())
+        check_dtype(x, weight=self._of_the_weight())
         grid = tuple(x.shape[2:])
         out_grid = self.out_grid(grid) if output_shape is None else tuple(output_shape)
         if self._may_take_the_fft():
-            slices = in_use(self.n_weights, self.n_kept, (min(*grid, *out_grid),), self.kinds)
-            W = self.mode_weight[:, *slices]
+            W = self.both_parts()[:, *self.slices_in_use(grid, out_grid)]
             if fft_is_cheaper(x, out_grid[0], W.shape[1]):
                 return fourier_product(x, W, self.bias, out_grid[0])
         names = ("W", *(f"{way}_{d}" for way in ("down", "up") for d in range(self.order)))
@@ -251,10 +288,35 @@ class SpectralConv(Preparable):
             view.ready_for = (self.grid, self.out_grid(self.grid), *self.n_kept)
         return view
 
+    def slices_in_use(self, grid: Sequence[int], out_grid: Sequence[int]) -> list[slice]:
+        """Return which of the frequencies with a weight are used between two grids."""
+        both = [min(pair) for pair in zip(grid, out_grid, strict=True)]
+        return in_use(self.n_weights, self.n_kept, both, self.kinds)
+
+    def synthesis_rows(
+        self, axis: int, n: int, n_out: int
+    ) -> Float[Tensor, "2 heads modes {n_out}"]:
+        """Return the rows of B^H of an axis on n_out points, for fields that come on n."""
+        return self._rows_of(self.inverse_transforms, axis, n_out)
+
+    def _rows_of(self, transforms: nn.ModuleList, axis: int, n: int) -> Tensor:
+        transform = transforms[axis]
+        assert isinstance(transform, LinearTransform)
+        weight = self._of_the_weight()
+        return rows_on(
+            n,
+            transform,
+            self.frequencies[axis],
+            self.bases[axis],
+            weight.dtype,
+            weight.device,
+            inverse=transforms is self.inverse_transforms,
+            periodic=self.periodic[axis],
+        )
+
     def _matrices(self, grid: tuple[int, ...], out_grid: tuple[int, ...]) -> list[Tensor]:
         """Return W, [Re A; Im A] of every axis, and [Re B^H; Im B^H], times s where it belongs."""
-        both = [min(pair) for pair in zip(grid, out_grid, strict=True)]
-        slices = in_use(self.n_weights, self.n_kept, both, self.kinds)
+        slices = self.slices_in_use(grid, out_grid)
         rows = self._rows(grid, out_grid)
         if all(part == slice(None) for part in slices):
             return [self.both_parts(), *rows]
@@ -266,32 +328,22 @@ class SpectralConv(Preparable):
 
     def _rows(self, grid: tuple[int, ...], out_grid: tuple[int, ...]) -> list[Tensor]:
         """Return the rows as `_matrices`, for all frequencies that have a weight."""
-        dtype, doubled = self.mode_weight.dtype, None
+        doubled = None
         if not self.real_weight:
             d = self.kinds.index("half")  # neither f = 0 nor the Nyquist frequency
             doubled = d, (1, min((out_grid[d] + 1) // 2, self.n_weights[d]))
-        if grid == out_grid == self.grid and dtype == torch.float32:
+        if grid == out_grid == self.grid and self._of_the_weight().dtype == torch.float32:
             quick = monarch_rows([*self.forward_transforms, *self.inverse_transforms], doubled)
             if quick is not None:
                 return quick
-        found = []
-        for transforms, points in (
-            (self.forward_transforms, grid),
-            (self.inverse_transforms, out_grid),
-        ):
-            for d, transform in enumerate(transforms):
-                assert isinstance(transform, LinearTransform)
-                rows = rows_on(
-                    points[d],
-                    transform,
-                    self.frequencies[d],
-                    self.bases[d],
-                    dtype,
-                    self.mode_weight.device,
-                    inverse=transforms is self.inverse_transforms,
-                    periodic=self.periodic[d],
-                )
-                found.append(rows.transpose(0, 1).flatten(1, 2))
+        axes = range(self.order)
+        found = [
+            rows.transpose(0, 1).flatten(1, 2)
+            for rows in (
+                *(self._rows_of(self.forward_transforms, d, grid[d]) for d in axes),
+                *(self.synthesis_rows(d, grid[d], out_grid[d]) for d in axes),
+            )
+        ]
         if doubled is not None:
             d, (first, end) = doubled
             up = found[self.order + d].unflatten(1, (2, -1))

@@ -22,6 +22,7 @@ class RunFolder:
         weights: tensors of the best epoch.
         checkpoint: everything needed to go on.
         aborted: the state at the moment when a loss was not finite.
+        origin: where it began, if it started from the weights of another run, in JSON.
         results: what the run found, in JSON.
         artifacts: curves, fields, images and tables for the report.
         scans: scores of every scan (MRI), as CSV.
@@ -39,6 +40,7 @@ class RunFolder:
         self.weights = path / "weights.pt"
         self.checkpoint = path / "checkpoint.pt"
         self.aborted = path / "aborted.pt"
+        self.origin = path / "started_from.json"
         self.results = path / "results.json"
         self.artifacts = path / "artifacts.npz"
         self.scans = path / "scans.csv"
@@ -118,6 +120,15 @@ class RunFolder:
         """
         return parse_json(read_text(self.results))
 
+    def read_origin(self) -> Any:
+        """Return where the run began; None where it began with weights of its own.
+
+        Raises:
+            OSError: it cannot be read.
+            ValueError: it is no plain file, too large or no JSON.
+        """
+        return parse_json(read_text(self.origin)) if self.origin.exists() else None
+
     def why_failed(self) -> str:
         """Return the last line of the traceback of an attempt that failed; empty if it has none.
 
@@ -137,6 +148,11 @@ class RunFolder:
                 write_text(self.failure, story)
                 return self.failure
         return None
+
+    def forget_results(self) -> None:
+        """Remove the results of a run that is to be trained on; its weights give them again."""
+        for path in (self.results, self.artifacts):
+            path.unlink(missing_ok=True)
 
     def forget_failure(self) -> None:
         """Remove the mark of an earlier failure, if that is possible."""

@@ -34,6 +34,9 @@ FORMER_OPTIONS: dict[str, dict[str, Any]] = {
         "checkpoint_steps": False,
         "resample": False,
         "continuation": False,
+        "factorization": None,
+        "rank": 1.0,
+        "transform_grid": None,
     },
     "mri": {
         "weighting": "none",

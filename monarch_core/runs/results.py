@@ -44,7 +44,8 @@ def write_results(
     validation; `seconds_per_epoch` is the median over the epochs after the first (the warm-up) of
     the training part alone, read after synchronising the device. `peak_memory_bytes` is
     the peak of the first process: allocated on a GPU, resident on a CPU. `device` is the one it was
-    trained on. All four are null when the run has no log. Numbers that are not finite are written
+    trained on. All four are null when the run has no log. `started_from` is where a run began that
+    took the weights of another one, else null. Numbers that are not finite are written
     as null, since JSON has none; a metric of null therefore means NaN or infinity.
 
     Args:
@@ -75,6 +76,7 @@ def write_results(
         "transform": transform,
         "transform_declares": _plain(transform_declares, "transform_declares"),
         "seed": seed,
+        "started_from": folder.read_origin(),
         "split_sizes": dict(split_sizes),
         "data_fingerprints": dict(fingerprints or {}),
         "data_identity": _plain(data_identity, "data_identity"),

@@ -28,32 +28,71 @@ State = Literal["new", "unfinished", "finished"]
 _LONGEST_NAME = 150  # of a folder; file systems allow 255 bytes
 
 
-def read_start(raw: DictConfig, schema: type[T]) -> tuple[T, Path]:
-    """Return the checked config of a job and the folder that it asks for.
+def read_start(
+    raw: DictConfig, schema: type[T], changeable: Sequence[str] = ()
+) -> tuple[T, Path, dict[str, Any]]:
+    """Return the checked config of a job, the folder that it asks for, and what `resume` changes.
 
     Args:
         raw: what hydra composed. Its keys `resume` and `run_dir` need not be in the schema.
         schema: the dataclass of the config.
+        changeable: keys that may be given with `resume`; the config is that of the run before them.
 
     Raises:
-        ValueError: a key or value is wrong, there is no folder, or other overrides accompany
-            `resume`.
+        ValueError: a key or value is wrong, there is no folder, other overrides accompany
+            `resume`, or the run is one of another script.
     """
     run_dir = run_folder(raw)
     if run_dir is None:
         raise ValueError("no run folder was given; add run_dir=FOLDER to the config")
     if not raw.get("resume"):
-        return to_dataclass(_without_folder_keys(raw, schema), schema), run_dir
+        return to_dataclass(_without_folder_keys(raw, schema), schema), run_dir, {}
     leave_folder_of_hydra(run_dir)
-    others = [item for item in _asked() or [] if not item.lstrip("+").startswith("resume=")]
+    asked = {item: key_of(item) for item in _asked() or []}
+    others = [item for item, key in asked.items() if key not in ("resume", *changeable)]
     if others:
+        also = f"; {', '.join(changeable)} can" if changeable else ""
         raise ValueError(
             f"resume continues a run as it was started, so {', '.join(others)} cannot be given "
-            "with it; leave that out, or start a new run without resume"
+            f"with it{also}; leave that out, or start a new run without resume"
         )
+    _check_script(RunFolder(run_dir))
     config = load_config(run_dir, schema)
     go_to_start(run_dir)
-    return config, run_dir
+    changes = {key: OmegaConf.select(raw, key) for key in asked.values() if key in changeable}
+    return config, run_dir, changes
+
+
+def note_changes(run_dir: Path, config: Any, changes: dict[str, Any]) -> None:
+    """Note what a run goes on with: its config, and the overrides that make it from the start."""
+    save_config(run_dir, config)
+    folder = RunFolder(run_dir)
+    given = folder.started_with()
+    if given is not None:
+        kept = [item for item in given if key_of(item) not in changes]
+        words = {key: "null" if value is None else value for key, value in changes.items()}
+        new = [f"{key}={word}".replace(" ", "") for key, word in words.items()]
+        write_text(folder.overrides, OmegaConf.to_yaml(OmegaConf.create([*kept, *new])))
+
+
+def key_of(override: str) -> str:
+    """Return the key of an override."""
+    return override.lstrip("+").partition("=")[0]
+
+
+def _script() -> str | None:
+    """Return the name of the script that is running; None when hydra is not at work."""
+    return HydraConfig.get().job.name if HydraConfig.initialized() else None
+
+
+def _check_script(folder: RunFolder) -> None:
+    """Raise ValueError where another script than this one started the run of a folder."""
+    own, other = _script(), folder.started_by()
+    if own not in (None, other):
+        raise ValueError(
+            f"resume={folder.path} is a run of {other}.py, which {own}.py cannot go on with; give "
+            f"the folder of a run of {own}.py, or resume it with {other}.py"
+        )
 
 
 def take_folder(run_dir: Path, config: Any, *, is_resumed: bool) -> tuple[Path, State]:

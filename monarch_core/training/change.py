@@ -87,7 +87,8 @@ class Change:
     def schedule(self, optimizer: Optimizer, config: FitConfig, steps_per_epoch: int) -> Schedule:
         """Return the schedule of the changed model, as it is at the first step of the run."""
         schedule = make_schedule(optimizer, config, steps_per_epoch)
-        first, n_steps = self.epoch * steps_per_epoch, config.epochs * steps_per_epoch
+        first = self.epoch * steps_per_epoch
+        n_steps = next(end for end in config.cycle_ends if end > self.epoch) * steps_per_epoch
         n_rising = round(self.warm_up * (n_steps - first))
         return Ramp(schedule, optimizer, first, n_rising) if n_rising else schedule
 

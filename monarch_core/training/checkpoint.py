@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 from monarch_core.runs.files import atomic_write
 
@@ -23,6 +24,25 @@ FORMAT = 2  # version of the layout of a checkpoint
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write a nested dict of tensors, numbers, strings and tuples atomically."""
     _write(path, {"format": FORMAT, **state})
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """Read a state dict that somebody saved with `torch.save`, onto the CPU.
+
+    Names of classes and functions in it, such as neuralop notes beside its tensors, stand for
+    nothing: whatever the file holds, none of them is looked up or called.
+
+    Raises:
+        ValueError: the file is missing or damaged, or holds no dict.
+    """
+    return _read(path, ignore_globals=True)
+
+
+class _Ignored:
+    """What stands where a file names a class or a function."""
+
+    def __init__(self, *args: object, **options: object) -> None:
+        pass
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -153,7 +173,7 @@ def _write(path: Path, state: dict[str, Any]) -> None:
     atomic_write(path, lambda file: file.write(buffer.getbuffer()))
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path, *, ignore_globals: bool = False) -> dict[str, Any]:
     if not path.is_file():
         raise ValueError(
             f"{path} does not exist; check the path, or train first: the file appears at the end "
@@ -166,7 +186,8 @@ def _read(path: Path) -> dict[str, Any]:
             damaged = archive.testzip()  # torch itself does not compare the checksums
         if damaged is not None:
             raise zipfile.BadZipFile(f"the checksum of {damaged} is wrong")
-        with warnings.catch_warnings():
+        names = get_unsafe_globals_in_checkpoint(path) if ignore_globals else []
+        with warnings.catch_warnings(), safe_globals([(_Ignored, name) for name in names]):
             warnings.simplefilter("ignore")  # of kinds of tensors that are refused afterwards
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises one of many types, depending on the damaged byte

@@ -1,7 +1,7 @@
 """How a model is trained: the values of the fit loop, checked as soon as they exist."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from monarch_core.runs.ranges import MOST, check_ranges
 
@@ -51,6 +51,10 @@ class FitConfig:
             steps, the peak rate, and a linear fall to zero over the last `decay` of them; "step"
             every `step_epochs` epochs; or "constant".
         decay: fraction of the steps in which the "trapezoid" schedule falls.
+        restarts: epochs after which the schedules that end at zero begin anew, over the epochs up
+            to the next of them or the end (warm restarts; Loshchilov and Hutter 2017,
+            arXiv:1608.03983). `resume=RUN fit.epochs=N` adds the end of the run so far. The "step"
+            and "constant" schedules, which know no end, go on.
         step_epochs: epochs between two drops of the "step" schedule.
         step_factor: factor of each drop of the "step" schedule.
         gradient_clip: largest 2-norm of the gradient of all parameters; null does not clip.
@@ -77,6 +81,7 @@ class FitConfig:
     weight_decay: float = 1e-4
     schedule: str = "step"
     decay: float = 0.2
+    restarts: list[int] = field(default_factory=list)
     step_epochs: int = 100
     step_factor: float = 0.5
     gradient_clip: float | None = None
@@ -106,6 +111,12 @@ class FitConfig:
         )
         self._require("weight_decay", 0 <= self.weight_decay < math.inf, "0 or a positive number")
         self._require("decay", 0 < self.decay <= 1, "above 0 and at most 1")
+        ends = self.cycle_ends
+        self._require(
+            "restarts",
+            all(a < b for a, b in zip([0, *ends], ends, strict=False)),
+            f"epochs in ascending order, from 1 to below fit.epochs={self.epochs}",
+        )
         clip = self.gradient_clip
         self._require("gradient_clip", clip is None or clip > 0, "null or a positive number")
         for key, known in [
@@ -115,6 +126,11 @@ class FitConfig:
             ("accelerator", ACCELERATORS),
         ]:
             self._require(key, getattr(self, key) in known, f"one of {', '.join(known)}")
+
+    @property
+    def cycle_ends(self) -> list[int]:
+        """Epochs after which a cycle of the schedule ends: where it begins anew, and the last."""
+        return [*self.restarts, self.epochs]
 
     def _require(self, key: str, is_valid: bool, remedy: str) -> None:
         if not is_valid:

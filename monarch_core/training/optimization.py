@@ -1,5 +1,6 @@
 """What of a model is trained, with which optimiser and which learning rates."""
 
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
@@ -16,6 +17,8 @@ from torch.optim.lr_scheduler import (
 
 from monarch_core.training.config import FitConfig
 from monarch_core.training.soap import Soap
+
+ENDLESS = ("step", "constant")  # schedules that do not depend on the number of epochs
 
 
 @runtime_checkable
@@ -139,7 +142,49 @@ def make_schedule(optimizer: Optimizer, config: FitConfig, steps_per_epoch: int)
         config: names the schedule.
         steps_per_epoch: optimiser steps in one epoch.
     """
-    n_steps = config.epochs * steps_per_epoch
+    ends = [end * steps_per_epoch for end in config.cycle_ends]
+    if len(ends) == 1 or config.schedule in ENDLESS:
+        return _cycle(optimizer, config, steps_per_epoch, ends[-1])
+    lengths = [end - start for start, end in zip([0, *ends], ends, strict=False)]
+    return Restarted(optimizer, partial(_cycle, optimizer, config, steps_per_epoch), lengths)
+
+
+class Restarted:
+    """A schedule that begins anew at given steps, from the rates that the optimiser was made with.
+
+    Args:
+        optimizer: whose rates are set.
+        make: makes the schedule of a number of steps.
+        lengths: steps of every cycle.
+    """
+
+    def __init__(
+        self, optimizer: Optimizer, make: Callable[[int], Schedule], lengths: Sequence[int]
+    ) -> None:
+        self._groups = optimizer.param_groups
+        self._at_start = [
+            {key: value for key, value in group.items() if key != "params"}
+            for group in self._groups
+        ]
+        self._make, self._lengths = make, list(lengths)
+        self._left = self._lengths.pop(0)
+        self._schedule = make(self._left)
+
+    def step(self) -> None:
+        """Set the rates of the next step."""
+        self._left -= 1
+        if self._left or not self._lengths:
+            self._schedule.step()
+            return
+        for group, values in zip(self._groups, self._at_start, strict=True):
+            for key in group.keys() - values.keys() - {"params"}:
+                del group[key]  # what the schedule before has left
+            group.update(values)
+        self._left = self._lengths.pop(0)
+        self._schedule = self._make(self._left)
+
+
+def _cycle(optimizer: Optimizer, config: FitConfig, steps_per_epoch: int, n_steps: int) -> Schedule:
     match config.schedule:
         case "one_cycle":
             peaks = [group["lr"] for group in optimizer.param_groups]

@@ -24,6 +24,8 @@ _FREE_TO_CHANGE = (
     "fit.checkpoint_every",
     "resume",
 )
+# They may grow together, as `check_recipe` says.
+_LENGTH = ("fit.epochs", "fit.restarts")
 _MARK = "data fingerprint of "
 
 
@@ -103,7 +105,8 @@ def _marks(fingerprints: Mapping[str, str] | None) -> dict[str, str]:
 def check_recipe(recipe: Mapping[str, Any], saved: Any, source: Path) -> None:
     """Compare a recipe with that of a saved run, which may have options that no network read.
 
-    A later option that is null or false leaves things as they were.
+    A later option that is null, false or an empty list leaves things as they were. A run may be
+    trained on: its epochs are then one of `fit.restarts`, behind those that it had.
 
     Raises:
         ValueError: naming every value that differs, with what the run was started with.
@@ -113,22 +116,40 @@ def check_recipe(recipe: Mapping[str, Any], saved: Any, source: Path) -> None:
             f"{source} is damaged or was edited: recipe is no table of values; restore it from a "
             "copy, or delete it and start the run again."
         )
+    free = _LENGTH if _is_longer(recipe, saved) else ()
     changed = [
         f"{key}={reprlib.repr(recipe.get(key))} (the run was started with {reprlib.repr(value)})"
         for key, value in saved.items()
-        if (key in recipe or key.startswith(_MARK)) and not _same(recipe.get(key), value)
+        if (key in recipe or key.startswith(_MARK))
+        and key not in free
+        and not _same(recipe.get(key), value)
     ]
     unknown = sorted(recipe.keys() - saved.keys())
     changed += [
         f"{key}, which it does not know"
         for key in unknown
-        if recipe[key] is not None and recipe[key] is not False
+        if recipe[key] is not None
+        and recipe[key] is not False
+        and recipe[key] != []
+        and key not in free
     ]
     if changed:
         raise ValueError(
             f"{source} cannot be continued with {', '.join(changed)}; resume with the data and the "
             "values that the run was started with, or start a new run."
         )
+
+
+def _is_longer(recipe: Mapping[str, Any], saved: Mapping[str, Any]) -> bool:
+    """Tell whether a run that was saved has been asked to go on behind its end."""
+    restarts = [values.get("fit.restarts", []) for values in (saved, recipe)]
+    if not all(isinstance(epochs, list) for epochs in restarts):
+        return False
+    before, now = (
+        [*epochs, values.get("fit.epochs")]
+        for epochs, values in zip(restarts, (saved, recipe), strict=True)
+    )
+    return len(now) > len(before) and _same(now[: len(before)], before)
 
 
 def _same(value: Any, saved: Any) -> bool:

@@ -2,24 +2,42 @@
 
 import logging
 import random
+from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from omegaconf import DictConfig
 
 from monarch_core.runs.failures import AlreadyFinishedError
+from monarch_core.runs.folder import RunFolder
 from monarch_core.runs.machine import usable_cores
 from monarch_core.runs.processes import is_main_process, processes
 from monarch_core.runs.schema import load_config
-from monarch_core.runs.start import go_to_start, leave_folder_of_hydra, read_start, take_folder
+from monarch_core.runs.start import (
+    go_to_start,
+    leave_folder_of_hydra,
+    note_changes,
+    read_start,
+    take_folder,
+)
 from monarch_core.training.config import FitConfig
 from monarch_core.training.devices import check_threads, make_fabric, slow_precision
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+# What may be given with `resume`: more epochs, and what says where a run happens.
+CHANGEABLE = (
+    "fit.epochs",
+    "fit.accelerator",
+    "fit.devices",
+    "fit.num_workers",
+    "fit.n_threads",
+    "fit.checkpoint_every",
+)
 
 
 def start_run(raw: DictConfig, schema: type[T]) -> tuple[T, Path]:
@@ -30,7 +48,8 @@ def start_run(raw: DictConfig, schema: type[T]) -> tuple[T, Path]:
     so on.
 
     `resume=RUN_DIR` takes the config from that folder instead; `fit` then goes on from its last
-    checkpoint, and a finished run is only evaluated again. A folder with a run of the same
+    checkpoint, and a finished run is only evaluated again. `resume=RUN_DIR fit.epochs=N` trains it
+    on (`trained_on`); `CHANGEABLE` has what else may be given then. A folder with a run of the same
     overrides is gone on with in the same way, unless it is finished.
 
     Args:
@@ -48,7 +67,9 @@ def start_run(raw: DictConfig, schema: type[T]) -> tuple[T, Path]:
             instructions for it.
     """
     is_resumed = bool(raw.get("resume"))
-    config, run_dir = read_start(raw, schema)
+    config, run_dir, changes = read_start(raw, schema, CHANGEABLE)
+    if changes:
+        config, changes = trained_on(config, changes)
     fit_config = getattr(config, "fit", None)
     too_slow = slow_precision(fit_config) if fit_config is not None else None
     if fit_config is not None and not is_resumed:  # a resumed run takes what there is
@@ -62,6 +83,11 @@ def start_run(raw: DictConfig, schema: type[T]) -> tuple[T, Path]:
     assert taken is not None
     run_dir, state = taken
     leave_folder_of_hydra(run_dir)
+    if changes and is_main_process():
+        longer = {key: changes[key] for key in ("fit.epochs", "fit.restarts") if key in changes}
+        note_changes(run_dir, config, longer)
+        if longer:
+            RunFolder(run_dir).forget_results()
     if state == "finished":
         raise AlreadyFinishedError(run_dir)
     if state == "unfinished" and not is_resumed:
@@ -74,6 +100,31 @@ def start_run(raw: DictConfig, schema: type[T]) -> tuple[T, Path]:
     if too_slow:
         log.warning(too_slow)
     return config, run_dir
+
+
+def trained_on(config: T, changes: dict[str, Any]) -> tuple[T, dict[str, Any]]:
+    """Return the config of a run that is gone on with, and all that changes in it.
+
+    More epochs are a further cycle of the schedule, behind the epochs that the run was started
+    with, whether it has finished them or not: `fit.restarts` has their number. The run is then, bit
+    for bit on the CPU, the one that these values start.
+
+    Raises:
+        ValueError: the epochs are fewer than those of the run.
+    """
+    fit_config: FitConfig = config.fit  # type: ignore[attr-defined]
+    now = {key: getattr(fit_config, key.removeprefix("fit.")) for key in changes}
+    changes = {key: value for key, value in changes.items() if value != now[key]}
+    epochs = changes.get("fit.epochs", fit_config.epochs)
+    if epochs < fit_config.epochs:
+        raise ValueError(
+            f"resume trains on, and fit.epochs={epochs} is below the {fit_config.epochs} epochs "
+            "that the run was started with; give more, or start a new run"
+        )
+    if epochs > fit_config.epochs:
+        changes = {**changes, "fit.restarts": [*fit_config.restarts, fit_config.epochs]}
+    values = {key.removeprefix("fit."): value for key, value in changes.items()}
+    return replace(config, fit=replace(fit_config, **values)), changes  # type: ignore[type-var]
 
 
 def seed_everything(seed: int) -> None:

@@ -143,8 +143,8 @@ def rate_by_trial(
 
 
 def n_trial_epochs(config: FitConfig) -> int:
-    """Return how many epochs the trial takes: 15 %, at least one."""
-    return math.ceil(TRIAL * config.epochs)
+    """Return how many epochs the trial takes: 15 % of the first cycle, at least one."""
+    return math.ceil(TRIAL * config.cycle_ends[0])
 
 
 def significant(Z: float) -> bool:

@@ -73,17 +73,18 @@ def per_axis(name: str, value: Any, order: int) -> tuple[Any, ...]:
 def check_not_replaced(make: Callable[..., Any], given: dict[str, Any]) -> None:
     """Raise ValueError where `functools.partial` binds another value than a call is to give.
 
-    The one of the call would take its place without a word.
+    The one of the call would take its place without a word. A class may bind options itself, in
+    `bound_options`.
     """
-    if not isinstance(make, functools.partial):
-        return
-    bound = make.keywords
+    is_partial = isinstance(make, functools.partial)
+    func = make.func if is_partial else make
+    bound = make.keywords if is_partial else getattr(make, "bound_options", {})
     for name in bound.keys() & given.keys():
         if type(bound[name]) is not type(given[name]) or bound[name] != given[name]:
             raise ValueError(
-                f"{getattr(make.func, '__name__', make.func)} is bound with {name}="
-                f"{bound[name]!r}, and is called with {name}={given[name]!r}; leave {name} out of "
-                "functools.partial"
+                f"{getattr(func, '__name__', func)} is bound with {name}="
+                f"{bound[name]!r}, and is called with {name}={given[name]!r}; leave {name} out "
+                "of the options that are bound"
             )
 
 

@@ -47,10 +47,16 @@ class PdeConfig:
         augment: train on copies of the trajectories under random symmetries of the equation, others
             in every epoch. null: wherever the equation has symmetries and the data are generated,
             since a file of your own may have another forcing.
-        teacher_forcing: first part of the epochs, as a fraction, in which every step of a roll-out
+        teacher_forcing: first part of the epochs (of their first cycle, where fit.restarts has
+            several), as a fraction, in which every step of a roll-out
             starts from the true frames; in the rest it starts from the step before.
+        weights: folder of a run whose weights this one starts from (fine-tuning), or a file with
+            the state dict of a network of neuralop.
+        renormalize: with `weights`, take mean and deviation from the data of this run, not those
+            that came with the weights.
         seed: of weights and data order.
-        resume: folder of a run to continue; its own config is then used.
+        resume: folder of a run to continue; its own config is then used, but for fit.epochs, with
+            which it is trained on, and for what says where it runs.
     """
 
     dataset: DatasetConfig = field(
@@ -64,6 +70,8 @@ class PdeConfig:
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     augment: bool | None = False
     teacher_forcing: float = 0.0
+    weights: str | None = None
+    renormalize: bool = False
     seed: int = 0
     resume: str | None = None
 
@@ -81,6 +89,11 @@ class PdeConfig:
             raise ValueError(
                 f"transform.axes must be below {n_axes}, the number of axes of dataset="
                 f"{self.dataset.name}, got {self.transform.axes}; they count from 0"
+            )
+        if self.renormalize and self.weights is None:
+            raise ValueError(
+                "renormalize=true is for weights of another run, and there are none; set weights="
+                "RUN_DIR, or leave it out"
             )
         for name, n in self.model.shared_channels.items():
             if n % self.transform.heads:

@@ -19,6 +19,7 @@ from pde.config.run import PdeConfig
 from pde.models.fno import build_fno, build_fno_neuralop, check_fft_grid
 from pde.models.fno_3d import build_fno_3d
 from pde.models.fno_fast import build_fno_fast
+from pde.models.local_no import build_local_no
 from pde.models.memory import least_memory
 from pde.models.monarch_no import build_monarch_no
 from pde.models.resampled import Resampled
@@ -26,6 +27,7 @@ from pde.models.resnet import build_resnet
 from pde.models.roll_out import RollOut
 from pde.models.tf_net import build_tf_net
 from pde.models.unet import build_unet
+from pde.models.uno import build_uno
 
 __all__ = ["RollOut", "build_model", "check_model", "load_model"]
 
@@ -85,16 +87,29 @@ def _network(config: PdeConfig, grid: Grid) -> nn.Module:
     return network
 
 
-def load_model(run_dir: Path) -> tuple[RollOut, PdeConfig]:
-    """Return the model of a finished run as it was trained, and its config; without its data.
+def load_model(run_dir: str | Path) -> tuple[RollOut, PdeConfig]:
+    """Return the model of a run as it was trained, on the CPU, and its config; without its data.
+
+    For code of your own, beside this checkout (on `PYTHONPATH`), whatever the run was trained on:
+
+        model, config = load_model("runs/pde/NAME")
+        with torch.no_grad():
+            prediction = model(frames)  # (batch, n_input_frames, *grid), in physical units
+
+    The model is in evaluation mode and takes any grid that its transforms can be interpolated to.
+    `pde/export.py` writes a file that needs no code of this suite.
+
+    Args:
+        run_dir: folder that `pde/train.py` has named.
 
     Raises:
         ValueError: no run in the folder, or weights that are damaged or of another model.
     """
+    run_dir = Path(run_dir)
     config = load_config(run_dir, PdeConfig)
     model = build_model(config, config.dataset.points)
     load_weights(RunFolder(run_dir).weights, model)
-    return model, config
+    return model.eval(), config
 
 
 def check_model(config: PdeConfig) -> None:
@@ -119,11 +134,11 @@ def check_model(config: PdeConfig) -> None:
     trained_on = "x".join(map(str, data.points))
     for n in config.evaluation.grids:
         is_other = data.points_of(n) != data.points
-        if config.model.resample and is_other:
+        if config.model.bound_to_its_grid and is_other:
             raise ValueError(
-                f"model.resample=true works on the points that it is trained on alone, got "
-                f"evaluation.grids={config.evaluation.grids} and a grid of {trained_on}; leave the "
-                "grids out"
+                f"{config.model.bound_to_its_grid} works on the points that it is trained on alone, "
+                f"got evaluation.grids={config.evaluation.grids} and a grid of {trained_on}; leave "
+                "the grids out"
             )
         if config.transform.is_control:
             check_fft_grid(data.points_of(n))
@@ -139,6 +154,8 @@ _BUILDERS: dict[str, Callable[[Any, PdeConfig, Grid], nn.Module]] = {
     "fno": build_fno,
     "fno_fast": build_fno_fast,
     "fno_neuralop": build_fno_neuralop,
+    "uno": build_uno,
+    "local_no": build_local_no,
     "fno_3d": build_fno_3d,
     "monarch_no": build_monarch_no,
     "unet": build_unet,

@@ -1,6 +1,7 @@
 """Fourier neural operators (Li et al. 2021, arXiv:2010.08895), made of neuralop's parts."""
 
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from functools import partial
 
 from jaxtyping import Float
@@ -10,6 +11,7 @@ from neuralop.models import FNO
 from torch import Tensor, nn
 
 from monarch_core.adapters.neuralop import MonarchSpectralConv
+from monarch_core.adapters.neuralop.release import convolves_odd_grids
 from monarch_core.layers.resample import BASES
 from monarch_core.training.transform_config import axis_transform
 from pde.config.model import FnoConfig, FnoNeuralopConfig, PaddedConfig
@@ -110,6 +112,8 @@ def build_fno_neuralop(
         n_modes=(2 * model.n_modes,) * len(grid),
         use_channel_mlp=model.use_channel_mlp,
         lifting_channels=model.lifting_channels,
+        factorization=model.factorization,
+        rank=model.rank,
     )
 
 
@@ -122,29 +126,38 @@ def _neuralop_fno(
     n_modes: tuple[int, ...],
     use_channel_mlp: bool,
     lifting_channels: int,
+    factorization: str | None = None,
+    rank: float = 1.0,
 ) -> FNO:
-    # neuralop pads both ends of an axis and rounds like this.
-    padded = tuple(n + 2 * round(p * n) for n, p in zip(grid, padding, strict=True))
+    padded = padded_grid(grid, padding)
     check_modes(model.n_modes, padded)
-
-    def ratio(channels: int) -> float:  # neuralop multiplies by the width and rounds down
-        return (channels + 0.5) / model.hidden_channels
-
     network = FNO(
         n_modes=n_modes,
         in_channels=config.dataset.in_channels,
         out_channels=config.dataset.out_channels,
         hidden_channels=model.hidden_channels,
         n_layers=model.n_layers,
-        lifting_channel_ratio=ratio(lifting_channels),
-        projection_channel_ratio=ratio(model.projection_channels),
+        lifting_channel_ratio=ratio(lifting_channels, model),
+        projection_channel_ratio=ratio(model.projection_channels, model),
         use_channel_mlp=use_channel_mlp,
+        factorization=factorization,
+        rank=rank,
         domain_padding=padding,
         conv_module=spectral_conv(config, padded),
     )
     if model.continuation:
         network.domain_padding = ContinuedPadding(padding, grid)
     return network
+
+
+def padded_grid(grid: Sequence[int], padding: Sequence[float]) -> tuple[int, ...]:
+    """Return the points per axis that neuralop pads a grid to, at both ends and rounded."""
+    return tuple(n + 2 * round(p * n) for n, p in zip(grid, padding, strict=True))
+
+
+def ratio(channels: int, model: PaddedConfig) -> float:
+    """Return the ratio to the width of which neuralop makes a number of channels."""
+    return (channels + 0.5) / model.hidden_channels  # it multiplies and rounds down
 
 
 def check_modes(n_modes: int, grid: tuple[int, ...]) -> None:
@@ -164,9 +177,14 @@ def spectral_conv(config: PdeConfig, grid: tuple[int, ...]) -> Callable[..., nn.
     """
     transform = config.transform
     if transform.is_control:
+        if getattr(config.model, "transform_grid", None) is not None:
+            raise ValueError(
+                f"transform={transform.name} learns on no grid; leave model.transform_grid out"
+            )
         check_fft_grid(grid)
         return SpectralConv
     data, axes = config.dataset, range(len(grid))
+    grid = _learned_on(config, grid)
     bases = [transform.basis_of(axis) for axis in axes]
     for n, stored, basis in zip(grid, data.points, bases, strict=False):  # time has no points
         if basis == "nudft" and n != stored:
@@ -191,13 +209,27 @@ def spectral_conv(config: PdeConfig, grid: tuple[int, ...]) -> Callable[..., nn.
     )
 
 
-def check_fft_grid(grid: tuple[int, ...]) -> None:
-    """Raise ValueError where neuralop's `SpectralConv` is no convolution.
+def _learned_on(config: PdeConfig, grid: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the grid of the transforms for fields on a grid, in the ratio of `transform_grid`."""
+    learned = getattr(config.model, "transform_grid", None)
+    if learned is None:
+        return grid
+    points = config.dataset.points
+    known = {config.transform.basis_of(axis) for axis in range(len(points))} <= {*BASES}
+    if len(learned) != len(points) or min(learned) < 4 or not known:
+        raise ValueError(
+            f"model.transform_grid must have the points of {len(points)} axes, at least 4, for a "
+            f"transform that starts at {', '.join(BASES)}, got {learned} and transform="
+            f"{config.transform.name}; leave it out for one on the grid of the data"
+        )
+    ratios = [Fraction(m, n) for m, n in zip(learned, points, strict=True)]
+    ratios += [Fraction(1)] * (len(grid) - len(points))
+    return tuple(round(n * ratio) for n, ratio in zip(grid, ratios, strict=True))
 
-    On an odd number of points per axis, the last axis apart, neuralop 2.0.0 shifts the spectrum
-    back to other places than it came from.
-    """
-    if any(n % 2 for n in grid[:-1]):
+
+def check_fft_grid(grid: tuple[int, ...]) -> None:
+    """Raise ValueError where neuralop's layer is no convolution, as found by trying it."""
+    if any(n % 2 for n in grid[:-1]) and not convolves_odd_grids():
         raise ValueError(
             "neuralop's SpectralConv is wrong on an odd number of points, as in the grid "
             f"{'x'.join(map(str, grid))}; use an even number, or transform=monarch_frozen, which "

@@ -124,8 +124,8 @@ class SparseConfig:
 
     @property
     def switch_epoch(self) -> int:
-        """Epochs before the switch; the whole run without one."""
-        return round((1.0 if self.switch_at is None else self.switch_at) * self.fit.epochs)
+        """Epochs before the switch, of the first cycle; all of it without one."""
+        return round((1.0 if self.switch_at is None else self.switch_at) * self.fit.cycle_ends[0])
 
     @property
     def transform(self) -> WeightConfig:

@@ -3,17 +3,12 @@
 import pytest
 
 COMPLEX = "real fields only: the half spectrum and the real products rest on it"
-FACTORIZED = "weights are full per frequency; the learned structure is in the transforms"
-SEPARABLE = "channels are mixed at every frequency; depthwise weights are not offered"
 
 
 def refusal(test: str, parameters: dict) -> str | None:
     """Return why the layer refuses this case, or None if it must pass."""
-    if parameters.get("complex_data") or test == "test_FNOBlock_complex_data":
-        return COMPLEX
-    if test == "test_fno_superresolution" or parameters.get("factorization", "Dense") != "Dense":
-        return FACTORIZED
-    return SEPARABLE if parameters.get("separable") else None
+    refused = parameters.get("complex_data") or test == "test_FNOBlock_complex_data"
+    return COMPLEX if refused else None
 
 
 def pytest_collection_modifyitems(items):

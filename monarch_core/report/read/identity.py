@@ -34,7 +34,7 @@ WORKPLACE = frozenset(
 SWAPPED = ("transform", "weight")
 # Folders of runs that this one starts from: another one for each seed, so only that there is one
 # counts.
-STARTS = ("start_from", "calibration")
+STARTS = ("start_from", "calibration", "weights")
 # Where data lie: what they are only as long as nobody has looked into them.
 PLACES = ("dataset.root", "dataset.path")
 # How data were made (script and prepare in former runs), of which the same holds.

@@ -89,12 +89,32 @@ def test_spectral_options_come_along():
         torch.testing.assert_close(layer(x), conv(x), rtol=1e-5, atol=1e-5)
 
 
-def test_factorised_weights_are_multiplied_out():
+@pytest.mark.parametrize("separable", [False, True])
+@pytest.mark.parametrize("factorization", ["tucker", "cp", "tt"])
+def test_factorised_weights_keep_their_factors(factorization, separable):
     torch.manual_seed(0)
-    conv = SpectralConv(4, 4, (8, 8), factorization="tucker", rank=0.5)
+    conv = SpectralConv(
+        4, 4, (8, 6), factorization=factorization, rank=0.4, separable=separable, bias=False
+    )
     layer = monarchize(conv, conv_module=MonarchSpectralConv.configured(grid=(16, 16)))
     x = torch.randn(2, 4, 16, 16)
     torch.testing.assert_close(layer(x), conv(x), rtol=1e-4, atol=1e-5)
+    shapes = [[p.shape for p in weight.parameters()] for weight in (layer.mode_weight, conv.weight)]
+    assert shapes[0] == shapes[1]
+
+
+@pytest.mark.parametrize("modes", [(8, 8), (16, 12)])
+@pytest.mark.parametrize("factor", [0.5, 0.75, 1.5, 2.0])
+def test_layers_that_change_the_resolution_compute_the_same(factor, modes):
+    """On even grids; neuralop cuts or fills the end of the spectrum, where f < 0 stands."""
+    torch.manual_seed(0)
+    conv = SpectralConv(2, 3, modes, resolution_scaling_factor=factor)
+    x = torch.randn(2, 2, 16, 12)
+    for grid in ((16, 12), (32, 24)):
+        layer = monarchize(conv, conv_module=MonarchSpectralConv.configured(grid=grid))
+        torch.testing.assert_close(layer(x), conv(x), rtol=1e-5, atol=1e-5)
+        out = (20, 6)
+        torch.testing.assert_close(layer(x, out), conv(x, out), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("heads", [1, 2])
@@ -200,10 +220,13 @@ def test_what_cannot_be_swapped_is_left_alone():
 @pytest.mark.parametrize(
     ("conv", "options", "message"),
     [
-        (SpectralConv(2, 2, (4, 4), separable=True), {}, "separable"),
         (SpectralConv(2, 2, (4, 4), complex_data=True), {}, "complex_data"),
         (SpectralConv(2, 2, (8, 8)), {"grid": (4, 4)}, "cannot hold"),
-        (SpectralConv(2, 2, (4, 4), resolution_scaling_factor=2), {}, "changes the resolution"),
+        (
+            SpectralConv(2, 2, (4, 4), resolution_scaling_factor=2, fft_norm="backward"),
+            {},
+            "depends on its fft_norm, got 'backward'",
+        ),
         (
             SpectralConv(2, 2, (4, 4)),
             {"basis": "cosine", "transform": partial(Monarch, start="cosine")},
@@ -270,7 +293,7 @@ def test_a_linear_layer_learns_where_its_parts_did(factors, bias):
     ("options", "message"),
     [
         ({"bias": False}, "is bound with bias=False, and is called with bias=True; leave bias out"),
-        ({"resolution_scaling_factor": 2}, r"with resolution_scaling_factor=\[2.0, 2.0\]"),
+        ({"resolution_scaling_factor": 2}, "is bound with resolution_scaling_factor=2, and is"),
         ({"max_n_modes": (6, 4)}, r"is bound with max_n_modes=\(6, 4\), and is called with"),
         ({"basis": None, "transform": partial(Monarch, start="identity")}, "with basis=None"),
     ],

@@ -17,7 +17,8 @@ from neuralop.models import FNO
 from torch.utils.data import DataLoader
 
 from monarch_core import Monarch, MonarchSpectralConv
-from monarch_core.adapters.neuralop import CONFIGURABLE
+from monarch_core.adapters.neuralop import CONFIGURABLE, conv
+from monarch_core.adapters.neuralop.release import convolves_odd_grids, counts_both_signs
 from monarch_core.layers import SpectralConv
 from pde.models import channels_last as fno
 
@@ -148,7 +149,7 @@ def test_options_that_are_bound_are_those_that_no_network_gives():
     FNO(**SIZES, n_layers=1, conv_module=conv_module)
     assert given.keys() & set(CONFIGURABLE) == set()
     own = inspect.signature(MonarchSpectralConv).parameters.keys() - given.keys()
-    of_later_versions = {"enforce_hermitian_symmetry"}
+    of_later_versions = {"enforce_hermitian_symmetry", "index_set", "spectral_transform"}
     positional = {"in_channels", "out_channels", "n_modes"}
     assert own - set(CONFIGURABLE) - of_later_versions == positional
 
@@ -218,3 +219,98 @@ def test_names_in_the_state_dict_are_those_that_runs_were_saved_with():
 def test_factors_that_are_not_one_number_per_axis_are_refused(factor):
     with pytest.raises(ValueError, match="resolution_scaling_factor must be"):
         MonarchSpectralConv(2, 2, (4, 4), resolution_scaling_factor=factor)
+
+
+class BlocksOfLaterVersions:
+    """What neuralop's blocks of June 2026 do with their `conv_module`."""
+
+    def __init__(self, conv_module, **of_theirs):
+        more = of_theirs if issubclass(conv_module, NeuralopConv) else {}
+        self.conv = conv_module(
+            2,
+            3,
+            [6, 8],
+            resolution_scaling_factor=None,
+            max_n_modes=[10, 12],
+            rank=1.0,
+            fixed_rank_modes=False,
+            implementation="factorized",
+            separable=False,
+            factorization=None,
+            fno_block_precision="full",
+            decomposition_kwargs={},
+            complex_data=False,
+            **more,
+        )
+
+
+OF_THEIRS = {"index_set": None, "spectral_transform": None, "enforce_hermitian_symmetry": True}
+
+
+@pytest.mark.parametrize(("both_signs", "stored"), [(True, [10, 7]), (False, [10, 12])])
+def test_the_most_modes_are_counted_as_neuralop_counts_them(monkeypatch, both_signs, stored):
+    monkeypatch.setattr(conv, "counts_both_signs", lambda: both_signs)
+    made = MonarchSpectralConv.configured(grid=(16, 24))
+    layer = BlocksOfLaterVersions(made, **OF_THEIRS).conv
+    assert layer.max_n_modes == stored
+    assert layer.n_modes == [6, 5]
+    assert layer.weight.shape == (2, 3, *stored)
+    if not both_signs:
+        theirs = BlocksOfLaterVersions(NeuralopConv).conv
+        assert theirs.weight.shape == layer.weight.shape
+
+
+def test_the_layer_of_the_installed_neuralop_is_measured():
+    layer = NeuralopConv(1, 1, (4,), max_n_modes=[6])
+    assert counts_both_signs() == (layer.max_n_modes == [4])
+    with torch.random.fork_rng():
+        odd = NeuralopConv(1, 1, (5, 4), bias=False)
+    drop_in = MonarchSpectralConv(1, 1, (5, 4), grid=(7, 8), bias=False)
+    drop_in.copy_weight(odd.weight.to_tensor())
+    x = torch.randn(1, 1, 7, 8)
+    assert convolves_odd_grids() == torch.allclose(odd(x), drop_in(x), atol=1e-5)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_class_with_options_bound_is_a_class_and_is_copied(way):
+    made = BOUND["configured"]
+    assert issubclass(made, BaseSpectralConv)
+    assert issubclass(made.configured(bias=False), MonarchSpectralConv)
+    assert made.configured(bias=False).bound_options == {**OPTIONS, "bias": False}
+    again = WAYS[way](made)
+    assert again.bound_options.keys() == OPTIONS.keys()
+    torch.manual_seed(0)
+    layer = again(4, 4, (6, 6))
+    assert type(layer) is MonarchSpectralConv
+    assert (layer.grid, layer.bias is not None) == ((16, 12), True)
+    assert WAYS[way](MonarchSpectralConv) is MonarchSpectralConv
+
+
+@pytest.mark.parametrize("separable", [False, True])
+@pytest.mark.parametrize("factorization", ["tucker", "cp", "tt"])
+def test_a_factorised_layer_is_neuralops_with_values_and_gradients(factorization, separable):
+    options = {"factorization": factorization, "rank": 0.4, "separable": separable}
+    layers = []
+    for make in (MonarchSpectralConv.configured(grid=(12, 10)), NeuralopConv):
+        torch.manual_seed(0)
+        layers.append(make(4, 4, (8, 6), **options))
+    x = torch.randn(3, 4, 12, 10)
+    ours, theirs = (layer(x) for layer in layers)
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+    (ours.square().sum() + theirs.square().sum()).backward()
+    weights = layers[0].mode_weight.parameters(), layers[1].weight.parameters()
+    for mine, other in zip(*weights, strict=True):
+        torch.testing.assert_close(mine.grad, other.grad, rtol=1e-4, atol=1e-4)
+
+
+def test_a_separable_layer_has_as_many_channels_in_as_out():
+    with pytest.raises(ValueError, match="as many channels in as out, got 2 and 3; make them"):
+        MonarchSpectralConv(2, 3, (4,), separable=True)
+
+
+def test_a_factorised_layer_changes_its_precision_as_a_whole():
+    layer = MonarchSpectralConv(3, 3, (4, 4), grid=(9, 8), factorization="tucker", rank=0.5)
+    x = torch.randn(2, 3, 9, 8)
+    y = layer(x)
+    assert all(p.dtype in (torch.float64, torch.complex128) for p in layer.double().parameters())
+    torch.testing.assert_close(layer(x.double()).float(), y, rtol=1e-5, atol=1e-5)

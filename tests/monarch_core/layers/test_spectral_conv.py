@@ -228,8 +228,8 @@ def test_bfloat16_autocast_runs_and_is_near():
     ("options", "message"),
     [
         ({"complex_data": True}, "does not offer complex_data=True"),
-        ({"factorization": "tucker"}, "does not offer factorization='tucker'"),
-        ({"separable": True}, "does not offer separable=True"),
+        ({"factorization": "svd"}, "factorization='svd' with rank=0.5 is none that tltorch makes"),
+        ({"index_set": "cross"}, "does not offer index_set='cross'"),
         ({"fno_block_precision": "half"}, "use torch.autocast"),
         ({"learn": "some"}, "learn must be one of both"),
         ({"grid": (16,)}, "grid must be 2 whole numbers"),

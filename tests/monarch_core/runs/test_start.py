@@ -162,3 +162,52 @@ def test_a_run_from_elsewhere_is_read_where_we_are(tmp_path, monkeypatch, record
     monkeypatch.chdir(tmp_path)
     assert run_to_read(OmegaConf.create({"run": str(tmp_path)})) == tmp_path
     assert Path.cwd() == tmp_path
+
+
+def resumed(run_dir, monkeypatch, *overrides):
+    asked = [f"resume={run_dir}", *overrides]
+    monkeypatch.setattr("monarch_core.runs.start._asked", lambda: asked)
+    return start_run(OmegaConf.from_dotlist(asked), RunConfig)
+
+
+def test_more_epochs_are_a_further_cycle_and_the_folder_says_so(tmp_path, monkeypatch):
+    _, run_dir = start(tmp_path / "a", seed=5, fit={"epochs": 2})
+    (run_dir / ".hydra").mkdir()
+    (run_dir / ".hydra/overrides.yaml").write_text("- seed=5\n- fit.epochs=2\n")
+    (run_dir / "results.json").write_text("{}")
+    config, _ = resumed(run_dir, monkeypatch, "fit.epochs=6")
+    assert (config.fit.epochs, config.fit.restarts, config.seed) == (6, [2], 5)
+    assert load_config(run_dir, RunConfig) == config
+    noted = OmegaConf.load(run_dir / ".hydra/overrides.yaml")
+    assert noted == ["seed=5", "fit.epochs=6", "fit.restarts=[2]"]
+    assert not (run_dir / "results.json").exists()
+    assert resumed(run_dir, monkeypatch, "fit.epochs=6")[0] == config  # again: nothing new
+    again, _ = resumed(run_dir, monkeypatch, "fit.epochs=7", "fit.n_threads=1")
+    assert (again.fit.restarts, again.fit.n_threads) == ([2, 6], 1)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("fit.epochs=1", "fit.epochs=1 is below the 2 epochs that the run was started with"),
+        ("seed=1", "so seed=1 cannot be given with it; fit.epochs, .*fit.n_threads.* can; leave"),
+    ],
+)
+def test_what_would_be_another_run_is_refused(tmp_path, monkeypatch, override, message):
+    _, run_dir = start(tmp_path / "a", fit={"epochs": 2})
+    before = {path: path.read_bytes() for path in run_dir.iterdir() if path.is_file()}
+    with pytest.raises(ValueError, match=message):
+        resumed(run_dir, monkeypatch, override)
+    assert all(path.read_bytes() == content for path, content in before.items())
+
+
+def test_a_run_of_another_script_is_refused(tmp_path, monkeypatch):
+    _, run_dir = start(tmp_path / "a")
+    started_in(tmp_path, run_dir)
+    record = {"hydra": {"runtime": {"cwd": str(tmp_path)}, "job": {"name": "calibrate"}}}
+    OmegaConf.save(OmegaConf.create(record), run_dir / ".hydra/hydra.yaml")
+    monkeypatch.setattr("monarch_core.runs.start._script", lambda: "train")
+    with pytest.raises(
+        ValueError, match=r"is a run of calibrate\.py, which train\.py cannot go on"
+    ):
+        start_run(OmegaConf.create({"resume": str(run_dir)}), RunConfig)

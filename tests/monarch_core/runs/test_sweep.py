@@ -40,7 +40,7 @@ class Config:
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
 @user_errors
 def main(raw: DictConfig) -> None:
-    config, run_dir = read_start(raw, Config)
+    config, run_dir, _ = read_start(raw, Config)
     run_dir, state = take_folder(run_dir, config, is_resumed=False)
     if state == "finished":
         raise AlreadyFinishedError(run_dir)

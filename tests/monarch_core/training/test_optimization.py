@@ -201,3 +201,22 @@ def test_a_step_changes_a_monarch_layer_as_it_does_a_dense_one(fit_config, start
     assert low > 0.7
     assert high < 1.6
     assert spread[False][0] < 0.25
+
+
+@pytest.mark.parametrize("schedule", ["one_cycle", "cosine", "trapezoid", "step", "constant"])
+def test_a_restart_is_the_schedule_of_the_epochs_that_are_left(fit_config, tiny_model, schedule):
+    def rates(n_epochs, **values):
+        values |= {"schedule": schedule, "step_epochs": 2}
+        return rates_over_time(fit_config, tiny_model(), 3 * n_epochs, 3, **values)
+
+    both = rates(9, restarts=[2, 4])
+    if schedule in ("step", "constant"):
+        assert torch.equal(both, rates(9))
+    else:
+        assert torch.equal(both, torch.cat((rates(2), rates(2), rates(5))))
+
+
+@pytest.mark.parametrize("restarts", [[3], [0], [2, 2], [2, 1]])
+def test_restarts_that_are_none_are_refused(fit_config, restarts):
+    with pytest.raises(ValueError, match=r"restarts must be epochs in ascending order, .*=3"):
+        fit_config(epochs=3, restarts=restarts)

@@ -1,5 +1,6 @@
 """A run that is interrupted goes on as if it had not been, and loses nothing that was finished."""
 
+import contextlib
 import os
 
 import pytest
@@ -149,3 +150,29 @@ def test_a_full_disk_keeps_what_was_finished(
     fit(tiny_model(), mse_loss, data, data, fit_config(), tmp_path / "a")
     fit(tiny_model(), mse_loss, data, data, fit_config(), tmp_path / "b")
     assert_same_weights(final_weights(tmp_path / "a"), final_weights(tmp_path / "b"))
+
+
+@pytest.mark.parametrize("stopped", [None, 2])
+@pytest.mark.parametrize("schedule", ["one_cycle", "step"])
+def test_a_run_that_is_trained_on_is_the_one_with_a_restart(
+    tmp_path, tiny_model, tiny_data, fit_config, schedule, stopped
+):
+    def interrupted(call, value):
+        if stopped is not None and call == stopped * 6 + 1:
+            raise KeyboardInterrupt
+        return value
+
+    data = tiny_data()
+    begun = fit_config(epochs=3, schedule=schedule, optimizer="adamw")
+    longer = fit_config(epochs=5, restarts=[3], schedule=schedule, optimizer="adamw")
+    with contextlib.suppress(KeyboardInterrupt):
+        fit(tiny_model(), counted(interrupted), data, data, begun, tmp_path / "a")
+    fit(tiny_model(), mse_loss, data, data, longer, tmp_path / "a")
+    fit(tiny_model(), mse_loss, data, data, longer, tmp_path / "b")
+    assert_same_weights(final_weights(tmp_path / "a"), final_weights(tmp_path / "b"))
+    logs = [RunFolder(tmp_path / name).log.read() for name in "ab"]
+    for key in ("epoch", "train_loss", "valid_error", "learning_rate"):
+        assert [record[key] for record in logs[0]] == [record[key] for record in logs[1]]
+    for other in (fit_config(epochs=5, restarts=[2]), fit_config(epochs=6)):
+        with pytest.raises(ValueError, match=r"cannot be continued with fit\.(epochs|restarts)="):
+            fit(tiny_model(), mse_loss, data, data, other, tmp_path / "a")

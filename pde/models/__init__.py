@@ -136,9 +136,9 @@ def check_model(config: PdeConfig) -> None:
         is_other = data.points_of(n) != data.points
         if config.model.bound_to_its_grid and is_other:
             raise ValueError(
-                f"{config.model.bound_to_its_grid} works on the points that it is trained on alone, "
-                f"got evaluation.grids={config.evaluation.grids} and a grid of {trained_on}; leave "
-                "the grids out"
+                f"{config.model.bound_to_its_grid} works on the points that it is trained on "
+                f"alone, got evaluation.grids={config.evaluation.grids} and a grid of "
+                f"{trained_on}; leave the grids out"
             )
         if config.transform.is_control:
             check_fft_grid(data.points_of(n))

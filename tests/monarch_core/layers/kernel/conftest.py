@@ -1,4 +1,4 @@
-"""Machines that the kernel is compiled for; what is compiled is kept, and linked for each test anew."""
+"""Machines that the kernel is compiled for; what is compiled is kept and linked anew."""
 
 import hashlib
 import platform

@@ -9,6 +9,7 @@ from data_scripts.pde.readers.own.lines import find_lines, points_of, times_of, 
 from data_scripts.pde.readers.own.numbers import trajectory_numbers
 from data_scripts.pde.readers.own.roles import is_parameter, plain, sort_arrays
 from data_scripts.pde.readers.stored import Contents, Placed
+from monarch_core.runs.printable import printable
 
 # Names of fields whose components are those along the axes.
 _VECTORS = {"velocity", "vel", "momentum", "force", "forcing", "displacement", "magneticfield"}
@@ -34,9 +35,11 @@ def interpret(path: Path, contents: Contents, options: ReadOptions) -> Fields:
     numbers = trajectory_numbers(
         path, roles.numbers, contents.attributes, main.length("trajectory")
     )
-    periodic, told = periodic_in_name(path), ()
+    periodic, told = periodic_in_name(path), []
     if periodic:
-        told = (f"periodic: all axes, by the name {path.name}; dataset.periodic=[...]",)
+        told.append(
+            f"periodic: all axes, by the name {printable(path.name)}; dataset.periodic=[...]"
+        )
     return Fields(
         path=path,
         layout=contents.layout,

@@ -173,6 +173,20 @@ CASES = (
         ("u is a link into another file (/etc/passwd)",),
     ),
     BadInput(
+        "a field of The Well in another file",
+        hdf5(
+            lambda f: f.create_group("t0_fields").__setitem__(
+                "u", h5py.ExternalLink("/etc/passwd", "/u")
+            )
+        ),
+        ("t0_fields/u is a link into another file (/etc/passwd)",),
+    ),
+    BadInput(
+        "a group for a field of The Well",
+        hdf5(lambda f: f.create_group("t0_fields/u")),
+        ("t0_fields/u is a group where an array is expected",),
+    ),
+    BadInput(
         "an array that nobody wrote",
         hdf5(lambda f: f.create_dataset("u", (10**7, 9, 64), "f4", chunks=(1, 9, 64))),
         ("claims shape (10000000, 9, 64)", "unfinished"),

@@ -20,7 +20,7 @@ def stack_numbered(contents: Contents) -> Contents:
     families: dict[str, list[Stored]] = {}
     for name, stored in contents.arrays.items():
         families.setdefault(_family(name), []).append(stored)
-    arrays = {}
+    arrays: dict[str, Stored] = {}
     for family, members in families.items():
         shapes = {stored.shape for stored in members}
         if len(members) == 1 or len(shapes) > 1 or any(stored.defect for stored in members):

@@ -66,7 +66,7 @@ def _draw(figure: Figure, bottom: float, height: float, basis: Basis, look: Look
     grid = figure.add_gridspec(
         1, 3, width_ratios=(1.4, 1, 1), wspace=0.2, left=0.055, right=0.925, bottom=low, top=high
     )
-    rows, start, learned = (figure.add_subplot(cell) for cell in grid)
+    rows, start, learned = (figure.add_subplot(grid[0, place]) for place in range(3))
     bar = figure.add_axes((0.935, low, 0.01, high - low))
     _rows(rows, basis, look)
     _spectrum(start, basis.start_spectrum, basis)

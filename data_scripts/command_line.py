@@ -73,7 +73,7 @@ def _help(schema: type) -> str:
 def _documentation(schema: type) -> str:
     """Return the docstring of a dataclass, at its end the attributes that its bases explain."""
     said = inspect.getdoc(schema) or ""
-    names = {field.name for field in fields(schema)}  # type: ignore[arg-type]
+    names = {field.name for field in fields(schema)}
     for base in filter(is_dataclass, schema.__mro__[1:]):
         explained = (base.__doc__ or "").partition("Attributes:\n")[2]
         for entry in re.findall(r"^ {8}\w+:.*(?:\n {12}.*)*", explained, re.MULTILINE):

@@ -53,10 +53,15 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import what is asked for, and torch with it: run folders and reports need none of it."""
-    transforms = ("Dense", "Fourier", "LinearTransform", "Monarch", "factorize_mm_star")
-    transforms += ("monarch_multiply", "prepared", "project_to_monarch")
     homes = {
-        **dict.fromkeys(transforms, "transforms"),
+        "Dense": "transforms",
+        "Fourier": "transforms",
+        "LinearTransform": "transforms",
+        "Monarch": "transforms",
+        "factorize_mm_star": "transforms",
+        "monarch_multiply": "transforms",
+        "prepared": "transforms",
+        "project_to_monarch": "transforms",
         "BlockDiagonalLinear": "layers.block_diagonal",
         "LowRankLinear": "layers.low_rank",
         "MonarchLinear": "layers.linear",

@@ -1,6 +1,5 @@
 """The numbers of a finished run, from its folder alone: `python mri/evaluate.py run=RUN_DIR`."""
 
-import logging
 import sys
 from collections.abc import Mapping
 from functools import partial
@@ -21,8 +20,6 @@ from mri.dataset.splits import load_splits
 from mri.evaluation import evaluate_elsewhere, measure_and_keep, other_data
 from mri.metrics.measure import validation_loss
 from mri.models import model_of
-
-log = logging.getLogger(__name__)
 
 
 def evaluate(run_dir: Path, evaluation: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -50,7 +47,7 @@ def main(raw: DictConfig) -> None:
     other = other_data(raw.dataset)  # before the change to the folder of the run's start
     run_dir = run_to_read(raw)
     if other:
-        log.info("wrote %s", evaluate_elsewhere(run_dir, other, raw.evaluation, raw.name))
+        evaluate_elsewhere(run_dir, other, raw.evaluation, raw.name)
     else:
         evaluate(run_dir, raw.evaluation)
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import logging
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,8 @@ from mri.grids import loading_for
 from mri.metrics.measure import check_evaluation, measure
 from mri.metrics.scores import write_scans
 from mri.models import model_of
+
+log = logging.getLogger(__name__)
 
 
 def measure_and_keep(
@@ -95,6 +98,7 @@ def evaluate_elsewhere(
     folder.mkdir(parents=True, exist_ok=True)
     with occupied(folder):
         measure_and_keep(folder, config, data, models, {})
+    log.info("wrote %s", folder)
     return folder
 
 

@@ -64,7 +64,6 @@ def run_program(
     *arguments: object,
     folder: Path = ROOT,
     imports: tuple[str, ...] = (),
-    environment: dict[str, str] | None = None,
     no_warning_of: str = "",
 ) -> subprocess.CompletedProcess[str]:
     """Run a script to its end, and return its exit code and what it wrote.
@@ -74,7 +73,6 @@ def run_program(
         arguments: of the command line.
         folder: in which it runs.
         imports: modules that it needs, which are imported once for all programs.
-        environment: variables beside those of the tests.
         no_warning_of: pattern of modules, a UserWarning of which is an error.
     """
     words = [str(word) for word in arguments]
@@ -85,7 +83,7 @@ def run_program(
             streams=[out.name, err.name],
             folder=str(folder),
             imports=imports,
-            environment={**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})},
+            environment={**os.environ, "OMP_NUM_THREADS": "1"},
             no_warning_of=no_warning_of,
         )
         return subprocess.CompletedProcess([str(path), *words], code, out.read(), err.read())

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from monarch_core.runs import sweep
 from monarch_core.runs.start import job_name
 from monarch_core.runs.sweep import main, multirun
 
@@ -144,10 +145,11 @@ def test_a_launcher_takes_runs_side_by_side_which_start_processes(script, launch
 
 
 @pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=needs("joblib"))])
-def test_after_the_time_is_up_the_same_command_goes_on(script, jobs, capfd):
+def test_after_the_time_is_up_the_same_command_goes_on(script, jobs, capfd, monkeypatch):
+    monkeypatch.setattr(sweep, "GRACE_S", 3.0)
     command = ["out", str(script), "wait=0.1", "seed=0,1,2", "--jobs", str(jobs)]
     slow = [*command[:2], "wait=30", *command[3:]]
-    assert main([*slow, "--minutes", "0.1"]) == 1
+    assert main([*slow, "--minutes", "0.05"]) == 1
     assert "not all is finished; the same command goes on with it" in capfd.readouterr().out
     assert not list(Path("out").glob("*/results.json"))
     for run in Path("out").glob("seed_*"):  # whatever was started had finished no epoch

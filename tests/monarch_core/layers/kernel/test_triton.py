@@ -26,7 +26,8 @@ CASES = [  # batch, channels in, out, heads, grid, that of the result, kept freq
     (1, 4, 2, 2, (18, 5), (3, 19), (2, 2)),  # on the first one, and on the last of the result
     (1, 1, 1, 1, (3, 4), (17, 3), (17, 1)),  # more frequencies, and points of the result
     (1, 3, 3, 3, (2, 3), (3, 2), (1, 18)),
-    (17, 2, 18, 1, (3, 2), (2, 3), (1, 1)),  # more samples and channels
+    (17, 1, 1, 1, (3, 2), (2, 3), (1, 1)),  # more samples
+    (1, 2, 18, 1, (3, 2), (2, 3), (1, 1)),  # more channels
 ]
 
 

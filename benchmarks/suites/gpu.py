@@ -61,7 +61,7 @@ SIZES = {
         layers=[((8, 10), 2, 3, 2)],
         networks=[(4, (8, 8), 2, 2)],
         compiled=[(4, (8, 8), 2, 2)],
-        overrides=("experiment=smoke", "dataset.final_time=8"),
+        overrides=("experiment=smoke", "dataset.final_time=10"),
     ),
 }
 

@@ -4,6 +4,7 @@ import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,8 @@ from benchmarks import contenders
 from benchmarks.options import Options
 from benchmarks.rows import Row, compared
 from benchmarks.suites import layers, networks
+from benchmarks.suites.layers import Case as LayerCase
+from benchmarks.suites.networks import Case as NetworkCase
 from monarch_core import MonarchSpectralConv
 from monarch_core.layers.kernel.operator import available, switched_off
 from monarch_core.runs.folder import RunFolder
@@ -31,9 +34,9 @@ class Sizes:
         overrides: of the trainings at the published size.
     """
 
-    layers: Sequence[layers.Case]
-    networks: Sequence[networks.Case]
-    compiled: Sequence[networks.Case]
+    layers: Sequence[LayerCase]
+    networks: Sequence[NetworkCase]
+    compiled: Sequence[NetworkCase]
     overrides: Sequence[str]
 
 
@@ -58,7 +61,7 @@ SIZES = {
         layers=[((8, 10), 2, 3, 2)],
         networks=[(4, (8, 8), 2, 2)],
         compiled=[(4, (8, 8), 2, 2)],
-        overrides=("experiment=smoke", "dataset.final_time=8"),
+        overrides=("experiment=smoke", "dataset.final_time=10"),
     ),
 }
 
@@ -126,7 +129,7 @@ def bfloat16(options: Options, sizes: Sizes) -> list[Row]:
 def compiled(options: Options, sizes: Sizes) -> list[Row]:
     """Training steps, as they are and compiled, on a GPU with CUDA graphs."""
     on_gpu = options.device == "cuda"
-    how = {"mode": "reduce-overhead"} if on_gpu else {"backend": "aot_eager"}
+    how: dict[str, Any] = {"mode": "reduce-overhead"} if on_gpu else {"backend": "aot_eager"}
     rows = []
     for case in sizes.compiled:
         width, grid, modes, batch = case
@@ -138,7 +141,8 @@ def compiled(options: Options, sizes: Sizes) -> list[Row]:
         for name in ("neuralop", "ours, learned"):
             module = modules[name].to(options.device)
             runs[name] = contenders.training(module, x)
-            quick: nn.Module = torch.compile(copy.deepcopy(module), dynamic=False, **how)
+            quick = copy.deepcopy(module)
+            quick.compile(dynamic=False, **how)
             runs[f"{name}, compiled"] = contenders.training(quick, x)
         facts = {"grid": list(grid), "modes": modes, "channels": width, "batch": batch}
         rows += compared({**facts, "pass": "training"}, runs, options)

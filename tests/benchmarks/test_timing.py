@@ -14,6 +14,18 @@ def test_contenders_take_turns_after_the_warm_up():
     assert calls == ["a", "b", *["a", "a", "b", "b"] * 3]  # in a round, an untimed call first
 
 
+def test_calls_between_two_readings_of_the_clock_share_it(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
+
+    def run():
+        clock[0] += 2.0
+
+    timings = compare({"a": run}, rounds=2, warm_up=0, calls=5)
+    assert timings["a"].milliseconds == pytest.approx(2000.0)
+    assert clock[0] == 2 * (1 + 5) * 2.0
+
+
 def test_ratios_are_taken_within_a_round(monkeypatch):
     """Rounds of very different speed: the ratio is the same in each, and so are its quartiles."""
     clock = [0.0]

@@ -26,11 +26,11 @@ def product(
     x: Tensor, W: Tensor, bias: Tensor | None, *rows: Tensor, keep: bool
 ) -> tuple[Tensor, ...]:
     """As `reference.product`; between the axes is the level 1, which is empty if not kept."""
-    x, W, *rows = (t.contiguous() for t in (x, W, *rows))
+    x, W, A1, A2, B1, B2 = (t.contiguous() for t in (x, W, *rows))
     with torch.cuda.device_of(x):
-        X, T_x, _ = _analyse(x, *rows[:2], keep=keep)
+        X, T_x, _ = _analyse(x, A1, A2, keep=keep)
         Y = _mix(X, W)
-        y, T_y = _synthesise(Y, *rows[2:], bias, keep=keep)
+        y, T_y = _synthesise(Y, B1, B2, bias, keep=keep)
     return y, X, Y, T_x, T_y
 
 
@@ -43,15 +43,15 @@ def gradients(
     needed: Sequence[bool],
 ) -> list[Tensor]:
     """As `reference.gradients`."""
-    grad, x, W, *rows = (t.contiguous() for t in (grad, x, W, *rows))
+    grad, x, W, A1, A2, B1, B2 = (t.contiguous() for t in (grad, x, W, *rows))
     X, Y, T_x, T_y = kept
     needs_x, needs_W, needs_bias, needs_rows = needed
     found = []
     with torch.cuda.device_of(x):
-        dY, T_grad, sums = _analyse(grad, *rows[2:], keep=needs_rows, add_up=needs_bias)
+        dY, T_grad, sums = _analyse(grad, B1, B2, keep=needs_rows, add_up=needs_bias)
         if needs_x:
             dX = _mix(dY, W, second=True)
-            dx, T_dx = _synthesise(dX, *rows[:2], None, keep=needs_rows)
+            dx, T_dx = _synthesise(dX, A1, A2, None, keep=needs_rows)
             found.append(dx)
         if needs_W:
             found.append(_mix(X, dY, first=True))
@@ -59,7 +59,7 @@ def gradients(
             found.append(sums.sum(0).to(grad.dtype).view(-1, 1, 1))
         if needs_rows:
             pairs = ((dX, T_x), (T_dx, x), (Y, T_grad), (T_y, grad))
-            found += _outer_products(rows, pairs)
+            found += _outer_products((A1, A2, B1, B2), pairs)
     return found
 
 

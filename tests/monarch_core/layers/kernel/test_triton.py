@@ -22,12 +22,22 @@ from monarch_core.layers.kernel import triton_factors, triton_product  # noqa: E
 
 CASES = [  # batch, channels in, out, heads, grid, that of the result, kept frequencies
     (1, 1, 1, 1, (4, 4), (4, 4), (1, 1)),
-    (2, 3, 2, 1, (9, 37), (7, 11), (4, 3)),  # more points than a tile, on the last axis
-    (1, 4, 2, 2, (37, 5), (3, 70), (5, 2)),  # on the first one, and on the last of the result
-    (1, 2, 1, 1, (3, 4), (65, 3), (17, 1)),  # more frequencies, and points of the result
-    (1, 3, 6, 3, (2, 5), (3, 2), (1, 18)),
-    (17, 2, 33, 1, (3, 2), (2, 3), (1, 2)),  # more samples and channels
+    (2, 3, 2, 1, (9, 21), (5, 11), (3, 2)),  # more points than a tile, on the last axis
+    (1, 4, 2, 2, (18, 5), (3, 19), (2, 2)),  # on the first one, and on the last of the result
+    (1, 1, 1, 1, (3, 4), (17, 3), (17, 1)),  # more frequencies, and points of the result
+    (1, 3, 3, 3, (2, 3), (3, 2), (1, 18)),
+    (17, 1, 1, 1, (3, 2), (2, 3), (1, 1)),  # more samples
+    (1, 2, 18, 1, (3, 2), (2, 3), (1, 1)),  # more channels
 ]
+
+
+@pytest.fixture(autouse=True)
+def small_tiles(monkeypatch):
+    """The interpreter takes its time for every program: few, and small, shall be enough."""
+    monkeypatch.setattr(triton_product, "tile", lambda *_: 16)
+    monkeypatch.setattr(triton_product, "MOST_SHARES", 2)
+    monkeypatch.setattr(triton_factors, "COLUMNS", 8)
+    monkeypatch.setattr(triton_factors, "BLOCKS", 2)
 
 
 def arguments(case, dtype=torch.float32):
@@ -73,7 +83,7 @@ def test_bfloat16_is_summed_in_float32_and_rounded_between_the_steps():
         assert (found - expected).norm() < 2e-2 * expected.norm()
 
 
-@pytest.mark.parametrize("needed", list(itertools.product((True, False), repeat=3)))
+@pytest.mark.parametrize("needed", [(True, False, True), (False, True, True), (False,) * 3])
 def test_only_the_gradients_that_are_needed_are_returned(needed):
     x, W, bias, *rows = arguments(CASES[0])
     y, *kept = triton_product.product(x, W, bias, *rows, keep=False)
@@ -86,7 +96,7 @@ def test_only_the_gradients_that_are_needed_are_returned(needed):
 
 def test_a_layer_learns_by_the_kernels_what_it_learns_by_torch(monkeypatch):
     torch.manual_seed(0)
-    layer = MonarchSpectralConv(2, 4, (4, 6), grid=(6, 10))
+    layer = MonarchSpectralConv(2, 4, (2, 2), grid=(6, 10))
     x = torch.randn(2, 2, 6, 10).transpose(0, 1).requires_grad_()  # not contiguous
     leaves = [x, *layer.parameters()]
     results = []
@@ -123,7 +133,7 @@ def test_a_machine_without_gpu_has_no_gpu_kernels():
 @pytest.mark.parametrize("inverse", [False, True])
 @pytest.mark.parametrize(
     "options",
-    [{"n": 12, "modes": range(7)}, {"n": 15, "modes": range(1), "heads": 2}, {"n": 136}],
+    [{"n": 12, "modes": range(5)}, {"n": 15, "modes": range(3), "heads": 2}],
     ids=str,
 )
 def test_the_rows_of_a_monarch_matrix_and_the_gradients_of_its_factors(options, inverse):

@@ -77,10 +77,10 @@ class ByRule(nn.Module):
 
 
 def fixed_layers(channels: int, grid: Sequence[int], modes: int) -> dict[str, nn.Module]:
-    """Return the two ways of a layer that stays the DFT, and what it takes of them by itself."""
+    """Return the two ways of a layer that stays the DFT."""
     n_modes = (2 * modes,) * len(grid)
     layer = MonarchSpectralConv(channels, channels, n_modes, grid=grid, transform=Fourier)
-    ways = {"products": math.inf, "FFT": -math.inf, "auto": fourier_product.POINT_COST}
+    ways = {"products": math.inf, "FFT": -math.inf}
     return {name: ByRule(layer, cost) for name, cost in ways.items()}
 
 

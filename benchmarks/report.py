@@ -19,7 +19,7 @@ from monarch_core.report.documents import update_between_markers
 
 Row = dict[str, Any]
 # What identifies a case: its rows differ in the contender only.
-CASE = ("threads", "grid", "width", "rows", "coils", "modes", "channels", "batch", "pass")
+CASE = ("threads", "grid", "width", "rows", "coils", "modes", "channels", "batch", "pass", "auto")
 FIGURE = Path("figures/speed_modes.png")
 
 

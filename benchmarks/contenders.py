@@ -61,7 +61,7 @@ class WithoutKernel(nn.Module):
 
 
 class ByRule(nn.Module):
-    """A layer of ours that takes the FFT where `fourier_product` finds it worth a given cost."""
+    """A layer of ours to which the FFT costs as much per point as is said here."""
 
     def __init__(self, layer: MonarchSpectralConv, cost: float) -> None:
         super().__init__()
@@ -69,18 +69,18 @@ class ByRule(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return what the layer returns."""
-        before, fourier_product.FFT_COST = fourier_product.FFT_COST, self.cost
+        before, fourier_product.POINT_COST = fourier_product.POINT_COST, self.cost
         try:
             return self.layer(x)
         finally:
-            fourier_product.FFT_COST = before
+            fourier_product.POINT_COST = before
 
 
 def fixed_layers(channels: int, grid: Sequence[int], modes: int) -> dict[str, nn.Module]:
-    """Return the two ways of a layer that stays the DFT, and what it takes of them by itself."""
+    """Return the two ways of a layer that stays the DFT."""
     n_modes = (2 * modes,) * len(grid)
     layer = MonarchSpectralConv(channels, channels, n_modes, grid=grid, transform=Fourier)
-    ways = {"products": math.inf, "FFT": 0.0, "auto": fourier_product.FFT_COST}
+    ways = {"products": math.inf, "FFT": -math.inf}
     return {name: ByRule(layer, cost) for name, cost in ways.items()}
 
 

@@ -22,7 +22,7 @@ from monarch_core.report.documents import update_between_markers
 Row = dict[str, Any]
 ALL_TITLES = {**TITLES, **GPU_TITLES}
 # What identifies a case: its rows differ in the contender only.
-CASE = ("threads", "grid", "width", "rows", "coils", "modes", "channels", "batch", "pass")
+CASE = ("threads", "grid", "width", "rows", "coils", "modes", "channels", "batch", "pass", "auto")
 # Of rows without contenders, what only the file has.
 IN_THE_FILE = ("GFLOP", "MB", "products_ms", "bound_ms")
 FIGURE = Path("figures/speed_modes.png")

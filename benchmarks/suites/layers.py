@@ -8,6 +8,7 @@ import monarch_core
 from benchmarks import contenders
 from benchmarks.options import Options
 from benchmarks.rows import Row, in_new_process, time_modules
+from monarch_core.layers.fourier_product import fft_is_cheaper
 
 Case = tuple[tuple[int, ...], int, int, int]  # grid, modes, channels, batch
 PASSES = ("forward", "training")
@@ -64,14 +65,15 @@ def layer(
 
 
 def fixed(options: Options) -> list[Row]:
-    """Training steps of a layer that stays the DFT: by products, the FFT, and its own rule."""
+    """Training steps of a layer that stays the DFT, and which way it takes by itself (`auto`)."""
     rows = []
     for grid, modes, channels, batch in FIXED:
         torch.manual_seed(0)
         modules = contenders.fixed_layers(channels, grid, modes)
         x = torch.randn(batch, channels, *grid, device=options.device, requires_grad=True)
+        way = "FFT" if fft_is_cheaper(x, *grid, modes + 1) else "products"
         facts = {"grid": list(grid), "modes": modes, "channels": channels, "batch": batch}
-        rows += time_modules(modules, x, facts, options, ("training",))
+        rows += time_modules(modules, x, {**facts, "auto": way}, options, ("training",))
     return rows
 
 

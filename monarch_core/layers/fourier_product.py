@@ -11,9 +11,11 @@ from torch import Tensor
 
 from monarch_core.layers.kernel import reference
 
-# The FFT, there and back, takes as long as this many multiply-adds of the products for every point:
-# measured by `python -m benchmarks.speed suites=fixed`, where 100 to 500 would be right.
-FFT_COST = 200.0
+# In multiply-adds of the products: what the FFT there and back costs for every point of a field,
+# and what the product over the channels costs more for every frequency where it is one of torch. By
+# `python -m benchmarks.speed suites=fixed`.
+POINT_COST = 250.0
+MODE_COST = 500_000.0
 
 
 def fft_is_cheaper(x: Tensor, n_out: int, n_modes: int) -> bool:
@@ -31,9 +33,9 @@ def fft_is_cheaper(x: Tensor, n_out: int, n_modes: int) -> bool:
         return False
     if torch.compiler.is_exporting() or torch.jit.is_tracing():
         return False
-    n = x.shape[-1]
-    multiply_adds = 2 * n_modes * (n + n_out)  # of all points of one field
-    return multiply_adds > FFT_COST * (n + n_out) / 2
+    samples, channels, n = x.shape
+    points = samples * channels * (n + n_out) / 2
+    return 4 * n_modes * points > POINT_COST * points + MODE_COST * n_modes
 
 
 def fourier_product(

@@ -21,7 +21,7 @@ from monarch_core.layers.frequencies import (
 from monarch_core.layers.monarch_rows import monarch_rows
 from monarch_core.layers.precision import check_dtype, check_real
 from monarch_core.layers.resample import BASES
-from monarch_core.layers.spectral_product import spectral_product
+from monarch_core.layers.spectral_product import checked_product
 from monarch_core.transforms import Fourier, LinearTransform, Monarch
 from monarch_core.transforms.arguments import check_choice, check_count, check_flag, per_axis
 from monarch_core.transforms.prepared import Preparable
@@ -259,7 +259,7 @@ class SpectralConv(Preparable):
             W, *rows = (self.get_buffer(f"made_{name}") for name in names)
         else:
             W, *rows = self._matrices(grid, out_grid)
-        return spectral_product(x, W, self.bias, rows[: self.order], rows[self.order :])
+        return checked_product(x, W, self.bias, *rows)
 
     def _may_take_the_fft(self) -> bool:
         """Return whether the layer is on one axis, with transforms that stay the DFT."""
@@ -275,7 +275,7 @@ class SpectralConv(Preparable):
         W, *rows = self._matrices(self.grid, self.out_grid(self.grid))
         half = self.order
         return {
-            "W": W,
+            "W": W.view_as(W),  # no parameter, which a buffer must not be
             **{f"down_{d}": matrix for d, matrix in enumerate(rows[:half])},
             **{f"up_{d}": matrix for d, matrix in enumerate(rows[half:])},
         }

@@ -51,7 +51,12 @@ def spectral_product(
     check_shapes(x, W, bias, down, up)
     check_real(x, W=W, bias=bias, down=down, up=up)
     check_dtype(x, W=W, bias=bias, down=down, up=up)
-    return in_one_dtype(_product, x, W, bias, *down, *up)
+    return checked_product(x, W, bias, *down, *up)
+
+
+def checked_product(x: Tensor, W: Tensor, bias: Tensor | None, *rows: Tensor) -> Tensor:
+    """Return `spectral_product` of arguments that fit each other."""
+    return in_one_dtype(_product, x, W, bias, *rows)
 
 
 def _product(x: Tensor, W: Tensor, bias: Tensor | None, *rows: Tensor) -> Tensor:

@@ -218,8 +218,9 @@ class Monarch(IndexedTransform, Preparable):
             for name, blocks in zip("LR", self._in_use, strict=True):
                 given = state_dict.get(prefix + name)
                 own = getattr(self, name).shape
-                whole = isinstance(given, Tensor) and given.ndim == 5 and given.shape[2] > own[2]
-                if whole and max(blocks) < given.shape[2] in self.block_sizes:
+                if not isinstance(given, Tensor) or given.ndim != 5:
+                    continue
+                if own[2] < given.shape[2] in self.block_sizes and max(blocks) < given.shape[2]:
                     state_dict[prefix + name] = given[:, :, blocks]
         super()._load_from_state_dict(state_dict, prefix, *others)
 

@@ -82,44 +82,40 @@ struct Piece {
     }
 };
 
-// Numbers (k, r, part) of Q of V columns, one vector for each; those of blocks that are in use.
+// Numbers (k, r, part) of Q of V columns, one vector for each.
 class Long {
     const Sizes &s;
     Array memory;
-    std::vector<char> used; // of the vectors of a row
+
+    // Calls move(f, wide) for numbers f to f + wide of a row; the last ones overlap.
+    template <typename Move> void tiles(const Move &move) const {
+        const int wide = (int)std::min<size>(V, s.q_row());
+        for (size f = 0; f < s.q_row(); f += V) move(std::min(f, s.q_row() - wide), wide);
+    }
 
 public:
-    Long(const Sizes &s, const std::int64_t *k) : s(s), used(round_up(s.q_row()) / V) {
-        memory.hold(round_up(s.q_row()) * V);
-        for (size i = 0; i < s.m; i++)
-            for (size f = k[i] * s.rank * 2; f < (k[i] + 1) * s.rank * 2; f++) used[f / V] = 1;
-    }
+    explicit Long(const Sizes &s) : s(s) { memory.hold((s.q_row() + V) * V); }
     float *at(size k, size r, int part) {
         return memory.data() + ((k * s.rank + r) * 2 + part) * V;
     }
-    void clear() { std::fill_n(memory.data(), round_up(s.q_row()) * V, 0.f); }
+    void clear() { std::fill_n(memory.data(), s.q_row() * V, 0.f); }
     void read(const Piece &piece, const float *Q) {
-        for (size f = 0; f < s.q_row(); f += V) {
-            if (!used[f / V]) continue;
-            const int wide = (int)std::min<size>(V, s.q_row() - f);
+        tiles([&](size f, int wide) {
             vec v[V];
             for (int l = 0; l < V; l++)
                 v[l] = l < piece.count ? load(Q + (piece.c + l) * s.q_row() + f, wide) : vec{};
             transpose(v);
             for (int j = 0; j < V; j++) store(memory.data() + (f + j) * V, v[j]);
-        }
+        });
     }
-    // With zeros for the blocks that are not in use.
     void write(const Piece &piece, float *Q) {
-        for (size f = 0; f < s.q_row(); f += V) {
-            const int wide = (int)std::min<size>(V, s.q_row() - f);
+        tiles([&](size f, int wide) {
             vec v[V];
-            for (int j = 0; j < V; j++)
-                v[j] = used[f / V] ? load(memory.data() + (f + j) * V) : vec{};
-            if (used[f / V]) transpose(v);
+            for (int j = 0; j < V; j++) v[j] = load(memory.data() + (f + j) * V);
+            transpose(v);
             for (int l = 0; l < piece.count; l++)
                 store(Q + (piece.c + l) * s.q_row() + f, v[l], wide);
-        }
+        });
     }
 };
 
@@ -143,7 +139,7 @@ void rows_of_factors(const int64_t *sizes, const float *P, const float *Q, const
         P_of.read(P);
 #pragma omp parallel num_threads(threads) if (threads > 1)
         {
-            factors::Long Q_of(s, k);
+            factors::Long Q_of(s);
 #pragma omp for schedule(static)
             for (size c = 0; c < s.n; c += V) {
                 const factors::Piece piece(s, c, b);
@@ -182,7 +178,7 @@ void gradients_of_factors(const int64_t *sizes, const float *P, const float *Q, 
         {
             factors::Short &sum = sums[omp_get_thread_num()];
             sum.clear();
-            factors::Long Q_of(s, k), dQ_of(s, k);
+            factors::Long Q_of(s), dQ_of(s);
 #pragma omp for schedule(static)
             for (size c = 0; c < s.n; c += V) {
                 const factors::Piece piece(s, c, b);

@@ -67,6 +67,7 @@ sphinx_gallery_conf = {
     "remove_config_comments": True,
 }
 
+highlight_language = "text"
 html_theme = "furo"
 html_title = "Monarch"
 html_static_path = ["static"]

@@ -41,9 +41,9 @@ class MonarchSpectralConv(SpectralConv, BaseSpectralConv):
             in neuralop's `SpectralConv` (n_modes counts both signs of a frequency, max_n_modes on
             the last axis those f >= 0).
         grid, transform, learn, basis, periodic: as in `layers.SpectralConv`.
-        complex_data, separable, factorization, fno_block_precision: part of neuralop's contract, and
-            not offered: complex data, separable and factorised weights, half precision (use
-            autocast).
+        complex_data, separable, factorization, fno_block_precision: part of neuralop's contract.
+            Complex data, separable and factorised weights, and its half precision are not offered:
+            use autocast for precision.
         rank, implementation, fixed_rank_modes, decomposition_kwargs: likewise, without effect where
             there is no factorisation.
         enforce_hermitian_symmetry: of neuralop after 2.0: True drops what no real field has, the

@@ -75,6 +75,7 @@ tables: $(INSTALLED)
 
 # The site in docs/_build/html, its tools beside the main environment; the tutorials run on the way.
 docs: $(DOCS)/.installed-$(TORCH)
+	rm -rf docs/generated/api
 	OMP_NUM_THREADS=1 $(DOCS)/bin/python -m sphinx --builder html --fail-on-warning --keep-going \
 		--conf-dir docs . docs/_build/html
 	@echo "The site: $(CURDIR)/docs/_build/html/index.html"

@@ -39,7 +39,7 @@ include_patterns = [
     "docs/generated/**.rst",
 ]
 exclude_patterns = [".*/**", "docs/_build/**"]
-templates_path = ["templates"]
+templates_path = [str(ROOT / "docs/templates")]  # parts of Sphinx start at the root, parts here
 default_role = "py:obj"
 
 myst_heading_anchors = 4
@@ -67,6 +67,7 @@ sphinx_gallery_conf = {
     "remove_config_comments": True,
 }
 
+highlight_language = "text"
 html_theme = "furo"
 html_title = "Monarch"
 html_static_path = ["static"]

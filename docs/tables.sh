@@ -43,6 +43,6 @@ python -m benchmarks.prediction docs/results
 python -m benchmarks.report docs/results/speed
 python -m benchmarks.headline docs/results
 python -m benchmarks.csv_table docs/results/rates.csv --columns "data set;transform;best;its rate;error;against the best" --update docs/operators.md --marker rates
-python -m benchmarks.csv_table docs/results/rate_rules.csv --update docs/operators.md --marker rate_rules
+python -m benchmarks.csv_table docs/results/rate_rules.csv --columns "rule;wave_layered, monarch;heat_layered;burgers_dirichlet;burgers;navier_stokes" --update docs/operators.md --marker rate_rules
 python -m benchmarks.csv_table docs/results/operator_proxy.csv --columns "viscosity;design;transform;optimiser;besides;train;validation" --update docs/operators.md --marker operator_proxy
 python -m benchmarks.csv_table docs/results/operator_designs.csv --columns "design;transform;width;layers;batch;rate;besides;validation" --update docs/operators.md --marker operator_designs

@@ -39,7 +39,7 @@ def understood(raw: DictConfig) -> DictConfig:
     if own.is_understood:
         _keep_modes(complete, own, found.notes if found else [])
     try:
-        keys = [key for key in complete if key != "run_dir"]  # where a run is, not what it is
+        keys = [str(key) for key in complete if key != "run_dir"]  # where a run is, not what it is
         config = to_dataclass(OmegaConf.masked_copy(complete, keys), PdeConfig)
         if own.is_understood:
             check_model(config)

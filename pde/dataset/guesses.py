@@ -66,7 +66,7 @@ def likely_sizes(
     if not held:
         found = {split: sizes[split] or max(1, round(shares[split] * n)) for split in sizes}
         if not sizes["train"] and sum(shares.values()) > 1 - 1e-9:
-            found["train"] = n - found["valid"] - found["test"]
+            found["train"] = max(1, n - found["valid"] - found["test"])
         return found
     found = {split: sizes[split] or len(held.get(split, ())) for split in sizes}
     spare = len(held["train"])
@@ -75,7 +75,7 @@ def likely_sizes(
             share = shares[split] / (shares[split] + shares["train"])
             found[split] = sizes[split] or max(1, round(share * len(held["train"])))
             spare -= found[split]
-    found["train"] = sizes["train"] or spare
+    found["train"] = sizes["train"] or max(1, spare)
     return found
 
 

@@ -21,10 +21,6 @@ from pde.dataset.thinning import thin_own
 
 # Fields that are looked at to tell whether an axis is periodic.
 _N_LOOKED_AT, _N_FRAMES_LOOKED_AT, _MOST_BYTES = 16, 3, 1 << 27
-_NO_INPUT = (
-    "there is one frame and nothing to predict it from; name the array of the input in "
-    "dataset.input_key, or the axes of the array in dataset.axes"
-)
 
 
 class Understanding:
@@ -57,11 +53,7 @@ class Understanding:
             ValueError: what is said does not fit the file; names all that does not.
         """
         said, fields = self.said, self.fields
-        n_times = fields.shape[1]
-        steady = n_times == 1
-        if steady and not fields.constants:
-            self.problems.append(_NO_INPUT)
-        n_in, n_out = self._frames(n_times)
+        n_in, n_out = self._frames(fields.shape[1])
         channels = self._chosen("channels", [channel.name for channel in fields.channels])
         units = {channel.name: channel.unit for channel in fields.channels}
         constants = self._chosen("constants", [constant.name for constant in fields.constants])
@@ -73,7 +65,7 @@ class Understanding:
             units=[units.get(name, "") for name in channels],
             constants=constants,
             periodic=periodic,
-            grid=said.grid or whole,
+            grid=said.grid if len(said.grid) == len(whole) else whole,
             uneven=self._uneven(),
             n_input_frames=n_in,
             n_output_frames=n_out,
@@ -111,8 +103,6 @@ class Understanding:
     def _ends(self) -> tuple[list[bool], list[int]]:
         """Return whether each axis is periodic, and all its points, a repeated one left out."""
         fields, n_points = self.fields, self.fields.shape[3:]
-        if self.said.periodic and len(self.said.periodic) != len(n_points):
-            return self.said.periodic, [*n_points]
         periodic, grid = [], []
         for axis, (name, n) in enumerate(zip(fields.axis_names, n_points, strict=True)):
             stated = fields.periodic[axis]
@@ -177,12 +167,11 @@ class Understanding:
                 f"step, got times {', '.join(f'{t:g}' for t in fields.times[found.frames][:6])}; "
                 "choose others by dataset.first_frame and stride, or say dataset.times"
             )
-        for key in ("periodic", "grid"):
-            if len(getattr(found, key)) != n_axes:
-                self.problems.append(
-                    f"there are {n_axes} axes of space ({', '.join(fields.axis_names)}), got "
-                    f"dataset.{key}={getattr(found, key)}"
-                )
+        if len(self.said.grid) not in (0, n_axes):
+            self.problems.append(
+                f"there are {n_axes} axes of space ({', '.join(fields.axis_names)}), got "
+                f"dataset.grid={self.said.grid}"
+            )
         if not self.problems:
             try:
                 slices_of(fields, found, found.points)

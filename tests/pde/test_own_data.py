@@ -3,6 +3,7 @@
 import json
 import math
 
+import h5py
 import numpy as np
 import pde_configs
 import pytest
@@ -216,7 +217,7 @@ def test_what_does_not_fit_the_file_is_refused(files, said, message):
 
 def test_one_frame_without_an_input_is_nothing_to_learn(tmp_path):
     np.save(tmp_path / "one.npy", flow(8, 1, (12, 12)))
-    with pytest.raises(ValueError, match=r"nothing to predict it from.*dataset\.input_key"):
+    with pytest.raises(ValueError, match=r"has one frame.*dataset\.input_key"):
         understand(tmp_path / "one.npy", axes=["trajectory", "time", "x", "y"])
 
 
@@ -239,8 +240,9 @@ def test_the_same_trajectory_in_two_splits_is_refused(tmp_path):
 
 def test_a_file_that_no_longer_holds_what_it_held(files, tmp_path):
     config = understand(files / "vector.h5")
-    np.save(tmp_path / "other.npy", flow(8, 5, (12, 8)))
-    config.path = str(tmp_path / "other.npy")
+    config.path = str(tmp_path / "other.h5")
+    with h5py.File(config.path, "w") as file:
+        file["speed"] = two_fields()
     with pytest.raises(ValueError, match=r"no longer holds velocity_x, velocity_y"):
         load_splits(config)
     with pytest.raises(ValueError, match="does not say what the file holds"):

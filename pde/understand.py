@@ -8,8 +8,8 @@ from monarch_core.runs.processes import is_main_process
 from monarch_core.runs.schema import to_dataclass
 from pde.config.own import OwnConfig
 from pde.config.run import PdeConfig
-from pde.dataset.own import Understanding
 from pde.dataset.summary import summarize
+from pde.dataset.understanding import Understanding
 from pde.models import check_model
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,10 @@ def _keep_modes(complete: DictConfig, own: OwnConfig, notes: list[str]) -> None:
     """Lower the modes of a model to those that the grid holds."""
     model = complete.model
     padding = model.get("domain_padding", 0.0)
-    most = min(n + 2 * round(padding * n) for n in own.points) // 2
+    lengths = [n + 2 * round(padding * n) for n in own.points]
+    if "time_padding" in model:
+        lengths.append(own.n_output_frames + model.time_padding)
+    most = min(lengths) // 2
     if model.get("n_modes", 0) > most:
         notes.append(f"{most} modes, all that the grid holds, not {model.n_modes}; model.n_modes=")
         model.n_modes = most

@@ -19,7 +19,7 @@ class OwnConfig(DatasetConfig):
     """A file or folder of your own: what it holds, and what of that to learn from what.
 
     Nothing but `path` has to be said. Where an option is null, 0 or empty, what the file has is
-    taken, else what is likely; `pde.dataset.own.understand` says it and writes it here, so that the
+    taken, else what is likely; `pde.understand` says it and writes it here, so that the
     config of a run is complete.
 
     Attributes:

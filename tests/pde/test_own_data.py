@@ -17,8 +17,8 @@ from monarch_core.runs.schema import load_config, save_config, to_dataclass
 from pde import train
 from pde.config.own import OwnConfig
 from pde.config.run import PdeConfig, choose_own
-from pde.dataset.own import Understanding
 from pde.dataset.splits import load_splits, load_test_split
+from pde.dataset.understanding import Understanding
 from pde.evaluate import evaluate
 from pde.export import export_run
 from pde.models import build_model, load_model

@@ -31,7 +31,7 @@ _SMALL = 1 << 24  # bytes up to which any claim is fine
 # Soft links followed for one name; more are a circle.
 _N_LINKS = 20
 # Names of arrays and groups that are listed.
-_MOST_NAMES = 10_000
+_MOST_NAMES = 100_000
 
 
 def open_file(path: Path, remedy: str) -> h5py.File:

@@ -164,12 +164,27 @@ CASES = (
         ("w (5, 7, 12, 9) complex64 holds no real numbers", "np.stack([u.real, u.imag], axis=2)"),
     ),
     BadInput("words", npy(np.array(["a", "b"])), ("no field of real numbers", "<U1")),
+    BadInput("a line", npy(noise(20)), ("no field of real numbers", "an axis for trajectories")),
     BadInput("nothing", npy(np.zeros((0, T, 9))), ("is empty", "(0, 7, 9)")),
     BadInput("no array", hdf5(lambda f: f.create_group("a")), ("no field of real", "but nothing")),
     BadInput(
         "links into another file",
         hdf5(lambda f: f.update(u=h5py.ExternalLink("/etc/passwd", "/u")), key="u"),
         ("u is a link into another file (/etc/passwd)",),
+    ),
+    BadInput(
+        "a field of The Well in another file",
+        hdf5(
+            lambda f: f.create_group("t0_fields").__setitem__(
+                "u", h5py.ExternalLink("/etc/passwd", "/u")
+            )
+        ),
+        ("t0_fields/u is a link into another file (/etc/passwd)",),
+    ),
+    BadInput(
+        "a group for a field of The Well",
+        hdf5(lambda f: f.create_group("t0_fields/u")),
+        ("t0_fields/u is a group where an array is expected",),
     ),
     BadInput(
         "an array that nobody wrote",

@@ -108,14 +108,16 @@ def _require_alike(parts: Sequence[Fields]) -> None:
                     f"the files of one folder must agree in {what}, got {mine} in {first.path} and "
                     f"{other} in {part.path}; put them into folders of their own"
                 )
-        if not _at_same_times(first, part):
-            raise UnusableFileError(
-                f"the files of one folder must agree in their times, got {_span(first)} in "
-                f"{first.path} and {_span(part)} in {part.path}; put them into folders of their own"
-            )
+        for what, mine, other in _lines(first, part):
+            if not _are_close(mine, other):
+                raise UnusableFileError(
+                    f"the files of one folder must agree in their {what}, got {_span(mine)} in "
+                    f"{first.path} and {_span(other)} in {part.path}; put them into folders of "
+                    "their own"
+                )
 
 
-_KINDS = ("layout", "problem", "viscosity", "channels", "frames and grid", "order of axes")
+_KINDS = ("layout", "problem", "viscosity", "channels", "frames and grid", "axes and units")
 
 
 def _described(fields: Fields) -> tuple[object, ...]:
@@ -126,7 +128,7 @@ def _described(fields: Fields) -> tuple[object, ...]:
         fields.statement.viscosity,
         tuple(channel.name for channel in (*fields.channels, *fields.constants)),
         (n_times, *grid),
-        tuple(placed.axes for placed in (*fields.evolving, *fields.constant)),
+        tuple((placed.axes, placed.divisor) for placed in (*fields.evolving, *fields.constant)),
     )
 
 
@@ -134,11 +136,20 @@ def _close(a: object, b: object) -> bool:
     return isinstance(a, float) and isinstance(b, float) and bool(np.isclose(a, b, rtol=1e-5))
 
 
-def _at_same_times(a: Fields, b: Fields) -> bool:
-    if a.times is None or b.times is None:
-        return a.times is b.times
-    return bool(np.allclose(a.times, b.times, rtol=1e-4))
+Line = np.ndarray | None
 
 
-def _span(fields: Fields) -> str:
-    return "none" if fields.times is None else f"{fields.times[0]:g} to {fields.times[-1]:g}"
+def _lines(a: Fields, b: Fields) -> list[tuple[str, Line, Line]]:
+    """Return the times and the coordinates of two files, and what they are."""
+    points = zip(a.axis_names, a.coordinates, b.coordinates, strict=True)
+    return [("times", a.times, b.times), *points]
+
+
+def _are_close(a: Line, b: Line) -> bool:
+    if a is None or b is None:
+        return a is b
+    return bool(np.allclose(a, b, rtol=1e-4, atol=1e-6 * np.ptp(a)))
+
+
+def _span(line: Line) -> str:
+    return "none" if line is None else f"{line[0]:g} to {line[-1]:g}"

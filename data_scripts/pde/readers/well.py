@@ -16,7 +16,7 @@ import numpy as np
 from data_scripts import hdf5
 from data_scripts.pde.readers.axes import coordinates_of, numbers, stored_times
 from data_scripts.pde.readers.fields import Channel, Fields, ReadOptions
-from data_scripts.pde.readers.formats.hdf5_files import stored_array
+from data_scripts.pde.readers.formats.hdf5_files import numeric, stored_array
 from data_scripts.pde.readers.own.lines import common_times
 from data_scripts.pde.readers.stored import SPACE, Placed, merged
 from data_scripts.pde.well_format import (
@@ -52,10 +52,10 @@ def well_fields(path: Path, file: h5py.File, options: ReadOptions) -> Fields:
     names = field_names(file)
     evolving = _chosen(path, names, options.key)
     constant = _chosen(path, names, options.input_key)
-    if evolving is None:
-        evolving = [name for name in names if _varies(file[name], VARYING[1])]
-    if constant is None:
-        constant = [name for name in names if not _varies(file[name], VARYING[1])]
+    if evolving is None or constant is None:
+        in_time = {name: _varies(numeric(file, name), VARYING[1]) for name in names}
+        evolving = [name for name in names if in_time[name]] if evolving is None else evolving
+        constant = [name for name in names if not in_time[name]] if constant is None else constant
     if not evolving:
         raise UnusableFileError(
             f"{path} (The Well) holds no field that varies in time, but {listed(names) or 'none'}; "
@@ -148,7 +148,7 @@ def _place(path: Path, file: h5py.File, name: str, n_space: int) -> Placed:
     """
     stored = stored_array(path, file, name)
     rank = FIELDS.index(name.partition("/")[0])
-    item = file[name]
+    item = numeric(file, name)
     leading = [a for a, k in zip(("trajectory", "time"), VARYING, strict=True) if _varies(item, k)]
     said = np.atleast_1d(item.attrs.get(_DIM_VARYING, True)).astype(bool)
     varying = [axis for i, axis in enumerate(SPACE[:n_space]) if said[min(i, len(said) - 1)]]
@@ -160,7 +160,7 @@ def _place(path: Path, file: h5py.File, name: str, n_space: int) -> Placed:
             return Placed(stored, axes)
     raise UnusableFileError(
         f"{path}: {name} must have axes ({', '.join((*leading, *SPACE[:n_space]))}"
-        f"{', components' if rank else ''}), as its attributes say, got shape {file[name].shape}; "
+        f"{', components' if rank else ''}), as its attributes say, got shape {item.shape}; "
         "correct the attributes"
     )
 

@@ -186,6 +186,19 @@ def test_coordinates_tell_the_axes_where_the_shape_does_not(tmp_path):
     np.testing.assert_allclose(swapped.coordinates[1], y)
 
 
+def test_a_single_trajectory_is_known_by_its_coordinates(tmp_path):
+    u, x, t = random(T, 33), np.arange(33) / 33, np.arange(T) * 0.5
+    np.savez(tmp_path / "a.npz", u=u, x=x, t=t)
+    assert_single(open_fields(tmp_path / "a.npz"), u)
+    np.savez(tmp_path / "b.npz", u=U[0], x=np.arange(12), y=np.arange(9), t=t)
+    assert_single(open_fields(tmp_path / "b.npz"), U[0])
+
+
+def assert_single(fields, u):
+    assert fields.shape == (1, len(u), 1, *u.shape[1:])
+    np.testing.assert_array_equal(fields.read(times=slice(1, None, 2))[0, :, 0], u[1::2])
+
+
 def test_coordinates_of_all_points_and_steps_are_taken_too(tmp_path):
     x, y = np.arange(12) / 3, np.arange(9) ** 2 / 81
     X, Y = np.meshgrid(x, y, indexing="ij")
@@ -202,6 +215,8 @@ def test_coordinates_of_all_points_and_steps_are_taken_too(tmp_path):
     np.testing.assert_allclose(said.coordinates[1], 2 * np.arange(9))
     np.testing.assert_allclose(said.times, np.arange(T) + 3)
     assert said.periodic == (True, False)
+    stepped = open_fields(tmp_path / "a.npz", ReadOptions(time_step=0.125))
+    np.testing.assert_allclose(stepped.times, np.arange(T) / 8)
     assert fields.periodic == (None, None)
 
 
@@ -275,6 +290,9 @@ def test_steady_pairs_may_have_channels_anywhere(tmp_path):
 
 
 def test_a_medium_beside_an_evolution_is_an_input_and_a_first_frame_is_not(tmp_path):
+    np.savez(tmp_path / "b.npz", x=U[:, 0], y=U[:, 1])
+    named = open_fields(tmp_path / "b.npz", ReadOptions(key="y"))
+    assert_holds(named, U[:, 1:2, None], U[:, :1])
     c = random(*GRID)
     np.savez(tmp_path / "a.npz", u=U, c=c, a=U[:, 0], t=np.arange(T))
     fields = open_fields(tmp_path / "a.npz")

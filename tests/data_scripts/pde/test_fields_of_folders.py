@@ -77,6 +77,7 @@ def test_the_well_with_all_that_it_may_hold(well):
     np.testing.assert_array_equal(fields.read(), u)
     np.testing.assert_array_equal(fields.read_constants(), constants)
     # over the ends of files and splits
+    np.testing.assert_array_equal(fields.read(slice(1, 12, 2)), u[1::2])
     some = (slice(2, 11, 3), slice(1, 6, 2)), (slice(0, 12, 5), slice(3, 9, 2))
     np.testing.assert_array_equal(
         fields.read(*some[0], some[1]), u[(*some[0], slice(None), *some[1])]
@@ -186,6 +187,12 @@ def test_files_that_do_not_agree_are_named(tmp_path):
     with pytest.raises(ValueError, match=r"must agree in frames and grid, got \(6, 12, 10\) in"):
         open_fields(tmp_path)
     (tmp_path / "b.npy").unlink()
+    for name, step in (("c", 1.0), ("d", 2.0)):
+        (tmp_path / "points").mkdir(exist_ok=True)
+        u = np.zeros((3, T, *GRID))
+        np.savez(tmp_path / "points" / f"{name}.npz", u=u, x=step * np.arange(12))
+    with pytest.raises(ValueError, match=r"must agree in their x, got 0 to 11 in .* and 0 to 22"):
+        open_fields(tmp_path / "points")
     np.save(tmp_path / "test.npy", np.zeros((3, T, *GRID)))
     assert open_fields(tmp_path).splits is None
     (tmp_path / "a.npy").unlink()
@@ -249,3 +256,19 @@ def test_named_data_sets_read_the_points_that_are_asked_for_alone(big):
         assert source.read(points=points).nbytes == n_bytes
 
     assert peak(read) < 2.5 * n_bytes
+
+
+def test_a_group_or_tensor_for_every_trajectory(tmp_path):
+    u, nu = random(11, T, *GRID), np.linspace(0, 1, 11)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        for i, frames in enumerate(u):
+            file[f"runs/run_{i}/u"], file[f"runs/run_{i}/nu"] = frames, nu[i]
+            file[f"runs/run_{i}/x"], file[f"runs/run_{i}/t"] = np.arange(12) / 12, i + np.arange(T)
+            file[f"runs/run_{i}/grid"] = np.zeros((*GRID, 2))
+    fields = open_fields(tmp_path / "a.h5")
+    np.testing.assert_array_equal(fields.read(slice(1, 11, 3))[:, :, 0], u[1:11:3])
+    np.testing.assert_allclose(fields.read_constants()[:, 0, 0, 0], nu, rtol=1e-6)
+    np.testing.assert_allclose(fields.coordinates[0], np.arange(12) / 12)
+    np.testing.assert_allclose(fields.times, np.arange(T))
+    torch.save([torch.from_numpy(frames) for frames in u], tmp_path / "b.pt")
+    np.testing.assert_array_equal(open_fields(tmp_path / "b.pt").read()[:, :, 0], u)

@@ -58,7 +58,7 @@ def stored_array(path: Path, file: h5py.File, name: str, *, is_reversed: bool = 
     Raises:
         UnusableFileError: as `hdf5.array`, complex values excepted.
     """
-    found = _array(file, name)
+    found = numeric(file, name)
     step = -1 if is_reversed else 1
     return Stored(
         name,
@@ -91,14 +91,15 @@ def _require_no_words(path: Path, found: h5py.Dataset) -> None:
         raise UnusableFileError(f"{path}: {name} is of class {kind}, which is no field of numbers")
 
 
-def _array(file: h5py.File, name: str) -> h5py.Dataset:
+def numeric(file: h5py.File, name: str) -> h5py.Dataset:
+    """Return an array of numbers, not read yet; raises as `hdf5.array`."""
     # a field may be piecewise constant, and is read only where the memory holds it
     return hdf5.array(file, name, CORRECT, most_compression=math.inf)
 
 
 def _read(path: Path, name: str, is_reversed: bool, index: tuple[slice, ...]) -> np.ndarray:
     with hdf5.open_file(path, AGAIN) as file:
-        found = _array(file, name)
+        found = numeric(file, name)
         return found[index[::-1]].T if is_reversed else found[index]
 
 

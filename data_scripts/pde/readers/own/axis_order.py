@@ -46,12 +46,14 @@ FEW_CHANNELS, _TIMES_LONGER = 8, 3
 
 
 def labelled_axes(stored: Stored) -> tuple[str, ...] | None:
-    """Return the axes that the file itself names, None where it does not name all."""
+    """Return the axes that the file itself names, None where it does not name all of a field."""
     axes = tuple(
         _BY_LABEL.get(label.lower().replace("-", "").replace("_", ""), "")
         for label in stored.labels
     )
-    return axes if axes and "" not in axes and len(set(axes)) == len(axes) else None
+    space = {axis for axis in axes if axis in SPACE}
+    is_all = space and space == set(SPACE[: len(space)]) and len(set(axes)) == len(axes)
+    return axes if is_all and "" not in axes else None
 
 
 def possible_axes(
@@ -93,7 +95,6 @@ def credible_axes(
     for speaks_for in (
         _has_few_channels,
         lambda found: "time" in found or "time" not in lengths,
-        lambda found: "time" in found or "time" not in lengths,
         lambda found: not known or _space(found) == set(known),
         lambda found: (order := [axis for axis in found if axis in SPACE]) == sorted(order),
     ):
@@ -118,7 +119,7 @@ def decided(readings: Sequence[tuple[str, ...]], *, by_matlab: bool) -> tuple[st
     for axes in others:
         if ("time" in axes) != ("time" in first) or (by_matlab and "time" in first):
             return None
-        if "trajectory" not in axes or axes.index("trajectory") != first.index("trajectory"):
+        if _place("trajectory", axes) != _place("trajectory", first):
             return None
     return first
 
@@ -145,6 +146,10 @@ def fitted_axes(
             if len(shape) == len(base) + 1 and [*shape[:place], *shape[place + 1 :]] == wanted:
                 return (*base[:place], "channel", *base[place:])
     return None
+
+
+def _place(axis: str, axes: tuple[str, ...]) -> int | None:
+    return axes.index(axis) if axis in axes else None
 
 
 def _lengths(axes: Sequence[str], shape: Sequence[int]) -> dict[str, int]:

@@ -24,6 +24,7 @@ _PARTS = (
     "store real numbers: of complex ones the real and the imaginary part as two channels, "
     "np.stack([u.real, u.imag], axis=2)"
 )
+_FIELD = "store one with an axis for trajectories, for time and for every axis of space"
 _SAY_KEY = (
     "which array is the field to predict: dataset.key=NAME, several with commas between them for "
     "its channels"
@@ -64,9 +65,11 @@ def choose(
     said, said_inputs = (named_arrays(path, contents, k) for k in (options.key, options.input_key))
     fields = [s for s in roles.fields.values() if s not in said and s not in said_inputs]
     outputs, inputs = choose_fields(fields)
+    if not outputs and not said:
+        outputs, inputs = inputs, []  # they are inputs of nothing else
     outputs, inputs = said or outputs, said_inputs or inputs
     if not outputs:
-        raise _nothing_real(path, contents)
+        raise _no_field(path, contents)
     main = next((s for s in outputs if said or is_known_output(s.name)), outputs[0])
     readings = _readings(path, main, inputs, bool(said_inputs), lines, contents, options)
     by_shape, readings = readings, told_by_values(main, readings)
@@ -88,20 +91,29 @@ def choose(
         raise _unclear(path, contents, [f"{_SAY_INPUT}, on the grid of the output"])
     guesses = []
     if options.axes is None:
-        because = "as the file names them"
-        if not labelled_axes(main):
-            seen = "shape" if by_shape == readings else "values and the shape"
-            because = f"from the {seen} {main.shape}"
-        guesses.append(f"axes: {', '.join(axes)} {because}; dataset.axes=[...]")
+        seen = "shape" if by_shape == readings else "values and the shape"
+        reason = (
+            "as the file names them" if labelled_axes(main) else f"from the {seen} {main.shape}"
+        )
+        guesses.append(f"axes: {', '.join(axes)} {reason}; dataset.axes=[...]")
     used = [placed.stored.name for placed in (*evolving, *constant)]
     unused = [s.name for s in fields if s.name not in used]
-    if not said and len(fields) > 1:
+    guesses += _told(None if said else evolving, None if said_inputs else constant, unused)
+    return Choice(tuple(evolving), tuple(constant), options.axes is not None, tuple(guesses))
+
+
+def _told(
+    evolving: Sequence[Placed] | None, constant: Sequence[Placed] | None, unused: Sequence[str]
+) -> list[str]:
+    """Return what was guessed of the roles of fields; None for what the user said."""
+    guesses = []
+    if evolving is not None and (constant or unused or len(evolving) > 1):
         guesses.append(f"field to predict: {_names(evolving)}; dataset.key=NAME")
-    if not said_inputs and (constant or unused):
+    if constant is not None and (constant or unused):
         guesses.append(f"static input: {_names(constant)}; dataset.input_key=NAME")
     if unused:
         guesses.append(f"not used: {listed(unused)}; dataset.key=NAME or dataset.input_key=NAME")
-    return Choice(tuple(evolving), tuple(constant), options.axes is not None, tuple(guesses))
+    return guesses
 
 
 def _names(arrays: Sequence[Placed]) -> str:
@@ -222,11 +234,13 @@ def _holdings(contents: Contents) -> str:
     return listed(stored.described for stored in contents.arrays.values()) or "nothing"
 
 
-def _nothing_real(path: Path, contents: Contents) -> UnusableFileError:
-    defect = next((stored.defect for stored in contents.arrays.values() if stored.defect), "")
+def _no_field(path: Path, contents: Contents) -> UnusableFileError:
+    arrays = contents.arrays.values()
+    defect = next((stored.defect for stored in arrays if stored.defect), "")
+    all_real = all(stored.is_real for stored in arrays)
     return UnusableFileError(
         f"{path} ({contents.layout}) holds no field of real numbers, but {_holdings(contents)}"
-        f"{f' ({defect})' if defect else ''}; {_PARTS}"
+        f"{f' ({defect})' if defect else ''}; {_FIELD if all_real else _PARTS}"
     )
 
 

@@ -9,6 +9,7 @@ from data_scripts.pde.readers.own.lines import find_lines, points_of, times_of, 
 from data_scripts.pde.readers.own.numbers import trajectory_numbers
 from data_scripts.pde.readers.own.roles import is_parameter, plain, sort_arrays
 from data_scripts.pde.readers.stored import Contents, Placed
+from monarch_core.runs.printable import printable
 
 # Names of fields whose components are those along the axes.
 _VECTORS = {"velocity", "vel", "momentum", "force", "forcing", "displacement", "magneticfield"}
@@ -34,16 +35,18 @@ def interpret(path: Path, contents: Contents, options: ReadOptions) -> Fields:
     numbers = trajectory_numbers(
         path, roles.numbers, contents.attributes, main.length("trajectory")
     )
-    periodic, told = periodic_in_name(path), ()
+    periodic, told = periodic_in_name(path), []
     if periodic:
-        told = (f"periodic: all axes, by the name {path.name}; dataset.periodic=[...]",)
+        told.append(
+            f"periodic: all axes, by the name {printable(path.name)}; dataset.periodic=[...]"
+        )
     return Fields(
         path=path,
         layout=contents.layout,
         evolving=choice.evolving,
         constant=choice.constant,
-        channels=tuple(c for placed in choice.evolving for c in channels_of(placed, "field")),
-        constants=tuple(c for placed in choice.constant for c in channels_of(placed, "field")),
+        channels=tuple(c for placed in choice.evolving for c in channels_of(placed)),
+        constants=tuple(c for placed in choice.constant for c in channels_of(placed)),
         times=times_of(path, lines, main.length("time"), is_sure=choice.is_sure),
         coordinates=coordinates,
         periodic=(periodic,) * len(main.space),
@@ -53,21 +56,12 @@ def interpret(path: Path, contents: Contents, options: ReadOptions) -> Fields:
     )
 
 
-def channels_of(placed: Placed, otherwise: str, *, is_vector: bool | None = None) -> list[Channel]:
-    """Return the channels of an array.
-
-    Args:
-        placed: the array.
-        otherwise: the name of one that has none.
-        is_vector: whether its channels are components along the axes of space; None to tell that
-            by its name.
-    """
-    name, n = placed.stored.name.rpartition("/")[2] or otherwise, placed.length("channel")
+def channels_of(placed: Placed) -> list[Channel]:
+    """Return the channels of an array, of a vector by their axes, else by numbers."""
+    name, n = placed.stored.name.rpartition("/")[2] or "field", placed.length("channel")
     if n == 1:
         return [Channel(name, placed.stored.unit)]
-    if is_vector is None:
-        is_vector = plain(name) in _VECTORS
     labels = [f"{name}[{i}]" for i in range(n)]
-    if is_vector and n == len(placed.space):
+    if plain(name) in _VECTORS and n == len(placed.space):
         labels = [f"{name}_{axis}" for axis in placed.space]
     return [Channel(label, placed.stored.unit) for label in labels]

@@ -26,6 +26,7 @@ from data_scripts.pde.readers.own.folders import (
     without_split,
 )
 from data_scripts.pde.readers.own.interpret import interpret
+from data_scripts.pde.readers.own.numbered import stack_numbered
 from data_scripts.pde.readers.own.roles import are_input_and_output
 from data_scripts.pde.readers.statement import AGAIN
 from data_scripts.pde.readers.stored import Contents
@@ -116,6 +117,8 @@ def _contents(path: Path, header: bytes) -> Contents:
 
 def _interpret_splits(path: Path, contents: Contents, options: ReadOptions) -> Parts:
     """Return the fields of a file whose names may say the split, as `u_train` does."""
+    if options.key is None or options.key not in contents.arrays:
+        contents = stack_numbered(contents)
     splits = {} if without_split(options.key or "")[1] else split_contents(contents)
     if not splits:
         return {None: interpret(path, contents, options)}

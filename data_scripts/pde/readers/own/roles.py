@@ -9,6 +9,7 @@ from data_scripts.pde.readers.stored import SPACE, Stored
 # Names without capitals, hyphens and underscores: of times, of their step, of axes of space.
 _TIMES = re.compile("t|ts|times?|tcoord|tcoordinate|tgrid|gridt|tspan|timestamps")
 _TIME_STEPS = re.compile("dt|timestep|deltat")
+_ALL_AXES = re.compile("grid|mesh|coords?|coordinates|xy|xyz|points|pos(ition)?s?")
 _OTHER_NAMES = {"x": ("lon", "longitude"), "y": ("lat", "latitude"), "z": ("lev", "level")}
 # Of what a solution follows from, and of this what is sure to be no frame.
 _MEDIA = re.compile(
@@ -61,7 +62,7 @@ class Roles:
 
 
 def sort_arrays(arrays: Iterable[Stored], named: set[str]) -> Roles:
-    """Return the roles of arrays of real numbers.
+    """Return the roles of arrays of real numbers; those of the coordinates of all axes have none.
 
     Args:
         arrays: of a file.
@@ -80,6 +81,8 @@ def sort_arrays(arrays: Iterable[Stored], named: set[str]) -> Roles:
             roles.times = stored
         elif (step := step_axis(name)) is not None and is_line:
             roles.steps[step] = stored
+        elif _ALL_AXES.fullmatch(name):
+            continue
         elif axis is not None and is_line:
             roles.coordinates[axis] = stored
         elif is_line or (_SEVERAL_PARAMETERS.fullmatch(name) and len(stored.shape) == 2):
@@ -111,6 +114,11 @@ def _axis(name: str) -> str | None:
     return None
 
 
+def is_coordinate(name: str) -> bool:
+    """Return whether a name is that of the coordinates of an axis, or of times."""
+    return _axis(plain(name)) is not None or _TIMES.fullmatch(plain(name)) is not None
+
+
 def step_axis(name: str) -> str | None:
     """Return the axis of space, or "time", of which a name is that of the step; None if of none."""
     name = plain(name)
@@ -127,14 +135,12 @@ def _holds(shape: tuple[int, ...], part: tuple[int, ...]) -> bool:
 def choose_fields(fields: Iterable[Stored]) -> tuple[list[Stored], list[Stored]]:
     """Return outputs and inputs by their names; fields with other names are outputs.
 
-    What is made from an input, such as its smoothed form, is neither.
+    What is made from an input, such as its smoothed form, is neither if there is another output.
     """
     outputs: list[Stored] = []
     inputs: list[Stored] = []
     for stored in fields:
         (inputs if _INPUTS.fullmatch(plain(stored.name)) else outputs).append(stored)
-    if not outputs:
-        return inputs, []  # an input of nothing else
     return [s for s in outputs if not _is_made_from(s.name, inputs)] or outputs, inputs
 
 

@@ -8,6 +8,7 @@ from monarch_core.runs.processes import is_main_process
 from monarch_core.runs.schema import to_dataclass
 from pde.config.own import OwnConfig
 from pde.config.run import PdeConfig
+from pde.dataset.own import check_own_grids
 from pde.dataset.summary import summarize
 from pde.dataset.understanding import Understanding
 from pde.models import check_model
@@ -42,6 +43,7 @@ def understood(raw: DictConfig) -> DictConfig:
         keys = [str(key) for key in complete if key != "run_dir"]  # where a run is, not what it is
         config = to_dataclass(OmegaConf.masked_copy(complete, keys), PdeConfig)
         if own.is_understood:
+            check_own_grids(own, config.evaluation.grids)
             check_model(config)
     except ValueError as error:
         problems.append(str(error))

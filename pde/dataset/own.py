@@ -34,7 +34,8 @@ def slices_of(fields: Fields, config: OwnConfig, points: Sequence[int]) -> tuple
         try:
             slices.append(thin_own(n, points[axis], periodic=config.periodic[axis]))
         except ValueError as error:
-            raise ValueError(f"dataset.grid along {name}: {error}") from error
+            wanted = " x ".join(map(str, points))
+            raise ValueError(f"a grid of {wanted} points, along {name}: {error}") from error
     return tuple(slices)
 
 

@@ -47,12 +47,12 @@ def build_fno_3d(model: Fno3dConfig, config: PdeConfig, grid: tuple[int, ...]) -
         grid: points per axis of space.
 
     Raises:
-        ValueError: when there are three axes of space, the padded grid cannot hold the modes, or the
-            transform does not fit it.
+        ValueError: when there are three axes of space, the padded grid cannot hold the modes, or
+            the transform does not fit it.
     """
     if len(grid) > MOST_AXES:
         raise ValueError(
-            f"fno_3d adds time to the axes of space, of which at most {MOST_AXES} are possible, got "
+            f"fno_3d adds time to the axes of space, at most {MOST_AXES} of them, got "
             f"a grid of {'x'.join(map(str, grid))}; choose model=fno, which goes step by step"
         )
     n_frames = config.dataset.n_output_frames

@@ -169,3 +169,26 @@ def test_an_array_file_is_read_as_nothing_else(tmp_path):
     np.savez(tmp_path / "b.npz", a=np.arange(3))
     with pytest.raises(UnusableFileError, match=r"b\.npz is truncated or damaged, or of another"):
         read_npy(tmp_path / "b.npz", FIX)
+
+
+def test_all_arrays_are_listed_once_and_links_out_are_not_followed(tmp_path):
+    with h5py.File(tmp_path / "other.h5", "w") as other:
+        other["secret"] = 1.0
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["b/c/u"] = np.ones(3)
+        file["a"] = 1.0
+        file["b/circle"] = file["b"]
+        file["again"] = file["b/c"]
+        file["soft"] = h5py.SoftLink("/b/c/u")
+        file["b/out"] = h5py.ExternalLink("other.h5", "/")
+        file["nowhere"] = h5py.SoftLink("/x")
+        assert list(hdf5.walk(file)) == ["a", "nowhere", "soft", "again/u", "b/out"]
+
+
+def test_words_of_an_attribute_can_be_printed(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.attrs["axes"] = ["x", "y\x1b"]
+        file.attrs["one"] = np.bytes_("x")
+        assert hdf5.texts(file, "axes") == ["x", "y\\x1b"]
+        assert hdf5.texts(file, "one") == ["x"]
+        assert hdf5.texts(file, "none") == []

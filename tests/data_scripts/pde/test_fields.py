@@ -358,3 +358,11 @@ def test_groups_of_pdebench(tmp_path):
     fields = open_fields(tmp_path / "b.h5")
     assert_holds(fields, np.moveaxis(u, -1, 2))
     assert fields.times is None
+
+
+@pytest.mark.parametrize("version", ["4", "5"])
+def test_the_versions_of_matlab_s_classic_format(tmp_path, version):
+    a, u = random(N, 33), random(N, 33) + 1
+    scipy.io.savemat(tmp_path / "a.mat", {"a": a, "u": u}, format=version)
+    fields = open_fields(tmp_path / "a.mat", ReadOptions(axes=("trajectory", "x")))
+    assert_holds(fields, u[:, None, None], a[:, None])

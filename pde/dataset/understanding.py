@@ -52,6 +52,7 @@ class Understanding:
         units = {channel.name: channel.unit for channel in fields.channels}
         constants = self._chosen("constants", [constant.name for constant in fields.constants])
         periodic, whole = self._ends()
+        grid = said.grid * len(whole) if len(said.grid) == 1 else said.grid
         sizes = self._sizes()
         found = dataclasses.replace(
             said,
@@ -59,7 +60,7 @@ class Understanding:
             units=[units.get(name, "") for name in channels],
             constants=constants,
             periodic=periodic,
-            grid=said.grid if len(said.grid) == len(whole) else whole,
+            grid=grid if len(grid) == len(whole) else whole,
             uneven=self._uneven(),
             n_input_frames=n_in,
             n_output_frames=n_out,
@@ -79,9 +80,9 @@ class Understanding:
         asked = (said.first_frame, said.stride, said.n_input_frames, said.n_output_frames)
         n_in, n_out = likely_frames(n_times, *asked)
         if not said.n_input_frames:
-            self.notes.append(f"{n_in} input frames; dataset.n_input_frames=")
+            self.notes.append(f"frames given: {n_in}; dataset.n_input_frames=")
         if not said.n_output_frames:
-            self.notes.append(f"{n_out} output frames; dataset.n_output_frames=")
+            self.notes.append(f"frames predicted: {n_out}; dataset.n_output_frames=")
         return n_in, n_out
 
     def _chosen(self, key: str, names: list[str]) -> list[str]:
@@ -161,7 +162,7 @@ class Understanding:
                 f"step, got times {', '.join(f'{t:g}' for t in fields.times[found.frames][:6])}; "
                 "choose others by dataset.first_frame and stride, or say dataset.times"
             )
-        if len(self.said.grid) not in (0, n_axes):
+        if len(self.said.grid) not in (0, 1, n_axes):
             self.problems.append(
                 f"there are {n_axes} axes of space ({', '.join(fields.axis_names)}), got "
                 f"dataset.grid={self.said.grid}"

@@ -8,7 +8,7 @@ import numpy as np
 import pde_configs
 import pytest
 import torch
-from pde_files import N_FRAMES, flow, navier_stokes, write_matlab
+from pde_files import N_FRAMES, flow, navier_stokes, write_matlab, write_well
 from pde_own_files import two_fields, write_scalars, write_solid, write_steady, write_vector
 
 from monarch_core.runs.artifacts import load_artifacts
@@ -44,6 +44,7 @@ def files(tmp_path_factory):
 
 def test_a_path_without_a_data_set_is_own_data():
     assert choose_own(["seed=1", "dataset.path=a"])[0] == "dataset=own"
+    assert choose_own(["dataset.path=a", "dataset.grid=8"])[2] == "dataset.grid=[8]"
     for chosen in (["dataset=darcy", "dataset.path=a"], ["experiment=smoke", "dataset.path=a"], []):
         assert choose_own(chosen) == chosen
 
@@ -99,6 +100,10 @@ def test_frames_points_and_trajectories_are_those_that_are_said(files):
     other = load_test_split(config, 12)
     np.testing.assert_array_equal(other.frames[:, :, ::2, ::2], splits.test.frames)
     assert other.frames.shape[2:] == (12, 8)
+
+
+def test_one_number_is_the_grid_of_every_axis(files):
+    assert understand(files / "solid.npz", grid=[4]).grid == [4, 4, 4]
 
 
 def test_a_steady_problem_has_inputs_and_no_frames(files):
@@ -200,7 +205,7 @@ def test_everything_that_is_wrong_is_said_at_once(files):
             {"grid": [5, 8]},
             r"a grid of 5 x 8 points, along x: 12 points cannot be thinned out to 5",
         ),
-        ({"grid": [12]}, r"there are 2 axes of space \(x, y\), got dataset\.grid=\[12\]"),
+        ({"grid": [8] * 3}, r"there are 2 axes of space \(x, y\), got dataset\.grid=\[8, 8, 8\]"),
         ({"times": [0, 1, 3, 4, 9]}, r"must be evenly spaced in time.*got times 0, 1, 3, 4, 9"),
         ({"channels": ["w"]}, r"dataset\.channels must be among velocity_x, velocity_y, got w"),
         ({"n_test": 8}, "too few for n_train"),
@@ -259,3 +264,16 @@ def test_uneven_points_are_known_to_the_model(tmp_path):
     assert config.coordinates(0) is None
     np.testing.assert_allclose(config.coordinates(1)(8), y / 2)
     assert not config.is_even
+
+
+def test_a_file_of_a_named_problem_is_said_to_be_one(tmp_path, files, caplog):
+    caplog.set_level("INFO")
+    well = write_well(tmp_path / "flow.hdf5", flow(), dataset_name="navier_stokes", viscosity=1e-3)
+    understood(composed(f"dataset.path={well}"))
+    assert "of navier_stokes: dataset=navier_stokes " in caplog.text
+    caplog.clear()
+    understood(composed(f"dataset.path={files / 'vector.h5'}", "dataset.grid=[6,4]"))
+    assert "hint" not in caplog.text
+    for words in ("x 6 of 12 points", "frames 0 in, 1 to 4 out", "times 0 to 2, steps of 0.5"):
+        assert words in caplog.text
+    assert "6 train (0 to 5), 1 valid (6), 1 test (7)" in caplog.text

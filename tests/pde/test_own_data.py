@@ -43,7 +43,7 @@ def files(tmp_path_factory):
 
 
 def test_a_path_without_a_data_set_is_own_data():
-    assert choose_own(["seed=1", "dataset.path=a"])[0] == "dataset=own"
+    assert choose_own(["-m", "dataset.path=a"]) == ["-m", "dataset=own", "dataset.path=a"]
     assert choose_own(["dataset.path=a", "dataset.grid=8"])[2] == "dataset.grid=[8]"
     for chosen in (["dataset=darcy", "dataset.path=a"], ["experiment=smoke", "dataset.path=a"], []):
         assert choose_own(chosen) == chosen

@@ -8,8 +8,9 @@ from monarch_core.runs.processes import is_main_process
 from monarch_core.runs.schema import to_dataclass
 from pde.config.own import OwnConfig
 from pde.config.run import PdeConfig
-from pde.dataset.own import Understanding
+from pde.dataset.own import check_own_grids
 from pde.dataset.summary import summarize
+from pde.dataset.understanding import Understanding
 from pde.models import check_model
 
 log = logging.getLogger(__name__)
@@ -39,9 +40,10 @@ def understood(raw: DictConfig) -> DictConfig:
     if own.is_understood:
         _keep_modes(complete, own, found.notes if found else [])
     try:
-        keys = [key for key in complete if key != "run_dir"]  # where a run is, not what it is
+        keys = [str(key) for key in complete if key != "run_dir"]  # where a run is, not what it is
         config = to_dataclass(OmegaConf.masked_copy(complete, keys), PdeConfig)
         if own.is_understood:
+            check_own_grids(own, config.evaluation.grids)
             check_model(config)
     except ValueError as error:
         problems.append(str(error))
@@ -57,7 +59,10 @@ def _keep_modes(complete: DictConfig, own: OwnConfig, notes: list[str]) -> None:
     """Lower the modes of a model to those that the grid holds."""
     model = complete.model
     padding = model.get("domain_padding", 0.0)
-    most = min(n + 2 * round(padding * n) for n in own.points) // 2
+    lengths = [n + 2 * round(padding * n) for n in own.points]
+    if "time_padding" in model:
+        lengths.append(own.n_output_frames + model.time_padding)
+    most = min(lengths) // 2
     if model.get("n_modes", 0) > most:
         notes.append(f"{most} modes, all that the grid holds, not {model.n_modes}; model.n_modes=")
         model.n_modes = most

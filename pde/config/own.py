@@ -19,7 +19,7 @@ class OwnConfig(DatasetConfig):
     """A file or folder of your own: what it holds, and what of that to learn from what.
 
     Nothing but `path` has to be said. Where an option is null, 0 or empty, what the file has is
-    taken, else what is likely; `pde.dataset.own.understand` says it and writes it here, so that the
+    taken, else what is likely; `pde.understand` says it and writes it here, so that the
     config of a run is complete.
 
     Attributes:
@@ -37,7 +37,8 @@ class OwnConfig(DatasetConfig):
         channels: names of the fields to predict, in this order.
         units: of each.
         constants: names of the inputs that do not evolve.
-        grid: points per axis that the model sees, of those that the file has.
+        grid: points per axis that the model sees, of those that the file has; one number is for
+            all axes.
         uneven: by name of the axis, where the points of the file lie if they are not even, in units
             of the length of the domain.
         first_frame: which frame of the file is the first input, counted from 0.
@@ -100,7 +101,7 @@ class OwnConfig(DatasetConfig):
         lengths = {
             f"dataset.{key}={value}": len(value)
             for key in ("grid", "periodic", "spacing")
-            if (value := getattr(self, key))
+            if (value := getattr(self, key)) and not (key == "grid" and len(value) == 1)
         }
         if len({*lengths.values()}) > 1:
             problems.append(f"each axis needs one value in {' and '.join(lengths)}")

@@ -1,5 +1,6 @@
 """Names, types and defaults of a PDE run; `configs/pde` holds the values that differ."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -104,13 +105,18 @@ class PdeConfig:
 
 
 def choose_own(arguments: Sequence[str]) -> list[str]:
-    """Return overrides with `dataset=own` in front where a path is given and no data set chosen.
+    """Return arguments with `dataset=own` before a path that is given where no data set is chosen.
 
-    An experiment says by itself which data set it is about.
+    An experiment says by itself which data set it is about. A single number for the grid of own
+    data becomes a list.
     """
-    keys = {argument.lstrip("+").partition("=")[0] for argument in arguments}
-    own = "dataset.path" in keys and not keys & {"dataset", "experiment"}
-    return ["dataset=own", *arguments] if own else [*arguments]
+    keys = [argument.lstrip("+").partition("=")[0] for argument in arguments]
+    chosen = [*arguments]
+    if "dataset.path" in keys and not {"dataset", "experiment"} & {*keys}:
+        chosen.insert(keys.index("dataset.path"), "dataset=own")
+    if "dataset=own" not in chosen:
+        return chosen
+    return [re.sub(r"^(dataset\.grid)=(\d+)$", r"\1=[\2]", argument) for argument in chosen]
 
 
 # Hydra checks every override of `configs/pde/train.yaml` against these names and types; those of a

@@ -9,7 +9,7 @@ from jaxtyping import Float
 Ends = Literal["periodic", "repeated", "open"]
 
 # Curvature across the ends over that inside, above which the values do not run on.
-_KINK = 3.0
+_KINK = 2.5
 # Difference of the ends over that of neighbours, below which the ends are equal.
 _EQUAL = 1e-3
 # Deviation of the values at the end over that of all, below which the end is held fixed.
@@ -22,11 +22,12 @@ def ends_of(u: Float[np.ndarray, "*field n"]) -> Ends:
 
     With r(...) the root mean square, of n values on a ring D2 u[i] = u[i-1] - 2 u[i] + u[i+1], and
 
-        r(D2 u[0], D2 u[n-1]) > 3 r(D2 u[1], ..., D2 u[n-2])        a kink or a jump across the ends
+        max(r(D2 u[0]), r(D2 u[n-1])) > 2.5 r(D2 u[1], ..., D2 u[n-2])    a kink or a jump
 
-    they are "open" where there is one, "periodic" where there is none. Where u[n-1] = u[0] the last
-    point is left away first, and they are "repeated" instead of periodic, a ring whose first point
-    is stored twice; "open" if that value never varies, so that something holds it.
+    across the ends, they are "open" where there is one, "periodic" where there is none. Where
+    u[n-1] = u[0] the last point is left away first, and they are "repeated" instead of periodic, a
+    ring whose first point is stored twice; "open" if that value never varies, so that something
+    holds it.
     """
     u = np.asarray(u, dtype=np.float64)
     if u.shape[-1] < 5:
@@ -36,7 +37,7 @@ def ends_of(u: Float[np.ndarray, "*field n"]) -> Ends:
         return "open"
     ring = u[..., :-1] if closed else u
     bend = np.roll(ring, 1, -1) - 2 * ring + np.roll(ring, -1, -1)
-    if _rms(bend[..., [0, -1]]) > _KINK * _rms(bend[..., 1:-1]):
+    if max(_rms(bend[..., 0]), _rms(bend[..., -1])) > _KINK * _rms(bend[..., 1:-1]):
         return "open"
     return "repeated" if closed else "periodic"
 
@@ -66,7 +67,7 @@ def likely_sizes(
     if not held:
         found = {split: sizes[split] or max(1, round(shares[split] * n)) for split in sizes}
         if not sizes["train"] and sum(shares.values()) > 1 - 1e-9:
-            found["train"] = n - found["valid"] - found["test"]
+            found["train"] = max(1, n - found["valid"] - found["test"])
         return found
     found = {split: sizes[split] or len(held.get(split, ())) for split in sizes}
     spare = len(held["train"])
@@ -75,7 +76,7 @@ def likely_sizes(
             share = shares[split] / (shares[split] + shares["train"])
             found[split] = sizes[split] or max(1, round(share * len(held["train"])))
             spare -= found[split]
-    found["train"] = sizes["train"] or spare
+    found["train"] = sizes["train"] or max(1, spare)
     return found
 
 

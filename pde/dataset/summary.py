@@ -1,11 +1,11 @@
 """What was understood of data of your own, in words."""
 
-from data_scripts.pde.readers import Channel, Fields
+from data_scripts.pde.readers import Channel, Fields, open_trajectories
 from monarch_core.runs.printable import listed, printable
 from pde.config.dataset import DATASETS
 from pde.config.own import OwnConfig
 from pde.dataset.guesses import places_of_splits
-from pde.dataset.own import held_splits
+from pde.dataset.own import held_splits, slices_of
 
 
 def summarize(fields: Fields, config: OwnConfig, notes: list[str]) -> str:
@@ -29,13 +29,22 @@ def summarize(fields: Fields, config: OwnConfig, notes: list[str]) -> str:
     }
     lines = [f"  {name:<10} {words}" for name, words in rows.items() if words]
     lines += [f"  {'guessed':<10} {printable(note)}" for note in notes]
-    problem = fields.statement.problem
-    if problem in DATASETS:
+    problem = _known_problem(fields)
+    if problem is not None:
         lines.append(
-            f"  {'hint':<10} the file says that it is of {problem}: dataset={problem} checks that, "
-            "and uses what is known of it"
+            f"  {'hint':<10} layout and attributes are those of {problem}: dataset={problem} "
+            "checks that, and uses what is known of it"
         )
     return "\n".join(["own data, as understood:", *lines])
+
+
+def _known_problem(fields: Fields) -> str | None:
+    """Return the data set with a name that a file says it is of, without any doubt."""
+    try:
+        states = open_trajectories(fields.path).states
+    except ValueError:  # of no layout of theirs
+        return None
+    return states.problem if states.problem in DATASETS and not states.doubts else None
 
 
 def _channels(all_of_them: tuple[Channel, ...], used: list[str]) -> str:
@@ -51,9 +60,10 @@ def _given(fields: Fields, config: OwnConfig) -> str:
 
 def _axis(fields: Fields, config: OwnConfig, axis: int) -> str:
     name, points, n = fields.axis_names[axis], fields.coordinates[axis], config.grid[axis]
-    stored = fields.shape[3 + axis]
+    stored, used = fields.shape[3 + axis], slices_of(fields, config, config.points)[axis]
     words = [f"{name} {n} points" if n == stored else f"{name} {n} of {stored} points"]
     if points is not None:
+        points = points[used]
         words.append(f"from {points[0]:g} to {points[-1]:g}")
         words.append("uneven" if name in config.uneven else f"{points[1] - points[0]:g} apart")
     words.append("periodic" if config.periodic[axis] else "not periodic")

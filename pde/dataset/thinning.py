@@ -35,8 +35,8 @@ def thin(n_points: int, grid: int, *, periodic: bool) -> slice:
             return slice(stride // 2, None, stride)
         if grid > 1 and n_intervals % (grid - 1) == 0:  # (2)
             return slice(None, None, n_intervals // (grid - 1))
-        remedy = f"a divisor of {n_intervals / 2:g}, a divisor of {n_intervals} plus 1"
-        remedy = f"{remedy}, or {n_points}"
+        centres = f"a divisor of {n_intervals // 2}, " if n_intervals % 2 == 0 else ""
+        remedy = f"{centres}a divisor of {n_intervals} plus 1, or {n_points}"
     raise ValueError(f"{n_points} points cannot be thinned out to {grid}; set grid to {remedy}")
 
 

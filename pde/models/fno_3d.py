@@ -7,6 +7,8 @@ from pde.config.model import Fno3dConfig
 from pde.config.run import PdeConfig
 from pde.models.fno import published_fno
 
+MOST_AXES = 2  # of space
+
 
 class SpaceTime(nn.Module):
     """Present the past to a network on the grid of space and time, and return its frames.
@@ -45,8 +47,14 @@ def build_fno_3d(model: Fno3dConfig, config: PdeConfig, grid: tuple[int, ...]) -
         grid: points per axis of space.
 
     Raises:
-        ValueError: when the padded grid cannot hold the modes, or the transform does not fit it.
+        ValueError: when there are three axes of space, the padded grid cannot hold the modes, or
+            the transform does not fit it.
     """
+    if len(grid) > MOST_AXES:
+        raise ValueError(
+            f"fno_3d adds time to the axes of space, at most {MOST_AXES} of them, got "
+            f"a grid of {'x'.join(map(str, grid))}; choose model=fno, which goes step by step"
+        )
     n_frames = config.dataset.n_output_frames
     padding = [*[model.domain_padding] * len(grid), model.time_padding / 2 / n_frames]
     return SpaceTime(published_fno(model, config, (*grid, n_frames), padding), n_frames)

@@ -8,6 +8,8 @@ from pde.config.model import UNetConfig
 from pde.config.run import PdeConfig
 from pde.models.convolutions import convolution, crop, enlargement, normed_convolution
 
+SMALLEST = 2**5  # points per axis, of which the halvings make one
+
 
 class UNet(nn.Module):
     """Five halvings and five doublings of the grid, with skip connections.
@@ -62,5 +64,12 @@ class UNet(nn.Module):
 
 def build_unet(model: UNetConfig, config: PdeConfig, grid: tuple[int, ...]) -> nn.Module:
     """Return the U-Net for the frames of a data set."""
-    data = config.dataset
+    data, n_batch = config.dataset, config.fit.batch_size
+    alone = n_batch == 1 or data.split_sizes["train"] % n_batch == 1
+    if alone and max(grid) <= SMALLEST:
+        raise ValueError(
+            f"batch norm needs two values, and of a grid of {'x'.join(map(str, grid))} the U-Net "
+            f"makes one point, got a batch of one sample with fit.batch_size={n_batch} and n_train="
+            f"{data.split_sizes['train']}; choose another fit.batch_size"
+        )
     return UNet(data.in_channels, model.hidden_channels, len(grid), data.out_channels)

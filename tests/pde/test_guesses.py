@@ -38,6 +38,7 @@ RING, WITH_END, CENTRES = np.arange(N) / N, np.linspace(0, 1, N), (np.arange(N) 
         pytest.param(waves(WITH_END), "repeated", id="a ring with its first point twice"),
         pytest.param(sines(WITH_END), "open", id="zero at both ends"),
         pytest.param(sines(CENTRES), "open", id="cells between walls"),
+        pytest.param(sines(np.linspace(0, 1, 12)), "open", id="few points between walls"),
         pytest.param(sines(WITH_END) + RNG.normal(size=(12, 1)), "open", id="held, each elsewhere"),
         pytest.param(cosines(WITH_END), "open", id="no flux"),
         pytest.param(waves(WITH_END) + WITH_END, "open", id="a slope"),

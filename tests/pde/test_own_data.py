@@ -3,24 +3,23 @@
 import json
 import math
 
+import h5py
 import numpy as np
 import pde_configs
 import pytest
 import torch
-from pde_files import N_FRAMES, flow, navier_stokes, write_matlab
+from pde_files import N_FRAMES, flow, navier_stokes, write_matlab, write_well
 from pde_own_files import two_fields, write_scalars, write_solid, write_steady, write_vector
 
 from monarch_core.runs.artifacts import load_artifacts
-from monarch_core.runs.folder import RunFolder
 from monarch_core.runs.schema import load_config, save_config, to_dataclass
 from pde import train
 from pde.config.own import OwnConfig
 from pde.config.run import PdeConfig, choose_own
-from pde.dataset.own import Understanding
 from pde.dataset.splits import load_splits, load_test_split
+from pde.dataset.understanding import Understanding
 from pde.evaluate import evaluate
-from pde.export import export_run
-from pde.models import build_model, load_model
+from pde.models import load_model
 from pde.understand import understood
 
 
@@ -44,7 +43,8 @@ def files(tmp_path_factory):
 
 
 def test_a_path_without_a_data_set_is_own_data():
-    assert choose_own(["seed=1", "dataset.path=a"])[0] == "dataset=own"
+    assert choose_own(["-m", "dataset.path=a"]) == ["-m", "dataset=own", "dataset.path=a"]
+    assert choose_own(["dataset.path=a", "dataset.grid=8"])[2] == "dataset.grid=[8]"
     for chosen in (["dataset=darcy", "dataset.path=a"], ["experiment=smoke", "dataset.path=a"], []):
         assert choose_own(chosen) == chosen
 
@@ -102,6 +102,10 @@ def test_frames_points_and_trajectories_are_those_that_are_said(files):
     assert other.frames.shape[2:] == (12, 8)
 
 
+def test_one_number_is_the_grid_of_every_axis(files):
+    assert understand(files / "solid.npz", grid=[4]).grid == [4, 4, 4]
+
+
 def test_a_steady_problem_has_inputs_and_no_frames(files):
     config = understand(files / "steady.mat", axes=["trajectory", "x", "y"])
     assert (config.n_input_frames, config.n_output_frames, config.evolves) == (0, 1, False)
@@ -112,20 +116,25 @@ def test_a_steady_problem_has_inputs_and_no_frames(files):
 
 CASES = {
     "line.npy": ["transform=monarch", "model=fno_fast"],
-    "vector.h5": ["transform=fft", "dataset.periodic=[true,false]", "evaluation.grids=[6]"],
-    "scalars.npz": ["model=monarch_no", "dataset.key='density,velocity'", "teacher_forcing=1.0"],
+    "vector.h5": ["transform=fft", "evaluation.grids=[6]"],
+    "scalars.npz": [
+        "model=monarch_no",
+        "dataset.periodic=[false]",
+        "dataset.key='density,velocity'",
+        "teacher_forcing=1.0",
+    ],
     "solid.npz": ["transform=monarch"],
-    "steady.mat": ["model=pde_unet", "transform=fft", "dataset.axes=[trajectory,x,y]"],
+    "steady.mat": ["model=resnet", "transform=fft", "dataset.axes=[trajectory,x,y]"],
 }
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_one_line_trains_measures_and_leaves_a_complete_folder(files, tmp_path, name, caplog):
     caplog.set_level("INFO")
-    width = 4 if name == "steady.mat" else 6
     raw = composed(
         f"dataset.path={files / name}",
-        f"model.hidden_channels={width}",
+        "model.hidden_channels=6",
+        *(["model.n_layers=2"] if name != "steady.mat" else []),
         f"+run_dir={tmp_path}",
         "fit.epochs=1",
         "fit.optimizer=adam",
@@ -155,17 +164,6 @@ def test_one_line_trains_measures_and_leaves_a_complete_folder(files, tmp_path, 
     assert prediction.shape == test.future.shape
 
 
-def test_a_vector_field_is_exported(files, tmp_path):
-    raw = composed(
-        f"dataset.path={files / 'vector.h5'}", "model=fno_fast", "model.hidden_channels=4"
-    )
-    config = to_dataclass(understood(raw), PdeConfig)
-    save_config(tmp_path, config)
-    model = build_model(config, config.dataset.points)
-    torch.save(model.state_dict(), RunFolder(tmp_path).weights)
-    assert export_run(tmp_path, tmp_path / "model.pt2", "pt2", None) < 1e-5
-
-
 def test_what_was_understood_is_what_is_read_again(files, tmp_path):
     raw = composed(f"dataset.path={files / 'scalars.npz'}", "model.n_modes=50")
     config = to_dataclass(understood(raw), PdeConfig)
@@ -184,6 +182,7 @@ def test_everything_that_is_wrong_is_said_at_once(files):
         "dataset.channels=[pressure]",
         "dataset.n_train=20",
         "transform.heads=7",
+        "evaluation.grids=[5]",
     )
     with pytest.raises(ValueError, match="ask for frame 9") as caught:
         understood(raw)
@@ -202,8 +201,11 @@ def test_everything_that_is_wrong_is_said_at_once(files):
 @pytest.mark.parametrize(
     ("said", "message"),
     [
-        ({"grid": [5, 8]}, r"dataset\.grid along x: 12 points cannot be thinned out to 5"),
-        ({"grid": [12]}, r"there are 2 axes of space \(x, y\), got dataset\.grid=\[12\]"),
+        (
+            {"grid": [5, 8]},
+            r"a grid of 5 x 8 points, along x: 12 points cannot be thinned out to 5",
+        ),
+        ({"grid": [8] * 3}, r"there are 2 axes of space \(x, y\), got dataset\.grid=\[8, 8, 8\]"),
         ({"times": [0, 1, 3, 4, 9]}, r"must be evenly spaced in time.*got times 0, 1, 3, 4, 9"),
         ({"channels": ["w"]}, r"dataset\.channels must be among velocity_x, velocity_y, got w"),
         ({"n_test": 8}, "too few for n_train"),
@@ -216,7 +218,7 @@ def test_what_does_not_fit_the_file_is_refused(files, said, message):
 
 def test_one_frame_without_an_input_is_nothing_to_learn(tmp_path):
     np.save(tmp_path / "one.npy", flow(8, 1, (12, 12)))
-    with pytest.raises(ValueError, match=r"nothing to predict it from.*dataset\.input_key"):
+    with pytest.raises(ValueError, match=r"has one frame.*dataset\.input_key"):
         understand(tmp_path / "one.npy", axes=["trajectory", "time", "x", "y"])
 
 
@@ -239,8 +241,9 @@ def test_the_same_trajectory_in_two_splits_is_refused(tmp_path):
 
 def test_a_file_that_no_longer_holds_what_it_held(files, tmp_path):
     config = understand(files / "vector.h5")
-    np.save(tmp_path / "other.npy", flow(8, 5, (12, 8)))
-    config.path = str(tmp_path / "other.npy")
+    config.path = str(tmp_path / "other.h5")
+    with h5py.File(config.path, "w") as file:
+        file["speed"] = two_fields()
     with pytest.raises(ValueError, match=r"no longer holds velocity_x, velocity_y"):
         load_splits(config)
     with pytest.raises(ValueError, match="does not say what the file holds"):
@@ -261,3 +264,16 @@ def test_uneven_points_are_known_to_the_model(tmp_path):
     assert config.coordinates(0) is None
     np.testing.assert_allclose(config.coordinates(1)(8), y / 2)
     assert not config.is_even
+
+
+def test_a_file_of_a_named_problem_is_said_to_be_one(tmp_path, files, caplog):
+    caplog.set_level("INFO")
+    well = write_well(tmp_path / "flow.hdf5", flow(), dataset_name="navier_stokes", viscosity=1e-3)
+    understood(composed(f"dataset.path={well}"))
+    assert "of navier_stokes: dataset=navier_stokes " in caplog.text
+    caplog.clear()
+    understood(composed(f"dataset.path={files / 'vector.h5'}", "dataset.grid=[6,4]"))
+    assert "hint" not in caplog.text
+    for words in ("x 6 of 12 points", "frames 0 in, 1 to 4 out", "times 0 to 2, steps of 0.5"):
+        assert words in caplog.text
+    assert "6 train (0 to 5), 1 valid (6), 1 test (7)" in caplog.text

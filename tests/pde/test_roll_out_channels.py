@@ -2,9 +2,9 @@
 
 import pytest
 import torch
+from neuralop.layers.spectral_convolution import SpectralConv
 from torch import nn
 
-from monarch_core.adapters.neuralop import MonarchSpectralConv
 from pde.dataset.samples import Splits, TrajectoryDataset
 from pde.metrics.diagnosis import diagnose_splits
 from pde.metrics.errors import (
@@ -16,7 +16,6 @@ from pde.metrics.errors import (
 )
 from pde.metrics.measure import of_channels, one_step_error
 from pde.models import RollOut
-from pde.models.channels_last import FNO
 
 C, K, N_IN, N_OUT = 3, 2, 2, 4
 GRID = (5, 7)
@@ -145,20 +144,17 @@ def test_a_channel_that_is_zero_in_some_samples_is_measured_in_the_others():
 
 
 def test_a_translation_over_many_frames_is_learned_exactly():
-    """A linear operator network is fitted to single steps and rolled out over forty."""
-    n, n_steps = 16, 40
+    """A spectral layer is fitted to single steps by a few gradients, and rolled out over forty."""
+    n, n_steps = 12, 40
     k = torch.arange(1, 4)[:, None, None]
     t, x = torch.arange(n_steps + 1)[:, None], torch.arange(n) / n
-    phase, size = random(12, 3, 1, 1).float(), random(12, 3, 1, 1, seed=1).float()
-    angle = 2 * torch.pi * (k * (x - 0.013 * t))
-    frames = (size * torch.cos(angle + 6 * phase)).sum(1)
-    train, test = TrajectoryDataset(frames[:10, :6], 1), TrajectoryDataset(frames[10:], 1)
+    phase, size = random(8, 3, 1, 1), random(8, 3, 1, 1, seed=1)
+    frames = (size * torch.cos(2 * torch.pi * k * (x - 0.013 * t) + 6 * phase)).sum(1).float()
+    train, test = TrajectoryDataset(frames[:6, :2], 1), TrajectoryDataset(frames[6:], 1)
     torch.manual_seed(0)
-    conv = MonarchSpectralConv.configured(grid=(n,))
-    network = FNO((n,), 1, 1, 4, 1, projection_channels=0, conv_module=conv)
-    rolled = RollOut(network, n_steps)
+    rolled = RollOut(SpectralConv(1, 1, (8,)), n_steps)
     rolled.normalize_to(train)
-    optimizer = torch.optim.LBFGS(rolled.parameters(), max_iter=60, line_search_fn="strong_wolfe")
+    optimizer = torch.optim.LBFGS(rolled.parameters(), line_search_fn="strong_wolfe")
 
     def closure():
         optimizer.zero_grad()
@@ -167,7 +163,7 @@ def test_a_translation_over_many_frames_is_learned_exactly():
         return loss
 
     optimizer.step(closure)
-    assert relative_l2(rolled(test.past), test.future) < 2e-3
+    assert relative_l2(rolled(test.past), test.future) < 1e-4
 
 
 def test_a_diagnosis_names_the_channel():

@@ -131,8 +131,8 @@ def check_model(config: PdeConfig) -> None:
     for n in config.evaluation.grids:
         if config.model.bound_to_its_grid and n != config.dataset.grid:
             raise ValueError(
-                f"{config.model.bound_to_its_grid} works on the points that it is trained on alone, "
-                f"got evaluation.grids={config.evaluation.grids} and dataset.grid="
+                f"{config.model.bound_to_its_grid} works on the points that it is trained on alone,"
+                f" got evaluation.grids={config.evaluation.grids} and dataset.grid="
                 f"{config.dataset.grid}; leave the grids out"
             )
         if config.transform.is_control:

@@ -161,10 +161,10 @@ class Restarted:
     def __init__(
         self, optimizer: Optimizer, make: Callable[[int], Schedule], lengths: Sequence[int]
     ) -> None:
-        self._groups = optimizer.param_groups
+        self._optimizer = optimizer  # which may get other groups when its state is loaded
         self._at_start = [
             {key: value for key, value in group.items() if key != "params"}
-            for group in self._groups
+            for group in optimizer.param_groups
         ]
         self._make, self._lengths = make, list(lengths)
         self._left = self._lengths.pop(0)
@@ -176,7 +176,7 @@ class Restarted:
         if self._left or not self._lengths:
             self._schedule.step()
             return
-        for group, values in zip(self._groups, self._at_start, strict=True):
+        for group, values in zip(self._optimizer.param_groups, self._at_start, strict=True):
             for key in group.keys() - values.keys() - {"params"}:
                 del group[key]  # what the schedule before has left
             group.update(values)

@@ -25,7 +25,7 @@ _FREE_TO_CHANGE = (
     "resume",
 )
 # They may grow together, as `check_recipe` says.
-_LENGTH = ("fit.epochs", "fit.restarts")
+LENGTH = ("fit.epochs", "fit.restarts")
 _MARK = "data fingerprint of "
 
 
@@ -116,7 +116,7 @@ def check_recipe(recipe: Mapping[str, Any], saved: Any, source: Path) -> None:
             f"{source} is damaged or was edited: recipe is no table of values; restore it from a "
             "copy, or delete it and start the run again."
         )
-    free = _LENGTH if _is_longer(recipe, saved) else ()
+    free = LENGTH if _is_longer(recipe, saved) else ()
     changed = [
         f"{key}={reprlib.repr(recipe.get(key))} (the run was started with {reprlib.repr(value)})"
         for key, value in saved.items()

@@ -24,6 +24,7 @@ from monarch_core.runs.start import (
 )
 from monarch_core.training.config import FitConfig
 from monarch_core.training.devices import check_threads, make_fabric, slow_precision
+from monarch_core.training.recipe import LENGTH
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +85,7 @@ def start_run(raw: DictConfig, schema: type[T]) -> tuple[T, Path]:
     run_dir, state = taken
     leave_folder_of_hydra(run_dir)
     if changes and is_main_process():
-        longer = {key: changes[key] for key in ("fit.epochs", "fit.restarts") if key in changes}
+        longer = {key: value for key, value in changes.items() if key in LENGTH}
         note_changes(run_dir, config, longer)
         if longer:
             RunFolder(run_dir).forget_results()

@@ -76,9 +76,10 @@ def check_not_replaced(make: Callable[..., Any], given: dict[str, Any]) -> None:
     The one of the call would take its place without a word. A class may bind options itself, in
     `bound_options`.
     """
-    is_partial = isinstance(make, functools.partial)
-    func = make.func if is_partial else make
-    bound = make.keywords if is_partial else getattr(make, "bound_options", {})
+    if isinstance(make, functools.partial):
+        func, bound = make.func, make.keywords
+    else:
+        func, bound = make, getattr(make, "bound_options", {})
     for name in bound.keys() & given.keys():
         if type(bound[name]) is not type(given[name]) or bound[name] != given[name]:
             raise ValueError(

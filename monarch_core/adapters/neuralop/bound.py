@@ -25,7 +25,8 @@ class BindableType(ABCMeta):
     @property
     def __signature__(cls) -> inspect.Signature:
         """That of `__init__`, which editors and `inspect` show."""
-        _, *others = inspect.signature(cls.__init__).parameters.values()
+        init: Any = cls.__init__  # type: ignore[misc]  # of a class, as it is
+        _, *others = inspect.signature(init).parameters.values()
         return inspect.Signature(others)
 
 
@@ -46,4 +47,4 @@ def _reduced(cls: BindableType) -> str | tuple[Any, ...]:
     return (bound, (cls.__base__, cls.bound_options)) if cls.bound_options else cls.__qualname__
 
 
-copyreg.pickle(BindableType, _reduced)  # type: ignore[arg-type]
+copyreg.pickle(BindableType, _reduced)

@@ -253,12 +253,12 @@ def _with_both_signs(max_n_modes: int | Sequence[int], n_modes: int | Sequence[i
 
 def _weight(factorization: str | None, *, is_separable: bool, **options: Any) -> MakeWeight | None:
     """Return what makes the weight; None for the full one."""
-    is_full = str(factorization).lower() in FULL
-    if is_full and not is_separable:
+    name = str(factorization).lower()
+    if name in FULL and not is_separable:
         return None
     return partial(
         FactorizedWeight,
-        factorization="dense" if is_full else factorization,
+        factorization="dense" if name in FULL else name,
         is_separable=is_separable,
         **options,
     )

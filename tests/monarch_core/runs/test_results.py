@@ -102,6 +102,12 @@ def test_the_command_is_what_hydra_was_given(tmp_path):
     assert write(tmp_path)["command"] == "python pde/calibrate.py transform=fft seed=1"
 
 
+def test_where_a_run_began_is_said(tmp_path):
+    assert write(tmp_path)["started_from"] is None
+    RunFolder(tmp_path).origin.write_text('{"weights": "runs/a", "taken": 3}')
+    assert write(tmp_path)["started_from"] == {"weights": "runs/a", "taken": 3}
+
+
 def test_cost_comes_from_the_log_without_the_warm_up(tmp_path):
     log_epochs(tmp_path, [100.0, 1.0, 2.0, 9.0])
     found = write(tmp_path)

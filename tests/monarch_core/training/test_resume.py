@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from dataclasses import replace
 
 import pytest
 import torch
@@ -173,6 +174,6 @@ def test_a_run_that_is_trained_on_is_the_one_with_a_restart(
     logs = [RunFolder(tmp_path / name).log.read() for name in "ab"]
     for key in ("epoch", "train_loss", "valid_error", "learning_rate"):
         assert [record[key] for record in logs[0]] == [record[key] for record in logs[1]]
-    for other in (fit_config(epochs=5, restarts=[2]), fit_config(epochs=6)):
+    for other in (replace(longer, restarts=[2]), replace(longer, epochs=6)):
         with pytest.raises(ValueError, match=r"cannot be continued with fit\.(epochs|restarts)="):
             fit(tiny_model(), mse_loss, data, data, other, tmp_path / "a")

@@ -219,3 +219,10 @@ def test_options_that_only_former_runs_held_count_by_their_value(
     make_run("fft", seed=1, task=task)
     make_run("fft", seed=2, task=task, config={f"model.{option}": 3})
     assert sorted(group.seeds for group in groups()) == [[0, 1], [2]]
+
+
+def test_a_run_from_the_weights_of_another_is_no_seed_of_one_that_began_anew(make_run, groups):
+    for seed in (0, 1):
+        make_run("monarch", seed=seed, config={"weights": f"runs/source_{seed}"})
+    make_run("monarch", seed=2)
+    assert sorted(group.seeds for group in groups()) == [[0, 1], [2]]

@@ -18,7 +18,7 @@ from benchmarks.suites.networks import Case as NetworkCase
 from monarch_core import MonarchSpectralConv
 from monarch_core.layers.kernel.operator import available, switched_off
 from monarch_core.runs.folder import RunFolder
-from monarch_core.runs.sweep import multirun, run_for
+from monarch_core.runs.sweep import run_all
 
 TRAINING = Path(__file__).parents[2] / "pde" / "train.py"
 
@@ -164,7 +164,7 @@ def paper(
         f"seed={seeds}",
     ]
     n_runs = 2 * len(seeds.split(","))
-    if run_for(multirun(folder, TRAINING, overrides, n_runs), minutes) != 0:
+    if run_all(folder, TRAINING, overrides, n_runs, minutes) != 0:
         return None
     rows = []
     for run in map(RunFolder, sorted(folder.iterdir())):

@@ -71,7 +71,7 @@ def fixed(options: Options) -> list[Row]:
         torch.manual_seed(0)
         modules = contenders.fixed_layers(channels, grid, modes)
         x = torch.randn(batch, channels, *grid, device=options.device, requires_grad=True)
-        way = "FFT" if fft_is_cheaper(x, *grid, modes + 1) else "products"
+        way = "FFT" if fft_is_cheaper(x, grid[0], modes + 1) else "products"
         facts = {"grid": list(grid), "modes": modes, "channels": channels, "batch": batch}
         rows += time_modules(modules, x, {**facts, "auto": way}, options, ("training",))
     return rows

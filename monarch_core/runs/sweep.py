@@ -169,6 +169,36 @@ def _stop(process: "subprocess.Popen[bytes]") -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
+def run_all(
+    out: Path,
+    script: Path,
+    overrides: Sequence[str],
+    n_at_once: int = 1,
+    minutes: float | None = None,
+) -> int:
+    """Run a script once for each combination of values, and show where the runs are.
+
+    Args:
+        out: folder of the run folders; what is finished there is not done again.
+        script: as `multirun`.
+        overrides: as `multirun`.
+        n_at_once: runs at the same time.
+        minutes: the time that all may take; None for no limit.
+
+    Returns:
+        0 when every run is finished.
+
+    Raises:
+        ValueError: as `multirun`.
+        OSError: the folder cannot be made, or the script not be started.
+    """
+    command = multirun(out, script, overrides, n_at_once)
+    out.mkdir(parents=True, exist_ok=True)
+    display = display_for(Watch(out, folder_names(overrides)), n_at_once, Console())
+    with stop_signals_raise():
+        return run_for(command, minutes, display, out / _OUTPUT)
+
+
 def _quoted(folder: Path) -> str:
     """Return a folder as hydra reads it, in quotes where its name holds other than plain words."""
     if re.fullmatch(r"[\w./+-]+", str(folder), re.ASCII):
@@ -200,17 +230,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_intermixed_args(arguments)
     out, overrides = options.out.expanduser(), expand_home(options.overrides)
     try:
-        command = multirun(out, options.script, overrides, options.jobs)
+        code = run_all(out, options.script, overrides, options.jobs, options.minutes)
     except (ValueError, OSError) as error:
-        sys.stderr.write(f"{parser.prog}: {error}\n")
-        return 2
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        watch = Watch(out, folder_names(overrides))
-        display = display_for(watch, options.jobs, Console())
-        with stop_signals_raise():
-            code = run_for(command, options.minutes, display, out / _OUTPUT)
-    except OSError as error:
         sys.stderr.write(f"{parser.prog}: {error}\n")
         return 2
     if code != 0:

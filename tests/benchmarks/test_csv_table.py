@@ -38,5 +38,5 @@ def test_all_columns_need_no_link(document):
 
 
 def test_an_unknown_column_is_refused(document, capsys):
-    assert write(document, "--columns", "nmae") == 2
-    assert "has no column 'nmae'; it has name; rate, first; error" in capsys.readouterr().err
+    assert write(document, "--columns", "nmea") == 2
+    assert "has no column 'nmea'; it has name; rate, first; error" in capsys.readouterr().err

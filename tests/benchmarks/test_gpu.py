@@ -67,8 +67,8 @@ def test_a_piece_that_fails_does_not_end_the_others(call, capsys, monkeypatch):
 def test_the_trainings_are_one_sweep_that_may_take_what_is_left(call, tmp_path, monkeypatch):
     started = []
 
-    def run_for(command, minutes):
-        started.append((command, minutes))
+    def run_all(out, script, overrides, n_at_once, minutes):
+        started.append((overrides, n_at_once, minutes))
         for name, error in (("fft", 0.5), ("monarch", 0.25)):
             folder = tmp_path / "paper_1e-4" / name
             folder.mkdir(parents=True)
@@ -77,13 +77,13 @@ def test_the_trainings_are_one_sweep_that_may_take_what_is_left(call, tmp_path, 
             (folder / "results.json").write_text(json.dumps(results))
         return 0
 
-    monkeypatch.setattr(suites, "run_for", run_for)
+    monkeypatch.setattr(suites, "run_all", run_all)
     assert call("pieces=paper_1e-4", "epochs=7", "seeds=0,1", "minutes=4") == 0
-    ((command, minutes),) = started
+    ((overrides, n_at_once, minutes),) = started
     assert {"dataset.viscosity=1e-4", "fit.epochs=7", "transform=fft,monarch", "seed=0,1"} <= {
-        *command
+        *overrides
     }
-    assert "hydra.launcher.n_jobs=4" in command
+    assert n_at_once == 4
     assert 3 < minutes < 4
     rows = json.loads((tmp_path / "gpu_paper_1e-4.json").read_text())["rows"]
     assert [row["relative_l2"] for row in rows] == [0.5, 0.25]
@@ -91,7 +91,7 @@ def test_the_trainings_are_one_sweep_that_may_take_what_is_left(call, tmp_path, 
 
 
 def test_trainings_that_are_not_finished_leave_no_result(call, tmp_path, monkeypatch):
-    monkeypatch.setattr(suites, "run_for", lambda *_: 1)
+    monkeypatch.setattr(suites, "run_all", lambda *_: 1)
     assert call("pieces=paper_1e-3") == 1
     assert not list(tmp_path.glob("*.json"))
 

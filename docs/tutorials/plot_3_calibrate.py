@@ -70,7 +70,7 @@ seconds = time.perf_counter() - begin
 print(f"residual, held out, calibrated:     {held_out.residual(learned):.3f} ({seconds:.0f} s)")
 
 # %%
-# What is left is noise. The true encoding, which only a simulation knows, leaves as much.
+# What is left is mostly noise. The true encoding, which only a simulation knows, leaves a bit less.
 
 from monarch_core import Dense
 

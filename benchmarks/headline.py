@@ -23,10 +23,10 @@ from monarch_core.report.compare.groups import Group, group_runs
 from monarch_core.report.compare.paired import pairs
 from monarch_core.report.documents import update_between_markers
 from monarch_core.report.read.collect import collect_runs
-from monarch_core.report.render.short import RATES, brief, brief_change
+from monarch_core.report.render.short import RATES
 from monarch_core.report.render.style import new_figure, styled
 from monarch_core.report.statistics import paired_difference
-from monarch_core.report.wording import with_half_width
+from monarch_core.report.wording import BRIEF, difference, mean_and_error, with_half_width
 from mri.metrics.methods import mri_runs, read_methods
 
 SHOWN = {
@@ -71,8 +71,8 @@ def table(swaps: Mapping[str, Swap]) -> str:
         "| --- | ---: | ---: | ---: | ---: |",
     ]
     for name, (fft, monarch, best) in swaps.items():
-        change = brief_change(compare(monarch, fft, METRIC), METRIC)
-        errors = [brief(group.metric(METRIC)) for group in (fft, monarch, best)]
+        change = difference(compare(monarch, fft, METRIC), METRIC, brief=True)
+        errors = [mean_and_error(group.metric(METRIC), BRIEF) for group in (fft, monarch, best)]
         lines.append(f"| {' | '.join([SHOWN[name], *errors[:2], change, errors[2]])} |")
     seeds = sorted({len(group.runs) for groups in swaps.values() for group in groups})
     n_seeds = " or ".join(map(str, seeds))

@@ -9,6 +9,7 @@ from monarch_core.report.statistics import Change, Spread
 
 NOT_AVAILABLE = "n/a"
 NOT_FINITE = "not finite"
+BRIEF = 3  # digits at a glance
 
 
 def number(value: float | None, n_digits: int = 4) -> str:
@@ -59,16 +60,22 @@ def mean_and_error(spread: Spread, n_digits: int | None = None) -> str:
     return f"{mean:.{decimals}f} ± {shown}{missing}"
 
 
-def difference(found: Change | None, metric: str) -> str:
-    """Write a change with its standard error: in percent, or in the unit of the metric."""
+def difference(found: Change | None, metric: str, *, brief: bool = False) -> str:
+    """Write a change with its standard error: in percent, or in the unit of the metric.
+
+    For a glance it has one digit less where it has more than two and the error is not lost.
+    """
     if found is None:
         return ""
     scale, decimals, unit = _scaled(found, metric)
     if found.value == 0:
         return f"0{unit}"
-    error = found.standard_error
+    value, error = scale * found.value, found.standard_error
+    is_large = found.kind != "relative" or abs(value) >= 9.95
+    if brief and is_large and (error is None or scale * error >= 0.5 * 10 ** (1 - decimals)):
+        decimals -= 1
     spread = "" if error is None else f" ± {scale * error:.{decimals}f}"
-    return f"{scale * found.value:+.{decimals}f}{unit}{spread}"
+    return f"{round(value, decimals) + 0.0:+.{decimals}f}{unit}{spread}"
 
 
 def size_of_change(found: Change, value: float, metric: str) -> str:

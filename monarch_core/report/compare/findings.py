@@ -13,7 +13,7 @@ from monarch_core.report.compare.control import (
 )
 from monarch_core.report.compare.groups import Group, control_name, swapped_name
 from monarch_core.report.statistics import Spread
-from monarch_core.report.wording import commit, mean_and_error, metric_label, plural
+from monarch_core.report.wording import BRIEF, commit, mean_and_error, metric_label, plural
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def _finding(group: Group, groups: Sequence[Group], metric: str) -> Finding:
 
 
 def _brief(found: Spread) -> str:
-    return mean_and_error(found, 3)
+    return mean_and_error(found, BRIEF)
 
 
 def _claim(group: Group, control: Group, metric: str) -> Claim:

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 from monarch_core.report.compare.control import best_control_on
 from monarch_core.report.compare.groups import Data, Group, control_name, swapped_name
 from monarch_core.report.compare.settings import UNSET, differing_keys, words
 from monarch_core.report.read.identity import EVALUATION, is_measured
-from monarch_core.report.render.short import brief_cell, data_titles
+from monarch_core.report.render.short import data_titles
 from monarch_core.report.render.tables import metric_cell
 from monarch_core.report.render.text_table import Cell, TextTable
 from monarch_core.report.wording import count, seconds
@@ -48,7 +49,7 @@ def ladder_table(groups: Sequence[Group], metric: str, *, short: bool = False) -
     names = [f"model, {swapped}"] if short else ["model", swapped]
     columns = [*names, "training", *titles.values()]
     numbers = ["parameters"] if short else ["seeds", "parameters", "time per epoch"]
-    cell = brief_cell if short else metric_cell
+    cell = partial(metric_cell, brief=short)
     rows = []
     for (*name, training), rung in sorted(rungs.items(), key=lambda item: height(item[1])):
         shown = next(rung[one] for one in data if one in rung)

@@ -1,16 +1,15 @@
 """Tables that fit a page: the columns that matter, three digits, what is special of a row."""
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 
-from monarch_core.report.compare.control import compare, control_of
+from monarch_core.report.compare.control import control_of
 from monarch_core.report.compare.groups import Data, Group, control_name, swapped_name
 from monarch_core.report.compare.settings import UNSET, differing_keys, words
 from monarch_core.report.read.identity import DATASET
+from monarch_core.report.render.tables import metric_cell
 from monarch_core.report.render.text_table import Cell, TextTable
-from monarch_core.report.statistics import Change, Spread
-from monarch_core.report.wording import count, mean_and_error, metric_label, number
+from monarch_core.report.wording import count, metric_label
 
 RATES = ("fit.learning_rate", "fit.transform_learning_rate")  # tuned for each row
 
@@ -34,7 +33,7 @@ def short_table(groups: Sequence[Group], metrics: Sequence[str]) -> TextTable:
     controls = [control_of(group, groups) for group in groups]
     for metric, label in zip(metrics, numeric, strict=True):
         columns[label] = [
-            brief_cell(group, control.group if control else None, metric)
+            metric_cell(group, control.group if control else None, metric, brief=True)
             for group, control in zip(groups, controls, strict=True)
         ]
     seeds = {str(len(group.runs)) for group in groups}
@@ -67,37 +66,6 @@ def data_titles(groups: Sequence[Group]) -> dict[Data, str]:
         dataset = [group.dataset] if several or not group.data_details else []
         names[group.data] = ", ".join([*dataset, *filter(None, [group.data_details])])
     return names
-
-
-def brief_cell(group: Group, control: Group | None, metric: str) -> Cell:
-    """Return a metric in three digits, and its change, from ten percent on in whole ones."""
-    found = None if control is group else compare(group, control, metric)
-    return Cell(brief(group.metric(metric)), brief_change(found, metric))
-
-
-def brief(spread: Spread) -> str:
-    """Write `mean ± standard error` in three digits of the mean, the error at least one of them."""
-    mean, error = spread.mean, spread.standard_error
-    plain = mean is not None and (mean == 0 or 1e-3 <= abs(mean) < 1e6)
-    if mean is None or not plain or spread.n_missing or spread.n_not_finite:
-        return mean_and_error(spread)
-    if error is None or mean == 0:
-        return number(mean, 3)
-    decimals = max(0, 2 - math.floor(math.log10(abs(mean))))
-    return f"{mean:.{decimals}f} ± {max(error, 10**-decimals):.{decimals}f}"
-
-
-def brief_change(found: Change | None, metric: str) -> str:
-    """Write a change in whole percent from ten on, else in one digit less than `difference`."""
-    if found is None:
-        return ""
-    if found.kind == "relative":
-        scale, unit, decimals = 100.0, " %", 0 if 100 * abs(found.value) >= 9.5 else 1
-    else:
-        scale, unit, decimals = (1.0, " dB", 1) if "snr" in metric else (1.0, "", 3)
-    error, least = found.standard_error, 10.0**-decimals
-    spread = "" if error is None else f" ± {max(scale * error, least):.{decimals}f}"
-    return f"{round(scale * found.value, decimals) + 0.0:+.{decimals}f}{unit}{spread}"
 
 
 def _special(groups: Sequence[Group]) -> list[str]:

@@ -9,6 +9,7 @@ from monarch_core.report.read.identity import SWAPPED
 from monarch_core.report.render.text_table import Cell, TextTable, write_csv
 from monarch_core.report.statistics import spread
 from monarch_core.report.wording import (
+    BRIEF,
     count,
     difference,
     mean_and_error,
@@ -28,7 +29,6 @@ _COSTS: dict[str, tuple[Callable[[float | None], str], str]] = {
 COST_COLUMNS = (*_COSTS, "device")
 # Headings that are no metrics.
 _COLUMNS = ("task", "dataset", "model", *SWAPPED, "settings", "seeds", *COST_COLUMNS)
-_BRIEF = 3  # digits at a glance
 
 
 def main_table(
@@ -99,9 +99,11 @@ def main_table(
 def metric_cell(group: Group, control: Group | None, metric: str, *, brief: bool = False) -> Cell:
     """Return a metric of a group over its seeds with its change against another group."""
     found = None if control is group else compare(group, control, metric)
-    text = mean_and_error(group.metric(metric), _BRIEF if brief else None)
+    text = mean_and_error(group.metric(metric), BRIEF if brief else None)
     is_sure = found is not None and found.half_width is not None
-    return Cell(text, difference(found, metric), found.verdict if found and is_sure else "")
+    return Cell(
+        text, difference(found, metric, brief=brief), found.verdict if found and is_sure else ""
+    )
 
 
 def groups_csv(groups: Sequence[Group], metrics: Sequence[str]) -> str:
@@ -250,4 +252,4 @@ def _average(cells: Sequence[str | float]) -> str:
         return str(cells[0])
     if all(isinstance(cell, int) for cell in cells) and len(set(cells)) == 1:
         return str(cells[0])
-    return mean_and_error(spread(numbers), _BRIEF)
+    return mean_and_error(spread(numbers), BRIEF)

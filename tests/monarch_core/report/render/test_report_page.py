@@ -124,7 +124,7 @@ def test_numbers_come_from_the_results(make_run, report):
     text = report().text
     assert "0.0432" in text
     assert "0.0379" in text
-    assert "-12.4 %" in text
+    assert "-12 %" in text
 
 
 def test_failed_unfinished_and_unreadable_runs_are_listed(runs, make_run, make_failed, report):

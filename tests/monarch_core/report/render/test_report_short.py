@@ -1,33 +1,13 @@
 """Short tables: what is special of a row, three digits."""
 
-import pytest
-
 from monarch_core.report.compare.groups import group_runs
 from monarch_core.report.read.collect import collect_runs
-from monarch_core.report.render.short import brief, short_table
-from monarch_core.report.statistics import spread
+from monarch_core.report.render.short import short_table
 
 
 def rows(folder, *metrics):
     table = short_table(group_runs(collect_runs([folder])), metrics)
     return [[cell.text for cell in row] for row in table.rows]
-
-
-@pytest.mark.parametrize(
-    ("values", "text"),
-    [
-        ([0.18241, 0.18259, 0.1822], "0.182 ± 0.001"),
-        ([0.0059, 0.0065, 0.0055], "0.00597 ± 0.00029"),
-        ([34.21, 34.33], "34.3 ± 0.1"),
-        ([1234.0, 1240.0], "1237 ± 3"),
-        ([0.12345], "0.123"),
-        ([0.0], "0"),
-        ([2e-5], "2.000e-05"),
-        ([None], "n/a"),
-    ],
-)
-def test_three_digits_and_an_error_of_at_least_one_of_them(values, text):
-    assert brief(spread(values)) == text
 
 
 def test_a_row_names_what_most_do_not_share_and_no_rate(runs, make_run):

@@ -88,6 +88,7 @@ CONTENTS = """
 docs/start
 docs/when
 docs/own_data
+docs/fine_tuning
 docs/generated/tutorials/index
 data_scripts/README
 docs/sweeps

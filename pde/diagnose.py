@@ -10,7 +10,6 @@ from omegaconf import DictConfig
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from monarch_core.runs.home import expand_home
 from monarch_core.runs.schema import to_dataclass
 from monarch_core.runs.start import user_errors
 from pde.config.run import PdeConfig, choose_own
@@ -35,5 +34,5 @@ def main(raw: DictConfig) -> None:
 
 if __name__ == "__main__":
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (sys.path[0], os.getenv("PYTHONPATH"))))
-    sys.argv[1:] = choose_own(expand_home(sys.argv[1:]))
+    sys.argv[1:] = choose_own(sys.argv[1:])
     main()

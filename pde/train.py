@@ -10,7 +10,6 @@ from omegaconf import DictConfig
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from monarch_core.runs.failures import user_errors
-from monarch_core.runs.home import expand_home
 from monarch_core.runs.processes import is_main_process
 from monarch_core.training.fit import fit
 from monarch_core.training.start import start_run
@@ -18,7 +17,6 @@ from pde.config.run import PdeConfig, choose_own
 from pde.dataset.splits import check_grids, load_splits, training_set
 from pde.evaluate import evaluate
 from pde.metrics.errors import relative_l2, roll_out_loss
-from pde.metrics.measure import of_channels
 from pde.models import build_model, check_model
 from pde.models.start import check_start, start_model
 from pde.understand import understood
@@ -41,13 +39,13 @@ def main(raw: DictConfig) -> None:
     start_model(model, splits.train, config, run_dir)
     fit(
         model,
-        of_channels(model, roll_out_loss),
+        model.of_channels(roll_out_loss),
         train,
         splits.valid,
         config.fit,
         run_dir,
         seed=config.seed,
-        metric=of_channels(model, relative_l2),
+        metric=model.of_channels(relative_l2),
         whole_config=config,
         fingerprints=splits.fingerprints,
     )
@@ -57,5 +55,5 @@ def main(raw: DictConfig) -> None:
 
 if __name__ == "__main__":
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (sys.path[0], os.getenv("PYTHONPATH"))))
-    sys.argv[1:] = choose_own(expand_home(sys.argv[1:]))
+    sys.argv[1:] = choose_own(sys.argv[1:])
     main()

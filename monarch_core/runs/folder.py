@@ -88,14 +88,14 @@ class RunFolder:
         stored = self._noted_by_hydra("runtime", "cwd")
         return Path(stored) if isinstance(stored, str) and Path(stored).is_dir() else None
 
-    def started_by(self) -> str:
-        """Return the name of the script that started the run, `train` where hydra noted none.
+    def started_by(self) -> str | None:
+        """Return the name of the script that started the run, None where hydra noted none.
 
         Raises:
             ValueError: the record is no plain YAML.
         """
         stored = self._noted_by_hydra("job", "name")
-        return stored if isinstance(stored, str) and stored.isidentifier() else "train"
+        return stored if isinstance(stored, str) and stored.isidentifier() else None
 
     def _noted_by_hydra(self, *keys: str) -> Any:
         stored = _read_yaml(self.hydra) if self.hydra.exists() else None

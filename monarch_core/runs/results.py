@@ -154,7 +154,7 @@ def _git(folder: Path, *arguments: str) -> str | None:
 def _command(folder: RunFolder, task: str) -> str | None:
     """Return the command that makes the run again; None when hydra did not start it."""
     given = folder.started_with()
-    script = f"{task}/{folder.started_by()}.py"
+    script = f"{task}/{folder.started_by() or 'train'}.py"
     return None if given is None else shlex.join(["python", script, *given])
 
 

@@ -88,7 +88,7 @@ def _script() -> str | None:
 def _check_script(folder: RunFolder) -> None:
     """Raise ValueError where another script than this one started the run of a folder."""
     own, other = _script(), folder.started_by()
-    if own not in (None, other):
+    if None not in (own, other) and own != other:
         raise ValueError(
             f"resume={folder.path} is a run of {other}.py, which {own}.py cannot go on with; give "
             f"the folder of a run of {own}.py, or resume it with {other}.py"

@@ -18,7 +18,6 @@ from typing import IO
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import OverrideParseException
-from rich.console import Console
 
 from monarch_core.runs.home import expand_home
 from monarch_core.runs.signals import stop_signals_raise
@@ -194,7 +193,7 @@ def run_all(
     """
     command = multirun(out, script, overrides, n_at_once)
     out.mkdir(parents=True, exist_ok=True)
-    display = display_for(Watch(out, folder_names(overrides)), n_at_once, Console())
+    display = display_for(Watch(out, folder_names(overrides)), n_at_once)
     with stop_signals_raise():
         return run_for(command, minutes, display, out / _OUTPUT)
 

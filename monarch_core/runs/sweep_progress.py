@@ -8,13 +8,16 @@ from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 
-from rich.console import Console
-from rich.live import Live
-from rich.table import Table
-from rich.text import Text
-
+from monarch_core.extras import require
 from monarch_core.runs.folder import RunFolder
 from monarch_core.runs.standing import Standing, standing_of
+
+require("train", "rich")
+
+from rich.console import Console  # noqa: E402
+from rich.live import Live  # noqa: E402
+from rich.table import Table  # noqa: E402
+from rich.text import Text  # noqa: E402
 
 SECONDS_BETWEEN_LINES = 60.0
 _LINES_AROUND = 8  # of the screen, that are not rows of runs
@@ -170,8 +173,9 @@ class Screen:
 Display = Lines | Screen
 
 
-def display_for(watch: Watch, n_at_once: int, console: Console) -> Display:
+def display_for(watch: Watch, n_at_once: int, console: Console | None = None) -> Display:
     """Return the table on a terminal, plain lines elsewhere."""
+    console = console or Console()
     if console.is_terminal:
         return Screen(watch, n_at_once, console)
     return Lines(watch, n_at_once)

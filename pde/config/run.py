@@ -10,6 +10,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, OmegaConf
 
 from monarch_core.runs.former_layout import without_unread
+from monarch_core.runs.home import expand_home
 from monarch_core.runs.ranges import MOST, SEEDS, check_ranges
 from monarch_core.training.config import FitConfig
 from monarch_core.training.transform_config import TransformConfig, offer_transforms
@@ -108,10 +109,10 @@ def choose_own(arguments: Sequence[str]) -> list[str]:
     """Return arguments with `dataset=own` before a path that is given where no data set is chosen.
 
     An experiment says by itself which data set it is about. A single number for the grid of own
-    data becomes a list.
+    data becomes a list, and a `~` the home folder.
     """
-    keys = [argument.lstrip("+").partition("=")[0] for argument in arguments]
-    chosen = [*arguments]
+    chosen = [*expand_home(arguments)]
+    keys = [argument.lstrip("+").partition("=")[0] for argument in chosen]
     if "dataset.path" in keys and not {"dataset", "experiment"} & {*keys}:
         chosen.insert(keys.index("dataset.path"), "dataset=own")
     if "dataset=own" not in chosen:

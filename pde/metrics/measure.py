@@ -1,9 +1,7 @@
 """Errors of a trained model: roll-outs, single steps, and other grids."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import wraps
 
 import torch
 from torch import Tensor
@@ -20,8 +18,6 @@ from pde.metrics.errors import (
     relative_l2_per_step,
 )
 from pde.models import RollOut
-
-Error = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -86,7 +82,7 @@ def predict(model: RollOut, dataset: TrajectoryDataset, batch_size: int) -> tupl
 def one_step_error(model: RollOut, dataset: TrajectoryDataset, batch_size: int) -> float:
     """Return the relative L2 error of single steps that start from the truth."""
     model, n, C = prepared(model), dataset.n_given, dataset.n_channels
-    error = of_channels(model, relative_l2)
+    error = model.of_channels(relative_l2)
     errors = []
     for batch in torch.arange(len(dataset)).split(batch_size):
         frames = dataset.frames[batch[0] : batch[-1] + 1]
@@ -123,20 +119,7 @@ def errors_on_grids(model: RollOut, config: PdeConfig) -> dict[int, float]:
 def error_on(model: RollOut, dataset: TrajectoryDataset, batch_size: int) -> float:
     """Return the relative L2 error of the roll-outs of a split."""
     prediction, _ = predict(model, dataset, batch_size)
-    return of_channels(model, relative_l2)(prediction, dataset.future).item()
-
-
-def of_channels(model: RollOut, error: Error) -> Error:
-    """Return an error of frames that counts every channel in units of its own deviation.
-
-    Of a single channel it is the error itself.
-    """
-
-    @wraps(error)
-    def of_all(prediction: Tensor, target: Tensor) -> Tensor:
-        return error(_by_channel(model, prediction), _by_channel(model, target))
-
-    return error if model.n_channels == 1 else of_all
+    return model.of_channels(relative_l2)(prediction, dataset.future).item()
 
 
 def _by_channel(model: RollOut, frames: Tensor) -> Tensor:

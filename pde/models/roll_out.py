@@ -1,7 +1,7 @@
 """The roll-out in time that turns a network from frames to frames into a trajectory."""
 
 from collections.abc import Callable
-from functools import partial
+from functools import partial, wraps
 
 import torch
 from jaxtyping import Float
@@ -14,6 +14,7 @@ from pde.models.moments import moments_of
 
 Sample = tuple[tuple[Tensor, ...], Tensor]
 Step = Callable[[Tensor], Tensor]
+Error = Callable[[Tensor, Tensor], Tensor]
 NORMALIZATIONS = ("field", "role", "none")
 
 
@@ -107,6 +108,18 @@ class RollOut(nn.Module):
         """Return output frames with the channels on an axis, each in units of its deviation."""
         std = self.output_std.to(frames.device).reshape(-1, *[1] * (frames.ndim - 2))
         return frames.unflatten(1, (-1, self.n_channels)) / std
+
+    def of_channels(self, error: Error) -> Error:
+        """Return an error of output frames that counts every channel in units of its deviation.
+
+        Of a single channel it is the error itself.
+        """
+
+        @wraps(error)
+        def of_all(prediction: Tensor, target: Tensor) -> Tensor:
+            return error(self.by_channel(prediction), self.by_channel(target))
+
+        return error if self.n_channels == 1 else of_all
 
     def _spread(self, moment: Tensor, values: Tensor) -> Tensor:
         """Return the moment of every channel of some frames, and of constants after them."""

@@ -233,7 +233,11 @@ def host(**changed):
         lambda m: copy_neuralop_weights(m, host(use_channel_mlp=True)),
         ("channel_mlp", "not there here", "without channel MLP"),
     ),
-    BadInput("modes", lambda m: copy_neuralop_weights(m, host(n_modes=(4, 6))), ("convs.0.mode",)),
+    BadInput(
+        "modes",
+        lambda m: copy_neuralop_weights(m, host(n_modes=(4, 6))),
+        ("convs.0.", "same sizes"),
+    ),
     BadInput(
         "no coordinates",
         lambda m: copy_neuralop_weights(m, host(positional_embedding=None)),

@@ -14,7 +14,7 @@ from pde.metrics.errors import (
     relative_l2_per_step,
     roll_out_loss,
 )
-from pde.metrics.measure import of_channels, one_step_error
+from pde.metrics.measure import one_step_error
 from pde.models import RollOut
 
 C, K, N_IN, N_OUT = 3, 2, 2, 4
@@ -103,7 +103,7 @@ def test_units_change_neither_loss_nor_errors():
         scaled.normalize_to(other)
         ours = each[N_IN * C :] * prediction
         channels = scaled.by_channel(ours), scaled.by_channel(other.future)
-        loss = of_channels(scaled, roll_out_loss)(ours, other.future)
+        loss = scaled.of_channels(roll_out_loss)(ours, other.future)
         h1 = relative_h1(*channels, periodic=[True, False], n_channels=C)
         found.append([loss, h1, *relative_l2_of_each(*channels)])
     torch.testing.assert_close(*map(torch.stack, found), rtol=1e-6, atol=0)
@@ -119,7 +119,7 @@ def test_the_order_of_channels_changes_nothing():
         scaled = model()
         scaled.normalize_to(split)
         predictions.append(scaled(split.past).unflatten(1, (-1, C)))
-        error = of_channels(scaled, relative_l2)(predictions[-1].flatten(1, 2), split.future)
+        error = scaled.of_channels(relative_l2)(predictions[-1].flatten(1, 2), split.future)
         errors.append(torch.stack([error, torch.tensor(one_step_error(scaled, split, 3))]))
     torch.testing.assert_close(predictions[1], predictions[0][:, :, order])
     torch.testing.assert_close(*errors)

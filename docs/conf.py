@@ -38,7 +38,7 @@ include_patterns = [
     "docs/*.rst",
     "docs/generated/**.rst",
 ]
-exclude_patterns = [".*/**", "docs/_build/**"]
+exclude_patterns = [".?*/**", "docs/_build/**"]
 templates_path = [str(ROOT / "docs/templates")]  # parts of Sphinx start at the root, parts here
 default_role = "py:obj"
 
@@ -63,6 +63,7 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "min_reported_time": 0,
     "show_memory": False,
+    "write_computation_times": False,  # its page loads scripts from elsewhere
     "copyfile_regex": "",
     "line_numbers": False,
     "remove_config_comments": True,

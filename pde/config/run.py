@@ -105,19 +105,28 @@ class PdeConfig:
                 )
 
 
+# Keys that the folders of a sweep are not named after.
+_UNNAMED = re.compile(r"^(hydra\.job\.config\.override_dirname\.exclude_keys=\[)(.*)\]$")
+
+
 def choose_own(arguments: Sequence[str]) -> list[str]:
     """Return arguments with `dataset=own` before a path that is given where no data set is chosen.
 
     An experiment says by itself which data set it is about. A single number for the grid of own
-    data becomes a list, and a `~` the home folder.
+    data becomes a list, and a `~` the home folder. Folders of a sweep are not named after it.
     """
     chosen = [*expand_home(arguments)]
     keys = [argument.lstrip("+").partition("=")[0] for argument in chosen]
     if "dataset.path" in keys and not {"dataset", "experiment"} & {*keys}:
         chosen.insert(keys.index("dataset.path"), "dataset=own")
+        chosen = [_UNNAMED.sub(_with_dataset, argument) for argument in chosen]
     if "dataset=own" not in chosen:
         return chosen
     return [re.sub(r"^(dataset\.grid)=(\d+)$", r"\1=[\2]", argument) for argument in chosen]
+
+
+def _with_dataset(found: re.Match[str]) -> str:
+    return f"{found[1]}{', '.join(filter(None, (found[2], 'dataset')))}]"
 
 
 # Hydra checks every override of `configs/pde/train.yaml` against these names and types; those of a

@@ -14,7 +14,7 @@ from pde.config.own import OwnConfig
 from pde.dataset.checks import require_distinct, require_sound, require_variety
 from pde.dataset.guesses import places_of_splits
 from pde.dataset.samples import Splits, TrajectoryDataset
-from pde.dataset.thinning import thin_own
+from pde.dataset.thinning import thin, thin_own
 
 
 def held_splits(fields: Fields) -> dict[str, range]:
@@ -32,7 +32,8 @@ def slices_of(fields: Fields, config: OwnConfig, points: Sequence[int]) -> tuple
     slices = []
     for axis, (name, n) in enumerate(zip(fields.axis_names, fields.shape[3:], strict=True)):
         try:
-            slices.append(thin_own(n, points[axis], periodic=config.periodic[axis]))
+            thinned = thin if n % config.grid[axis] == 0 else thin_own  # all points are a period
+            slices.append(thinned(n, points[axis], periodic=config.periodic[axis]))
         except ValueError as error:
             wanted = " x ".join(map(str, points))
             raise ValueError(f"a grid of {wanted} points, along {name}: {error}") from error

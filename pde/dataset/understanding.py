@@ -110,6 +110,13 @@ class Understanding:
                 "repeated": "periodic, since its last point repeats the first, and is left out",
                 "open": "not periodic, since the values do not run on across its ends",
             }
+            asked = self.said.grid[axis] if len(self.said.grid) == len(n_points) else n
+            if is_periodic and ends != "repeated" and n % asked and (n - 1) % asked == 0:
+                self.problems.append(
+                    f"dataset.grid={self.said.grid} would leave out the last point of {name}, "
+                    f"which does not repeat the first, of a periodic axis of {n} points; set grid "
+                    f"to a divisor of {n}"
+                )
             if stated is None or ends == "repeated":
                 self.notes.append(f"{name} is {words[ends]}; dataset.periodic=, grid=")
         return periodic, grid

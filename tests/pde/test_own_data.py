@@ -2,17 +2,20 @@
 
 import json
 import math
+from pathlib import Path
 
 import h5py
 import numpy as np
 import pde_configs
 import pytest
 import torch
+from omegaconf import OmegaConf
 from pde_files import N_FRAMES, flow, navier_stokes, write_matlab, write_well
 from pde_own_files import two_fields, write_scalars, write_solid, write_steady, write_vector
 
 from monarch_core.runs.artifacts import load_artifacts
 from monarch_core.runs.schema import load_config, save_config, to_dataclass
+from monarch_core.runs.sweep import multirun
 from pde import train
 from pde.config.own import OwnConfig
 from pde.config.run import PdeConfig, choose_own
@@ -47,6 +50,22 @@ def test_a_path_without_a_data_set_is_own_data():
     assert choose_own(["dataset.path=a", "dataset.grid=8"])[2] == "dataset.grid=[8]"
     for chosen in (["dataset=darcy", "dataset.path=a"], ["experiment=smoke", "dataset.path=a"], []):
         assert choose_own(chosen) == chosen
+
+
+@pytest.mark.parametrize("varied", ["dataset.path=a,b", "dataset.path=a transform=fft,monarch"])
+def test_a_sweep_over_own_data_finds_its_folders(tmp_path, varied):
+    words = multirun(tmp_path, Path("pde/train.py"), varied.split(), 1)[2:]
+    keys = next(word for word in choose_own(words) if "exclude_keys" in word)
+    unnamed = OmegaConf.create(keys.partition("=")[2])
+    assert "dataset" in unnamed
+    assert ("dataset.path" in unnamed) == ("a,b" not in varied)
+
+
+def test_no_point_of_a_period_is_left_out(files):
+    with pytest.raises(ValueError, match="leave out the last point of x"):
+        understand(files / "line.npy", grid=[5])
+    with pytest.raises(ValueError, match="divisor of 16"):
+        load_test_split(understand(files / "line.npy"), 5)
 
 
 def test_the_file_of_a_named_data_set_has_the_same_frames_as_own_data(tmp_path):

@@ -259,7 +259,7 @@ def _folder_was_chosen() -> bool:
     """Tell whether the user named the folder, rather than hydra by the clock."""
     if not HydraConfig.initialized():
         return True
-    keys = [str(item).lstrip("+").partition("=")[0] for item in HydraConfig.get().overrides.hydra]
+    keys = [key_of(str(item)) for item in HydraConfig.get().overrides.hydra]
     return bool({"hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir"} & set(keys))
 
 

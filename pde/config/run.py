@@ -12,6 +12,7 @@ from omegaconf import MISSING, OmegaConf
 from monarch_core.runs.former_layout import without_unread
 from monarch_core.runs.home import expand_home
 from monarch_core.runs.ranges import MOST, SEEDS, check_ranges
+from monarch_core.runs.start import key_of
 from monarch_core.training.config import FitConfig
 from monarch_core.training.transform_config import TransformConfig, offer_transforms
 from pde.config.dataset import DATASETS, DatasetConfig, NavierStokesConfig
@@ -116,7 +117,7 @@ def choose_own(arguments: Sequence[str]) -> list[str]:
     data becomes a list, and a `~` the home folder. Folders of a sweep are not named after it.
     """
     chosen = [*expand_home(arguments)]
-    keys = [argument.lstrip("+").partition("=")[0] for argument in chosen]
+    keys = [key_of(argument) for argument in chosen]
     if "dataset.path" in keys and not {"dataset", "experiment"} & {*keys}:
         chosen.insert(keys.index("dataset.path"), "dataset=own")
         chosen = [_UNNAMED.sub(_with_dataset, argument) for argument in chosen]

@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,6 +21,7 @@ from monarch_core.runs.former_layout import to_current
 from monarch_core.runs.plain_files import parse_yaml, read_yaml
 
 T = TypeVar("T")
+Kinds = tuple[tuple[str, Any, "Kinds"], ...]
 
 
 def to_dataclass(raw: DictConfig, schema: type[T]) -> T:
@@ -65,8 +67,17 @@ def to_dataclass(raw: DictConfig, schema: type[T]) -> T:
 
 
 def _structured(schema: Any, raw: DictConfig) -> DictConfig:
-    """Return the schema as a node, with the types that the names in `raw` ask for, at any depth."""
-    node = OmegaConf.structured(schema)
+    """Return the schema as a node, with the types that the names in `raw` ask for, at any depth.
+
+    The node serves every config of these types: it is read and copied, never changed.
+    """
+    return _node(schema, _kinds(schema, raw))
+
+
+def _kinds(schema: Any, raw: DictConfig) -> Kinds:
+    """Return what takes the place of fields of `schema`: name, dataclass, and the same of it."""
+    node = _node(schema, ())
+    kinds = []
     for item in dataclasses.fields(schema):
         if item.name not in raw or OmegaConf.is_interpolation(raw, item.name):
             continue
@@ -85,7 +96,15 @@ def _structured(schema: Any, raw: DictConfig) -> DictConfig:
         if not dataclasses.is_dataclass(kind):
             kind = OmegaConf.get_type(node, item.name)
         if dataclasses.is_dataclass(kind):
-            node[item.name] = _structured(kind, given)
+            kinds.append((item.name, kind, _kinds(kind, given)))
+    return tuple(kinds)
+
+
+@lru_cache(maxsize=256)
+def _node(schema: Any, kinds: Kinds) -> DictConfig:
+    node = OmegaConf.structured(schema)
+    for name, kind, of_kind in kinds:
+        node[name] = _node(kind, of_kind)
     return node
 
 
@@ -134,8 +153,8 @@ def load_config(run_dir: Path, schema: type[T], changes: Mapping[str, Any] | Non
         _refuse_references(stored)
         from_former = getattr(schema, "from_former", dict)
         stored = from_former(to_current(stored))
-        raw = OmegaConf.merge(OmegaConf.create(stored), dict(changes or {}))
-        assert isinstance(raw, DictConfig)
+        raw = OmegaConf.create(stored)
+        raw.merge_with(dict(changes or {}))
         return to_dataclass(raw, schema)
     except ValueError as error:
         raise ValueError(f"{path}: {' '.join(str(error).split())}") from error

@@ -13,7 +13,7 @@ ifeq ($(MAKELEVEL),0)
 MAKEFLAGS += --jobs=2
 endif
 
-.PHONY: test check hosts demo tables docs clean
+.PHONY: test tests tests-of-hosts check hosts demo tables docs clean
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -37,10 +37,17 @@ $(HOSTS)/.installed-$(TORCH): $(INSTALLED)
 	touch $@
 
 test: check hosts
+	$(MAKE) --no-print-directory tests tests-of-hosts
+
+tests: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=auto --dist=worksteal
-	OMP_NUM_THREADS=1 $(HOSTS)/bin/python -m pytest \
+
+# Beside the others, so what it says comes at its end.
+tests-of-hosts: hosts
+	@OMP_NUM_THREADS=1 $(HOSTS)/bin/python -m pytest \
 		tests/monarch_core/adapters/test_mrpro.py tests/monarch_core/adapters/test_deepinv.py \
-		tests/monarch_core/layers/kernel/test_triton.py
+		tests/monarch_core/layers/kernel/test_triton.py > $(HOSTS)/tests.txt 2>&1; \
+		status=$$?; cat $(HOSTS)/tests.txt; exit $$status
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .

@@ -3,10 +3,11 @@
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, StrictUndefined, Template
 
 from monarch_core.report.compare.findings import Finding, findings, headline
 from monarch_core.report.compare.groups import (
@@ -181,11 +182,7 @@ def _render(
     statuses = [run.status for run in runs]
     counts = [plural(statuses.count("finished"), "finished run")]
     counts += [f"{statuses.count(s)} {s}" for s in _OTHER_STATUS if s in statuses]
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    template = environment.from_string(
-        files(__package__).joinpath(_TEMPLATE).read_text(encoding="utf-8")
-    )
-    return template.render(
+    return _template().render(
         control=control_name(groups),
         controls={group.transform for group in groups if group.declared.control},
         most_findings=_MOST_FINDINGS,
@@ -200,6 +197,13 @@ def _render(
         commands=list(dict.fromkeys(run.command for run in finished if run.command)),
         data_uri=_data_uri,
     )
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    text = files(__package__).joinpath(_TEMPLATE).read_text(encoding="utf-8")
+    return environment.from_string(text)
 
 
 def _data_uri(drawing: Drawing) -> str:

@@ -19,7 +19,10 @@ COMPILER = ("torch._dynamo", "torch._functorch.aot_autograd", "torch.export")
 SERVER = """
 import gc, importlib, json, logging, os, runpy, sys, traceback, warnings
 
+gc.disable()  # what is imported is never garbage
+
 def run(asked):
+    gc.enable()
     for number, stream in enumerate(asked["streams"], start=1):
         os.dup2(os.open(stream, os.O_WRONLY), number)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -46,7 +49,6 @@ for line in sys.stdin:
     asked = json.loads(line)
     for name in asked["imports"]:
         importlib.import_module(name)
-    gc.collect()
     gc.freeze()
     child = os.fork()
     if child == 0:

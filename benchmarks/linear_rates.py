@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from statistics import fmean
 
 import torch
 from sklearn.datasets import load_digits
@@ -34,9 +35,10 @@ def main() -> int:
     torch.set_num_threads(1)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, ("width", "blocks", "way", "rate", "loss", "loss_max"))
-        writer.writeheader()
         for row in rows():
+            if not file.tell():
+                writer = csv.DictWriter(file, row)
+                writer.writeheader()
             writer.writerow(row)
             sys.stdout.write(" ".join(f"{key}={value}" for key, value in row.items()) + "\n")
             sys.stdout.flush()
@@ -44,19 +46,20 @@ def main() -> int:
 
 
 def rows() -> Iterator[Row]:
-    """Yield the loss, mean and largest over the seeds, of every network at every rate."""
+    """Yield the losses of every network: mean and largest over the seeds, a column per rate."""
     for width in WIDTHS:
         for n_blocks, way in [(1, "dense"), *((n, way) for n in (4, 16) for way in WAYS)]:
-            for rate in RATES:
-                losses = [held_out_loss(width, n_blocks, way, rate, seed) for seed in SEEDS]
-                yield {
-                    "width": width,
-                    "blocks": n_blocks,
-                    "way": way,
-                    "rate": f"{rate:.2g}",
-                    "loss": f"{sum(losses) / len(losses):.4f}",
-                    "loss_max": f"{max(losses):.4f}",
-                }
+            losses = {
+                f"{rate:.2g}": [held_out_loss(width, n_blocks, way, rate, seed) for seed in SEEDS]
+                for rate in RATES
+            }
+            yield {
+                "width": width,
+                "blocks": n_blocks,
+                "way": way,
+                **{rate: f"{fmean(values):.2f}" for rate, values in losses.items()},
+                **{f"{rate}, largest": f"{max(values):.2f}" for rate, values in losses.items()},
+            }
 
 
 def held_out_loss(width: int, n_blocks: int, way: str, rate: float, seed: int) -> float:

@@ -15,6 +15,8 @@ from monarch_core.runs.start import run_to_read, user_errors
 from monarch_core.training.export import check_file, export, largest_difference
 from pde.models import load_model
 
+LARGEST_DIFFERENCE = 1e-3  # of a file and its model, relatively, by rounding over many frames
+
 log = logging.getLogger(__name__)
 
 
@@ -29,6 +31,9 @@ def export_run(run_dir: Path, out: Path, file_format: str, n_steps: int | None) 
 
     Returns:
         The largest relative difference between the file and the model, on random frames.
+
+    Raises:
+        ValueError: the options do not fit, or the file does not compute what the model computes.
     """
     check_file(out, file_format)
     if n_steps is not None and n_steps < 1:
@@ -38,7 +43,13 @@ def export_run(run_dir: Path, out: Path, file_format: str, n_steps: int | None) 
     data = config.dataset
     frames = (data.in_channels, *data.points)
     inputs = [model.as_input(torch.randn(n, *frames)) for n in (1, 2, 5)]
-    return largest_difference(model, export(model, inputs[1], out, file_format), inputs)
+    difference = largest_difference(model, export(model, inputs[1], out, file_format), inputs)
+    if not difference < LARGEST_DIFFERENCE:
+        raise ValueError(
+            f"do not use {out}: what it computes differs from the model by {difference:.1e}, which "
+            "is more than rounding; torch's exporter has failed on this model without a word"
+        )
+    return difference
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="export")

@@ -43,7 +43,8 @@ def export(
         The function that the file holds, as the program that reads it computes it.
 
     Raises:
-        ValueError: as `check_file` says; for onnx, if a parameter is complex.
+        ValueError: as `check_file` says; for onnx, if a parameter is complex; for pt2, if the
+            program would hold for one size of the batch alone.
     """
     check_file(path, file_format)
     batch = torch.export.Dim("batch", min=1)
@@ -64,9 +65,15 @@ def export(
                 verbose=False,
             )
             return _onnx_runtime(path)
-        torch.export.save(
-            torch.export.export(model, (example,), dynamic_shapes=dynamic_shapes), path
-        )
+        try:
+            program = torch.export.export(model, (example,), dynamic_shapes=dynamic_shapes)
+        except torch._dynamo.exc.UserError as error:
+            raise ValueError(
+                "torch's exporter cannot trace this model for a batch of any size, as that of "
+                "model=tfno with transform=fft, whose products of many factors it orders by the "
+                "size of the batch; transform=monarch_frozen is the same function, and exports"
+            ) from error
+        torch.export.save(program, path)
         return torch.export.load(path).module()
 
 
@@ -109,7 +116,8 @@ def _refuse_complex(model: nn.Module) -> None:
         raise ValueError(
             f"this model cannot become ONNX: {names[0]} is complex, and the exporter of torch has "
             "no translation for complex weights. Train with transform=monarch_frozen, the same "
-            "function in real numbers, or take format=pt2"
+            "function in real numbers (model=tfno with model.factorization=null as well), or take "
+            "format=pt2"
         )
 
 

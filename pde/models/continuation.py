@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from functools import cache
 
+import torch
 from jaxtyping import Float
 from neuralop.layers.fourier_continuation import FCLegendre
 from neuralop.layers.padding import DomainPadding
@@ -39,6 +40,7 @@ class ContinuedPadding(DomainPadding):
                 "model.continuation=false"
             )
         super().__init__(list(padding))
+        self.pad(torch.zeros(1, 1, *grid))  # its matrices are made before any tracing
 
     def pad(
         self, x: Float[Tensor, "batch channels *grid"], verbose: bool = False

@@ -10,8 +10,10 @@ from monarch_core.runs.schema import save_config
 from monarch_core.training import export as export_module
 from monarch_core.training.checkpoint import save_weights
 from monarch_core.training.export import export
+from pde import export as export_script
 from pde.export import export_run
 from pde.models import build_model
+from pde.models.continuation import _continuation
 
 SMALL = [
     "dataset.grid=12",
@@ -39,9 +41,12 @@ def run_of(folder, *overrides):
 
 
 @needs_onnx
-@pytest.mark.parametrize(("model", "n_steps"), [("fno_fast", None), ("fno", 1)])
+@pytest.mark.parametrize(
+    ("model", "n_steps"),
+    [("fno_fast", None), ("fno", 1), ("uno model.n_layers=5 model.n_modes=2", 1)],
+)
 def test_onnx(tmp_path, model, n_steps):
-    run_of(tmp_path, f"model={model}", "transform=monarch")
+    run_of(tmp_path, "transform=monarch", *f"model={model}".split())
     assert export_run(tmp_path, tmp_path / "model.onnx", "onnx", n_steps) < 1e-5
 
 
@@ -53,6 +58,27 @@ def test_pt2(tmp_path, transform):
     frames = 3.0 + torch.randn(7, 4, 12, 12)
     exported = torch.export.load(tmp_path / "model.pt2").module()
     torch.testing.assert_close(exported(frames), model(frames, n_steps=2), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("model", ["uno model.n_layers=5 model.n_modes=2", "fno_continued"])
+@pytest.mark.filterwarnings("ignore:The given buffer is not writable")
+def test_models_as_programs(tmp_path, model):
+    run_of(tmp_path, "transform=monarch", *f"model={model}".split())
+    _continuation.cache_clear()  # as in a process that has not trained the model
+    assert export_run(tmp_path, tmp_path / "model.pt2", "pt2", 2) < 1e-5
+
+
+def test_a_file_that_computes_something_else_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setattr(export_script, "export", lambda model, *others: lambda x: 1.1 * model(x))
+    run_of(tmp_path, "model=fno_fast", "transform=monarch")
+    with pytest.raises(ValueError, match=r"do not use .*model\.pt2: .* differs .* by 1\.0e-01"):
+        export_run(tmp_path, tmp_path / "model.pt2", "pt2", 1)
+
+
+def test_a_program_for_one_batch_alone_is_refused(tmp_path):
+    run_of(tmp_path, "model=tfno", "transform=fft")
+    with pytest.raises(ValueError, match=r"batch of any size.*monarch_frozen is the same"):
+        export_run(tmp_path, tmp_path / "model.pt2", "pt2", 1)
 
 
 @needs_onnx

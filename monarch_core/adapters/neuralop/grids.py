@@ -33,16 +33,14 @@ def cut_or_filled(
         n_learned: points that the transform is learned on.
     """
     n_out = rows.shape[-1]
-    f = torch.tensor(list(frequencies), device="cpu")
-    place = f % n
+    place = [f % n for f in frequencies]
+    shift = [there - f for there, f in zip(place, frequencies, strict=True)]
     before, exact, turn = (
-        basis_rows(points, chosen.tolist(), "fourier") * points**0.5
-        for points, chosen in ((n_learned, f), (n_out, place), (n_out, place - f))
+        basis_rows(points, chosen, "fourier") * points**0.5
+        for points, chosen in ((n_learned, frequencies), (n_out, place), (n_out, shift))
     )
     start = before @ interpolation_matrix(n_learned, n_out, "fourier").mT / n_learned**0.5
-    added = torch.complex(*(rows - start.unsqueeze(1).to(rows)))
-    synthesised = (
-        torch.complex(*exact.to(rows)) / n_learned**0.5 + torch.complex(*turn.to(rows)) * added
-    )
-    kept = torch.where((place < n_out).to(rows.device)[:, None], synthesised, 0)
-    return torch.stack((kept.real, kept.imag))
+    (turn_real, turn_imag), (real, imag) = turn.to(rows), rows - start.unsqueeze(1).to(rows)
+    added = torch.stack((turn_real * real - turn_imag * imag, turn_real * imag + turn_imag * real))
+    fits = torch.tensor([there < n_out for there in place], device=rows.device)
+    return torch.where(fits[:, None], exact.unsqueeze(1).to(rows) / n_learned**0.5 + added, 0)

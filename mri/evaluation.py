@@ -13,9 +13,9 @@ from torch import nn
 from data_scripts.file_names import plain_name
 from monarch_core.runs.folder import RunFolder
 from monarch_core.runs.lock import occupied
+from monarch_core.runs.overrides import job_name
 from monarch_core.runs.results import report_metrics
 from monarch_core.runs.schema import load_config
-from monarch_core.runs.start import job_name
 from monarch_core.training.evaluation import keep_results, models_of_run
 from mri.config.dataset import DatasetConfig
 from mri.config.run import MriConfig

@@ -1,11 +1,9 @@
 """How a run gets its config and its folder, and how it is found again."""
 
 import dataclasses
-import hashlib
 import itertools
 import logging
 import os
-import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +16,7 @@ from monarch_core.runs.failures import run_folder, user_errors
 from monarch_core.runs.files import remove_link, write_text
 from monarch_core.runs.folder import RunFolder
 from monarch_core.runs.lock import FolderInUseError, is_in_use, leave, occupy
+from monarch_core.runs.overrides import key_of
 from monarch_core.runs.processes import processes
 from monarch_core.runs.schema import load_config, save_config, to_dataclass
 
@@ -25,7 +24,6 @@ __all__ = ["load_config", "run_to_read", "user_errors"]
 
 T = TypeVar("T")
 State = Literal["new", "unfinished", "finished"]
-_LONGEST_NAME = 150  # of a folder; file systems allow 255 bytes
 
 
 def read_start(
@@ -73,11 +71,6 @@ def note_changes(run_dir: Path, config: Any, changes: dict[str, Any]) -> None:
         words = {key: "null" if value is None else value for key, value in changes.items()}
         new = [f"{key}={word}".replace(" ", "") for key, word in words.items()]
         write_text(folder.overrides, OmegaConf.to_yaml(OmegaConf.create([*kept, *new])))
-
-
-def key_of(override: str) -> str:
-    """Return the key of an override."""
-    return override.lstrip("+").partition("=")[0]
 
 
 def _script() -> str | None:
@@ -178,28 +171,6 @@ def leave_folder_of_hydra(run_dir: Path) -> None:
         shutil.rmtree(own / output_subdir, ignore_errors=True)
     if own.is_dir() and not any(own.iterdir()):
         own.rmdir()
-
-
-def job_name(overrides: Sequence[str], without: Sequence[str] = ()) -> str:
-    """Return the name of the folder of a job of a sweep: `viscosity_1e-3-seed_0` for its overrides.
-
-    Configs reach it as `${job_name:OVERRIDES,WITHOUT}`. Being made of the overrides alone, it is
-    the same whenever the sweep is started.
-
-    Args:
-        overrides: of the job, as `dataset.viscosity=1e-3`.
-        without: keys that the name leaves out.
-    """
-    pairs = [override.lstrip("+").partition("=") for override in overrides]
-    words = [f"{key.split('.')[-1]}_{value}" for key, _, value in pairs if key not in without]
-    name = "-".join(re.sub(r"[^A-Za-z0-9_.+-]+", "_", word).strip("_") for word in words) or "run"
-    if len(name) > _LONGEST_NAME:
-        digest = hashlib.blake2b(name.encode(), digest_size=4).hexdigest()
-        name = f"{name[:_LONGEST_NAME]}-{digest}"
-    return name
-
-
-OmegaConf.register_new_resolver("job_name", job_name, replace=True)
 
 
 def _asked() -> list[str] | None:

@@ -4,14 +4,13 @@ import logging
 import sys
 from pathlib import Path
 
-import hydra
 import torch
 from omegaconf import DictConfig
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from monarch_core.runs.home import expand_home
-from monarch_core.runs.start import run_to_read, user_errors
+from monarch_core.runs.command_line import entry_script
+from monarch_core.runs.start import run_to_read
 from monarch_core.training.export import check_file, export, largest_difference
 from pde.models import load_model
 
@@ -41,8 +40,7 @@ def export_run(run_dir: Path, out: Path, file_format: str, n_steps: int | None) 
     return largest_difference(model, export(model, inputs[1], out, file_format), inputs)
 
 
-@hydra.main(version_base="1.3", config_path="../configs", config_name="export")
-@user_errors
+@entry_script("../configs", "export")
 def main(raw: DictConfig) -> None:
     """Export one run and compare the file with the model."""
     if not raw.out:
@@ -53,5 +51,4 @@ def main(raw: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    sys.argv[1:] = expand_home(sys.argv[1:])
     main()

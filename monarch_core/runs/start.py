@@ -5,7 +5,7 @@ import itertools
 import logging
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -132,6 +132,11 @@ def run_to_read(raw: DictConfig) -> Path:
     run_dir = Path(raw.run).absolute()
     go_to_start(run_dir)
     return run_dir
+
+
+def given(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that are not null, which take the place of those of a run."""
+    return {str(key): value for key, value in options.items() if value is not None}
 
 
 def go_to_start(run_dir: Path) -> None:

@@ -50,7 +50,7 @@ def entry_script(
         start = hydra.main(config_path, config_name, version_base="1.3")(user_errors(job))
 
         @functools.wraps(job)
-        def main(raw: DictConfig | None = None) -> Any:
+        def main(raw: Any = None) -> Any:
             if raw is not None:
                 return start(raw)
             places = (sys.path[0], os.getenv("PYTHONPATH"))

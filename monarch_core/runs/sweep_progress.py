@@ -38,7 +38,7 @@ class Watch:
     def __init__(self, out: Path, names: Sequence[str]) -> None:
         self._folders = {name: RunFolder(out / name) for name in dict.fromkeys(names)}
         self._finished: dict[str, Standing] = {}
-        self._failures = {name: _changed(f.failure) for name, f in self._folders.items()}
+        self._failures = {name: _changed(f.trouble) for name, f in self._folders.items()}
         self.n_before = sum(folder.is_finished for folder in self._folders.values())
 
     def look(self) -> dict[str, Standing]:
@@ -50,7 +50,7 @@ class Watch:
         found = standing_of(folder)
         if found.stage == "finished":
             self._finished[name] = found
-        is_old = found.stage == "failed" and _changed(folder.failure) == self._failures[name]
+        is_old = found.stage == "failed" and _changed(folder.trouble) == self._failures[name]
         if found.stage == "stopped" or is_old:
             return Standing("waiting", found.n_done, found.n_epochs, found.valid_error)
         return found

@@ -83,6 +83,12 @@ class PdeConfig:
         """Return the stored config of a run in the layout of today, whenever the run was made."""
         return without_unread(stored, "model", MODELS, "architecture")
 
+    @classmethod
+    def as_typed(cls, overrides: Sequence[str]) -> list[str]:
+        """Return overrides without the `dataset=own` that `choose_own` adds to a path."""
+        has_path = "dataset.path" in map(key_of, overrides)
+        return [word for word in overrides if not (has_path and word == "dataset=own")]
+
     def __post_init__(self) -> None:
         """Raise ValueError for a seed or fraction that is none, axes or heads that do not fit."""
         check_ranges(self, "", {"teacher_forcing": (0, 1), **SEEDS})

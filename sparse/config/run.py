@@ -74,6 +74,11 @@ class SparseConfig:
     seed: int = 0
     resume: str | None = None
 
+    @classmethod
+    def as_typed(cls, overrides: Sequence[str]) -> list[str]:
+        """Return overrides with `from` for the `start_from` that `read_words` makes of it."""
+        return [word.removeprefix("start_" * word.startswith("start_from=")) for word in overrides]
+
     def __post_init__(self) -> None:
         """Raise ValueError for what does not go together."""
         check_ranges(self, "", SEEDS)

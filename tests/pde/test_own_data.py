@@ -16,6 +16,7 @@ from pde_own_files import two_fields, write_scalars, write_solid, write_steady, 
 from monarch_core.runs.artifacts import load_artifacts
 from monarch_core.runs.schema import load_config, save_config, to_dataclass
 from monarch_core.runs.sweep import folder_names, multirun
+from monarch_core.training.start import start_run
 from pde import train
 from pde.config.own import OwnConfig
 from pde.config.run import PdeConfig, choose_own
@@ -50,6 +51,19 @@ def test_a_path_without_a_data_set_is_own_data():
     assert choose_own(["dataset.path=a", "dataset.grid=8"])[2] == "dataset.grid=[8]"
     for chosen in (["dataset=darcy", "dataset.path=a"], ["experiment=smoke", "dataset.path=a"], []):
         assert choose_own(chosen) == chosen
+
+
+@pytest.mark.parametrize("typed", [["dataset.path=a", "seed=1"], ["dataset=own"], ["seed=1"]])
+def test_overrides_are_told_in_the_words_of_the_user(typed):
+    assert PdeConfig.as_typed(choose_own(typed)) == typed
+
+
+def test_what_does_not_go_with_resume_is_what_was_typed(tmp_path, monkeypatch):
+    save_config(tmp_path, pde_configs.config_of())
+    asked = choose_own([f"resume={tmp_path}", "dataset.path=a"])
+    monkeypatch.setattr("monarch_core.runs.start.asked_overrides", lambda: asked)
+    with pytest.raises(ValueError, match=r"so dataset\.path=a cannot be given with it"):
+        start_run(OmegaConf.create({"resume": str(tmp_path)}), PdeConfig)
 
 
 @pytest.mark.parametrize("varied", ["dataset.path=a,b", "dataset.path=a transform=fft,monarch"])

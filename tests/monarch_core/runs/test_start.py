@@ -166,7 +166,7 @@ def test_a_run_from_elsewhere_is_read_where_we_are(tmp_path, monkeypatch, record
 
 def resumed(run_dir, monkeypatch, *overrides):
     asked = [f"resume={run_dir}", *overrides]
-    monkeypatch.setattr("monarch_core.runs.start._asked", lambda: asked)
+    monkeypatch.setattr("monarch_core.runs.start.asked_overrides", lambda: asked)
     return start_run(OmegaConf.from_dotlist(asked), RunConfig)
 
 

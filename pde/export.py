@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from monarch_core.runs.command_line import entry_script
 from monarch_core.runs.start import run_to_read
-from monarch_core.training.export import check_file, export, largest_difference
+from monarch_core.training.export import check_file, export, format_of, largest_difference
 from pde.models import load_model
 
 log = logging.getLogger(__name__)
@@ -45,8 +45,8 @@ def main(raw: DictConfig) -> None:
     """Export one run and compare the file with the model."""
     if not raw.out:
         raise ValueError("out has no value; give the file to write, as in out=model.onnx")
-    out = Path(raw.out).absolute()
-    difference = export_run(run_to_read(raw), out, raw.format, raw.n_steps)
+    out, run_dir = Path(raw.out).absolute(), run_to_read(raw)
+    difference = export_run(run_dir, out, format_of(Path(raw.out), raw.format), raw.n_steps)
     log.info("wrote %s; largest relative difference to the model: %.1e", raw.out, difference)
 
 

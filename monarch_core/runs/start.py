@@ -143,11 +143,16 @@ def run_to_read(raw: DictConfig) -> Path:
     The relative paths of its config then lead where they led, from whichever folder this is called.
 
     Raises:
-        ValueError: no folder is given, or there is none of that name.
+        ValueError: no folder is given, or it is not that of a run.
     """
     if not raw.get("run"):
         raise ValueError("run has no value; give the folder of a run, as in run=runs/pde/NAME")
     run_dir = Path(raw.run).absolute()
+    if not RunFolder(run_dir).config.is_file():
+        raise ValueError(
+            f"run={raw.run} is not a run folder, as there is no {RunFolder(run_dir).config}; give "
+            "the folder that train.py printed, usually runs/TASK/NAME"
+        )
     go_to_start(run_dir)
     return run_dir
 

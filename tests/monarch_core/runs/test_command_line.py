@@ -1,5 +1,10 @@
 """What hydra cannot compose is refused in our words, by every script and in one paragraph."""
 
+import logging
+import os
+import runpy
+import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -80,3 +85,17 @@ def test_the_exception_of_hydra_is_to_be_had(tmp_path, monkeypatch):
     done = run_program(script, "fit.epocs=3", folder=tmp_path, imports=("pde.train",))
     assert done.returncode == 1
     assert "ConfigCompositionException" in done.stderr
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_what_a_spawned_process_imports_changes_nothing(script, tmp_path, monkeypatch):
+    import_module(
+        script.removesuffix(".py").replace("/", ".")
+    )  # libraries may change what they like
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    before = dict(os.environ), [*sys.argv], sys.stderr, [*logging.getLogger().handlers]
+    runpy.run_path(str(ROOT / script), run_name="__mp_main__")  # as multiprocessing does
+    assert before == (dict(os.environ), sys.argv, sys.stderr, logging.getLogger().handlers)
+    assert not [*tmp_path.iterdir()]
+    assert Path.cwd() == tmp_path

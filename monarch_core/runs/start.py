@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from monarch_core.runs.failures import run_folder, user_errors
+from monarch_core.runs.failures import run_folder
 from monarch_core.runs.files import write_text
 from monarch_core.runs.folder import RunFolder
 from monarch_core.runs.hydra_folder import leave_folder_of_hydra
@@ -18,7 +18,7 @@ from monarch_core.runs.lock import FolderInUseError, leave, occupy
 from monarch_core.runs.overrides import key_of
 from monarch_core.runs.schema import load_config, save_config, to_dataclass
 
-__all__ = ["load_config", "run_to_read", "user_errors"]
+__all__ = ["load_config", "run_to_read"]
 
 T = TypeVar("T")
 State = Literal["new", "unfinished", "finished"]

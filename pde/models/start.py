@@ -153,7 +153,7 @@ def _check_data(folder: RunFolder, here: DatasetConfig, there: DatasetConfig) ->
     if asked is not None and not names_data and here.name != there.name:
         raise ValueError(
             f"weights={folder.path} learned from {same}, and this command names no data; give "
-            f"{same} for the same, dataset={here.name} for those without a name, or others"
+            f"{same} for the same, dataset={here.name} for the default ones, or others"
         )
     options = {field.name for field in dataclasses.fields(here)}
     for key, (words, chosen_by) in _SHARED.items():

@@ -51,8 +51,8 @@ def test_every_script_names_the_unknown_key_and_where_all_are(tmp_path, script):
     [
         ("fit.epocs=3", "fit.epocs=3: unknown config key fit.epocs; did you mean fit.epochs"),
         ("epochs=3", "epochs=3: unknown config key epochs; did you mean fit.epochs?"),
-        ("modle=fno", "modle=fno: unknown config key modle; did you mean model?"),
-        ("experimnt=smoke", "did you mean experiment?"),
+        ("models=fno", "models=fno: unknown config key models; did you mean model?"),
+        ("experiments=smoke", "did you mean experiment?"),
         ("model.n_mods=3", "unknown config key model.n_mods; did you mean model.n_modes"),
         ("dataset.recipe.grd=1", "unknown config key dataset.recipe.grd; did you mean dataset."),
         ("hydra.run.dirr=x", "did you mean hydra.run.dir?"),

@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.ticker import LogLocator, NullLocator
 
+from benchmarks.document import update_document
 from monarch_core.report.compare.groups import Group, group_runs
 from monarch_core.report.documents import update_between_markers
 from monarch_core.report.read.collect import collect_runs
@@ -52,20 +53,14 @@ class Point:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the table and the figure; return the exit status."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("folder", type=Path, help="of the runs")
-    parser.add_argument("--update", type=Path, default=Path("docs/when.md"))
-    parser.add_argument("--figure", type=Path, default=Path("docs/figures/equal_time.png"))
-    options = parser.parse_args(arguments)
-    try:
-        points = frontier(group_runs(collect_runs([options.folder])))
-        update_between_markers(options.update, "frontier", table(points))
-        draw(points, options.figure)
-    except (ValueError, OSError) as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 1
-    sys.stdout.write(f"{options.update}\n{options.figure}\n")
-    return 0
+    figure = "docs/figures/equal_time.png"
+    return update_document(__doc__ or "", "of the runs", "docs/when.md", figure, _write, arguments)
+
+
+def _write(options: argparse.Namespace) -> None:
+    points = frontier(group_runs(collect_runs([options.folder])))
+    update_between_markers(options.update, "frontier", table(points))
+    draw(points, options.figure)
 
 
 def frontier(groups: Sequence[Group]) -> list[Point]:

@@ -17,6 +17,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from benchmarks.document import update_document
 from benchmarks.prediction import METRIC, PROBLEMS, Problem, is_fixed_fourier
 from monarch_core.report.compare.control import compare, validation_error
 from monarch_core.report.compare.groups import Group, group_runs
@@ -47,21 +48,15 @@ Swap = tuple[Group, Group, Group]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the table; return the exit status."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("folder", type=Path, help="of results")
-    parser.add_argument("--update", type=Path, default=Path("README.md"))
-    parser.add_argument("--figure", type=Path, default=Path("docs/figures/headline.png"))
-    options = parser.parse_args(arguments)
-    try:
-        swaps = {p.name: swap(p, options.folder) for p in PROBLEMS if p.name in SHOWN}
-        update_between_markers(options.update, "headline", table(swaps))
-        update_between_markers(options.update, "answers", answers(swaps, options.folder))
-        draw(swaps, options.figure)
-    except (ValueError, OSError) as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 1
-    sys.stdout.write(f"{options.update}\n{options.figure}\n")
-    return 0
+    figure = "docs/figures/headline.png"
+    return update_document(__doc__ or "", "of results", "README.md", figure, _write, arguments)
+
+
+def _write(options: argparse.Namespace) -> None:
+    swaps = {p.name: swap(p, options.folder) for p in PROBLEMS if p.name in SHOWN}
+    update_between_markers(options.update, "headline", table(swaps))
+    update_between_markers(options.update, "answers", answers(swaps, options.folder))
+    draw(swaps, options.figure)
 
 
 def table(swaps: Mapping[str, Swap]) -> str:

@@ -3,13 +3,11 @@
 import sys
 from pathlib import Path
 
-import hydra
 from omegaconf import DictConfig
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from monarch_core.runs.failures import user_errors
-from monarch_core.runs.home import expand_home
+from monarch_core.runs.command_line import entry_script
 from monarch_core.training.start import start_run
 from mri.config.run import MriConfig
 from mri.dataset.known import read_known
@@ -20,8 +18,7 @@ from mri.models import model_of
 from mri.models.calibrated import calibrate_model
 
 
-@hydra.main(version_base="1.3", config_path="../configs/mri", config_name="calibrate")
-@user_errors
+@entry_script("../configs/mri", "calibrate")
 def main(raw: DictConfig) -> None:
     """Calibrate; the run folder is then a `calibration=` for `mri/train.py`."""
     config, run_dir = start_run(raw, MriConfig)  # checks the schema, seeds, saves config.yaml
@@ -34,5 +31,4 @@ def main(raw: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    sys.argv[1:] = expand_home(sys.argv[1:])
     main()

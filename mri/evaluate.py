@@ -6,14 +6,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import hydra
 from omegaconf import DictConfig
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from monarch_core.runs.home import expand_home
+from monarch_core.runs.command_line import entry_script
 from monarch_core.runs.lock import occupied
-from monarch_core.runs.start import load_config, run_to_read, user_errors
+from monarch_core.runs.start import given, load_config, run_to_read
 from monarch_core.training.evaluation import models_of_run
 from mri.config.run import MriConfig
 from mri.dataset.splits import load_splits
@@ -40,18 +39,16 @@ def evaluate(run_dir: Path, evaluation: Mapping[str, Any] | None = None) -> dict
         return measure_and_keep(run_dir, config, splits, models, validation_loss(run_dir))
 
 
-@hydra.main(version_base="1.3", config_path="../configs/mri", config_name="evaluate")
-@user_errors
+@entry_script("../configs/mri", "evaluate")
 def main(raw: DictConfig) -> None:
     """Evaluate one run again, or on other data, and log its numbers."""
     other = other_data(raw.dataset)  # before the change to the folder of the run's start
-    run_dir = run_to_read(raw)
+    run_dir, evaluation = run_to_read(raw), given(raw.evaluation)
     if other:
-        evaluate_elsewhere(run_dir, other, raw.evaluation, raw.name)
+        evaluate_elsewhere(run_dir, other, evaluation, raw.name)
     else:
-        evaluate(run_dir, raw.evaluation)
+        evaluate(run_dir, evaluation)
 
 
 if __name__ == "__main__":
-    sys.argv[1:] = expand_home(sys.argv[1:])
     main()

@@ -13,9 +13,10 @@ from torch import nn
 from data_scripts.file_names import plain_name
 from monarch_core.runs.folder import RunFolder
 from monarch_core.runs.lock import occupied
+from monarch_core.runs.overrides import job_name
 from monarch_core.runs.results import report_metrics
 from monarch_core.runs.schema import load_config
-from monarch_core.runs.start import job_name
+from monarch_core.runs.start import given
 from monarch_core.training.evaluation import keep_results, models_of_run
 from mri.config.dataset import DatasetConfig
 from mri.config.run import MriConfig
@@ -108,8 +109,9 @@ def other_data(asked: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         asked: options; null ones were not given.
     """
-    given = {str(key): value for key, value in asked.items() if value is not None}
-    return {**given, "root": str(Path(given["root"]).absolute())} if "root" in given else given
+    options = given(asked)
+    root = {"root": str(Path(options["root"]).absolute())} if "root" in options else {}
+    return {**options, **root}
 
 
 def _complete(dataset: Mapping[str, Any]) -> dict[str, Any]:

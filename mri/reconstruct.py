@@ -4,14 +4,12 @@ import logging
 import sys
 from pathlib import Path
 
-import hydra
 from omegaconf import DictConfig
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from data_scripts.mri.formats import open_measured
-from monarch_core.runs.failures import user_errors
-from monarch_core.runs.home import expand_home
+from monarch_core.runs.command_line import entry_script
 from monarch_core.runs.schema import to_dataclass
 from mri.config.reconstruct import ReconstructConfig
 from mri.reconstruction.methods import find_method
@@ -46,8 +44,7 @@ def reconstruct(config: ReconstructConfig) -> Path:
     return out
 
 
-@hydra.main(version_base="1.3", config_path="../configs/mri", config_name="reconstruct")
-@user_errors
+@entry_script("../configs/mri", "reconstruct")
 def main(raw: DictConfig) -> None:
     """Reconstruct one scan."""
     out = reconstruct(to_dataclass(raw, ReconstructConfig))
@@ -55,5 +52,4 @@ def main(raw: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    sys.argv[1:] = expand_home(sys.argv[1:])
     main()

@@ -1,16 +1,13 @@
 """Train and evaluate one MRI reconstruction: `python mri/train.py key=value ...`."""
 
-import os
 import sys
 from pathlib import Path
 
-import hydra
 from omegaconf import DictConfig
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from monarch_core.runs.failures import user_errors
-from monarch_core.runs.home import expand_home
+from monarch_core.runs.command_line import entry_script
 from monarch_core.runs.processes import is_main_process
 from monarch_core.training.fit import fit
 from monarch_core.training.start import start_run
@@ -24,8 +21,7 @@ from mri.models.calibrated import start_at_calibration
 from mri.models.tuning import choose_lamda
 
 
-@hydra.main(version_base="1.3", config_path="../configs/mri", config_name="train")
-@user_errors
+@entry_script("../configs/mri", "train")
 def main(raw: DictConfig) -> None:
     """Train and evaluate one reconstruction."""
     config, run_dir = start_run(raw, MriConfig)  # checks the schema, seeds, saves config.yaml
@@ -53,6 +49,4 @@ def main(raw: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (sys.path[0], os.getenv("PYTHONPATH"))))
-    sys.argv[1:] = expand_home(sys.argv[1:])
     main()

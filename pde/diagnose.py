@@ -1,17 +1,15 @@
 """Is a learned transform worth a run? `python pde/diagnose.py dataset=NAME` before any training."""
 
 import logging
-import os
 import sys
 from pathlib import Path
 
-import hydra
 from omegaconf import DictConfig
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from monarch_core.runs.command_line import entry_script
 from monarch_core.runs.schema import to_dataclass
-from monarch_core.runs.start import user_errors
 from pde.config.run import PdeConfig, choose_own
 from pde.dataset.splits import load_splits
 from pde.metrics.diagnosis import diagnose_splits
@@ -20,8 +18,7 @@ from pde.understand import understood
 log = logging.getLogger(__name__)
 
 
-@hydra.main(version_base="1.3", config_path="../configs/pde", config_name="diagnose")
-@user_errors
+@entry_script("../configs/pde", "diagnose", choose_own)
 def main(raw: DictConfig) -> None:
     """Say for each axis what another basis than Fourier's could gain."""
     config = to_dataclass(understood(raw), PdeConfig)
@@ -33,6 +30,4 @@ def main(raw: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (sys.path[0], os.getenv("PYTHONPATH"))))
-    sys.argv[1:] = choose_own(sys.argv[1:])
     main()

@@ -6,15 +6,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import hydra
 from omegaconf import DictConfig
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from monarch_core.runs.home import expand_home
+from monarch_core.runs.command_line import entry_script
 from monarch_core.runs.lock import occupied
 from monarch_core.runs.results import report_metrics
-from monarch_core.runs.start import load_config, run_to_read, user_errors
+from monarch_core.runs.start import given, load_config, run_to_read
 from monarch_core.training.evaluation import keep_results, models_of_run
 from pde.config.run import PdeConfig
 from pde.dataset.splits import check_grids, load_splits
@@ -46,13 +45,11 @@ def evaluate(run_dir: Path, evaluation: Mapping[str, Any] | None = None) -> dict
         return keep_results(run_dir, "pde", config, splits, model, measured.metrics, artifacts)
 
 
-@hydra.main(version_base="1.3", config_path="../configs", config_name="evaluate")
-@user_errors
+@entry_script("../configs/pde", "evaluate")
 def main(raw: DictConfig) -> None:
     """Evaluate one run again and log its numbers."""
-    evaluate(run_to_read(raw), raw.evaluation)
+    evaluate(run_to_read(raw), given(raw.evaluation))
 
 
 if __name__ == "__main__":
-    sys.argv[1:] = expand_home(sys.argv[1:])
     main()

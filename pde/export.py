@@ -4,15 +4,14 @@ import logging
 import sys
 from pathlib import Path
 
-import hydra
 import torch
 from omegaconf import DictConfig
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from monarch_core.runs.home import expand_home
-from monarch_core.runs.start import run_to_read, user_errors
-from monarch_core.training.export import check_file, export, largest_difference
+from monarch_core.runs.command_line import entry_script
+from monarch_core.runs.start import run_to_read
+from monarch_core.training.export import check_file, export, format_of, largest_difference
 from pde.models import load_model
 
 LARGEST_DIFFERENCE = 1e-3  # of a file and its model, relatively, by rounding over many frames
@@ -52,17 +51,15 @@ def export_run(run_dir: Path, out: Path, file_format: str, n_steps: int | None) 
     return difference
 
 
-@hydra.main(version_base="1.3", config_path="../configs", config_name="export")
-@user_errors
+@entry_script("../configs", "export")
 def main(raw: DictConfig) -> None:
     """Export one run and compare the file with the model."""
     if not raw.out:
         raise ValueError("out has no value; give the file to write, as in out=model.onnx")
-    out = Path(raw.out).absolute()
-    difference = export_run(run_to_read(raw), out, raw.format, raw.n_steps)
+    out, run_dir = Path(raw.out).absolute(), run_to_read(raw)
+    difference = export_run(run_dir, out, format_of(Path(raw.out), raw.format), raw.n_steps)
     log.info("wrote %s; largest relative difference to the model: %.1e", raw.out, difference)
 
 
 if __name__ == "__main__":
-    sys.argv[1:] = expand_home(sys.argv[1:])
     main()

@@ -1,15 +1,13 @@
 """Train and evaluate one neural operator: `python pde/train.py dataset=navier_stokes`."""
 
-import os
 import sys
 from pathlib import Path
 
-import hydra
 from omegaconf import DictConfig
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from monarch_core.runs.failures import user_errors
+from monarch_core.runs.command_line import entry_script
 from monarch_core.runs.processes import is_main_process
 from monarch_core.training.fit import fit
 from monarch_core.training.start import start_run
@@ -22,8 +20,7 @@ from pde.models.start import check_start, start_model
 from pde.understand import understood
 
 
-@hydra.main(version_base="1.3", config_path="../configs/pde", config_name="train")
-@user_errors
+@entry_script("../configs/pde", "train", choose_own)
 def main(raw: DictConfig) -> None:
     """Train and evaluate one PDE surrogate."""
     config, run_dir = start_run(understood(raw), PdeConfig)
@@ -54,6 +51,4 @@ def main(raw: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (sys.path[0], os.getenv("PYTHONPATH"))))
-    sys.argv[1:] = choose_own(sys.argv[1:])
     main()

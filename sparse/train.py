@@ -1,20 +1,17 @@
 """Train and evaluate one network: `python sparse/train.py model=gpt2 weight=monarch`."""
 
-import os
 import sys
 from pathlib import Path
 
-import hydra
 from omegaconf import DictConfig
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from monarch_core.runs.failures import user_errors
-from monarch_core.runs.home import expand_home
+from monarch_core.runs.command_line import entry_script
 from monarch_core.runs.processes import is_main_process
 from monarch_core.training.fit import fit
 from monarch_core.training.start import start_run
-from sparse.config.run import SparseConfig, rename_from
+from sparse.config.run import SparseConfig, read_words
 from sparse.dataset.load import load_splits
 from sparse.evaluate import evaluate
 from sparse.metrics.losses import cross_entropy
@@ -23,8 +20,7 @@ from sparse.models.start import check_start
 from sparse.models.switch import switch_of
 
 
-@hydra.main(version_base="1.3", config_path="../configs/sparse", config_name="train")
-@user_errors
+@entry_script("../configs/sparse", "train", read_words)
 def main(raw: DictConfig) -> None:
     """Train and evaluate one network whose linear layers may be structured."""
     config, run_dir = start_run(raw, SparseConfig)
@@ -48,6 +44,4 @@ def main(raw: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (sys.path[0], os.getenv("PYTHONPATH"))))
-    sys.argv[1:] = rename_from(expand_home(sys.argv[1:]))
     main()

@@ -33,7 +33,7 @@ from monarch_core.runs.schema import to_dataclass
 from mri.config.reconstruct import ReconstructConfig
 from mri.config.run import MriConfig
 from pde.config.run import PdeConfig, choose_own
-from sparse.config.run import SparseConfig, rename_from
+from sparse.config.run import SparseConfig, read_words
 
 ROOT = Path(__file__).parents[1]
 SCHEMAS = {"pde": PdeConfig, "mri": MriConfig, "sparse": SparseConfig}
@@ -136,7 +136,7 @@ def trainings(path):
         if found := command.fullmatch(line):
             words = shlex.split(found[2], comments=True)
             ours = [word for word in words if "=" in word and not word.startswith("hydra")]
-            yield found[1], choose_own(ours) if found[1] == "pde" else rename_from(ours)
+            yield found[1], choose_own(ours) if found[1] == "pde" else read_words(ours)
 
 
 TRAININGS = [

@@ -5,6 +5,7 @@ import re
 import statistics
 import sys
 from functools import partial
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,10 @@ START_THEMSELVES = {"mri/physics/poisson.py"}
 
 def named(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
+
+
+def dotted(path: Path) -> str:
+    return named(path).removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
 def modules(*folders: str) -> list[Path]:
@@ -128,6 +133,12 @@ def test_arrows(path):
     for name in imports(path):
         if name.split(".")[0] in OURS:
             assert is_allowed(name, allowed), f"{named(path)} imports {name}, may import {allowed}"
+
+
+def test_no_imports_go_in_a_circle():
+    names = {dotted(path): path for path in modules(*OURS)}
+    graph = {name: imports(path) & names.keys() - {name} for name, path in names.items()}
+    list(TopologicalSorter(graph).static_order())  # CycleError names one
 
 
 @each(modules(*sorted(TORCH_ALONE)))

@@ -15,7 +15,7 @@ import pytest
 from test_imports import OURS, modules, named, of_others
 
 import monarch_core
-from monarch_core import extras
+from monarch_core import commands
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -178,7 +178,7 @@ def test_a_command_without_its_packages_says_so_in_one_line(monkeypatch, capsys,
         monkeypatch.delattr(monarch_core, part, raising=False)
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(SystemExit) as ending:
-        getattr(extras, command)()
+        getattr(commands, command)()
     assert ending.value.code == 2
     assert re.fullmatch(rf"monarch-{command}: .* {module}; run pip .*\n", capsys.readouterr().err)
 

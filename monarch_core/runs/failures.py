@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 
 from monarch_core.extras import MissingExtraError
 from monarch_core.runs.folder import RunFolder
+from monarch_core.runs.hydra_folder import clear_start
 from monarch_core.runs.lock import is_in_use, leave_all, occupied_folder
 from monarch_core.runs.printable import paragraph
 from monarch_core.runs.processes import is_main_process, processes, start_processes_as_usual
@@ -49,6 +50,8 @@ def user_errors(job: Job) -> Job:
     SIGTERM, with 143, and SIGHUP, with 129. Any other exception is a defect and passes through.
     Each of them leaves its traceback in `failure.txt` in the run folder (unless the run was
     finished before, or another process works there), and training that succeeds removes that file.
+    A run that users have to mend before it has finished an epoch is none: its folder is removed, or
+    in a sweep holds `refused.txt` instead until it starts again.
     With HYDRA_FULL_ERROR=1, or when hydra is not at work, everything passes through.
     """
 
@@ -68,7 +71,7 @@ def user_errors(job: Job) -> Job:
                 _tell(f"Interrupted{by}. {_how_to_go_on(raw)}")
                 sys.exit(getattr(interrupt, "exit_code", INTERRUPTED))
             except (ValueError, OSError, MissingExtraError) as error:
-                failure = _record_failure(raw)
+                failure = _record_failure(raw, is_refusal=True)
                 if os.environ.get("HYDRA_FULL_ERROR") == "1" or not HydraConfig.initialized():
                     raise
                 details = (
@@ -110,18 +113,30 @@ def _own_folder(raw: DictConfig) -> RunFolder | None:
     return RunFolder(folder)
 
 
-def _record_failure(raw: DictConfig) -> Path | None:
+def _record_failure(raw: DictConfig, *, is_refusal: bool = False) -> Path | None:
     """Write the traceback of the current exception; never hide that exception by another.
 
-    A finished run is not marked as failed by a later command that goes wrong, nor is a folder that
-    was taken for a run and is none.
+    A run that was to begin and is refused leaves nothing; that of a sweep, which others look at, a
+    file that makes no run of the folder. The run of another command is not marked as failed, nor is
+    one that is only read, nor a folder that was taken for a run and is none.
     """
+    if not is_main_process():
+        return None
+    in_sweep = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+    if raw.get("resume") and HydraConfig.initialized():
+        clear_start(Path(HydraConfig.get().runtime.output_dir), keep_log=False)
     folder = _own_folder(raw)
-    if folder is None or not is_main_process() or folder.path.resolve() == Path.cwd():
+    if folder is None or raw.get("run") or folder.path.resolve() == Path.cwd():
         return None
-    if (raw.get("resume") or raw.get("run")) and not folder.config.is_file():
-        return None
-    return folder.mark_failed(traceback.format_exc())
+    story = traceback.format_exc()
+    is_new = not (folder.has_begun or raw.get("resume"))
+    if is_new and is_refusal:
+        leave_all()
+        clear_start(folder.path, keep_log=in_sweep)
+        return folder.mark_refused(story) if in_sweep else None
+    if is_new or occupied_folder() is not None:
+        return folder.mark_failed(story)
+    return folder.mark_refused(story) if in_sweep and not folder.is_finished else None
 
 
 def _forget_failure(raw: DictConfig) -> None:

@@ -28,6 +28,7 @@ class RunFolder:
         scans: scores of every scan (MRI), as CSV.
         evaluations: folders with results on other data than the run's own.
         failure: traceback of the last attempt that failed.
+        refused: the same of a job of a sweep that was refused before it began, and is no run.
         lock: there while a process works in the folder.
     """
 
@@ -46,12 +47,19 @@ class RunFolder:
         self.scans = path / "scans.csv"
         self.evaluations = path / "evaluations"
         self.failure = path / "failure.txt"
+        self.refused = path / "refused.txt"
         self.lock = path / ".lock"
 
     @property
     def is_run(self) -> bool:
         """Whether a run was started here, finished or failed; links count, wherever they lead."""
         return any(map(os.path.lexists, (self.results, self.failure, self.config)))
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a run has left anything of its training or its results here."""
+        left = (self.log.path, self.weights, self.checkpoint, self.aborted, self.results)
+        return any(map(os.path.lexists, left))
 
     @property
     def is_finished(self) -> bool:
@@ -129,6 +137,11 @@ class RunFolder:
         """
         return parse_json(read_text(self.origin)) if self.origin.exists() else None
 
+    @property
+    def trouble(self) -> Path:
+        """The file that tells why the last attempt came to nothing, if it did."""
+        return self.refused if os.path.lexists(self.refused) else self.failure
+
     def why_failed(self) -> str:
         """Return the last line of the traceback of an attempt that failed; empty if it has none.
 
@@ -136,18 +149,18 @@ class RunFolder:
             OSError: it cannot be read.
             ValueError: it is no plain file.
         """
-        return last_line(self.failure)
+        return last_line(self.trouble)
 
     def mark_failed(self, story: str) -> Path | None:
         """Keep the story of a failure; return its file, None where it cannot be written.
 
         A finished run is not marked.
         """
-        if not self.is_finished:
-            with contextlib.suppress(OSError):
-                write_text(self.failure, story)
-                return self.failure
-        return None
+        return None if self.is_finished else _kept(self.failure, story)
+
+    def mark_refused(self, story: str) -> Path | None:
+        """Keep the story of a refusal in a sweep; return its file, None if it cannot be written."""
+        return _kept(self.refused, story)
 
     def forget_results(self) -> None:
         """Remove the results of a run that is to be trained on; its weights give them again."""
@@ -158,6 +171,26 @@ class RunFolder:
         """Remove the mark of an earlier failure, if that is possible."""
         with contextlib.suppress(OSError):
             self.failure.unlink(missing_ok=True)
+
+    def forget_refusal(self) -> None:
+        """Remove the mark of an earlier refusal, if that is possible."""
+        with contextlib.suppress(OSError):
+            self.refused.unlink(missing_ok=True)
+
+    def forget_start(self) -> None:
+        """Remove what a start notes before anything is learned, if that is possible."""
+        for path in (self.config, self.overrides, self.hydra):
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self.overrides.parent.rmdir()
+
+
+def _kept(path: Path, story: str) -> Path | None:
+    with contextlib.suppress(OSError):
+        write_text(path, story)
+        return path
+    return None
 
 
 def _read_yaml(path: Path) -> Any:

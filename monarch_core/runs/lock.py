@@ -14,7 +14,8 @@ from monarch_core.runs.processes import is_main_process
 
 _TAKEN = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
 
-_held: dict[Path, int] = {}  # folders that this process works in, and what keeps them locked
+# Folders that this process works in, and what keeps them locked; None where nothing can.
+_held: dict[Path, int | None] = {}
 
 
 class FolderInUseError(ValueError):
@@ -37,9 +38,8 @@ def occupy(run_dir: Path) -> bool:
     folder = run_dir.resolve()
     if folder in _held or not is_main_process():
         return False
-    descriptor = _lock(folder)
+    descriptor = _held[folder] = _lock(folder)
     if descriptor is not None:
-        _held[folder] = descriptor
         remove_leftovers(folder)
     return True
 
@@ -71,8 +71,7 @@ def is_in_use(run_dir: Path) -> bool:
         descriptor = _lock(folder)
     except FolderInUseError:
         return True
-    if descriptor is not None:
-        _unlock(folder, descriptor)
+    _unlock(folder, descriptor)
     return False
 
 
@@ -115,7 +114,9 @@ def _lock(folder: Path) -> int | None:
     return descriptor
 
 
-def _unlock(folder: Path, descriptor: int) -> None:
+def _unlock(folder: Path, descriptor: int | None) -> None:
+    if descriptor is None:
+        return
     with contextlib.suppress(OSError):
         RunFolder(folder).lock.unlink()
     os.close(descriptor)
@@ -130,7 +131,8 @@ def _holder(path: Path) -> str:
 def _forget() -> None:
     """Leave the locks to the parent: a forked worker that outlives it must not hold them."""
     for descriptor in _held.values():
-        os.close(descriptor)
+        if descriptor is not None:
+            os.close(descriptor)
     _held.clear()
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +19,7 @@ from monarch_core.runs.files import write_text
 from monarch_core.runs.folder import RunFolder
 from monarch_core.runs.former_layout import to_current
 from monarch_core.runs.plain_files import parse_yaml, read_yaml
+from monarch_core.runs.printable import listed
 
 T = TypeVar("T")
 Kinds = tuple[tuple[str, Any, "Kinds"], ...]
@@ -48,7 +49,7 @@ def to_dataclass(raw: DictConfig, schema: type[T]) -> T:
         merged = OmegaConf.merge(node, OmegaConf.create(values))
         config = OmegaConf.to_object(merged)
     except ConfigKeyError as error:
-        raise ValueError(_unknown_key(error, node)) from error
+        raise ValueError(unknown_key(str(error.full_key), node)) from error
     except MissingMandatoryValue as error:
         key = error.full_key
         raise ValueError(f"config key {key} has no value; give one, as in {key}=VALUE.") from error
@@ -192,17 +193,31 @@ def _refuse_references(value: Any, key: str = "") -> None:
         )
 
 
-def _unknown_key(error: ConfigKeyError, node: DictConfig) -> str:
-    key = str(error.full_key)
-    parent = key.rpartition(".")[0]
-    keys = _dotted_keys(node)
-    siblings = [k for k in keys if k.rpartition(".")[0] == parent]
-    elsewhere = [k for k in keys if k.rpartition(".")[2] == key.rpartition(".")[2]]
-    near = difflib.get_close_matches(key, siblings, n=3) + elsewhere
+def unknown_key(key: str, node: DictConfig, more: Sequence[str] = ()) -> str:
+    """Return that a key is unknown, and which ones are near.
+
+    Args:
+        key: with the keys above it, as `fit.epocs`.
+        node: the config in which it is not.
+        more: keys beside those of the config.
+    """
+    keys = [*_dotted_keys(node), *more]
+    parts = key.split(".")
+    above = [".".join(parts[:n]) for n in range(1, len(parts) + 1)]
+    first = next((name for name in above if name not in keys), key)  # the others are below it
+    parent, _, last = first.rpartition(".")
+    names = {k: k.rpartition(".")[2] for k in dict.fromkeys(keys)}
+    siblings = [k for k in names if k.rpartition(".")[0] == parent]
+    alike = difflib.get_close_matches(last, [names[k] for k in siblings], n=3)
+    near = [k for name in alike for k in siblings if names[k] == name]
+    near += [k for k, name in names.items() if name in (last, parts[-1])]
+    if not near:
+        alike = difflib.get_close_matches(parts[-1], names.values(), n=2, cutoff=0.8)
+        near = [k for k, name in names.items() if name in alike]
     if near:
         remedy = f"did you mean {' or '.join(dict.fromkeys(near))}?"
     else:
-        remedy = f"known here: {', '.join(siblings)}" if siblings else "nothing is known there"
+        remedy = f"known here: {listed(siblings)}" if siblings else "nothing is known there"
     return f"unknown config key {key}; {remedy}"
 
 

@@ -93,7 +93,7 @@ def _stage(folder: RunFolder) -> Stage:
         return "finished"
     if is_worked_in(folder):
         return "running"
-    if os.path.lexists(folder.failure):
+    if os.path.lexists(folder.trouble):
         return "failed"
     return "stopped" if os.path.lexists(folder.config) else "waiting"
 

@@ -1,31 +1,27 @@
 """How a run gets its config and its folder, and how it is found again."""
 
 import dataclasses
-import hashlib
 import itertools
-import logging
 import os
-import re
-import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from monarch_core.runs.failures import run_folder, user_errors
-from monarch_core.runs.files import remove_link, write_text
+from monarch_core.runs.failures import run_folder
+from monarch_core.runs.files import write_text
 from monarch_core.runs.folder import RunFolder
-from monarch_core.runs.lock import FolderInUseError, is_in_use, leave, occupy
-from monarch_core.runs.processes import processes
+from monarch_core.runs.hydra_folder import leave_folder_of_hydra
+from monarch_core.runs.lock import FolderInUseError, leave, occupy
+from monarch_core.runs.overrides import key_of
 from monarch_core.runs.schema import load_config, save_config, to_dataclass
 
-__all__ = ["load_config", "run_to_read", "user_errors"]
+__all__ = ["load_config", "run_to_read"]
 
 T = TypeVar("T")
 State = Literal["new", "unfinished", "finished"]
-_LONGEST_NAME = 150  # of a folder; file systems allow 255 bytes
 
 
 def read_start(
@@ -48,8 +44,9 @@ def read_start(
     if not raw.get("resume"):
         return to_dataclass(_without_folder_keys(raw, schema), schema), run_dir, {}
     leave_folder_of_hydra(run_dir)
-    asked = {item: key_of(item) for item in _asked() or []}
-    others = [item for item, key in asked.items() if key not in ("resume", *changeable)]
+    asked = {item: key_of(item) for item in asked_overrides() or []}
+    typed = as_typed(schema, list(asked))
+    others = [item for item in typed if key_of(item) not in ("resume", *changeable)]
     if others:
         also = f"; {', '.join(changeable)} can" if changeable else ""
         raise ValueError(
@@ -75,9 +72,21 @@ def note_changes(run_dir: Path, config: Any, changes: dict[str, Any]) -> None:
         write_text(folder.overrides, OmegaConf.to_yaml(OmegaConf.create([*kept, *new])))
 
 
-def key_of(override: str) -> str:
-    """Return the key of an override."""
-    return override.lstrip("+").partition("=")[0]
+def as_typed(schema: type, overrides: Sequence[str]) -> list[str]:
+    """Return overrides in the words of the user.
+
+    Args:
+        schema: the dataclass of the config. Where the script changes the command line before hydra
+            reads it, its class method `as_typed` takes that back.
+        overrides: as hydra has them.
+    """
+    typed: list[str] = getattr(schema, "as_typed", list)(overrides)
+    return typed
+
+
+def asked_overrides() -> list[str] | None:
+    """Return the overrides of this job; None when hydra is not at work."""
+    return list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else None
 
 
 def _script() -> str | None:
@@ -113,10 +122,12 @@ def take_folder(run_dir: Path, config: Any, *, is_resumed: bool) -> tuple[Path, 
     """
     if is_resumed:
         occupy(run_dir)
+        RunFolder(run_dir).forget_refusal()
         return run_dir, "unfinished"
     run_dir = _occupy_new(run_dir)
     try:
-        state = _state(RunFolder(run_dir))
+        state = _state(RunFolder(run_dir), type(config))
+        RunFolder(run_dir).forget_refusal()
         if state == "new":
             save_config(run_dir, config)
             _save_start(RunFolder(run_dir))
@@ -132,13 +143,23 @@ def run_to_read(raw: DictConfig) -> Path:
     The relative paths of its config then lead where they led, from whichever folder this is called.
 
     Raises:
-        ValueError: no folder is given, or there is none of that name.
+        ValueError: no folder is given, or it is not that of a run.
     """
     if not raw.get("run"):
         raise ValueError("run has no value; give the folder of a run, as in run=runs/pde/NAME")
     run_dir = Path(raw.run).absolute()
+    if not RunFolder(run_dir).config.is_file():
+        raise ValueError(
+            f"run={raw.run} is not a run folder, as there is no {RunFolder(run_dir).config}; give "
+            "the folder that train.py printed, usually runs/TASK/NAME"
+        )
     go_to_start(run_dir)
     return run_dir
+
+
+def given(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that are not null, which take the place of those of a run."""
+    return {str(key): value for key, value in options.items() if value is not None}
 
 
 def go_to_start(run_dir: Path) -> None:
@@ -148,66 +169,7 @@ def go_to_start(run_dir: Path) -> None:
         os.chdir(started_in)
 
 
-def leave_folder_of_hydra(run_dir: Path) -> None:
-    """Move the log file to the run folder and delete what hydra made for this process elsewhere.
-
-    Hydra makes a folder for every start, also when a run is resumed, for every process of one run,
-    and for a run whose folder was taken; in the last case it is that of another run.
-    """
-    if not HydraConfig.initialized():
-        return
-    own = Path(HydraConfig.get().runtime.output_dir)
-    if own.resolve() == run_dir.resolve() or not run_dir.is_dir():
-        return
-    is_shared = is_in_use(own)
-    rank = processes().rank
-    for handler in logging.getLogger().handlers:
-        if isinstance(handler, logging.FileHandler) and Path(handler.baseFilename).parent == own:
-            name = Path(handler.baseFilename)
-            handler.close()  # it opens the new file with the next line
-            if not is_shared:
-                name.unlink(missing_ok=True)
-            suffix = f".{rank}" if rank > 0 else ""
-            own_log = run_dir.resolve() / f"{name.name}{suffix}"
-            remove_link(own_log)
-            handler.baseFilename = str(own_log)
-    if is_shared:
-        return
-    output_subdir = HydraConfig.get().output_subdir
-    if output_subdir:
-        shutil.rmtree(own / output_subdir, ignore_errors=True)
-    if own.is_dir() and not any(own.iterdir()):
-        own.rmdir()
-
-
-def job_name(overrides: Sequence[str], without: Sequence[str] = ()) -> str:
-    """Return the name of the folder of a job of a sweep: `viscosity_1e-3-seed_0` for its overrides.
-
-    Configs reach it as `${job_name:OVERRIDES,WITHOUT}`. Being made of the overrides alone, it is
-    the same whenever the sweep is started.
-
-    Args:
-        overrides: of the job, as `dataset.viscosity=1e-3`.
-        without: keys that the name leaves out.
-    """
-    pairs = [override.lstrip("+").partition("=") for override in overrides]
-    words = [f"{key.split('.')[-1]}_{value}" for key, _, value in pairs if key not in without]
-    name = "-".join(re.sub(r"[^A-Za-z0-9_.+-]+", "_", word).strip("_") for word in words) or "run"
-    if len(name) > _LONGEST_NAME:
-        digest = hashlib.blake2b(name.encode(), digest_size=4).hexdigest()
-        name = f"{name[:_LONGEST_NAME]}-{digest}"
-    return name
-
-
-OmegaConf.register_new_resolver("job_name", job_name, replace=True)
-
-
-def _asked() -> list[str] | None:
-    """Return the overrides of this job; None when hydra is not at work."""
-    return list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else None
-
-
-def _state(folder: RunFolder) -> State:
+def _state(folder: RunFolder, schema: type) -> State:
     """Tell what a folder holds; a run that failed before it finished an epoch leaves it free.
 
     Where hydra itself notes the overrides (its `output_subdir`), it did so before this is asked,
@@ -216,7 +178,7 @@ def _state(folder: RunFolder) -> State:
     kept = [path for path in (folder.checkpoint, folder.results) if path.exists()]
     if not folder.config.exists() or not kept:
         return "new"
-    asked = _asked()
+    asked = asked_overrides()
     is_spoilt = asked is not None and HydraConfig.get().output_subdir is not None
     earlier = None if is_spoilt else folder.started_with()
     if earlier is not None and asked is not None and sorted(earlier) == sorted(asked):
@@ -224,7 +186,7 @@ def _state(folder: RunFolder) -> State:
     names = ", ".join(path.name for path in kept)
     differ = ""
     if earlier is not None and asked is not None:
-        was, now = (" ".join(words) or "no overrides" for words in (earlier, asked))
+        was, now = (" ".join(as_typed(schema, x)) or "no overrides" for x in (earlier, asked))
         differ = f" (it was started with {was}, now asked for is {now})"
     raise ValueError(
         f"{folder.path} already holds a run ({names}); go on with it through resume={folder.path}, "
@@ -235,7 +197,7 @@ def _state(folder: RunFolder) -> State:
 def _save_start(folder: RunFolder) -> None:
     """Write what hydra would, before it is known that the folder belongs to this run."""
     if HydraConfig.initialized():
-        write_text(folder.overrides, OmegaConf.to_yaml(OmegaConf.create(_asked())))
+        write_text(folder.overrides, OmegaConf.to_yaml(OmegaConf.create(asked_overrides())))
         write_text(folder.hydra, OmegaConf.to_yaml(HydraConfig.instance().cfg))
 
 

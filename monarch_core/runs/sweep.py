@@ -20,8 +20,8 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import OverrideParseException
 
 from monarch_core.runs.home import expand_home
+from monarch_core.runs.overrides import job_name, key_of
 from monarch_core.runs.signals import stop_signals_raise
-from monarch_core.runs.start import job_name
 from monarch_core.runs.sweep_progress import Display, Watch, display_for
 
 _DESCRIPTION = """\
@@ -73,7 +73,8 @@ def multirun(out: Path, script: Path, overrides: Sequence[str], n_at_once: int) 
     for key in keys:
         if keys.count(key) > 1 or key in _OF_THE_SWEEP:
             raise ValueError(f"{key} is set by the sweep or given twice; leave one out")
-    names = f"hydra.job.config.override_dirname.exclude_keys={_fixed(parsed)}"
+    varied = ",".join(key_of(o.get_key_element()) for o in parsed if o.is_sweep_override())
+    names = f"hydra.sweep.subdir='${{job_name:${{hydra.overrides.task}},[{varied}]}}'"
     words = ["-m", f"hydra.sweep.dir={_quoted(out.absolute())}", names, *overrides]
     if n_at_once > 1:
         words += ["hydra/launcher=joblib", f"hydra.launcher.n_jobs={n_at_once}"]
@@ -100,10 +101,6 @@ def _parsed(overrides: Sequence[str]) -> list[Override]:
         return OverridesParser.create().parse_overrides(list(overrides))
     except OverrideParseException as error:
         raise ValueError(f"cannot read {error.override!r}: {error}") from error
-
-
-def _fixed(parsed: Sequence[Override]) -> list[str]:
-    return [override.key_or_group for override in parsed if not override.is_sweep_override()]
 
 
 def _has_joblib_launcher() -> bool:

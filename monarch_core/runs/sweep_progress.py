@@ -3,10 +3,10 @@
 import math
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from types import TracebackType
 
 from monarch_core.extras import require
 from monarch_core.runs.folder import RunFolder
@@ -38,7 +38,7 @@ class Watch:
     def __init__(self, out: Path, names: Sequence[str]) -> None:
         self._folders = {name: RunFolder(out / name) for name in dict.fromkeys(names)}
         self._finished: dict[str, Standing] = {}
-        self._failures = {name: _changed(f.failure) for name, f in self._folders.items()}
+        self._failures = {name: _changed(f.trouble) for name, f in self._folders.items()}
         self.n_before = sum(folder.is_finished for folder in self._folders.values())
 
     def look(self) -> dict[str, Standing]:
@@ -50,7 +50,7 @@ class Watch:
         found = standing_of(folder)
         if found.stage == "finished":
             self._finished[name] = found
-        is_old = found.stage == "failed" and _changed(folder.failure) == self._failures[name]
+        is_old = found.stage == "failed" and _changed(folder.trouble) == self._failures[name]
         if found.stage == "stopped" or is_old:
             return Standing("waiting", found.n_done, found.n_epochs, found.valid_error)
         return found
@@ -86,7 +86,35 @@ def summary(standings: Standings, n_at_once: int) -> str:
     return ", ".join(parts) + tail
 
 
-class Lines:
+class Display(ABC):
+    """Shows a sweep from when it is entered until it is left."""
+
+    def __enter__(self) -> "Display":
+        self.begin()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.update()
+        self.end()
+
+    @abstractmethod
+    def begin(self) -> None:
+        """Look at the runs for the first time."""
+
+    @abstractmethod
+    def update(self) -> None:
+        """Look at the runs and show where they are."""
+
+    @abstractmethod
+    def pass_on(self, text: str) -> None:
+        """Show what the runs say on standard error."""
+
+    @abstractmethod
+    def end(self) -> None:
+        """Show no more, after the last update."""
+
+
+class Lines(Display):
     """A line for whatever happens, and one for all of it from time to time."""
 
     def __init__(
@@ -99,12 +127,12 @@ class Lines:
         self._before: dict[str, Standing] = {}
         self._last = -math.inf
 
-    def __enter__(self) -> "Lines":
+    def begin(self) -> None:
+        """Say how many runs there are."""
         n_before = self._watch.n_before
         done = f", {n_before} of them done before" if n_before else ""
         self._before = self._watch.look()
         self._say(f"{len(self._before)} runs{done}")
-        return self
 
     def update(self) -> None:
         """Look at the runs and say what is new."""
@@ -118,13 +146,8 @@ class Lines:
             self._say("; ".join([summary(now, self._n_at_once), *current]))
         self._before = now
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.update()
+    def end(self) -> None:
+        """Say how the sweep stands."""
         self._say(summary(self._before, self._n_at_once))
 
     def pass_on(self, text: str) -> None:
@@ -138,17 +161,17 @@ class Lines:
         sys.stdout.flush()
 
 
-class Screen:
+class Screen(Display):
     """A table of the runs that is drawn over itself, for a terminal."""
 
     def __init__(self, watch: Watch, n_at_once: int, console: Console) -> None:
         self._watch, self._n_at_once, self._console = watch, n_at_once, console
         self._live = Live(console=console, auto_refresh=False)
 
-    def __enter__(self) -> "Screen":
+    def begin(self) -> None:
+        """Draw the table for the first time."""
         self._live.start()
         self.update()
-        return self
 
     def update(self) -> None:
         """Draw the table anew."""
@@ -160,17 +183,9 @@ class Screen:
         """Show above the table what the runs say on standard error."""
         self._console.print(Text(text.rstrip("\n")))
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.update()
+    def end(self) -> None:
+        """Leave the table as it is."""
         self._live.stop()
-
-
-Display = Lines | Screen
 
 
 def display_for(watch: Watch, n_at_once: int, console: Console | None = None) -> Display:

@@ -77,6 +77,30 @@ def export(
         return torch.export.load(path).module()
 
 
+def format_of(path: Path, asked: str | None = None) -> str:
+    """Return the format of a file to write: that which its name ends in.
+
+    Args:
+        path: of the file.
+        asked: the format where the name is to say nothing, or the same.
+
+    Raises:
+        ValueError: the name says another format than what is asked for, or none where none is.
+    """
+    said = path.suffix.removeprefix(".")
+    if said not in FORMATS and asked is None:
+        raise ValueError(
+            f"out={path} must end in .{' or .'.join(FORMATS)}, which says its format; give such a "
+            f"name, or format={' or format='.join(FORMATS)}"
+        )
+    if said in FORMATS and asked not in (None, said):
+        raise ValueError(
+            f"out={path} ends in .{said}, but format={asked} is asked for; leave format out, or "
+            "give a name of that ending"
+        )
+    return asked or said
+
+
 def check_file(path: Path, file_format: str) -> None:
     """Check before any work that a model can be written there in this format.
 
@@ -89,8 +113,8 @@ def check_file(path: Path, file_format: str) -> None:
     missing = [name for name in ONNX_PACKAGES if importlib.util.find_spec(name) is None]
     if file_format == "onnx" and missing:
         raise ValueError(
-            f"format=onnx needs {', '.join(missing)}; install them with "
-            "`pip install 'monarch-science[deploy]'`, or take format=pt2"
+            f"a .onnx file needs {', '.join(missing)}; install them with "
+            "`pip install 'monarch-science[deploy]'`, or write a .pt2 file"
         )
     if not path.parent.is_dir():
         raise ValueError(f"out must be in an existing folder, got {path}; make {path.parent} first")
@@ -116,8 +140,8 @@ def _refuse_complex(model: nn.Module) -> None:
         raise ValueError(
             f"this model cannot become ONNX: {names[0]} is complex, and the exporter of torch has "
             "no translation for complex weights. Train with transform=monarch_frozen, the same "
-            "function in real numbers (model=tfno with model.factorization=null as well), or take "
-            "format=pt2"
+            "function in real numbers (model=tfno with model.factorization=null as well), or write "
+            "a .pt2 file"
         )
 
 

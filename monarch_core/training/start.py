@@ -12,12 +12,12 @@ from omegaconf import DictConfig
 
 from monarch_core.runs.failures import AlreadyFinishedError
 from monarch_core.runs.folder import RunFolder
+from monarch_core.runs.hydra_folder import leave_folder_of_hydra
 from monarch_core.runs.machine import usable_cores
 from monarch_core.runs.processes import is_main_process, processes
 from monarch_core.runs.schema import load_config
 from monarch_core.runs.start import (
     go_to_start,
-    leave_folder_of_hydra,
     note_changes,
     read_start,
     take_folder,

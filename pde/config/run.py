@@ -11,8 +11,8 @@ from omegaconf import MISSING, OmegaConf
 
 from monarch_core.runs.former_layout import without_unread
 from monarch_core.runs.home import expand_home
+from monarch_core.runs.overrides import key_of
 from monarch_core.runs.ranges import MOST, SEEDS, check_ranges
-from monarch_core.runs.start import key_of
 from monarch_core.training.config import FitConfig
 from monarch_core.training.transform_config import TransformConfig, offer_transforms
 from pde.config.dataset import DATASETS, DatasetConfig, NavierStokesConfig
@@ -83,6 +83,12 @@ class PdeConfig:
         """Return the stored config of a run in the layout of today, whenever the run was made."""
         return without_unread(stored, "model", MODELS, "architecture")
 
+    @classmethod
+    def as_typed(cls, overrides: Sequence[str]) -> list[str]:
+        """Return overrides without the `dataset=own` that `choose_own` adds to a path."""
+        has_path = "dataset.path" in map(key_of, overrides)
+        return [word for word in overrides if not (has_path and word == "dataset=own")]
+
     def __post_init__(self) -> None:
         """Raise ValueError for a seed or fraction that is none, axes or heads that do not fit."""
         check_ranges(self, "", {"teacher_forcing": (0, 1), **SEEDS})
@@ -106,28 +112,19 @@ class PdeConfig:
                 )
 
 
-# Keys that the folders of a sweep are not named after.
-_UNNAMED = re.compile(r"^(hydra\.job\.config\.override_dirname\.exclude_keys=\[)(.*)\]$")
-
-
 def choose_own(arguments: Sequence[str]) -> list[str]:
     """Return arguments with `dataset=own` before a path that is given where no data set is chosen.
 
     An experiment says by itself which data set it is about. A single number for the grid of own
-    data becomes a list, and a `~` the home folder. Folders of a sweep are not named after it.
+    data becomes a list, and a `~` the home folder.
     """
     chosen = [*expand_home(arguments)]
     keys = [key_of(argument) for argument in chosen]
     if "dataset.path" in keys and not {"dataset", "experiment"} & {*keys}:
         chosen.insert(keys.index("dataset.path"), "dataset=own")
-        chosen = [_UNNAMED.sub(_with_dataset, argument) for argument in chosen]
     if "dataset=own" not in chosen:
         return chosen
     return [re.sub(r"^(dataset\.grid)=(\d+)$", r"\1=[\2]", argument) for argument in chosen]
-
-
-def _with_dataset(found: re.Match[str]) -> str:
-    return f"{found[1]}{', '.join(filter(None, (found[2], 'dataset')))}]"
 
 
 # Hydra checks every override of `configs/pde/train.yaml` against these names and types; those of a

@@ -16,17 +16,27 @@ from monarch_core.adapters.neuralop.exchange import take_weight
 from monarch_core.runs.files import write_text
 from monarch_core.runs.fingerprint import fingerprint_files
 from monarch_core.runs.folder import RunFolder
+from monarch_core.runs.overrides import key_of
 from monarch_core.runs.processes import is_main_process
 from monarch_core.runs.schema import load_config
+from monarch_core.runs.start import as_typed, asked_overrides
 from monarch_core.training.checkpoint import read_state
 from monarch_core.training.transfer import Transfer, pair_tensors, take_over
 from monarch_core.training.transform_config import CONTROL, TransformConfig
+from pde.config.dataset import DatasetConfig, OwnConfig
 from pde.config.run import PdeConfig
 from pde.models import build_model, load_model
 from pde.models.roll_out import RollOut
 
 # Options of a model that say how it is computed, or on which grid it has learned.
 _FREE = ("name", "checkpoint_steps", "transform_grid", "domain_padding", "continuation")
+# What must be as it was for the weights, and the options that choose it where a data set has them.
+_SHARED = {
+    "n_input_frames": ("frames in", ("n_input_frames",)),
+    "in_channels": ("channels in", ("channels", "constants", "parameters")),
+    "out_channels": ("channels out", ("channels",)),
+    "n_axes": ("axes", ("axes",)),
+}
 # Networks whose parameters have the names of neuralop's own.
 OF_NEURALOP = ("fno", "fno_neuralop", "uno", "local_no")
 
@@ -35,7 +45,8 @@ def check_start(config: PdeConfig, run_dir: Path) -> None:
     """Check before any data are made that the weights of `config.weights` are there and fit.
 
     Raises:
-        ValueError: there are none, or they are of another network, or of other frames.
+        ValueError: there are none, they are of another network or of other frames, or of data that
+            a command without the name of any would not mean.
     """
     if config.weights is None or RunFolder(run_dir).can_resume:
         return
@@ -59,20 +70,7 @@ def check_start(config: PdeConfig, run_dir: Path) -> None:
             "that run first"
         )
     source = load_config(folder.path, PdeConfig)
-    for words, here, there, remedy in (
-        (
-            "frames in", config.dataset.n_input_frames, source.dataset.n_input_frames,
-            "dataset.n_input_frames",
-        ),
-        ("channels in", config.dataset.in_channels, source.dataset.in_channels, "the data"),
-        ("channels out", config.dataset.out_channels, source.dataset.out_channels, "the data"),
-        ("axes", config.dataset.n_axes, source.dataset.n_axes, "the data"),
-    ):  # fmt: skip
-        if here != there:
-            raise ValueError(
-                f"weights={folder.path} has {there} {words}, and this run {here}; choose others in "
-                f"{remedy}"
-            )
+    _check_data(folder, config.dataset, source.dataset)
     mine, others = (dataclasses.asdict(c.model) for c in (config, source))
     changed = [
         f"model.{key}={mine.get(key)} (there {value})"
@@ -134,6 +132,38 @@ def start_model(
         }
         write_text(RunFolder(run_dir).origin, json.dumps(origin, indent=2) + "\n")
     return transfer
+
+
+def _check_data(folder: RunFolder, here: DatasetConfig, there: DatasetConfig) -> None:
+    """Raise ValueError where nobody said that other data are meant, or where they do not fit.
+
+    Args:
+        folder: of the run that has the weights.
+        here: data to learn from.
+        there: those that the weights come from.
+    """
+    given = as_typed(PdeConfig, folder.started_with() or [])
+    of_data = [word for word in given if key_of(word).split(".")[0] in ("dataset", "experiment")]
+    is_own = isinstance(there, OwnConfig)
+    same = " ".join(of_data) or (
+        f"dataset.path={there.path}" if is_own else f"dataset={there.name}"
+    )
+    asked = asked_overrides()
+    names_data = {"dataset", "dataset.path", "experiment"} & {*map(key_of, asked or [])}
+    if asked is not None and not names_data and here.name != there.name:
+        raise ValueError(
+            f"weights={folder.path} learned from {same}, and this command names no data; give "
+            f"{same} for the same, dataset={here.name} for the default ones, or others"
+        )
+    options = {field.name for field in dataclasses.fields(here)}
+    for key, (words, chosen_by) in _SHARED.items():
+        if getattr(here, key) != getattr(there, key):
+            known = [f"dataset.{name}" for name in chosen_by if name in options]
+            remedy = f"others in {' or '.join(known)}" if known else f"other data, such as {same}"
+            raise ValueError(
+                f"weights={folder.path} has {getattr(there, key)} {words}, and this run "
+                f"{getattr(here, key)}; choose {remedy}"
+            )
 
 
 def _run_of(path: Path) -> RunFolder | None:

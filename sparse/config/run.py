@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, OmegaConf
 
+from monarch_core.runs.home import expand_home
 from monarch_core.runs.ranges import SEEDS, check_ranges
 from monarch_core.training.config import FitConfig
 from sparse.config.dataset import DATASETS, DatasetConfig, TextConfig
@@ -73,6 +74,11 @@ class SparseConfig:
     seed: int = 0
     resume: str | None = None
 
+    @classmethod
+    def as_typed(cls, overrides: Sequence[str]) -> list[str]:
+        """Return overrides with `from` for the `start_from` that `read_words` makes of it."""
+        return [word.removeprefix("start_" * word.startswith("start_from=")) for word in overrides]
+
     def __post_init__(self) -> None:
         """Raise ValueError for what does not go together."""
         check_ranges(self, "", SEEDS)
@@ -138,11 +144,13 @@ class SparseConfig:
         return self.weight.is_control or self.switch_at is not None
 
 
-def rename_from(arguments: Sequence[str]) -> list[str]:
-    """Return overrides with `start_from` for `from`, which Python does not take as a name."""
-    return [
-        f"start_{argument}" if argument.startswith("from=") else argument for argument in arguments
-    ]
+def read_words(arguments: Sequence[str]) -> list[str]:
+    """Return overrides with `start_from` for `from`, which Python does not take as a name.
+
+    A `~` is the home folder.
+    """
+    words = expand_home(arguments)
+    return [f"start_{word}" if word.startswith("from=") else word for word in words]
 
 
 # Hydra checks every override of `configs/sparse/train.yaml` against these names and types; those of

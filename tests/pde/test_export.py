@@ -1,6 +1,7 @@
 """Exported files compute what the model computes, for any batch size, without the data."""
 
 import importlib.util
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from pde_configs import config_of
 from monarch_core.runs.schema import save_config
 from monarch_core.training import export as export_module
 from monarch_core.training.checkpoint import save_weights
-from monarch_core.training.export import export
+from monarch_core.training.export import export, format_of
 from pde import export as export_script
 from pde.export import export_run
 from pde.models import build_model
@@ -107,6 +108,31 @@ def test_missing_packages(monkeypatch, tmp_path):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"needs onnx, onnxscript, onnxruntime; .*\[deploy\]"):
         export_run(tmp_path, tmp_path / "model.onnx", "onnx", 1)
+
+
+@pytest.mark.parametrize(
+    ("out", "asked", "format_"),
+    [
+        ("a.onnx", None, "onnx"),
+        ("a.pt2", None, "pt2"),
+        ("a.pt2", "pt2", "pt2"),
+        ("a", "pt2", "pt2"),
+    ],
+)
+def test_the_name_of_a_file_says_its_format(out, asked, format_):
+    assert format_of(Path(out), asked) == format_
+
+
+@pytest.mark.parametrize(
+    ("out", "asked", "message"),
+    [
+        ("a.pt2", "onnx", r"out=a\.pt2 ends in \.pt2, but format=onnx is asked for"),
+        ("a.pt", None, r"out=a\.pt must end in \.onnx or \.pt2"),
+    ],
+)
+def test_a_format_that_is_not_said_or_said_twice(out, asked, message):
+    with pytest.raises(ValueError, match=message):
+        format_of(Path(out), asked)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ from pde_own_files import two_fields, write_scalars, write_solid, write_steady, 
 
 from monarch_core.runs.artifacts import load_artifacts
 from monarch_core.runs.schema import load_config, save_config, to_dataclass
-from monarch_core.runs.sweep import multirun
+from monarch_core.runs.sweep import folder_names, multirun
+from monarch_core.training.start import start_run
 from pde import train
 from pde.config.own import OwnConfig
 from pde.config.run import PdeConfig, choose_own
@@ -52,13 +53,27 @@ def test_a_path_without_a_data_set_is_own_data():
         assert choose_own(chosen) == chosen
 
 
+@pytest.mark.parametrize("typed", [["dataset.path=a", "seed=1"], ["dataset=own"], ["seed=1"]])
+def test_overrides_are_told_in_the_words_of_the_user(typed):
+    assert PdeConfig.as_typed(choose_own(typed)) == typed
+
+
+def test_what_does_not_go_with_resume_is_what_was_typed(tmp_path, monkeypatch):
+    save_config(tmp_path, pde_configs.config_of())
+    asked = choose_own([f"resume={tmp_path}", "dataset.path=a"])
+    monkeypatch.setattr("monarch_core.runs.start.asked_overrides", lambda: asked)
+    with pytest.raises(ValueError, match=r"so dataset\.path=a cannot be given with it"):
+        start_run(OmegaConf.create({"resume": str(tmp_path)}), PdeConfig)
+
+
 @pytest.mark.parametrize("varied", ["dataset.path=a,b", "dataset.path=a transform=fft,monarch"])
 def test_a_sweep_over_own_data_finds_its_folders(tmp_path, varied):
-    words = multirun(tmp_path, Path("pde/train.py"), varied.split(), 1)[2:]
-    keys = next(word for word in choose_own(words) if "exclude_keys" in word)
-    unnamed = OmegaConf.create(keys.partition("=")[2])
-    assert "dataset" in unnamed
-    assert ("dataset.path" in unnamed) == ("a,b" not in varied)
+    words = choose_own(multirun(tmp_path, Path("pde/train.py"), varied.split(), 1)[2:])
+    name = next(word for word in words if word.startswith("hydra.sweep.subdir"))
+    task = [word.replace(",b", "").replace("fft,", "") for word in words if word[0] in "dt"]
+    assert "dataset=own" in task
+    config = {"hydra": {"overrides": {"task": task}}, "name": name.partition("=")[2].strip("'")}
+    assert OmegaConf.create(config).name in folder_names(varied.split())
 
 
 def test_no_point_of_a_period_is_left_out(files):

@@ -13,6 +13,7 @@ from monarch_core import MonarchSpectralConv
 from monarch_core.runs.folder import RunFolder
 from monarch_core.runs.schema import save_config
 from monarch_core.training.checkpoint import read_state, save_weights
+from pde.config.own import OwnConfig
 from pde.models import build_model, load_model
 from pde.models.start import check_start, start_model
 
@@ -117,6 +118,59 @@ def test_another_network_is_refused_and_nothing_is_changed(tmp_path, here, messa
     with pytest.raises(ValueError, match=message):
         started(tmp_path, *here)
     assert not (tmp_path / "new/started_from.json").exists()
+
+
+OWN = {"path": "a.npy", "key": "u", "periodic": [True, True], "grid": [16, 16], "n_input_frames": 4,
+       "n_output_frames": 5, "channels": ["u"]}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("dataset", "message"),
+    [
+        (
+            {"channels": ["u", "v"]},
+            "has 4 channels in, and this run 8; choose .* dataset.channels",
+        ),
+        (
+            {"constants": ["a"]},
+            "channels in, .* dataset.channels or dataset.constants or dataset.p",
+        ),
+        ({"grid": [16], "periodic": [True]}, "has 2 axes, and this run 1; choose .* dataset.axes"),
+    ],
+)
+def test_data_that_do_not_fit_name_the_options_that_choose_them(tmp_path, dataset, message):
+    run_of(tmp_path / "source")
+    config = config_of(*SMALL, f"weights={tmp_path / 'source'}")
+    config.dataset = OwnConfig(**{**OWN, **dataset})
+    with pytest.raises(ValueError, match=message):
+        check_start(config, tmp_path)
+
+
+def test_data_without_such_options_are_chosen_as_they_were(tmp_path):
+    run_of(tmp_path / "source")
+    config = config_of("dataset=burgers", f"weights={tmp_path / 'source'}")
+    with pytest.raises(ValueError, match=r"has 2 axes|frames in.*such as dataset=navier_stokes"):
+        check_start(config, tmp_path)
+
+
+@pytest.mark.parametrize("noted", [["dataset=own", "dataset.path=a.npy", "dataset.key=u"], []])
+def test_weights_of_own_data_are_not_trained_on_by_chance(tmp_path, monkeypatch, noted):
+    run_of(tmp_path / "source")
+    source = config_of(*SMALL)
+    source.dataset = OwnConfig(**OWN)
+    save_config(tmp_path / "source", source)
+    (tmp_path / "source/.hydra").mkdir()
+    (tmp_path / "source/.hydra/overrides.yaml").write_text(json.dumps(noted))
+    config = config_of(*SMALL, f"weights={tmp_path / 'source'}")
+    asked = ["weights=x"]
+    monkeypatch.setattr("pde.models.start.asked_overrides", lambda: asked)
+    same = "dataset.path=a.npy dataset.key=u" if noted else "dataset.path=a.npy"
+    with pytest.raises(
+        ValueError, match=f"names no data; give {same} for the same, dataset=navier"
+    ):
+        check_start(config, tmp_path)
+    asked.append("dataset=navier_stokes")
+    check_start(config, tmp_path)
 
 
 @pytest.mark.parametrize("transform", ["fft", "monarch"])

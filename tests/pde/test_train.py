@@ -122,7 +122,7 @@ def test_a_run_can_be_measured_on_other_grids_later(runs, tmp_path):
     folder = shutil.copytree(runs["monarch"][0], tmp_path / "run")
     script = ROOT / "pde/evaluate.py"
     for grid, ok in ((8, True), (7, False)):
-        words = [f"run={folder}", f"+evaluation.grids=[{grid}]"]
+        words = [f"run={folder}", f"evaluation.grids=[{grid}]"]
         finished = run_program(script, *words, imports=("pde.train",))
         assert (finished.returncode == 0) == ok, finished.stderr
     results = json.loads((folder / "results.json").read_text())

@@ -4,7 +4,7 @@ import pytest
 from sparse_runs import config_of
 
 from monarch_core.runs.declared import declared
-from sparse.config.run import rename_from
+from sparse.config.run import SparseConfig, read_words
 
 
 @pytest.mark.parametrize(
@@ -76,4 +76,5 @@ def test_the_dense_weight_is_the_control():
 
 def test_from_is_a_word_for_start_from():
     given = ["from=runs/a", "weight=monarch", "dataset.path=from=x"]
-    assert rename_from(given) == ["start_from=runs/a", "weight=monarch", "dataset.path=from=x"]
+    assert read_words(given) == ["start_from=runs/a", "weight=monarch", "dataset.path=from=x"]
+    assert SparseConfig.as_typed(read_words(given)) == given

@@ -121,7 +121,7 @@ def _room(
     spectra = [x.new_empty(2, *modes, *field.shape[:2]) for field in (x, y)]
     if not keep or order == 1:
         return y, *spectra, x.new_empty(0), x.new_empty(0)
-    if x.device.type == "cuda":
+    if x.is_cuda:
         return y, *spectra, *(x.new_empty(2, modes[-1], *field.shape[:3]) for field in (x, y))
     lanes = _library().lanes()
     padded = (2 * modes[-1] + lanes - 1) // lanes * lanes

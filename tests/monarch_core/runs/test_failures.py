@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from monarch_core.report.read.collect import collect_runs
 from monarch_core.runs.failures import user_errors
+from monarch_core.runs.folder import RunFolder
+from monarch_core.runs.standing import standing_of
 
 ROOT = Path(__file__).parents[3]
 
@@ -20,7 +23,10 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 from monarch_core.training.config import FitConfig
+from monarch_core.report.read.collect import collect_runs
 from monarch_core.runs.failures import user_errors
+from monarch_core.runs.folder import RunFolder
+from monarch_core.runs.standing import standing_of
 from monarch_core.training.start import start_run
 from monarch_core.runs.lock import leave, occupy
 
@@ -39,6 +45,7 @@ def main(raw: DictConfig) -> None:
     if config.fails == "value":
         raise ValueError("x must divide n, got 7;\\n use 5")
     if config.fails == "disk":
+        (run_dir / "checkpoint.pt").touch()
         raise OSError(28, "No space left on device")
     if config.fails == "interrupt":
         (run_dir / "checkpoint.pt").touch()
@@ -102,13 +109,15 @@ def starts(tmp_path_factory):
     sent = folder / "runs" / "sent"
     sent.mkdir(parents=True)
     (sent.parent / "home").mkdir()
+    (sent.parent / "beside").mkdir()
+    (sent.parent / "beside/notes").write_text("mine")
     (sent / "config.yaml").write_text("seed: 3\n")
     (folder / "victim").write_text("precious")
     for name in ("script.log", ".lock"):
         (sent / name).symlink_to(folder / "victim")
     elsewhere = "hydra.run.dir=runs/elsewhere"
     commands = {
-        "value": ["fails=value"],
+        "value": ["fails=value", "hydra.run.dir=runs/value"],
         "disk": ["fails=disk", "hydra.run.dir=runs/disk"],
         "bug": ["fails=bug", "hydra.run.dir=runs/bug"],
         "type": ["fit.epochs=many", "hydra.run.dir=runs/type"],
@@ -130,6 +139,10 @@ def starts(tmp_path_factory):
         "no_run": ["resume=runs/home", elsewhere],
         "taken": ["seed=9", "hydra.run.dir=runs/single"],
         "resumed_twice": ["resume=runs/single", elsewhere],
+        "beside": ["fails=value", "hydra.run.dir=runs/beside"],
+        "another": ["fails=value", "hydra.run.dir=runs/interrupt"],
+        "resumed_none": ["resume=runs/none", elsewhere],
+        "swept_again": ["-m", "fails=value,disk", "seed=4"],
     }
     taken = dict.fromkeys(("same_second", "taken", "resumed_twice"), "runs/single")
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
@@ -155,28 +168,57 @@ def outcome(starts, name, sub="."):
     return code, errors, failure.read_text() if failure.exists() else None
 
 
+def test_a_user_error_is_one_paragraph_with_the_traceback_in_a_file(starts):
+    code, errors, failure = outcome(starts, "disk", "disk")
+    assert code == 1
+    assert errors.startswith("Error: [Errno 28] No space left on device (details: ")
+    assert errors.count("\n") == 1
+    assert "runs/disk/failure.txt" in errors
+    assert failure.startswith("Traceback")
+    assert "OSError" in failure
+
+
 @pytest.mark.parametrize(
-    ("name", "message", "kind"),
+    ("name", "message"),
     [
-        ("disk", "[Errno 28] No space left on device", "OSError"),
-        ("type", "config key fit.epochs has the wrong type: Value 'many'", "ValueError"),
+        ("value", "x must divide n, got 7; use 5"),  # of several lines
+        ("type", "config key fit.epochs has the wrong type: Value 'many'"),
+        ("resumed_none", "runs/none is not a run folder"),
     ],
 )
-def test_a_user_error_is_one_paragraph_with_the_traceback_in_a_file(starts, name, message, kind):
-    code, errors, failure = outcome(starts, name, name)
+def test_a_start_that_is_refused_leaves_nothing(starts, name, message):
+    folder, _ = starts
+    code, errors, _ = outcome(starts, name)
     assert code == 1
-    assert errors.startswith(f"Error: {message}")
+    assert message in errors
+    assert errors.endswith("(HYDRA_FULL_ERROR=1 shows the details)\n")
     assert errors.count("\n") == 1
-    assert f"runs/{name}/failure.txt" in errors
-    assert failure.startswith("Traceback")
-    assert kind in failure
+    assert not any((folder / "runs" / left).exists() for left in (name, "elsewhere"))
 
 
-def test_a_message_of_several_lines_becomes_one(starts):
-    code, errors, _ = outcome(starts, "value")
+def test_a_start_that_is_refused_leaves_what_was_there(starts):
+    folder, _ = starts
+    assert outcome(starts, "beside")[0] == 1
+    assert [path.name for path in (folder / "runs/beside").iterdir()] == ["notes"]
+    code, errors, failure = outcome(starts, "another", "interrupt")
     assert code == 1
-    assert errors.startswith("Error: x must divide n, got 7; use 5 (details: ")
-    assert errors.count("\n") == 1
+    assert "already holds a run (checkpoint.pt)" in errors
+    assert "KeyboardInterrupt" in failure  # of the attempt before
+    assert (folder / "runs/interrupt/config.yaml").exists()
+
+
+def test_a_refusal_in_a_sweep_is_seen_and_is_no_run(starts):
+    folder, _ = starts
+    code, errors, failure = outcome(starts, "swept_again", "sweep/0")
+    refused = RunFolder(folder / "runs/sweep/0")
+    assert code == 1
+    assert "runs/sweep/0/refused.txt" in errors
+    assert failure is None
+    assert standing_of(refused).stage == "failed"
+    assert standing_of(refused).why == "use 5"
+    assert not refused.is_run
+    with pytest.raises(ValueError, match="no run found"):
+        collect_runs([refused.path])
 
 
 def test_a_defect_keeps_its_traceback_and_leaves_the_file(starts):
@@ -215,11 +257,11 @@ def test_a_stop_signal_ends_a_sweep(starts):
 
 def test_a_sweep_goes_on_after_a_failure_and_fails_in_the_end(starts):
     folder, _ = starts
-    code, errors, first = outcome(starts, "sweep", "sweep/0")
+    code, errors, _ = outcome(starts, "sweep")
     assert code == 1
     assert "Traceback" not in errors
     assert errors.startswith("Error: x must divide n")
-    assert "ValueError" in first
+    assert "ValueError" in (folder / "runs/sweep/0/refused.txt").read_text()
     assert json.loads((folder / "runs/sweep/1/results.json").read_text()) == {"seed": 4}
     assert not (folder / "runs/sweep/1/failure.txt").exists()
     assert "ZeroDivisionError" in (folder / "runs/sweep/2/failure.txt").read_text()
@@ -275,7 +317,7 @@ def test_a_resumed_run_stays_in_its_folder(starts):
     assert (code, errors) == (0, "")
     assert not (folder / "runs/elsewhere").exists()
     assert "seed: 7" in (folder / "runs/single/config.yaml").read_text()
-    assert (folder / "runs/single/script.log").read_text().count("at work") == 3
+    assert (folder / "runs/single/script.log").read_text().count("at work") == 2
 
 
 def test_other_overrides_do_not_go_with_resume(starts):
@@ -296,7 +338,7 @@ def test_runs_of_the_same_second_have_folders_of_their_own(starts):
     overrides = [OmegaConf.load(f / ".hydra/overrides.yaml") for f in (first, second)]
     assert overrides[1] == ["seed=8"]
     assert (second / "script.log").read_text().count("at work") == 1
-    assert (first / "script.log").read_text().count("at work") == 3
+    assert (first / "script.log").read_text().count("at work") == 2
     assert not (second / ".lock").exists()
 
 
@@ -337,10 +379,12 @@ def test_without_hydra_errors_pass_through(tmp_path):
     raw = OmegaConf.create({"run_dir": str(tmp_path), "fails": True})
     with pytest.raises(ValueError, match="x"):
         job(raw)
-    assert "ValueError: x" in (tmp_path / "failure.txt").read_text()
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "checkpoint.pt").touch()
+    (tmp_path / "failure.txt").write_text("ValueError: x")
     raw.fails = False
     assert job(raw) == 3
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.pt"]
 
 
 def test_evaluating_a_run_does_not_mend_its_training(tmp_path):

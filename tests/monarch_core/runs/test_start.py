@@ -133,6 +133,7 @@ def started_in(folder, run_dir):
     (run_dir / ".hydra").mkdir(parents=True)
     record = {"hydra": {"runtime": {"cwd": str(folder)}, "job": {"num": "???"}}}
     OmegaConf.save(OmegaConf.create(record), run_dir / ".hydra/hydra.yaml")
+    (run_dir / "config.yaml").touch()
     return run_dir
 
 
@@ -157,6 +158,7 @@ def test_resuming_goes_to_where_the_run_was_started(tmp_path, monkeypatch):
 @pytest.mark.parametrize("record", ["hydra: {runtime: {cwd: /none/such}}", "[]", "hydra: 1", None])
 def test_a_run_from_elsewhere_is_read_where_we_are(tmp_path, monkeypatch, record):
     (tmp_path / ".hydra").mkdir()
+    (tmp_path / "config.yaml").touch()
     if record is not None:
         (tmp_path / ".hydra/hydra.yaml").write_text(record)
     monkeypatch.chdir(tmp_path)
@@ -164,9 +166,16 @@ def test_a_run_from_elsewhere_is_read_where_we_are(tmp_path, monkeypatch, record
     assert Path.cwd() == tmp_path
 
 
+@pytest.mark.parametrize("name", ["none", "."])
+def test_what_is_read_must_be_a_run(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=f"run={name} is not a run folder"):
+        run_to_read(OmegaConf.create({"run": name}))
+
+
 def resumed(run_dir, monkeypatch, *overrides):
     asked = [f"resume={run_dir}", *overrides]
-    monkeypatch.setattr("monarch_core.runs.start._asked", lambda: asked)
+    monkeypatch.setattr("monarch_core.runs.start.asked_overrides", lambda: asked)
     return start_run(OmegaConf.from_dotlist(asked), RunConfig)
 
 

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
 
 from monarch_core.runs import sweep
-from monarch_core.runs.start import job_name
-from monarch_core.runs.sweep import main, multirun
+from monarch_core.runs.overrides import job_name
+from monarch_core.runs.sweep import folder_names, main, multirun
 
 ROOT = Path(__file__).parents[3]
 
@@ -77,8 +78,7 @@ path: ""
 hydra:
   output_subdir: null
   sweep:
-    subdir: >-
-      ${job_name:${hydra.overrides.task},${hydra.job.config.override_dirname.exclude_keys}}
+    subdir: ${job_name:${hydra.overrides.task}}
 """
 LAUNCHERS = {
     "basic": "hydra",
@@ -192,8 +192,8 @@ def test_a_folder_of_another_run_is_refused(script, capfd):
 def test_the_name_of_a_folder_tells_the_values():
     overrides = ["model=fno", "dataset.viscosity=0.001", "+seed=0"]
     assert job_name(overrides) == "model_fno-viscosity_0.001-seed_0"
-    assert job_name(overrides, without=["model"]) == "viscosity_0.001-seed_0"
-    assert job_name(overrides, without=["model", "seed", "dataset.viscosity"]) == "run"
+    assert job_name(overrides, ["seed", "dataset.viscosity"]) == "viscosity_0.001-seed_0"
+    assert job_name(overrides, []) == "run"
     assert job_name(["evaluation.grids=[16,64]", "x='../a b'"]) == "grids__16_64-x__.._a_b"
     long = [job_name([f"path={'x' * n}"]) for n in (999, 1000)]
     assert long[0] != long[1]
@@ -201,10 +201,14 @@ def test_the_name_of_a_folder_tells_the_values():
 
 
 def test_only_what_varies_names_the_folders_of_the_command(tmp_path, script):
-    command = multirun(tmp_path, script, ["model=a", "seed=0,1", "dataset.n='x,y'"], 1)
-    override = next(word for word in command if "exclude_keys" in word)
-    parsed = OverridesParser.create().parse_override(override)
-    assert parsed.value() == ["model", "dataset.n"]
+    given = ["model=a", "+seed=0,1", "dataset.n='x,y'", "x=range(2)"]
+    command = multirun(tmp_path, script, given, 1)
+    override = next(word for word in command if word.startswith("hydra.sweep.subdir"))
+    name = OverridesParser.create().parse_override(override).value()
+    task = ["model=a", "added=b", "+seed=0", "dataset.n='x,y'", "x=1"]
+    config = OmegaConf.create({"hydra": {"overrides": {"task": task}}, "name": name})
+    assert config.name == "seed_0-x_1"
+    assert config.name in folder_names(given)
 
 
 @pytest.mark.parametrize(

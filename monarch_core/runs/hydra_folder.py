@@ -1,0 +1,78 @@
+"""The folder that hydra makes for every start, whether a run stays in it or not."""
+
+import contextlib
+import logging
+import shutil
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+
+from monarch_core.runs.files import remove_link
+from monarch_core.runs.folder import RunFolder
+from monarch_core.runs.lock import is_in_use
+from monarch_core.runs.processes import processes
+
+
+def leave_folder_of_hydra(run_dir: Path) -> None:
+    """Move the log file to the run folder and delete what hydra made for this process elsewhere.
+
+    Hydra makes a folder for every start, also when a run is resumed, for every process of one run,
+    and for a run whose folder was taken; in the last case it is that of another run.
+    """
+    if not HydraConfig.initialized():
+        return
+    own = Path(HydraConfig.get().runtime.output_dir)
+    if own.resolve() == run_dir.resolve() or not run_dir.is_dir():
+        return
+    is_shared = is_in_use(own)
+    rank = processes().rank
+    for handler in _log_files(own):
+        name = Path(handler.baseFilename)
+        handler.close()  # it opens the new file with the next line
+        if not is_shared:
+            name.unlink(missing_ok=True)
+        suffix = f".{rank}" if rank > 0 else ""
+        own_log = run_dir.resolve() / f"{name.name}{suffix}"
+        remove_link(own_log)
+        handler.baseFilename = str(own_log)
+    if is_shared:
+        return
+    output_subdir = HydraConfig.get().output_subdir
+    if output_subdir:
+        shutil.rmtree(own / output_subdir, ignore_errors=True)
+    if own.is_dir() and not any(own.iterdir()):
+        own.rmdir()
+
+
+def clear_start(run_dir: Path, *, keep_log: bool) -> None:
+    """Remove what a refused start has left in a folder, and the folder itself if hydra made it.
+
+    What an earlier attempt has left stays, and so does the folder that the process works in.
+
+    Args:
+        run_dir: where a new run was to be.
+        keep_log: leave the log file, and with it the folder.
+    """
+    folder = RunFolder(run_dir)
+    if folder.path.resolve() == Path.cwd() or folder.has_begun or folder.failure.exists():
+        return
+    folder.forget_start()
+    if keep_log:
+        return
+    for handler in _log_files(run_dir):
+        handler.close()
+        with contextlib.suppress(OSError):
+            Path(handler.baseFilename).unlink(missing_ok=True)
+    if HydraConfig.initialized():
+        with contextlib.suppress(OSError):  # there is more in it
+            run_dir.rmdir()
+
+
+def _log_files(folder: Path) -> list[logging.FileHandler]:
+    """Return what writes log files into a folder."""
+    return [
+        handler
+        for handler in logging.getLogger().handlers
+        if isinstance(handler, logging.FileHandler)
+        and Path(handler.baseFilename).parent.resolve() == folder.resolve()
+    ]

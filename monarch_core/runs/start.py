@@ -20,6 +20,7 @@ from monarch_core.runs.folder import RunFolder
 from monarch_core.runs.lock import FolderInUseError, is_in_use, leave, occupy
 from monarch_core.runs.processes import processes
 from monarch_core.runs.schema import load_config, save_config, to_dataclass
+from monarch_core.runs.typed import typed
 
 __all__ = ["load_config", "run_to_read", "user_errors"]
 
@@ -227,8 +228,9 @@ def _state(folder: RunFolder) -> State:
         was, now = (" ".join(words) or "no overrides" for words in (earlier, asked))
         differ = f" (it was started with {was}, now asked for is {now})"
     raise ValueError(
-        f"{folder.path} already holds a run ({names}); go on with it through resume={folder.path}, "
-        f"delete it, or choose another folder with hydra.run.dir=FOLDER{differ}"
+        f"{folder.path} already holds a run ({names}); go on with it through "
+        f"{typed('resume', str(folder.path))}, delete it, or choose another folder with "
+        f"hydra.run.dir=FOLDER{differ}"
     )
 
 

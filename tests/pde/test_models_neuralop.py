@@ -156,5 +156,5 @@ def test_a_grid_that_is_odd_inside_of_the_u_is_refused_by_its_level():
 
 def test_so_is_one_of_the_evaluation():
     small = [*UNO_SMALL, *SMALL, "dataset.grid=32", "evaluation.grids=[10]", "transform=fft"]
-    with pytest.raises(ValueError, match="grid 10x10 .* becomes 5x5"):
+    with pytest.raises(ValueError, match=r"grid 10x10 .* becomes 5x5"):
         check_model(config_of(*small))

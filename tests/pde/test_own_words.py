@@ -105,15 +105,15 @@ def test_names_need_no_quotes_of_hydra_but_in_a_sweep():
 
 
 def test_one_long_trajectory_names_the_remedy(tmp_path):
-    np.save(tmp_path / "long.npy", LONG)
+    np.savez(tmp_path / "long.npz", u=LONG, t=np.arange(60.0))
     with pytest.raises(ValueError, match=r"there are 1 trajectories.*dataset\.window=6 makes 10 "):
-        words_of(tmp_path / "long.npy")
-    assert "10 of 6 frames without overlap" in words_of(tmp_path / "long.npy", window=6)
+        words_of(tmp_path / "long.npz")
+    assert "10 of 6 frames without overlap" in words_of(tmp_path / "long.npz", window=6)
 
 
 def test_windows_of_different_splits_share_no_frame(tmp_path):
-    np.save(tmp_path / "long.npy", LONG)
-    config = Understanding(OwnConfig(path=str(tmp_path / "long.npy"), window=7)).config
+    np.savez(tmp_path / "long.npz", u=LONG, t=np.arange(60.0))
+    config = Understanding(OwnConfig(path=str(tmp_path / "long.npz"), window=7)).config
     splits = load_splits(config)
     seen = {}
     for name in ("train", "valid", "test"):
@@ -127,10 +127,10 @@ def test_windows_of_different_splits_share_no_frame(tmp_path):
 
 
 def test_one_trajectory_trains_and_evaluates_from_the_command_line(tmp_path):
-    np.save(tmp_path / "long.npy", LONG)
+    np.savez(tmp_path / "long.npz", u=LONG, t=np.arange(60.0))
     small = ["model.hidden_channels=4", "model.n_layers=1", "model.n_modes=4", "fit.epochs=1"]
     small += ["fit.accelerator=cpu", "fit.transform_learning_rate=1e-3", "hydra.run.dir=run"]
-    words = ["dataset.path=long.npy", "dataset.window=6", *small]
+    words = ["dataset.path=long.npz", "dataset.window=6", *small]
     imports = ("pde.train", "pde.evaluate")
     done = run_program(ROOT / "pde/train.py", *words, folder=tmp_path, imports=imports)
     assert done.returncode == 0, done.stderr

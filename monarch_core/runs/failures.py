@@ -21,6 +21,7 @@ from monarch_core.runs.lock import is_in_use, leave_all, occupied_folder
 from monarch_core.runs.printable import paragraph
 from monarch_core.runs.processes import is_main_process, processes, start_processes_as_usual
 from monarch_core.runs.signals import StopSignalError, stop_signals_raise
+from monarch_core.runs.typed import typed
 
 log = logging.getLogger(__name__)
 
@@ -151,7 +152,7 @@ def _how_to_go_on(raw: DictConfig) -> str:
         return "The run is as it was; start the same command again."
     folder = _own_folder(raw)
     if folder is not None and folder.can_resume:
-        return f"Finished epochs are kept; go on with resume={folder.path}"
+        return f"Finished epochs are kept; go on with {typed('resume', str(folder.path))}"
     return "No epoch was finished; start the same command again."
 
 

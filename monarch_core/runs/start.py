@@ -17,6 +17,7 @@ from monarch_core.runs.hydra_folder import leave_folder_of_hydra
 from monarch_core.runs.lock import FolderInUseError, leave, occupy
 from monarch_core.runs.overrides import key_of
 from monarch_core.runs.schema import load_config, save_config, to_dataclass
+from monarch_core.runs.typed import typed
 
 __all__ = ["load_config", "run_to_read"]
 
@@ -189,8 +190,9 @@ def _state(folder: RunFolder, schema: type) -> State:
         was, now = (" ".join(as_typed(schema, x)) or "no overrides" for x in (earlier, asked))
         differ = f" (it was started with {was}, now asked for is {now})"
     raise ValueError(
-        f"{folder.path} already holds a run ({names}); go on with it through resume={folder.path}, "
-        f"delete it, or choose another folder with hydra.run.dir=FOLDER{differ}"
+        f"{folder.path} already holds a run ({names}); go on with it through "
+        f"{typed('resume', str(folder.path))}, delete it, or choose another folder with "
+        f"hydra.run.dir=FOLDER{differ}"
     )
 
 

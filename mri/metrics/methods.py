@@ -14,6 +14,7 @@ from monarch_core.report.compare.paired import (
 from monarch_core.report.compare.settings import number_or_text
 from monarch_core.report.read.collect import Run, collect_runs
 from monarch_core.report.read.identity import UNKNOWN, completed
+from monarch_core.runs.typed import typed
 from mri.config.run import MriConfig
 from mri.metrics.scan_scores import read_scores
 
@@ -35,7 +36,7 @@ def mri_runs(paths: Sequence[Path]) -> list[Run]:
         )
     for run in finished:
         where = {**run.settings, **run.places}
-        anew = f"evaluate it anew with python mri/evaluate.py run={run.name}"
+        anew = f"evaluate it anew with python mri/evaluate.py {typed('run', run.name)}"
         if UNKNOWN in where or "dataset.root" not in where:
             raise ValueError(
                 f"{run.name}: results.json does not say on which data it was made; {anew}"

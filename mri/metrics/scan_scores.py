@@ -7,6 +7,7 @@ from monarch_core.report.compare.paired import Scores
 from monarch_core.report.read.collect import Run
 from monarch_core.runs.folder import RunFolder
 from monarch_core.runs.printable import printable
+from monarch_core.runs.typed import typed
 from monarch_core.runs.untrusted import read_text
 
 METRICS = ("psnr", "psnr_magnitude", "ssim")
@@ -21,7 +22,7 @@ def read_scores(run: Run) -> Scores:
         ValueError: the file is missing or damaged, or is not what `results.json` was made of.
     """
     path = RunFolder(run.folder).scans
-    anew = f"make it anew with python mri/evaluate.py run={run.name}"
+    anew = f"make it anew with python mri/evaluate.py {typed('run', run.name)}"
     if not path.exists():
         raise ValueError(f"{printable(str(path))} is missing; {anew}")
     where = f"{run.name}, {path.name}"

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import Float
 
-from data_scripts.pde.readers import ReadOptions
+from data_scripts.pde.readers import SPACE, ReadOptions
 from pde.config.base import DatasetConfig
 from pde.dataset.thinning import thin_own
 
@@ -27,6 +27,10 @@ class OwnConfig(DatasetConfig):
         key: name of the array of the evolving or, of a steady problem, predicted field; of several,
             with commas, each is a channel.
         input_key: name of the array of a static input field; several with commas.
+        times_key: name of the array of the times of the frames.
+        x_key: name of the array of the coordinates along x.
+        y_key: along y.
+        z_key: along z.
         parameters: names of the numbers per trajectory that are inputs, too; [] for none.
         axes: name of every axis of the array of `key` in the order of the file: trajectory, time,
             channel, x, y, z.
@@ -41,7 +45,10 @@ class OwnConfig(DatasetConfig):
             all axes.
         uneven: by name of the axis, where the points of the file lie if they are not even, in units
             of the length of the domain.
-        first_frame: which frame of the file is the first input, counted from 0.
+        window: frames of the pieces that every trajectory of the file is cut into, without overlap,
+            each a trajectory of its own, in the order of their times; 0 for no cut.
+        first_frame: which frame of the file is the first input (with a window, of its first piece),
+            counted from 0.
         stride: frames of the file from one used frame to the next.
         n_input_frames: frames that the model sees; of a steady problem none.
         n_output_frames: frames that it predicts.
@@ -60,6 +67,10 @@ class OwnConfig(DatasetConfig):
     name: str = "own"
     key: str | None = None
     input_key: str | None = None
+    times_key: str | None = None
+    x_key: str | None = None
+    y_key: str | None = None
+    z_key: str | None = None
     parameters: list[str] | None = None
     axes: list[str] | None = None
     spacing: list[float] | None = None
@@ -71,6 +82,7 @@ class OwnConfig(DatasetConfig):
     constants: list[str] = field(default_factory=list)
     grid: list[int] = field(default_factory=list)
     uneven: dict[str, Any] = field(default_factory=dict)
+    window: int = 0
     first_frame: int = 0
     stride: int = 1
     n_input_frames: int = 0
@@ -82,7 +94,13 @@ class OwnConfig(DatasetConfig):
 
     def __post_init__(self) -> None:
         """Raise one ValueError for all that is impossible whatever the file."""
-        least = {"first_frame": 0, "stride": 1, "n_input_frames": 0, "n_output_frames": 0}
+        least = {
+            "window": 0,
+            "first_frame": 0,
+            "stride": 1,
+            "n_input_frames": 0,
+            "n_output_frames": 0,
+        }
         least |= {f"n_{split}": 0 for split in SPLITS}
         problems = [
             f"dataset.{key} must be at least {low}, got {getattr(self, key)}"
@@ -125,6 +143,14 @@ class OwnConfig(DatasetConfig):
             periodic=self.periodic or None,
             times=self.times,
             time_step=self.time_step,
+            times_key=self.times_key,
+            point_keys={
+                axis: key
+                for axis, key in zip(SPACE, (self.x_key, self.y_key, self.z_key), strict=True)
+                if key is not None
+            },
+            window=self.window,
+            first_frame=self.first_frame,
         )
 
     @property
@@ -153,11 +179,10 @@ class OwnConfig(DatasetConfig):
 
     @property
     def frames(self) -> slice:
-        """Frames of the file that are used: inputs first, then outputs."""
+        """Frames of a trajectory, or of a window, that are used: inputs first, then outputs."""
         n_used = self.n_input_frames + self.n_output_frames
-        return slice(
-            self.first_frame, self.first_frame + self.stride * (n_used - 1) + 1, self.stride
-        )
+        first = 0 if self.window else self.first_frame
+        return slice(first, first + self.stride * (n_used - 1) + 1, self.stride)
 
     @property
     def evolves(self) -> bool:
@@ -181,7 +206,7 @@ class OwnConfig(DatasetConfig):
 
     def coordinates(self, axis: int) -> Callable[[int], Float[np.ndarray, " n"]] | None:
         """Return what gives the points of an axis on which they are not even."""
-        points = self.uneven.get("xyz"[axis])
+        points = self.uneven.get(SPACE[axis])
         if points is None:
             return None
         stored = np.asarray(points, dtype=np.float64)

@@ -13,6 +13,7 @@ from monarch_core.runs.former_layout import without_unread
 from monarch_core.runs.home import expand_home
 from monarch_core.runs.overrides import key_of
 from monarch_core.runs.ranges import MOST, SEEDS, check_ranges
+from monarch_core.runs.typed import quoted
 from monarch_core.training.config import FitConfig
 from monarch_core.training.transform_config import TransformConfig, offer_transforms
 from pde.config.dataset import DATASETS, DatasetConfig, NavierStokesConfig
@@ -112,11 +113,16 @@ class PdeConfig:
                 )
 
 
+# Options of own data that are names of arrays.
+_NAMES = {f"dataset.{name}key" for name in ("", "input_", "times_", "x_", "y_", "z_")}
+
+
 def choose_own(arguments: Sequence[str]) -> list[str]:
     """Return arguments with `dataset=own` before a path that is given where no data set is chosen.
 
     An experiment says by itself which data set it is about. A single number for the grid of own
-    data becomes a list, and a `~` the home folder.
+    data becomes a list, a `~` the home folder; names of arrays are quoted, but in a sweep, where a
+    comma is between two runs.
     """
     chosen = [*expand_home(arguments)]
     keys = [key_of(argument) for argument in chosen]
@@ -124,7 +130,15 @@ def choose_own(arguments: Sequence[str]) -> list[str]:
         chosen.insert(keys.index("dataset.path"), "dataset=own")
     if "dataset=own" not in chosen:
         return chosen
-    return [re.sub(r"^(dataset\.grid)=(\d+)$", r"\1=[\2]", argument) for argument in chosen]
+    chosen = [re.sub(r"^(dataset\.grid)=(\d+)$", r"\1=[\2]", argument) for argument in chosen]
+    return chosen if {"-m", "--multirun"} & {*chosen} else [*map(_with_quotes, chosen)]
+
+
+def _with_quotes(argument: str) -> str:
+    """Return an argument that names arrays with the quotes that hydra wants around commas."""
+    key, _, value = argument.partition("=")
+    is_bare = value not in ("", "null") and value[0] not in "\"'"
+    return f"{key}={quoted(value)}" if is_bare and key in _NAMES else argument
 
 
 # Hydra checks every override of `configs/pde/train.yaml` against these names and types; those of a

@@ -10,6 +10,7 @@ from data_scripts.pde.readers import Fields, UnusableFileError, open_fields
 from data_scripts.pde.readers.statement import FEWER
 from monarch_core.runs.machine import require_memory
 from monarch_core.runs.printable import listed, printable
+from monarch_core.runs.typed import typed
 from pde.config.own import OwnConfig
 from pde.dataset.checks import require_distinct, require_sound, require_variety
 from pde.dataset.guesses import places_of_splits
@@ -133,7 +134,7 @@ def _load(
     used = range(fields.shape[1])[config.frames]
 
     def place(trajectory: int, frame: int) -> str:
-        return f"trajectory {part[trajectory]}, frame {used[frame]}"
+        return fields.place(part[trajectory], used[frame])
 
     require_sound(fields.path, frames, config.n_input_frames, place=place)
     constants = None
@@ -178,7 +179,7 @@ def _require_variety(config: OwnConfig, train: TrajectoryDataset) -> None:
         except UnusableFileError as error:
             if len(config.channels) == 1:
                 raise
-            others = ",".join(other for other in config.channels if other != name)
+            others = [other for other in config.channels if other != name]
             raise UnusableFileError(
-                f"{error}, or leave it out: dataset.channels=[{others}]"
+                f"{error}, or leave it out: {typed('dataset.channels', others)}"
             ) from error

@@ -7,6 +7,8 @@ from pde.config.own import OwnConfig
 from pde.dataset.guesses import places_of_splits
 from pde.dataset.own import held_splits, slices_of
 
+_MOST_UNUSED = 12
+
 
 def summarize(fields: Fields, config: OwnConfig, notes: list[str]) -> str:
     """Return some lines: what is in the file, and what of it is learned from what.
@@ -17,6 +19,8 @@ def summarize(fields: Fields, config: OwnConfig, notes: list[str]) -> str:
         notes: what was guessed, each with the option that says otherwise.
     """
     n_trajectories, n_times, n_channels, *grid = fields.shape
+    if fields.windows:
+        n_trajectories, n_times = len({of for of, _ in fields.windows}), fields.n_stored_times
     counted = {"trajectory": n_trajectories, "frame": n_times, "channel": n_channels}
     inside = "".join(f"{_plural(n, what)}, " for what, n in counted.items())
     rows = {
@@ -25,10 +29,12 @@ def summarize(fields: Fields, config: OwnConfig, notes: list[str]) -> str:
         "given": _given(fields, config),
         "grid": ", ".join(_axis(fields, config, axis) for axis in range(config.n_axes)),
         "time": _times(fields, config),
+        "windows": _windows(fields, config),
         "splits": _splits(fields, config),
     }
     lines = [f"  {name:<10} {words}" for name, words in rows.items() if words]
     lines += [f"  {'guessed':<10} {printable(note)}" for note in notes]
+    lines += [f"  {'not used':<10} {printable(line)}" for line in _unused(fields)]
     problem = _known_problem(fields)
     if problem is not None:
         lines.append(
@@ -73,13 +79,15 @@ def _axis(fields: Fields, config: OwnConfig, axis: int) -> str:
 def _times(fields: Fields, config: OwnConfig) -> str:
     if not config.evolves:
         return ""
-    used = range(fields.shape[1])[config.frames]
+    n_times = fields.shape[1]
+    used = range(n_times)[config.frames]
     given, predicted = used[: config.n_input_frames], used[config.n_input_frames :]
-    words = f"frames {_span(given)} in, {_span(predicted)} out, of 0 to {fields.shape[1] - 1}"
+    words = f"frames {_span(given)} in, {_span(predicted)} out, of 0 to {n_times - 1}"
+    words += " in a window" if config.window else ""
     if config.stride > 1:
         words += f", every {config.stride}"
     if fields.times is None:
-        return f"{words}; the file has no times"
+        return f"{words}; no times are known: dataset.times_key=NAME, times= or time_step="
     first, last = (fields.times[frame] for frame in (used[0], used[-1]))
     return f"{words}; times {first:g} to {last:g}, steps of {(last - first) / (len(used) - 1):g}"
 
@@ -89,6 +97,26 @@ def _splits(fields: Fields, config: OwnConfig) -> str:
     places = places_of_splits(fields.shape[0], config.split_sizes, held)
     words = [f"{len(part)} {split} ({_span(part)})" for split, part in places.items()]
     return ", ".join(words) + (" as the file has them" if held else "")
+
+
+def _windows(fields: Fields, config: OwnConfig) -> str:
+    """Return which frames each split has of a file whose trajectories were cut along time."""
+    if not fields.windows:
+        return ""
+    places = places_of_splits(fields.shape[0], config.split_sizes, held_splits(fields))
+    words = [f"{len(fields.windows)} of {config.window} frames without overlap"]
+    for split, part in places.items():
+        starts = [fields.windows[i][1] for i in part]
+        frames = range(min(starts), max(starts) + config.window)
+        words.append(f"{split} in frames {_span(frames)}")
+    return ", ".join(words)
+
+
+def _unused(fields: Fields) -> list[str]:
+    """Return a line for each of the arrays that are not used, the first of many."""
+    lines = [f"{name} {reason}" for name, reason in fields.unused.items()]
+    more = len(lines) - _MOST_UNUSED
+    return lines if more <= 0 else [*lines[:_MOST_UNUSED], f"and {more} more arrays"]
 
 
 def _span(numbers: range) -> str:

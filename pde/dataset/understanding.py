@@ -9,12 +9,15 @@ import numpy as np
 
 from data_scripts.pde.readers import evenly_spaced, open_fields
 from monarch_core.runs.printable import listed
+from monarch_core.runs.typed import typed
 from pde.config.own import OwnConfig
 from pde.dataset.guesses import ends_of, likely_frames, likely_sizes, places_of_splits
 from pde.dataset.own import held_splits, slices_of
 
 # Fields that are looked at to tell whether an axis is periodic.
 _N_LOOKED_AT, _N_FRAMES_LOOKED_AT, _MOST_BYTES = 16, 3, 1 << 27
+# How many windows a long trajectory is said to be cut into, and the longest of them.
+_ENOUGH_WINDOWS, _LONG_WINDOW = 10, 24
 
 
 class Understanding:
@@ -77,7 +80,8 @@ class Understanding:
         said = self.said
         if n_times == 1:
             return 0, 1
-        asked = (said.first_frame, said.stride, said.n_input_frames, said.n_output_frames)
+        first = 0 if said.window else said.first_frame
+        asked = (first, said.stride, said.n_input_frames, said.n_output_frames)
         n_in, n_out = likely_frames(n_times, *asked)
         if not said.n_input_frames:
             self.notes.append(f"frames given: {n_in}; dataset.n_input_frames=")
@@ -89,8 +93,10 @@ class Understanding:
         said: list[str] = getattr(self.said, key)
         unknown = [name for name in said if name not in names]
         if unknown:
+            every = f"; all are {typed(f'dataset.{key}', names)}" if names else ""
             self.problems.append(
-                f"dataset.{key} must be among {listed(names) or 'nothing'}, got {listed(unknown)}"
+                f"dataset.{key} must be among {listed(names) or 'nothing'}, got "
+                f"{listed(unknown)}{every}"
             )
             return names
         return said or names
@@ -144,8 +150,20 @@ class Understanding:
         try:
             places_of_splits(n, sizes, held_splits(self.fields))
         except ValueError as error:
-            self.problems.append(str(error))
+            self.problems.append(f"{error}{self._by_windows(n)}")
         return sizes
+
+    def _by_windows(self, n: int) -> str:
+        """Return how a file of few long trajectories can be split all the same, "" if it cannot."""
+        n_times = self.fields.shape[1]
+        window = min(n_times * n // _ENOUGH_WINDOWS, _LONG_WINDOW)
+        if self.said.window or window < 2 or n_times // window < 2:
+            return ""
+        return (
+            f", or cut {'the trajectory' if n == 1 else 'each trajectory'} of {n_times} frames "
+            f"along time: dataset.window={window} makes {n * (n_times // window)} of {window} "
+            "frames each, of which the first are for training and the last for testing"
+        )
 
     def _check(self, found: OwnConfig) -> None:
         """Note what of a config does not fit the file."""
@@ -158,10 +176,11 @@ class Understanding:
             )
         elif found.frames.stop > n_times:
             self.problems.append(
-                f"there are {n_times} frames, but first_frame={found.first_frame}, "
-                f"{found.n_input_frames} + {found.n_output_frames} frames and stride="
-                f"{found.stride} ask for frame {found.frames.stop - 1} (they count from 0); lower "
-                "n_input_frames, n_output_frames or stride"
+                f"there are {n_times} frames{' in a window' if found.window else ''}, but "
+                f"first_frame={found.frames.start}, {found.n_input_frames} + "
+                f"{found.n_output_frames} frames and stride={found.stride} ask for frame "
+                f"{found.frames.stop - 1} (they count from 0); lower n_input_frames, "
+                "n_output_frames or stride"
             )
         elif fields.times is not None and not evenly_spaced(fields.times[found.frames]):
             self.problems.append(

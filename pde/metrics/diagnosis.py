@@ -15,6 +15,7 @@ for each pair: they make any problem homogeneous along d and leave all else as i
 map can see, such as the wave that a nonlinearity makes of a sine, is not seen here either.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -32,6 +33,10 @@ FEWEST, MOST = 20, 2000  # samples; more tell no more
 HIGHEST = 64  # frequency along the axis in question; networks keep fewer
 # A ratio of errors this far below that of shifted pairs is one that a network can use.
 SMALLEST_GAIN = 0.03
+# What chance may be, above which a gain that is worth a run could hide behind it.
+LARGEST_CHANCE = 0.2
+# Below this error of (1) there is nothing to gain.
+SMALLEST_MISSED = 1e-3
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,8 @@ class Diagnosis:
         diagonal: relative L2 error of (1), the mean over held-out samples.
         along: that of (2).
         shifted: the ratio of the two on shifted pairs, one for each time they were shifted.
+        n_samples: fitted to.
+        n_frequencies: along the axis, the size of a matrix H_k.
         channel: name of the field, "" if there is one.
     """
 
@@ -50,6 +57,8 @@ class Diagnosis:
     diagonal: float
     along: float
     shifted: tuple[float, ...]
+    n_samples: int
+    n_frequencies: int
     channel: str = ""
 
     @property
@@ -82,15 +91,50 @@ class Diagnosis:
         """Whether the gain is beyond what chance makes of a homogeneous problem."""
         return self.gain > self.chance
 
+    @property
+    def is_undecided(self) -> bool:
+        """Whether chance explains the gain, and could as well hide one that is worth a run.
+
+        So it can with fewer samples than frequencies, to which any matrix is fitted.
+        """
+        hides = self.chance > LARGEST_CHANCE or self.n_samples < self.n_frequencies
+        return hides and self.diagonal > SMALLEST_MISSED and not self.is_worth_a_run
+
+    @property
+    def n_enough(self) -> int:
+        """Samples with which chance, as 1 / sqrt(n), falls to the gain or to 20 %, in two digits.
+
+        max(n (chance / max(gain, 0.2))^2, 2 frequencies)
+        """
+        by_chance = self.n_samples * (self.chance / max(self.gain, LARGEST_CHANCE)) ** 2
+        n = math.ceil(max(by_chance, 2 * self.n_frequencies))
+        digits = 10 ** max(0, len(str(n)) - 2)
+        return math.ceil(n / digits) * digits
+
     def __str__(self) -> str:
         """Return the finding in one sentence."""
-        of = f"{self.channel}, " if self.channel else ""
-        verdict = "try transform=monarch" if self.is_worth_a_run else "keep the FFT"
-        return (
-            f"{of}axis {self.axis}: the best linear map misses {self.along:.2%}, the best one that "
-            f"is diagonal in the Fourier basis {self.diagonal:.2%}; another basis gains "
-            f"{self.gain:.1%}, of which chance may be {self.chance:.1%}: {verdict}"
+        where = f"{self.channel}, axis {self.axis}" if self.channel else f"axis {self.axis}"
+        if self.is_undecided:
+            return (
+                f"{where}: too few trajectories to tell: with {self.n_samples} to fit to, chance "
+                f"may be {self.chance:.0%} and the gain of another basis seems to be "
+                f"{self.gain:.0%}; about {self.n_enough} would be enough, and a validation split "
+                "in proportion"
+            )
+        missed = (
+            f"the best linear map misses {self.along:.2%}, the best one that is diagonal in the "
+            f"Fourier basis {self.diagonal:.2%}; another basis gains"
         )
+        if self.along > self.diagonal:
+            missed = (
+                f"the best linear map that is diagonal in the Fourier basis misses "
+                f"{self.diagonal:.2%}; one of any kind, fitted to {self.n_samples} samples, is "
+                f"overfitted and misses {self.along:.2%}. Against shifted pairs, where it is as "
+                "overfitted, another basis gains"
+            )
+        verdict = "try transform=monarch" if self.is_worth_a_run else "keep the FFT"
+        chance = f"of which chance may be {self.chance:.1%}"
+        return f"{where}: {missed} {self.gain:.1%}, {chance}: {verdict}"
 
 
 def diagnose_splits(splits: Splits, channels: Sequence[str] = ("",)) -> list[Diagnosis]:
@@ -133,7 +177,7 @@ def diagnose(
     if len(train[0]) < FEWEST:
         raise ValueError(
             f"a diagnosis needs at least {FEWEST} training samples, got {len(train[0])}; raise "
-            "dataset.n_train"
+            "dataset.n_train, or cut long trajectories of your own by dataset.window=FRAMES"
         )
     generator = torch.Generator().manual_seed(seed)
     found = []
@@ -144,7 +188,8 @@ def diagnose(
             both = [_shifted(pairs, axis, generator) for pairs in (train, held_out)]
             shifted = _errors(both[0], both[1], axis)
             ratios.append(shifted[1] / shifted[0])
-        found.append(Diagnosis(axis, diagonal, along, tuple(ratios)))
+        n_frequencies = len(_kept(train[0].shape[axis + 1]))
+        found.append(Diagnosis(axis, diagonal, along, tuple(ratios), len(train[0]), n_frequencies))
     return found
 
 
@@ -184,13 +229,17 @@ def _spectrum(fields: Float[Tensor, "sample *grid"], axis: int) -> Complex[Tenso
     """Return the lowest frequencies of an axis, for each of the other axes' frequencies."""
     axes = tuple(range(1, fields.ndim))
     spectrum = torch.fft.fftn(fields.double(), dim=axes, norm="ortho").movedim(axis + 1, -1)
-    n = spectrum.shape[-1]
-    kept = [f for f in range(n) if min(f, n - f) <= HIGHEST]
+    kept = _kept(spectrum.shape[-1])
     return (
         spectrum[..., kept].flatten(1, -2).transpose(0, 1)
         if len(axes) > 1
         else spectrum[None, ..., kept]
     )
+
+
+def _kept(n: int) -> list[int]:
+    """Return the lowest frequencies of n points."""
+    return [f for f in range(n) if min(f, n - f) <= HIGHEST]
 
 
 def _fit_diagonal(u: Tensor, v: Tensor) -> Callable[[float], Predict]:

@@ -14,7 +14,7 @@ from monarch_core.runs.schema import load_config
 from monarch_core.training.checkpoint import load_weights
 from monarch_core.training.devices import choose_accelerator
 from pde.config.base import GeneratedConfig
-from pde.config.model import FourierConfig
+from pde.config.model import FourierConfig, UnoConfig
 from pde.config.run import PdeConfig
 from pde.models.fno import build_fno, build_fno_neuralop, check_fft_grid
 from pde.models.fno_3d import build_fno_3d
@@ -27,7 +27,7 @@ from pde.models.resnet import build_resnet
 from pde.models.roll_out import RollOut
 from pde.models.tf_net import build_tf_net
 from pde.models.unet import build_unet
-from pde.models.uno import build_uno
+from pde.models.uno import build_uno, check_uno_grid
 
 __all__ = ["RollOut", "build_model", "check_model", "load_model"]
 
@@ -47,12 +47,12 @@ def build_model(config: PdeConfig, grid: Grid) -> RollOut:
             option does not suit the data, or a network without a Fourier transform is given
             another transform.
     """
-    model = config.model
+    model, name = config.model, config.transform.name
     if not isinstance(model, FourierConfig) and not config.transform.is_control:
         raise ValueError(
-            f"{model.architecture} has no Fourier transform that transform="
-            f"{config.transform.name} could replace; set transform=fft, or choose one of the fno "
-            "models"
+            f"{model.architecture} has no Fourier transform that transform={name}"
+            f"{' (the default)' if name == 'monarch' else ''} could replace: add transform=fft to "
+            "the command, or choose one of the fno models"
         )
     return RollOut(
         _network(config, grid),
@@ -142,6 +142,8 @@ def check_model(config: PdeConfig) -> None:
             )
         if config.transform.is_control:
             check_fft_grid(data.points_of(n))
+            if isinstance(config.model, UnoConfig):
+                check_uno_grid(config.model, data.points_of(n))
         elif is_other and not bases <= {*BASES}:
             raise ValueError(
                 f"transform={config.transform.name} works on the grid it is made for alone, got "

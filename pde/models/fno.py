@@ -229,9 +229,14 @@ def _learned_on(config: PdeConfig, grid: tuple[int, ...]) -> tuple[int, ...]:
 
 def check_fft_grid(grid: tuple[int, ...]) -> None:
     """Raise ValueError where neuralop's layer is no convolution, as found by trying it."""
-    if any(n % 2 for n in grid[:-1]) and not convolves_odd_grids():
+    if not convolves(grid):
         raise ValueError(
             "neuralop's SpectralConv is wrong on an odd number of points, as in the grid "
             f"{'x'.join(map(str, grid))}; use an even number, or transform=monarch_frozen, which "
             "is the FFT by other means"
         )
+
+
+def convolves(grid: tuple[int, ...]) -> bool:
+    """Return whether neuralop's layer is a convolution on a grid, as found by trying it."""
+    return not any(n % 2 for n in grid[:-1]) or convolves_odd_grids()

@@ -2,6 +2,8 @@
 
 import contextlib
 import io
+import math
+from fractions import Fraction
 from itertools import accumulate
 from operator import mul
 from typing import Any
@@ -14,7 +16,7 @@ from monarch_core.layers.resample import BASES
 from pde.config.model import UnoConfig
 from pde.config.run import PdeConfig
 from pde.models.continuation import ContinuedPadding
-from pde.models.fno import check_modes, padded_grid, spectral_conv
+from pde.models.fno import check_modes, convolves, padded_grid, spectral_conv
 
 
 def build_uno(model: UnoConfig, config: PdeConfig, grid: tuple[int, ...]) -> nn.Module:
@@ -43,12 +45,11 @@ def build_uno(model: UnoConfig, config: PdeConfig, grid: tuple[int, ...]) -> nn.
             f"transform={config.transform.name}; use one that starts at {', '.join(BASES)}"
         )
     padding = [model.domain_padding] * len(grid)
-    padded = padded_grid(grid, padding)
+    grids = _grids(model, grid)
     after = list(accumulate(model.scalings, mul))
     sizes = [min(r, r * s) for r, s in zip([1.0, *after], model.scalings, strict=False)]
-    grids = [padded]
-    for scaling in model.scalings[:-1]:
-        grids.append(tuple(round(n * scaling) for n in grids[-1]))
+    if config.transform.is_control:
+        check_uno_grid(model, grid)
     n_modes = [max(1, round(model.n_modes * r)) for r in sizes]
     for modes, points in zip(n_modes, grids, strict=True):
         check_modes(modes, points)
@@ -76,3 +77,28 @@ def build_uno(model: UnoConfig, config: PdeConfig, grid: tuple[int, ...]) -> nn.
     if model.continuation:
         network.domain_padding = ContinuedPadding(padding, grid)
     return network
+
+
+def _grids(model: UnoConfig, grid: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """Return the points per axis that come into each layer."""
+    grids = [padded_grid(grid, [model.domain_padding] * len(grid))]
+    for scaling in model.scalings[:-1]:
+        grids.append(tuple(round(n * scaling) for n in grids[-1]))
+    return grids
+
+
+def check_uno_grid(model: UnoConfig, grid: tuple[int, ...]) -> None:
+    """Raise ValueError where a layer of neuralop inside of the U is no convolution on its grid."""
+    grids = _grids(model, grid)
+    wrong = [level for level, points in enumerate(grids) if not convolves(points)]
+    if not wrong or not convolves(grids[0]):  # a layer refuses the grid of the data by itself
+        return
+    outer, inner = ("x".join(map(str, points)) for points in (grid, grids[wrong[0]]))
+    fractions = (Fraction(r).limit_denominator(64) for r in accumulate(model.scalings, mul))
+    multiple = 2 * math.lcm(*(fraction.denominator for fraction in fractions))
+    raise ValueError(
+        f"neuralop's SpectralConv is wrong on an odd number of points, and the grid {outer} of the "
+        f"data becomes {inner} inside of the U, in layer {wrong[0]} (from 0) of model.scalings="
+        f"{model.scalings}; use transform=monarch_frozen, which is the FFT by other means, other "
+        f"model.scalings, or a dataset.grid of multiples of {multiple}"
+    )

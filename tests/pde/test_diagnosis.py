@@ -1,12 +1,13 @@
 """The diagnosis knows a homogeneous problem, and one whose basis is another along one axis."""
 
+import math
 from pathlib import Path
 
 import pytest
 import torch
 from programs import run_program
 
-from pde.metrics.diagnosis import FEWEST, diagnose
+from pde.metrics.diagnosis import FEWEST, Diagnosis, diagnose
 
 ROOT = Path(__file__).parents[2]
 
@@ -74,6 +75,52 @@ def test_shifted_pairs_are_the_floor():
     first, again = (diagnose(*halves(u, v))[0] for _ in range(2))
     assert not first.is_worth_a_run
     assert first == again
+
+
+def test_what_chance_explains_is_no_result():
+    """Of homogeneous problems and few samples nothing is said but that, and how many it takes."""
+    u = smooth(32, 45)
+    v = convolved(u, 1) + 0.05 * torch.randn(u.shape, generator=torch.Generator().manual_seed(1))
+    found = diagnose(*halves(u, v))[0]
+    assert found.chance > found.gain > 0.1  # which looks like a result
+    assert not found.is_worth_a_run
+    words = str(found)
+    assert words.startswith(
+        "axis 0: too few trajectories to tell: with 21 to fit to, chance may be"
+    )
+    assert f"about {found.n_enough} would be enough" in words
+    assert found.n_enough >= 90
+    assert "keep" not in words
+    assert "misses" not in words
+
+
+def test_fewer_samples_than_frequencies_do_not_tell():
+    told = Diagnosis(0, 0.5, 0.5, (1.0, 1.0, 1.0), n_samples=40, n_frequencies=24)
+    assert str(told).endswith("keep the FFT")
+    few = Diagnosis(0, 0.5, 0.5, (1.0, 1.0, 1.0), n_samples=20, n_frequencies=24)
+    assert "too few trajectories to tell" in str(few)
+    assert few.n_enough == 48
+
+
+def test_where_nothing_is_missed_nothing_is_to_gain():
+    exact = Diagnosis(0, 1e-9, 1e-9, (1.0, 1.5, 2.0), n_samples=40, n_frequencies=24)
+    assert str(exact).endswith("keep the FFT")
+
+
+def test_an_overfitted_map_is_not_shown_as_worse_without_a_reason():
+    u = smooth(90, 45)
+    v = convolved(u, 1) + 0.05 * torch.randn(u.shape, generator=torch.Generator().manual_seed(1))
+    (found,) = diagnose(*halves(u, v))
+    assert found.along > found.diagonal
+    assert "one of any kind, fitted to 60 samples, is overfitted" in str(found)
+    assert str(found).endswith(": keep the FFT")
+
+
+def test_enough_samples_by_the_estimate():
+    """Chance falls as one over the root: four times the samples for half of it."""
+    found = Diagnosis(0, 0.5, 0.4, (1.0, 1.1, 1.2, 1.3), n_samples=50, n_frequencies=16)
+    assert found.is_undecided
+    assert found.n_enough == math.ceil(50 * (found.chance / found.gain) ** 2)
 
 
 def test_too_few_samples():

@@ -141,3 +141,20 @@ def test_local_integrals_are_for_two_dimensions():
     pytest.importorskip("torch_harmonics")
     with pytest.raises(ValueError, match="local_integrals=true is for two dimensions, got 1"):
         build_model(config_of("dataset=burgers", "model=local_no"), (32,))
+
+
+def test_a_grid_that_is_odd_inside_of_the_u_is_refused_by_its_level():
+    """20 x 24 points are even, and 10 x 12; 5 x 6, which come into layer 3, are not."""
+    small = [*UNO_SMALL, *SMALL, "model.scalings=[1,0.5,0.5,2,2]", "model.hidden_channels=8"]
+    fft = config_of(*small, "transform=fft")
+    message = r"grid 20x24 .* becomes 5x6 .* layer 3 .*scalings=\[1.*monarch_frozen.*multiples of 8"
+    with pytest.raises(ValueError, match=message):
+        build_model(fft, (20, 24))
+    build_model(fft, (24, 24))
+    build_model(config_of(*small, "transform=monarch_frozen"), (20, 24))
+
+
+def test_so_is_one_of_the_evaluation():
+    small = [*UNO_SMALL, *SMALL, "dataset.grid=32", "evaluation.grids=[10]", "transform=fft"]
+    with pytest.raises(ValueError, match=r"grid 10x10 .* becomes 5x5"):
+        check_model(config_of(*small))

@@ -21,9 +21,11 @@ from data_scripts.pde.readers.own.open_files import open_fields
 from data_scripts.pde.readers.published.open_files import open_trajectories, read_trajectories
 from data_scripts.pde.readers.published.trajectories import Trajectories
 from data_scripts.pde.readers.statement import Statement
+from data_scripts.pde.readers.stored import SPACE
 from data_scripts.unusable import UnusableFileError
 
 __all__ = [
+    "SPACE",
     "Channel",
     "Fields",
     "ReadOptions",

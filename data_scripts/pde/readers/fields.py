@@ -27,6 +27,8 @@ class ReadOptions:
         key: name of the array of the evolving field or, of a steady problem, of the output; several
             with commas between them become channels, in this order.
         input_key: name of the array of static input fields; several with commas.
+        times_key: name of the array of the times of the frames.
+        point_keys: names of the arrays of coordinates, by axis of space.
         parameters: names of numbers per trajectory that are inputs, too; [] for none.
         axes: name of every axis of the array of `key` in the order of the file, each one of
             trajectory, time, channel, x, y, z.
@@ -34,16 +36,22 @@ class ReadOptions:
         periodic: whether each axis of space is.
         times: time of every frame.
         time_step: between two frames, where `times` does not say them; the first is then at 0.
+        window: frames of the pieces that every trajectory is cut into, 0 for no cut.
+        first_frame: with a window, the frame at which the first piece begins.
     """
 
     key: str | None = None
     input_key: str | None = None
+    times_key: str | None = None
+    point_keys: Mapping[str, str] = field(default_factory=dict)
     parameters: Sequence[str] | None = None
     axes: Sequence[str] | None = None
     spacing: Sequence[float] | None = None
     periodic: Sequence[bool] | None = None
     times: Sequence[float] | None = None
     time_step: float | None = None
+    window: int = 0
+    first_frame: int = 0
 
 
 @dataclass(frozen=True)
@@ -82,6 +90,11 @@ class Fields:
             has them; None if it has none.
         statement: what the file says of its equation.
         guesses: what was guessed, one line each, with the option that says otherwise.
+        unused: what is not used, by the name of the array: its shape, and the option that would use
+            it or the reason why none can.
+        windows: trajectory and first frame in the file of every trajectory here, if those of the
+            file were cut; () if not.
+        n_stored_times: frames of the file, if its trajectories were cut; 0 if not.
     """
 
     path: Path
@@ -98,6 +111,9 @@ class Fields:
     splits: dict[str, range] | None = None
     statement: Statement = field(default_factory=Statement)
     guesses: tuple[str, ...] = ()
+    unused: Mapping[str, str] = field(default_factory=dict)
+    windows: tuple[tuple[int, int], ...] = ()
+    n_stored_times: int = 0
 
     def __post_init__(self) -> None:
         """Raise UnusableFileError where there is nothing to read."""
@@ -216,4 +232,7 @@ class Fields:
         if self.shape[1] == 1:
             return f"trajectory {trajectory}"
         time = "" if self.times is None else f" (time {self.times[frame]:g})"
+        if self.windows:
+            of, start = self.windows[trajectory]
+            return f"window {trajectory}, frame {start + frame} of trajectory {of}"
         return f"trajectory {trajectory}, frame {frame}{time}"

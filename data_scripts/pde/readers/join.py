@@ -64,6 +64,7 @@ def join_fields(path: Path, parts: Sequence[Fields]) -> Fields:
         numbers={name: np.concatenate([part.numbers[name] for part in parts]) for name in names},
         statement=statement,
         guesses=_first_of_each(part.guesses for part in parts),
+        unused={name: reason for part in parts for name, reason in part.unused.items()},
     )
 
 

@@ -32,6 +32,7 @@ from data_scripts.pde.well_format import (
 )
 from data_scripts.unusable import UnusableFileError
 from monarch_core.runs.printable import listed, printable
+from monarch_core.runs.typed import typed
 
 FIELDS = (SCALAR_FIELDS, "t1_fields", "t2_fields")
 _SPACE, _N_SPACE, _DIM_VARYING = "spatial_dims", "n_spatial_dims", "dim_varying"
@@ -85,6 +86,12 @@ def well_fields(path: Path, file: h5py.File, options: ReadOptions) -> Fields:
         numbers=numbers_,
         parameters=tuple(numbers_),
         guesses=notes,
+        unused={
+            name: f"{numeric(file, name).shape}: {typed('dataset.key', name)} to predict it, "
+            f"{typed('dataset.input_key', name)} as an input"
+            for name in names
+            if name not in (*evolving, *constant)
+        },
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
+from pathlib import PurePath
 
 from monarch_core.report.compare.oddities import oddities, one_per_seed
 from monarch_core.report.compare.settings import differing_keys, in_words, number_or_text
@@ -12,6 +13,8 @@ from monarch_core.report.read.identity import DATASET, EVALUATION, PLACES, RECIP
 from monarch_core.report.statistics import Spread, spread
 from monarch_core.runs.declared import Declared
 
+OWN = "own"  # what data of no named problem are called
+PATH = "dataset.path"
 # What metrics are compared on: task, dataset, settings of data and measurement.
 Data = tuple[str, str, tuple[tuple[str, str], ...]]
 
@@ -22,7 +25,7 @@ class Group:
 
     Attributes:
         task: name of the task.
-        dataset: name of the dataset.
+        dataset: name of the dataset, of data of no named problem with that of their file.
         model: name of the model.
         transform: name of the transform.
         declared: what the transform says of itself.
@@ -131,7 +134,7 @@ def group_runs(runs: Iterable[Run]) -> list[Group]:
     for run in runs:
         if run.status == "finished":
             members.setdefault(run.identity, []).append(run)
-    groups = [_group(same) for same in members.values()]
+    groups = _named([_group(same) for same in members.values()])
     ranks = transform_ranks(groups)
     return describe(sorted(groups, key=lambda group: _order(group, ranks)))
 
@@ -212,6 +215,24 @@ def _group(same: Sequence[Run]) -> Group:
         runs=tuple(runs),
         notes=(*doubled, *oddities(runs)),
     )
+
+
+def _named(groups: Sequence[Group]) -> list[Group]:
+    """Return the groups with the name of its file for data of no named problem.
+
+    The name is one for all groups of the same data, whatever copy of the file they were trained on.
+    """
+    stems: dict[Data, set[str]] = {}
+    for group in groups:
+        paths = (run.places.get(PATH) or run.settings.get(PATH) for run in group.runs)
+        found = {PurePath(path).stem for path in paths if path and path != "null"}
+        stems.setdefault(group.data, set()).update(found)
+    return [
+        replace(group, dataset=f"{OWN}: {' or '.join(sorted(stems[group.data]))}")
+        if group.dataset == OWN and stems[group.data]
+        else group
+        for group in groups
+    ]
 
 
 def _order(group: Group, ranks: Mapping[str, tuple[int, float]]) -> tuple[object, ...]:

@@ -139,7 +139,7 @@ def runs_csv(groups: Sequence[Group], metrics: Sequence[str]) -> str:
     header += ["seed", *metrics, *COSTS, "device", "git_commit"]
     rows = [
         [
-            *(run.name, run.task, run.dataset, group.data_details, run.model, run.transform),
+            *(run.name, run.task, group.dataset, group.data_details, run.model, run.transform),
             *(group.details, run.seed),
             *(run.metrics.get(metric) for metric in metrics),
             *(run.costs.get(cost) for cost in COSTS),

@@ -241,7 +241,8 @@ def test_fields_of_one_shape_are_channels_and_varying_numbers_inputs(tmp_path):
     assert [channel.name for channel in fields.channels] == ["u", "v", "p"]
     filled = np.broadcast_to(nu.astype(np.float32)[:, None, None, None], (N, 1, *GRID))
     assert_holds(fields, np.stack([U, 2 * U, 3 * U], axis=2), filled)
-    assert any("numbers not used: seed" in guess for guess in fields.guesses)
+    assert {*fields.unused} == {"seed", "beta"}
+    assert "dataset.parameters=[seed]" in fields.unused["seed"]
     some = open_fields(tmp_path / "a.npz", ReadOptions(key="p, u", parameters=["seed", "beta"]))
     assert [channel.name for channel in some.constants] == ["seed", "beta"]
     np.testing.assert_array_equal(some.read(), np.stack([3 * U, U], axis=2))

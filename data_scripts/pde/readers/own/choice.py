@@ -19,6 +19,7 @@ from data_scripts.pde.readers.own.values import told_by_values
 from data_scripts.pde.readers.stored import AXES, SPACE, Contents, Placed, Stored
 from data_scripts.unusable import UnusableFileError
 from monarch_core.runs.printable import listed, printable
+from monarch_core.runs.typed import typed
 
 _PARTS = (
     "store real numbers: of complex ones the real and the imaginary part as two channels, "
@@ -62,7 +63,8 @@ def choose(
     Raises:
         UnusableFileError: it is not clear; the error names the arrays, and every option to give.
     """
-    said, said_inputs = (named_arrays(path, contents, k) for k in (options.key, options.input_key))
+    said = named_arrays(path, contents, "dataset.key", options.key)
+    said_inputs = named_arrays(path, contents, "dataset.input_key", options.input_key)
     fields = [s for s in roles.fields.values() if s not in said and s not in said_inputs]
     outputs, inputs = choose_fields(fields)
     if not outputs and not said:
@@ -77,7 +79,7 @@ def choose(
     if axes is None:
         raise _unclear(path, contents, _missing(outputs, main, readings, inputs))
     evolving = [
-        placed for s in outputs if (placed := _beside(s, main, axes, is_static=False)) is not None
+        placed for s in outputs if (placed := beside(s, main, axes, is_static=False)) is not None
     ]
     if len(evolving) < len(outputs) and (said or not is_known_output(main.name)):
         raise _unclear(path, contents, [f"{_SAY_KEY}, on one grid", _SAY_INPUT])
@@ -85,7 +87,7 @@ def choose(
         placed
         for s in inputs
         if said_inputs or "time" not in axes or is_medium(s.name)
-        if (placed := _beside(s, main, axes, is_static=True)) is not None
+        if (placed := beside(s, main, axes, is_static=True)) is not None
     ]
     if said_inputs and len(constant) < len(inputs):
         raise _unclear(path, contents, [f"{_SAY_INPUT}, on the grid of the output"])
@@ -97,22 +99,26 @@ def choose(
         )
         guesses.append(f"axes: {', '.join(axes)} {reason}; dataset.axes=[...]")
     used = [placed.stored.name for placed in (*evolving, *constant)]
-    unused = [s.name for s in fields if s.name not in used]
+    unused = any(s.name not in used for s in fields)
     guesses += _told(None if said else evolving, None if said_inputs else constant, unused)
     return Choice(tuple(evolving), tuple(constant), options.axes is not None, tuple(guesses))
 
 
 def _told(
-    evolving: Sequence[Placed] | None, constant: Sequence[Placed] | None, unused: Sequence[str]
+    evolving: Sequence[Placed] | None, constant: Sequence[Placed] | None, unused: bool
 ) -> list[str]:
-    """Return what was guessed of the roles of fields; None for what the user said."""
+    """Return what was guessed of the roles of fields; None for what the user said.
+
+    Args:
+        evolving: fields to predict.
+        constant: static inputs.
+        unused: whether there are others.
+    """
     guesses = []
     if evolving is not None and (constant or unused or len(evolving) > 1):
         guesses.append(f"field to predict: {_names(evolving)}; dataset.key=NAME")
     if constant is not None and (constant or unused):
         guesses.append(f"static input: {_names(constant)}; dataset.input_key=NAME")
-    if unused:
-        guesses.append(f"not used: {listed(unused)}; dataset.key=NAME or dataset.input_key=NAME")
     return guesses
 
 
@@ -149,7 +155,7 @@ def _readings(
     return []
 
 
-def _beside(stored: Stored, main: Stored, axes: Sequence[str], *, is_static: bool) -> Placed | None:
+def beside(stored: Stored, main: Stored, axes: Sequence[str], *, is_static: bool) -> Placed | None:
     """Return an array on the grid of the main one with its axes, None if it does not fit."""
     sizes = dict(zip(axes, main.shape, strict=True))
     if not is_static and stored.shape == main.shape:
@@ -163,7 +169,7 @@ def _beside(stored: Stored, main: Stored, axes: Sequence[str], *, is_static: boo
 
 def _suits(stored: Stored, main: Stored, axes: Sequence[str]) -> bool:
     """Return whether an array may be an input of the main one, if that has these axes."""
-    placed = _beside(stored, main, axes, is_static=True)
+    placed = beside(stored, main, axes, is_static=True)
     if placed is None or placed.length("channel") > FEW_CHANNELS:
         return False
     return "time" in axes or "trajectory" in placed.axes
@@ -207,27 +213,39 @@ def _said_axes(path: Path, main: Stored, axes: Sequence[str]) -> tuple[str, ...]
     return tuple(axes)
 
 
-def named_arrays(path: Path, contents: Contents, key: str | None) -> list[Stored]:
-    """Return the arrays that an option names.
+def named_arrays(path: Path, contents: Contents, option: str, key: str | None) -> list[Stored]:
+    """Return the arrays that an option names, several with commas between them.
 
     Raises:
         UnusableFileError: there is no such array, or it does not hold real numbers.
     """
-    found = []
-    for name in [] if key is None else map(str.strip, key.split(",")):
-        same = [s for full, s in contents.arrays.items() if name in (full, full.rpartition("/")[2])]
-        if len(same) != 1 and name not in contents.arrays:
-            raise UnusableFileError(
-                f"{path} ({contents.layout}) has {len(same) or 'no'} arrays {printable(name)}; it "
-                f"holds {_holdings(contents)}"
-            )
-        stored = contents.arrays.get(name, same[0])
-        if stored.defect:
-            raise UnusableFileError(stored.defect)
-        if not stored.is_real:
-            raise UnusableFileError(f"{path}: {stored.described} holds no real numbers; {_PARTS}")
-        found.append(stored)
-    return found
+    names = [] if key is None else [key] if key in contents.arrays else key.split(",")
+    return [named_array(path, contents, option, name) for name in names]
+
+
+def named_array(path: Path, contents: Contents, option: str, name: str) -> Stored:
+    """Return the array that an option names; errors as `named_arrays`."""
+    arrays, asked = contents.arrays, name if name in contents.arrays else name.strip()
+    same = [s for full, s in arrays.items() if asked in (full, full.rpartition("/")[2])]
+    if len(same) != 1 and asked not in arrays:
+        lines = option not in ("dataset.key", "dataset.input_key")
+        examples = (
+            full
+            for full, stored in arrays.items()
+            if full and stored.is_real and (len(stored.shape) < 2) == lines
+        )
+        example = next(examples, None)
+        raise UnusableFileError(
+            f"{path} ({contents.layout}) has {len(same) or 'no'} arrays {printable(asked)}; it "
+            f"holds {_holdings(contents)}"
+            f"{'' if example is None else f'; name one as in {typed(option, example)}'}"
+        )
+    stored = arrays.get(asked, same[0])
+    if stored.defect:
+        raise UnusableFileError(stored.defect)
+    if not stored.is_real:
+        raise UnusableFileError(f"{path}: {stored.described} holds no real numbers; {_PARTS}")
+    return stored
 
 
 def _holdings(contents: Contents) -> str:

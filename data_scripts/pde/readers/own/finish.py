@@ -10,6 +10,9 @@ from data_scripts.pde.readers.fields import Channel, Fields, ReadOptions
 from data_scripts.pde.readers.stored import Placed, in_memory
 from data_scripts.unusable import UnusableFileError
 from monarch_core.runs.printable import listed
+from monarch_core.runs.typed import typed
+
+_MOST_NAMED = 12
 
 
 def finished(fields: Fields, options: ReadOptions) -> Fields:
@@ -42,6 +45,11 @@ def finished(fields: Fields, options: ReadOptions) -> Fields:
         coordinates=coordinates,
         periodic=periodic,
         guesses=(*fields.guesses, *guesses),
+        unused={
+            array: reason
+            for array, reason in fields.unused.items()
+            if not {array.rpartition("/")[2], array} & {name.partition("[")[0] for name in names}
+        },
     )
     if found.shape[1] == 1 and not found.constants:
         raise UnusableFileError(
@@ -78,9 +86,11 @@ def _require_suitable(fields: Fields, options: ReadOptions) -> None:
         wrong.append("dataset.times and dataset.time_step are two words for one thing; leave one")
     unknown = [name for name in options.parameters or () if name not in fields.numbers]
     if unknown:
+        all_of_them = typed("dataset.parameters", list(fields.numbers)[:_MOST_NAMED])
         wrong.append(
             f"dataset.parameters names {listed(unknown)}, but the numbers of its trajectories are "
             f"{listed(fields.numbers) or 'none'}"
+            f"{f'; say some of {all_of_them}' if fields.numbers else ''}"
         )
     if wrong:
         raise UnusableFileError(f"{fields.path} ({fields.layout}): {'; '.join(wrong)}")
@@ -103,13 +113,10 @@ def _parameters(fields: Fields, said: Sequence[str] | None) -> tuple[list[str], 
         name for name, values in fields.numbers.items() if len(values) and np.ptp(values) > 0
     ]
     used = [name for name in varying if name in fields.parameters]
-    unused = [name for name in varying if name not in fields.parameters]
     guesses = []
     if used:
         guesses.append(
             f"inputs besides the field: {listed(used)}, which differ between trajectories; "
             "dataset.parameters=[...]"
         )
-    if unused:
-        guesses.append(f"numbers not used: {listed(unused)}; dataset.parameters=[...]")
     return used, guesses

@@ -1,7 +1,7 @@
 """Coordinates and times of a file of any names, and the steps between them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -34,13 +34,13 @@ class Lines:
         points: coordinates by axis of space.
         times: of the frames, None where the file does not say.
         steps: lengths of steps by axis of space, and of the time as "time".
-        notes: what is left away, one line each.
+        unread: why an array of coordinates or times is left away, by its name.
     """
 
     points: Mapping[str, Line]
     times: Line | None
     steps: Mapping[str, float]
-    notes: tuple[str, ...] = ()
+    unread: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def lengths(self) -> dict[str, tuple[int, ...]]:
@@ -55,22 +55,19 @@ def find_lines(path: Path, roles: Roles, attributes: Mapping[str, float]) -> Lin
     Raises:
         UnusableFileError: they are too large, or damaged.
     """
-    notes = []
+    unread: dict[str, str] = {}
     points = {}
     for axis, stored in roles.coordinates.items():
         line = _line_of(read_small(path, stored))
         if line is None:
-            notes.append(f"{stored.name}: not read, since it is no grid of lines")
+            unread[stored.name] = "is no grid of lines; dataset.spacing=[...]"
         else:
             points[axis] = Line(stored.name, line)
     times = None
     if roles.times is not None:
         values = common_times(read_small(path, roles.times))
         if values is None:
-            notes.append(
-                f"{roles.times.name}: not read, since it differs between trajectories; "
-                "dataset.times=[...]"
-            )
+            unread[roles.times.name] = "differs between trajectories; dataset.times=[...]"
         else:
             times = Line(roles.times.name, values)
     steps: dict[str, float] = {}
@@ -81,7 +78,7 @@ def find_lines(path: Path, roles: Roles, attributes: Mapping[str, float]) -> Lin
         values = read_small(path, stored)
         if np.allclose(values, values.flat[0], rtol=1e-5):
             steps[axis] = float(values.flat[0])
-    return Lines(points, times, steps, tuple(notes))
+    return Lines(points, times, steps, unread)
 
 
 def read_small(path: Path, stored: Stored) -> np.ndarray:
@@ -158,14 +155,14 @@ def points_of(
     return tuple(found)
 
 
-def unfit(lines: Lines, placed: Placed) -> list[str]:
-    """Return a line for all coordinates and times that fit no axis."""
+def unfit(lines: Lines, placed: Placed) -> dict[str, str]:
+    """Return by name why coordinates and times fit no axis."""
     found = dict(lines.points)
     if lines.times is not None:
         found["time"] = lines.times
-    return [
-        f"{line.name} ({line.values.size} values): not used, since the {axis} of the field has "
+    return {
+        line.name: f"has {line.values.size} values, where the {axis} of the field has "
         f"{placed.length(axis)} entries"
         for axis, line in found.items()
         if placed.length(axis) not in line.lengths
-    ]
+    }

@@ -31,6 +31,7 @@ from data_scripts.pde.readers.own.roles import are_input_and_output
 from data_scripts.pde.readers.statement import AGAIN
 from data_scripts.pde.readers.stored import Contents
 from data_scripts.pde.readers.well import FIELDS, well_fields
+from data_scripts.pde.readers.windows import cut
 from data_scripts.unusable import UnusableFileError, reading, require_file
 
 # The fields of a file by split; None is the split of a file that has none.
@@ -57,7 +58,8 @@ def open_fields(path: str | Path, options: ReadOptions | None = None) -> Fields:
         for part in _open_together(files, options):
             for inner, fields in part.items():
                 parts.setdefault(split or inner, []).append(fields)
-    return finished(join_splits(path, parts), options)
+    fields = finished(join_splits(path, parts), options)
+    return cut(fields, options.window, options.first_frame) if options.window else fields
 
 
 def _files(path: Path) -> dict[str | None, list[Path]]:
@@ -92,9 +94,10 @@ def _open(path: Path, options: ReadOptions) -> Parts:
 
 
 def _open_hdf5(path: Path, file: h5py.File, header: bytes, options: ReadOptions) -> Parts:
-    if options.axes is None and any(name in file for name in FIELDS):
+    are_lines_said = options.times_key is not None or options.point_keys
+    if options.axes is None and not are_lines_said and any(name in file for name in FIELDS):
         return {None: well_fields(path, file, options)}
-    is_told = options.axes is not None or options.key is not None
+    is_told = options.axes is not None or options.key is not None or are_lines_said
     if not is_told and (groups := trajectory_groups(file)):
         return {None: group_fields(path, file, groups)}
     return _interpret_splits(path, hdf5_contents(path, file, header), options)

@@ -1,7 +1,7 @@
 """Which array of a file is what: fields, coordinates, times, steps, numbers of the equation."""
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from data_scripts.pde.readers.stored import SPACE, Stored
@@ -61,14 +61,19 @@ class Roles:
     fields: dict[str, Stored] = field(default_factory=dict)
 
 
-def sort_arrays(arrays: Iterable[Stored], named: set[str]) -> Roles:
+def sort_arrays(
+    arrays: Iterable[Stored], named: set[str], lines: Mapping[str, Stored] | None = None
+) -> Roles:
     """Return the roles of arrays of real numbers; those of the coordinates of all axes have none.
 
     Args:
         arrays: of a file.
         named: those that the user takes for fields.
+        lines: those that the user takes for coordinates, by axis of space, and for times, "time".
     """
-    roles, rest = Roles(), []
+    said = dict(lines or {})
+    roles, rest = Roles(times=said.pop("time", None), coordinates=said), []
+    are_said = {stored.name for stored in (lines or {}).values()}
     for stored in arrays:
         if not stored.is_real:
             continue
@@ -77,13 +82,15 @@ def sort_arrays(arrays: Iterable[Stored], named: set[str]) -> Roles:
         axis = _axis(name)
         if stored.name in named:
             roles.fields[stored.name] = stored
-        elif _TIMES.fullmatch(name) and len(stored.shape) <= 2:
+        elif stored.name in are_said:
+            continue
+        elif _TIMES.fullmatch(name) and len(stored.shape) <= 2 and "time" not in (lines or {}):
             roles.times = stored
         elif (step := step_axis(name)) is not None and is_line:
             roles.steps[step] = stored
         elif _ALL_AXES.fullmatch(name):
             continue
-        elif axis is not None and is_line:
+        elif axis is not None and is_line and axis not in said:
             roles.coordinates[axis] = stored
         elif is_line or (_SEVERAL_PARAMETERS.fullmatch(name) and len(stored.shape) == 2):
             roles.numbers[stored.name] = stored
@@ -92,7 +99,11 @@ def sort_arrays(arrays: Iterable[Stored], named: set[str]) -> Roles:
     shapes = [stored.shape for _, stored in rest]
     for axis, stored in rest:
         n = len(stored.shape)
-        if axis is not None and any(len(s) > n and _holds(s, stored.shape) for s in shapes):
+        if (
+            axis is not None
+            and axis not in said
+            and any(len(s) > n and _holds(s, stored.shape) for s in shapes)
+        ):
             roles.coordinates[axis] = stored
         else:
             roles.fields[stored.name] = stored

@@ -158,3 +158,31 @@ def test_runs_that_contradict_each_other_on_the_control_are_not_averaged(make_ru
     make_run("fft", seed=0)
     make_run("fft", seed=1, transform_declares=declares())
     assert [group.seeds for group in groups()] == [[0], [1]]
+
+
+def test_own_data_are_called_after_their_file(make_run, groups):
+    """Two files are told apart by name, copies of one are compared under all of theirs."""
+
+    def own(transform, path, content):
+        prints = {split: f"{content}-{split}" for split in ("train", "valid", "test")}
+        config = {"dataset": {"name": "own", "path": path}}
+        make_run(transform, config=config, data_fingerprints=prints)
+
+    own("fft", "data/flow.npy", "a")
+    own("monarch", "/elsewhere/flow.npy", "a")
+    own("fft", "heat.h5", "b")
+    own("monarch", "copy of heat.h5", "b")
+    blocks = {block.name: block for block in blocks_of(groups())}
+    assert {*blocks} == {"own: flow", "own: copy of heat or heat"}
+    for block in blocks.values():
+        assert [group.transform for group in block.groups] == ["fft", "monarch"]
+
+
+def test_files_of_one_name_stay_apart(make_run, groups):
+    for folder in ("a", "b"):
+        prints = {split: f"{folder}-{split}" for split in ("train", "valid", "test")}
+        config = {"dataset": {"name": "own", "path": f"{folder}/flow.npy"}}
+        make_run("fft", config=config, data_fingerprints=prints)
+    names = [block.name for block in blocks_of(groups())]
+    assert len({*names}) == 2
+    assert all(name.startswith("own: flow (") for name in names)

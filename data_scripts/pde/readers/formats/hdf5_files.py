@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 
 from data_scripts import hdf5
+from data_scripts.pde.readers.formats.packed import packing, unpacked
 from data_scripts.pde.readers.statement import AGAIN, CORRECT
 from data_scripts.pde.readers.stored import Contents, Stored, defective
 from data_scripts.unusable import UnusableFileError
@@ -60,11 +61,12 @@ def stored_array(path: Path, file: h5py.File, name: str, *, is_reversed: bool = 
     """
     found = numeric(file, name)
     step = -1 if is_reversed else 1
+    how = packing(found.attrs)
     return Stored(
         name,
         found.shape[::step],
-        found.dtype,
-        partial(_read, path, name, is_reversed),
+        how.dtype(found.dtype) if how else found.dtype,
+        unpacked(partial(_read, path, name, is_reversed), how),
         next((unit for key in _UNITS if (unit := hdf5.text(found, key))), ""),
         tuple(_label(dimension) for dimension in found.dims)[::step],
     )

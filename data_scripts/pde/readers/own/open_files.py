@@ -9,6 +9,7 @@ from data_scripts import hdf5
 from data_scripts.pde.readers.fields import Fields, ReadOptions
 from data_scripts.pde.readers.formats.hdf5_files import hdf5_contents
 from data_scripts.pde.readers.formats.matlab_files import classic_contents, is_classic_matlab
+from data_scripts.pde.readers.formats.netcdf_files import NETCDF_MAGIC, netcdf_contents
 from data_scripts.pde.readers.formats.numpy_files import (
     NPY_MAGIC,
     npy_contents,
@@ -106,6 +107,8 @@ def _open_hdf5(path: Path, file: h5py.File, header: bytes, options: ReadOptions)
 def _contents(path: Path, header: bytes) -> Contents:
     if header.startswith(NPY_MAGIC):
         return npy_contents(path)
+    if header.startswith(NETCDF_MAGIC):
+        return netcdf_contents(path)
     if path.suffix.lower() == ".npz":
         return npz_contents(path)
     if path.suffix.lower() in (".pt", ".pth"):
@@ -114,7 +117,7 @@ def _contents(path: Path, header: bytes) -> Contents:
         return classic_contents(path)
     raise UnusableFileError(
         f"{path} ({path.stat().st_size} bytes) is of no known format, or its beginning is damaged; "
-        "NumPy (.npy, .npz), PyTorch (.pt), MATLAB (.mat) and HDF5 files are read"
+        "NumPy (.npy, .npz), PyTorch (.pt), MATLAB (.mat), HDF5 and netCDF files are read"
     )
 
 

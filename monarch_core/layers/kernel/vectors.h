@@ -213,14 +213,17 @@ void transpose(const float *from, size rows, size cols, size from_row, float *to
 
 // The sum, in double precision but for short pieces, whose rounding does not add up.
 float total(const float *x, size count) {
+    constexpr size EACH = 4;  // sums at a time, as one waits for the one before it
     double result = 0;
-    while (count >= V) {
-        vec sum = {};
-        const size piece = std::min<size>(count / V, 32);
-        for (size i = 0; i < piece; i++) sum += load(x + i * V);
+    while (count >= EACH * V) {
+        vec sums[EACH] = {};
+        const size piece = std::min<size>(count / (EACH * V), 32);
+        for (size i = 0; i < piece; i++)
+            for (size j = 0; j < EACH; j++) sums[j] += load(x + (i * EACH + j) * V);
+        const vec sum = (sums[0] + sums[1]) + (sums[2] + sums[3]);
         for (int l = 0; l < V; l++) result += sum[l];
-        x += piece * V;
-        count -= piece * V;
+        x += piece * EACH * V;
+        count -= piece * EACH * V;
     }
     for (size i = 0; i < count; i++) result += x[i];
     return (float)result;

@@ -43,11 +43,22 @@ struct Layer {
     size field() const { return n1 * n2; }
     size between() const { return n1 * lanes; }
     size spectrum() const { return m1 * lanes; }
+    size turned() const { return 2 * m2 * columns; }
     size scratch() const {
-        return std::max({BLOCK * width, 2 * spectrum(), lanes * columns + (2 * m1 + 1) * lanes}) +
-               2 * lanes;  // `times_i` reads before and after
+        return std::max(BLOCK * width, 2 * spectrum()) + 2 * lanes;  // `times_i` reads before and after
     }
     static constexpr size BLOCK = 32;  // rows of a field that are padded at a time
+
+    size head(size channel) const { return channel % channels * heads / channels; }
+    // How many channels of one head, from this one on, are differentiated together: few enough for
+    // the cache, at most `most`.
+    int run(size channel, int most) const {
+        int count = 1;
+        while (count < most && (count + 1) * field() <= FEW && head(channel + count) == head(channel))
+            count++;
+        return count;
+    }
+    static constexpr size FEW = 1 << 14;
 };
 
 // i times the numbers [re | im | 0] of which x is the one at lane `lane`, for the lanes from there
@@ -103,25 +114,20 @@ void expand_last(const Layer &s, const float *R2, const float *T, float start, f
     }
 }
 
-// dR1^T (n1 x 2 m1) += the transpose of [Re; Im] of X T^H
-void differentiate_first(const Layer &s, const float *X, const float *T, float *dR1,
-                         float *scratch, Ahead &ahead) {
-    float *copy = scratch + s.lanes * s.columns, *turned = copy + (s.m1 + 1) * s.lanes;
-    std::memcpy(copy, X, 4 * s.spectrum());
-    minus_i(s, copy, turned);
-    transpose(copy, s.m1, s.lanes, s.lanes, scratch, s.columns);
-    transpose(turned, s.m1, s.lanes, s.lanes, scratch + s.m1, s.columns);
-    multiply({s.n1, s.columns, 2 * s.m2, T, s.lanes, 1, scratch, s.columns, dR1, s.columns, &ahead,
-              true});
+// dR1^T (n1 x 2 m1) += T [Re X^T, Im X^T] for the X^T and the T of some channels
+void differentiate_first(const Layer &s, const float *turned, const float *T, size channels,
+                         float *dR1, Ahead &ahead) {
+    multiply({s.n1, s.columns, 2 * s.m2, T, s.lanes, 1, turned, s.columns, dR1, s.columns, &ahead,
+              true, 0, channels, s.between(), s.turned()});
 }
 
-// dR2 (2 m2 x n2) += [Re T, Im T]^T x
-void differentiate_last(const Layer &s, const float *T, const float *x, float *dR2, float *scratch,
-                        Ahead &ahead) {
+// dR2 (2 m2 x n2) += [Re T, Im T]^T x for the T and the x of some channels
+void differentiate_last(const Layer &s, const float *T, const float *x, size channels, float *dR2,
+                        float *scratch, Ahead &ahead) {
     const bool whole = s.width == s.n2;
-    const size block = whole ? s.n1 : Layer::BLOCK;
-    for (size i = 0; i < s.n1; i += block) {
-        const size rows = std::min(block, s.n1 - i);
+    const size all = channels * s.n1, block = whole ? all : Layer::BLOCK;
+    for (size i = 0; i < all; i += block) {
+        const size rows = std::min(block, all - i);
         for (size k = 0; k < rows && !whole; k++) {
             std::memcpy(scratch + k * s.width, x + (i + k) * s.n2, 4 * s.n2);
             std::memset(scratch + k * s.width + s.n2, 0, 4 * (s.width - s.n2));
@@ -159,6 +165,24 @@ struct Spectra {
             transpose(r);
             for (int c = 0; c < count; c++) store(X + (c * s.m1 + f) * s.lanes + lane, r[c]);
         });
+    }
+    // To X^T (2 m2, 2 m1 in whole vectors): rows [Re X; Im X]^T, and beside them those of -i X.
+    void read_turned(float *turned, int count) const {
+        for (size k = 0; k < 2 * s.m2; k++) {
+            const bool is_re = k < s.m2;
+            float *X = turned + k * s.columns;
+            float *beside = turned + (is_re ? k + s.m2 : k - s.m2) * s.columns + s.m1;
+            for (size f = 0; f < s.m1; f += V) {
+                const int kept = (int)std::min<size>(V, s.m1 - f);
+                vec r[V] = {};
+                for (int l = 0; l < kept; l++) r[l] = load(at(f + l, k), count);
+                transpose(r);
+                for (int c = 0; c < count; c++) {
+                    store(X + c * s.turned() + f, r[c], kept);
+                    store(beside + c * s.turned() + f, is_re ? -r[c] : r[c], kept);
+                }
+            }
+        }
     }
     void write(const float *X, int count) const {
         visit([&](size f, size lane, int kept) {
@@ -223,15 +247,16 @@ public:
 
 // Memory of a thread, kept for the next call.
 struct Workspace {
-    float *X, *X_of, *T, *scratch;  // X of a group of channels
+    float *X, *turned, *T, *scratch;  // of a group of channels, T of a run of them
 
     explicit Workspace(const Layer &s) {
         static thread_local Array memory;
-        memory.hold(2 * V * s.spectrum() + s.between() + s.scratch());
+        const size run = s.run(0, V);
+        memory.hold(V * (s.spectrum() + s.turned()) + run * s.between() + s.scratch());
         X = memory.data();
-        X_of = X + V * s.spectrum();
-        T = X_of + V * s.spectrum();
-        scratch = T + s.between() + s.lanes;
+        turned = X + V * s.spectrum();
+        T = turned + V * s.turned();
+        scratch = T + run * s.between() + s.lanes;
     }
 };
 
@@ -265,21 +290,27 @@ void analyse(const Layer &s, const float *R1, const float *R2, const float *fiel
     Gradients gradients(s, threads, dR1);
     for_groups(s, threads, [&](int thread, size first, int count) {
         const Workspace work(s);
-        if (dR1) Spectra(s, X_of, first).read(work.X_of, count);
-        for (int i = 0; i < count; i++) {
-            const size channel = first + i, h = channel % s.channels * s.heads / s.channels;
-            const float *x = fields + channel * s.field();
-            float *T = between ? between + channel * s.between() : work.T;
+        if (dR1) Spectra(s, X_of, first).read_turned(work.turned, count);
+        for (int i = 0, run; i < count; i += run) {
+            run = s.run(first + i, count - i);
+            const size begin = first + i, h = s.head(begin);
+            const float *x = fields + begin * s.field();
+            float *T = between ? between + begin * s.between() : work.T;
             Ahead ahead;
-            ahead.add(x + s.field(), s.field());
-            if (dR1) ahead.add(T_of + (channel + 1) * s.between(), s.between());
-            contract_last(s, matrices.R2(h), x, T, ahead);
-            contract_first(s, matrices.R1(h), T, work.X + i * s.spectrum(), work.scratch, ahead);
-            if (sums) sums[channel] = total(x, s.field());
+            ahead.add(x + run * s.field(), run * s.field());
+            if (dR1) ahead.add(T_of + (begin + run) * s.between(), run * s.between());
+            for (int c = 0; c < run; c++) {
+                const float *x_c = x + c * s.field();
+                float *T_c = T + c * s.between();
+                contract_last(s, matrices.R2(h), x_c, T_c, ahead);
+                contract_first(s, matrices.R1(h), T_c, work.X + (i + c) * s.spectrum(),
+                               work.scratch, ahead);
+                if (sums) sums[begin + c] = total(x_c, s.field());
+            }
             if (!dR1) continue;
-            differentiate_first(s, work.X_of + i * s.spectrum(), T, gradients.dR1(thread, h),
-                                work.scratch, ahead);
-            differentiate_last(s, T_of + channel * s.between(), x, gradients.dR2(thread, h),
+            differentiate_first(s, work.turned + i * s.turned(), T, run, gradients.dR1(thread, h),
+                                ahead);
+            differentiate_last(s, T_of + begin * s.between(), x, run, gradients.dR2(thread, h),
                                work.scratch, ahead);
         }
         Spectra(s, spectra, first).write(work.X, count);
@@ -297,21 +328,27 @@ void synthesise(const Layer &s, const float *R1, const float *R2, const float *s
     for_groups(s, threads, [&](int thread, size first, int count) {
         const Workspace work(s);
         Spectra(s, spectra, first).read(work.X, count);
-        for (int i = 0; i < count; i++) {
-            const size channel = first + i, c = channel % s.channels, h = c * s.heads / s.channels;
-            const float *X = work.X + i * s.spectrum();
-            float *x = fields + channel * s.field();
-            float *T = between ? between + channel * s.between() : work.T;
+        if (dR1) Spectra(s, spectra, first).read_turned(work.turned, count);
+        for (int i = 0, run; i < count; i += run) {
+            run = s.run(first + i, count - i);
+            const size begin = first + i, h = s.head(begin);
+            float *x = fields + begin * s.field();
+            float *T = between ? between + begin * s.between() : work.T;
             Ahead ahead;
-            ahead.add(x + s.field(), s.field());
-            if (dR1) ahead.add(x_of + (channel + 1) * s.field(), s.field());
-            if (dR1) ahead.add(T_of + (channel + 1) * s.between(), s.between());
-            expand_first(s, matrices.R1(h), X, T, work.scratch, ahead);
-            expand_last(s, matrices.R2(h), T, bias ? bias[c] : 0, x, work.scratch, ahead);
+            ahead.add(x + run * s.field(), run * s.field());
+            if (dR1) ahead.add(x_of + (begin + run) * s.field(), run * s.field());
+            if (dR1) ahead.add(T_of + (begin + run) * s.between(), run * s.between());
+            for (int c = 0; c < run; c++) {
+                float *T_c = T + c * s.between();
+                expand_first(s, matrices.R1(h), work.X + (i + c) * s.spectrum(), T_c, work.scratch,
+                             ahead);
+                expand_last(s, matrices.R2(h), T_c, bias ? bias[(begin + c) % s.channels] : 0,
+                            x + c * s.field(), work.scratch, ahead);
+            }
             if (!dR1) continue;
-            differentiate_first(s, X, T_of + channel * s.between(), gradients.dR1(thread, h),
-                                work.scratch, ahead);
-            differentiate_last(s, T, x_of + channel * s.field(), gradients.dR2(thread, h),
+            differentiate_first(s, work.turned + i * s.turned(), T_of + begin * s.between(), run,
+                                gradients.dR1(thread, h), ahead);
+            differentiate_last(s, T, x_of + begin * s.field(), run, gradients.dR2(thread, h),
                                work.scratch, ahead);
         }
     });

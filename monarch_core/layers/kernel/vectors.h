@@ -23,7 +23,7 @@ constexpr int WIDE = 4;
 #else
 constexpr int V = 8;
 constexpr int TILE = 12;
-constexpr int WIDE = 3;
+constexpr int WIDE = 2;
 #define LOW 0, 8, 1, 9, 2, 10, 3, 11
 #define HIGH 4, 12, 5, 13, 6, 14, 7, 15
 #endif
@@ -73,8 +73,9 @@ public:
     }
 };
 
-// C (rows x cols) = A (rows x depth) B (depth x cols) + C or a constant. The columns are whole
-// vectors and contiguous in B and C; A is read number by number at any strides.
+// C (rows x cols) = A (rows x depth) B (depth x cols) + C or a constant, summed over pairs A and B that
+// follow each other. The columns are whole vectors and contiguous in B and C; A is read number by number
+// at any strides.
 struct Product {
     size rows, cols, depth;
     const float *A;
@@ -86,37 +87,53 @@ struct Product {
     Ahead *ahead;
     bool add = false;
     float start = 0;
+    size pairs = 1, a_pair = 0, b_pair = 0;
 };
 
 template <int ROWS, int VECTORS>
 void tile(const Product &p, size row, size col) {
-    const float *A = p.A + row * p.a_row, *B = p.B + col;
-    float *C = p.C + row * p.c_row + col;
+    constexpr int POINTERS = (ROWS + 2) / 3;  // each to three rows, as addresses can say
+    const size a_row = p.a_row, a_depth = p.a_depth, b_depth = p.b_depth;
+    const float *A[POINTERS], *B;
     vec sum[ROWS][VECTORS];
 #pragma GCC unroll 24
     for (int i = 0; i < ROWS; i++)
 #pragma GCC unroll 4
-        for (int j = 0; j < VECTORS; j++)
-            sum[i][j] = vec{} + p.start;
-    size lines = p.depth;
-    const char *ahead = p.ahead->take(lines);
-    for (size k = 0; k < p.depth; k++) {
-        if (k < lines) __builtin_prefetch(ahead + 64 * k, 0, 2);
+        for (int j = 0; j < VECTORS; j++) sum[i][j] = vec{} + p.start;
+    const auto step = [&]() __attribute__((always_inline)) {
         vec b[VECTORS];
 #pragma GCC unroll 4
-        for (int j = 0; j < VECTORS; j++) b[j] = load(B + k * p.b_depth + j * V);
+        for (int j = 0; j < VECTORS; j++) b[j] = load(B + j * V);
 #pragma GCC unroll 24
         for (int i = 0; i < ROWS; i++) {
-            const float a = A[i * p.a_row + k * p.a_depth];
+            const float a = A[i / 3][i % 3 * a_row];
 #pragma GCC unroll 4
             for (int j = 0; j < VECTORS; j++) sum[i][j] += a * b[j];
         }
+        B += b_depth;
+#pragma GCC unroll 4
+        for (int i = 0; i < POINTERS; i++) A[i] += a_depth;
+    };
+    size lines = p.pairs * p.depth;
+    const char *ahead = p.ahead->take(lines);
+    for (size pair = 0; pair < p.pairs; pair++) {
+        B = p.B + pair * p.b_pair + col;
+#pragma GCC unroll 4
+        for (int i = 0; i < POINTERS; i++) A[i] = p.A + pair * p.a_pair + (row + 3 * i) * a_row;
+        const size fetched = std::min(lines, p.depth);
+        lines -= fetched;
+        for (size k = 0; k < fetched; k++, ahead += 64) {
+            __builtin_prefetch(ahead, 0, 2);
+            step();
+        }
+        for (size k = fetched; k < p.depth; k++) step();
     }
+    float *C = p.C + row * p.c_row + col;
 #pragma GCC unroll 24
-    for (int i = 0; i < ROWS; i++)
+    for (int i = 0; i < ROWS; i++, C += p.c_row)
 #pragma GCC unroll 4
         for (int j = 0; j < VECTORS; j++) {
-            float *to = C + i * p.c_row + j * V;
+            float *to = C + j * V;
             store(to, p.add ? load(to) + sum[i][j] : sum[i][j]);  // added last: a sum of sums
         }
 }
@@ -196,14 +213,17 @@ void transpose(const float *from, size rows, size cols, size from_row, float *to
 
 // The sum, in double precision but for short pieces, whose rounding does not add up.
 float total(const float *x, size count) {
+    constexpr size EACH = 4;  // sums at a time, as one waits for the one before it
     double result = 0;
-    while (count >= V) {
-        vec sum = {};
-        const size piece = std::min<size>(count / V, 32);
-        for (size i = 0; i < piece; i++) sum += load(x + i * V);
+    while (count >= EACH * V) {
+        vec sums[EACH] = {};
+        const size piece = std::min<size>(count / (EACH * V), 32);
+        for (size i = 0; i < piece; i++)
+            for (size j = 0; j < EACH; j++) sums[j] += load(x + (i * EACH + j) * V);
+        const vec sum = (sums[0] + sums[1]) + (sums[2] + sums[3]);
         for (int l = 0; l < V; l++) result += sum[l];
-        x += piece * V;
-        count -= piece * V;
+        x += piece * EACH * V;
+        count -= piece * EACH * V;
     }
     for (size i = 0; i < count; i++) result += x[i];
     return (float)result;

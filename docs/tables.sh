@@ -46,4 +46,4 @@ python -m benchmarks.csv_table docs/results/rates.csv --columns "data set;transf
 python -m benchmarks.csv_table docs/results/rate_rules.csv --columns "rule;wave_layered, monarch;heat_layered;burgers_dirichlet;burgers;navier_stokes" --update docs/operators.md --marker rate_rules
 python -m benchmarks.csv_table docs/results/operator_proxy.csv --columns "viscosity;design;transform;optimiser;besides;train;validation" --update docs/operators.md --marker operator_proxy
 python -m benchmarks.csv_table docs/results/operator_designs.csv --columns "design;transform;width;layers;batch;rate;besides;validation" --update docs/operators.md --marker operator_designs
-python -m benchmarks.csv_table docs/results/linear_rates.csv --columns "width;blocks;way;0.0002;0.0004;0.0008;0.0016;0.0032;0.0064;0.013;0.026" --update docs/sparse.md --marker linear_rates
+python -m benchmarks.csv_table docs/results/linear_rates.csv --columns "width;blocks;way;0.0002;0.0008;0.0016;0.0032;0.0064" --update docs/sparse.md --marker linear_rates

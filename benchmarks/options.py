@@ -13,6 +13,7 @@ TITLES = {
     "roofline": "Training step of the layer against those ceilings",
     "factors": "Factored or multiplied out",
     "network": "Whole networks",
+    "network_avx2": "Training step of whole networks without AVX-512",
     "threads": "Training step of whole networks on one core and on two",
     "memory": "Peak memory of a training step, beyond the weights",
     "bfloat16": "Autocast to bfloat16",
@@ -34,7 +35,7 @@ GPU_TITLES = {
     "gpu_paper_1e-4": "Navier-Stokes at the published size, viscosity 1e-4, on a GPU",
     "gpu_paper_1e-5": "Navier-Stokes at the published size, viscosity 1e-5, on a GPU",
 }
-CPU_SUITES = ("kept", "avx2", "ceilings", "roofline", "threads")
+CPU_SUITES = ("kept", "avx2", "network_avx2", "ceilings", "roofline", "threads")
 
 
 @dataclass

@@ -30,6 +30,7 @@ SUITES: dict[str, Callable[[Options], list[Row]]] = {
     "roofline": machine.roofline,
     "factors": machine.factors,
     "network": networks.network,
+    "network_avx2": networks.network_avx2,
     "threads": networks.threads,
     "memory": networks.memory,
     "bfloat16": networks.bfloat16,

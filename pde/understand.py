@@ -1,11 +1,12 @@
 """From a command about data of your own to a complete config, said before anything runs."""
 
+import dataclasses
 import logging
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from monarch_core.runs.processes import is_main_process
-from monarch_core.runs.schema import to_dataclass
+from monarch_core.runs.schema import refuse_references, to_dataclass
 from pde.config.own import OwnConfig
 from pde.config.run import PdeConfig
 from pde.dataset.own import check_own_grids
@@ -32,6 +33,7 @@ def understood(raw: DictConfig) -> DictConfig:
     own = OwnConfig()
     try:
         found = Understanding(to_dataclass(raw.dataset, OwnConfig))
+        refuse_references(dataclasses.asdict(found.config), "dataset")  # names in the file, too
         own = found.config
     except ValueError as error:
         problems.append(str(error))

@@ -8,6 +8,7 @@ import torch
 from benchmarks import contenders
 from benchmarks.options import Options
 from benchmarks.rows import Row, compared, in_new_process, time_modules
+from benchmarks.suites.layers import AVX2
 from monarch_core.training.devices import peak_memory_bytes, reset_peak_memory
 
 Case = tuple[int, tuple[int, int], int, int]  # channels, grid, modes, batch
@@ -31,6 +32,11 @@ def network(
         modules = contenders.networks(width, grid, modes)
         rows += time_modules(modules, _frames(case, options.device), _facts(case), options, passes)
     return rows
+
+
+def network_avx2(options: Options) -> list[Row]:
+    """Training steps in a process without AVX-512."""
+    return in_new_process(AVX2, options.threads, network, options, ("training",))
 
 
 def threads(options: Options) -> list[Row]:

@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 
 from monarch_core.extras import MissingExtraError
 from monarch_core.runs.folder import RunFolder
-from monarch_core.runs.hydra_folder import clear_start
+from monarch_core.runs.hydra_folder import clear_start, empty_logs
 from monarch_core.runs.lock import is_in_use, leave_all, occupied_folder
 from monarch_core.runs.printable import paragraph
 from monarch_core.runs.processes import is_main_process, processes, start_processes_as_usual
@@ -58,7 +58,7 @@ def user_errors(job: Job) -> Job:
 
     @functools.wraps(job)
     def guarded(raw: DictConfig) -> Any:
-        here = Path.cwd()
+        here, logs = Path.cwd(), empty_logs(_output_folder())
         start_processes_as_usual()
         with stop_signals_raise():
             try:
@@ -72,7 +72,7 @@ def user_errors(job: Job) -> Job:
                 _tell(f"Interrupted{by}. {_how_to_go_on(raw)}")
                 sys.exit(getattr(interrupt, "exit_code", INTERRUPTED))
             except (ValueError, OSError, MissingExtraError) as error:
-                failure = _record_failure(raw, is_refusal=True)
+                failure = _record_failure(raw, refused_logs=logs)
                 if os.environ.get("HYDRA_FULL_ERROR") == "1" or not HydraConfig.initialized():
                     raise
                 details = (
@@ -106,6 +106,12 @@ def run_folder(raw: DictConfig) -> Path | None:
     return Path(str(raw.get("run_dir"))) if raw.get("run_dir") else None
 
 
+def _output_folder() -> Path | None:
+    """Return the folder that hydra made for this start, if it is at work."""
+    is_at_work = HydraConfig.initialized()
+    return Path(HydraConfig.get().runtime.output_dir) if is_at_work else None
+
+
 def _own_folder(raw: DictConfig) -> RunFolder | None:
     """Return the folder that this job works in, or would have: never that of another process."""
     folder = occupied_folder() or run_folder(raw)
@@ -114,7 +120,9 @@ def _own_folder(raw: DictConfig) -> RunFolder | None:
     return RunFolder(folder)
 
 
-def _record_failure(raw: DictConfig, *, is_refusal: bool = False) -> Path | None:
+def _record_failure(
+    raw: DictConfig, *, refused_logs: Sequence[logging.FileHandler] | None = None
+) -> Path | None:
     """Write the traceback of the current exception; never hide that exception by another.
 
     A run that was to begin and is refused leaves nothing; that of a sweep, which others look at, a
@@ -125,15 +133,14 @@ def _record_failure(raw: DictConfig, *, is_refusal: bool = False) -> Path | None
         return None
     in_sweep = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
     if raw.get("resume") and HydraConfig.initialized():
-        clear_start(Path(HydraConfig.get().runtime.output_dir), keep_log=False)
+        clear_start(Path(HydraConfig.get().runtime.output_dir), logs=refused_logs or ())
     folder = _own_folder(raw)
     if folder is None or raw.get("run") or folder.path.resolve() == Path.cwd():
         return None
     story = traceback.format_exc()
     is_new = not (folder.has_begun or raw.get("resume"))
-    if is_new and is_refusal:
-        leave_all()
-        clear_start(folder.path, keep_log=in_sweep)
+    if is_new and refused_logs is not None:
+        clear_start(folder.path, logs=() if in_sweep else refused_logs)
         return folder.mark_refused(story) if in_sweep else None
     if is_new or occupied_folder() is not None:
         return folder.mark_failed(story)

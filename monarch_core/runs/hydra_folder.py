@@ -3,13 +3,14 @@
 import contextlib
 import logging
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 
 from monarch_core.runs.files import remove_link
 from monarch_core.runs.folder import RunFolder
-from monarch_core.runs.lock import is_in_use
+from monarch_core.runs.lock import is_in_use, leave, occupied_folder
 from monarch_core.runs.processes import processes
 
 
@@ -44,25 +45,34 @@ def leave_folder_of_hydra(run_dir: Path) -> None:
         own.rmdir()
 
 
-def clear_start(run_dir: Path, *, keep_log: bool) -> None:
-    """Remove what a refused start has left in a folder, and the folder itself if hydra made it.
+def empty_logs(run_dir: Path | None) -> list[logging.FileHandler]:
+    """Return what writes log files into a folder that hold nothing yet."""
+    logs = {} if run_dir is None else {log: Path(log.baseFilename) for log in _log_files(run_dir)}
+    return [log for log, path in logs.items() if path.is_file() and path.stat().st_size == 0]
 
-    What an earlier attempt has left stays, and so does the folder that the process works in.
+
+def clear_start(run_dir: Path, logs: Sequence[logging.FileHandler]) -> None:
+    """Remove what a refused start has left in a folder, and the folder itself if it is empty then.
+
+    What was there before stays: notes of a start that this process has not made, log files of
+    others, a folder that another process or this one works in.
 
     Args:
-        run_dir: where a new run was to be.
-        keep_log: leave the log file, and with it the folder.
+        run_dir: where a new run was to be; it is left if this process occupies it.
+        logs: write into files that this process has begun (`empty_logs` before the job).
     """
     folder = RunFolder(run_dir)
-    if folder.path.resolve() == Path.cwd() or folder.has_begun or folder.failure.exists():
+    is_taken = folder.has_begun or folder.failure.exists() or is_in_use(run_dir)
+    if folder.path.resolve() == Path.cwd() or is_taken:
         return
-    folder.forget_start()
-    if keep_log:
-        return
-    for handler in _log_files(run_dir):
-        handler.close()
-        with contextlib.suppress(OSError):
-            Path(handler.baseFilename).unlink(missing_ok=True)
+    if occupied_folder() == folder.path.resolve():
+        folder.forget_start()
+    for handler in logs:
+        if handler in _log_files(run_dir):
+            handler.close()
+            with contextlib.suppress(OSError):
+                Path(handler.baseFilename).unlink(missing_ok=True)
+    leave(run_dir)
     if HydraConfig.initialized():
         with contextlib.suppress(OSError):  # there is more in it
             run_dir.rmdir()

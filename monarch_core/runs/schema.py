@@ -120,7 +120,7 @@ def save_config(run_dir: Path, config: Any) -> None:
     Raises:
         ValueError: the config could not be read again.
     """
-    _refuse_references(to_dict(config))
+    refuse_references(to_dict(config))
     text = OmegaConf.to_yaml(OmegaConf.create(to_dict(config)))
     try:
         parse_yaml(text.encode())
@@ -151,7 +151,7 @@ def load_config(run_dir: Path, schema: type[T], changes: Mapping[str, Any] | Non
     if not isinstance(stored, dict) or not stored:
         raise ValueError(f"{path} holds no config; restore it from a copy.")
     try:
-        _refuse_references(stored)
+        refuse_references(stored)
         from_former = getattr(schema, "from_former", dict)
         stored = from_former(to_current(stored))
         raw = OmegaConf.create(stored)
@@ -173,7 +173,7 @@ def _refuse_nested_lists(value: Any, key: str = "") -> None:
         )
 
 
-def _refuse_references(value: Any, key: str = "") -> None:
+def refuse_references(value: Any, key: str = "") -> None:
     """Raise ValueError for values of a stored config that stand for others, or for none.
 
     Nothing is looked up for a file that somebody may have sent: `${oc.env:NAME}` would copy what
@@ -181,11 +181,11 @@ def _refuse_references(value: Any, key: str = "") -> None:
     """
     if isinstance(value, Mapping):
         for name, entry in value.items():
-            _refuse_references(name, key)
-            _refuse_references(entry, f"{key}.{name}".lstrip("."))
+            refuse_references(name, key)
+            refuse_references(entry, f"{key}.{name}".lstrip("."))
     elif isinstance(value, (list, tuple)):
         for number, entry in enumerate(value):
-            _refuse_references(entry, f"{key}[{number}]")
+            refuse_references(entry, f"{key}[{number}]")
     elif isinstance(value, str) and ("${" in value or value == "???"):
         raise ValueError(
             f"config key {key} holds {value[:60]!r}, which stands for another value; a stored "

@@ -104,6 +104,15 @@ def test_names_need_no_quotes_of_hydra_but_in_a_sweep():
         assert choose_own(same)[2:] == same[1:]
 
 
+def test_names_in_a_file_are_never_looked_up(tmp_path, monkeypatch):
+    monkeypatch.setenv("SECRET", "precious")
+    np.savez(tmp_path / "own.npz", **{"${oc.env:SECRET}": U, "v": U})
+    raw = pde_configs.composed("pde", "dataset=own", f"dataset.path={tmp_path}/own.npz")
+    with pytest.raises(ValueError, match="stands for another value") as refused:
+        understood(raw)
+    assert "precious" not in str(refused.value)
+
+
 def test_one_long_trajectory_names_the_remedy(tmp_path):
     np.savez(tmp_path / "long.npz", u=LONG, t=np.arange(60.0))
     with pytest.raises(ValueError, match=r"there are 1 trajectories.*dataset\.window=6 makes 10 "):

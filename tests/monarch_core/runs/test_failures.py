@@ -110,7 +110,8 @@ def starts(tmp_path_factory):
     sent.mkdir(parents=True)
     (sent.parent / "home").mkdir()
     (sent.parent / "beside").mkdir()
-    (sent.parent / "beside/notes").write_text("mine")
+    for name in ("notes", "config.yaml", "script.log"):
+        (sent.parent / "beside" / name).write_text("mine")
     (sent / "config.yaml").write_text("seed: 3\n")
     (folder / "victim").write_text("precious")
     for name in ("script.log", ".lock"):
@@ -139,7 +140,7 @@ def starts(tmp_path_factory):
         "no_run": ["resume=runs/home", elsewhere],
         "taken": ["seed=9", "hydra.run.dir=runs/single"],
         "resumed_twice": ["resume=runs/single", elsewhere],
-        "beside": ["fails=value", "hydra.run.dir=runs/beside"],
+        "beside": ["fit.epochs=many", "hydra.run.dir=runs/beside"],
         "another": ["fails=value", "hydra.run.dir=runs/interrupt"],
         "resumed_none": ["resume=runs/none", elsewhere],
         "swept_again": ["-m", "fails=value,disk", "seed=4"],
@@ -199,7 +200,8 @@ def test_a_start_that_is_refused_leaves_nothing(starts, name, message):
 def test_a_start_that_is_refused_leaves_what_was_there(starts):
     folder, _ = starts
     assert outcome(starts, "beside")[0] == 1
-    assert [path.name for path in (folder / "runs/beside").iterdir()] == ["notes"]
+    left = {path.name: path.read_text() for path in (folder / "runs/beside").iterdir()}
+    assert left == dict.fromkeys(("notes", "config.yaml", "script.log"), "mine")
     code, errors, failure = outcome(starts, "another", "interrupt")
     assert code == 1
     assert "already holds a run (checkpoint.pt)" in errors

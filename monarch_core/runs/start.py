@@ -46,8 +46,8 @@ def read_start(
         return to_dataclass(_without_folder_keys(raw, schema), schema), run_dir, {}
     leave_folder_of_hydra(run_dir)
     asked = {item: key_of(item) for item in asked_overrides() or []}
-    typed = as_typed(schema, list(asked))
-    others = [item for item in typed if key_of(item) not in ("resume", *changeable)]
+    said = as_typed(schema, list(asked))
+    others = [item for item in said if key_of(item) not in ("resume", *changeable)]
     if others:
         also = f"; {', '.join(changeable)} can" if changeable else ""
         raise ValueError(
@@ -81,8 +81,8 @@ def as_typed(schema: type, overrides: Sequence[str]) -> list[str]:
             reads it, its class method `as_typed` takes that back.
         overrides: as hydra has them.
     """
-    typed: list[str] = getattr(schema, "as_typed", list)(overrides)
-    return typed
+    words: list[str] = getattr(schema, "as_typed", list)(overrides)
+    return words
 
 
 def asked_overrides() -> list[str] | None:

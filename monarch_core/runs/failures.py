@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 
 from monarch_core.extras import MissingExtraError
 from monarch_core.runs.folder import RunFolder
-from monarch_core.runs.hydra_folder import clear_start, empty_logs
+from monarch_core.runs.hydra_folder import clear_start, empty_logs, output_folder
 from monarch_core.runs.lock import is_in_use, leave_all, occupied_folder
 from monarch_core.runs.printable import paragraph
 from monarch_core.runs.processes import is_main_process, processes, start_processes_as_usual
@@ -58,7 +58,7 @@ def user_errors(job: Job) -> Job:
 
     @functools.wraps(job)
     def guarded(raw: DictConfig) -> Any:
-        here, logs = Path.cwd(), empty_logs(_output_folder())
+        here, logs = Path.cwd(), empty_logs(output_folder())
         start_processes_as_usual()
         with stop_signals_raise():
             try:
@@ -101,15 +101,8 @@ def run_folder(raw: DictConfig) -> Path | None:
     for key in ("resume", "run"):
         if raw.get(key):
             return Path(str(raw.get(key))).absolute()  # the job may change to another folder
-    if HydraConfig.initialized():
-        return Path(HydraConfig.get().runtime.output_dir)
-    return Path(str(raw.get("run_dir"))) if raw.get("run_dir") else None
-
-
-def _output_folder() -> Path | None:
-    """Return the folder that hydra made for this start, if it is at work."""
-    is_at_work = HydraConfig.initialized()
-    return Path(HydraConfig.get().runtime.output_dir) if is_at_work else None
+    given = Path(str(raw.get("run_dir"))) if raw.get("run_dir") else None
+    return output_folder() or given
 
 
 def _own_folder(raw: DictConfig) -> RunFolder | None:
@@ -131,9 +124,10 @@ def _record_failure(
     """
     if not is_main_process():
         return None
-    in_sweep = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
-    if raw.get("resume") and HydraConfig.initialized():
-        clear_start(Path(HydraConfig.get().runtime.output_dir), logs=refused_logs or ())
+    output = output_folder()
+    in_sweep = output is not None and HydraConfig.get().mode == RunMode.MULTIRUN
+    if raw.get("resume") and output is not None:
+        clear_start(output, logs=refused_logs or ())
     folder = _own_folder(raw)
     if folder is None or raw.get("run") or folder.path.resolve() == Path.cwd():
         return None

@@ -14,16 +14,20 @@ from monarch_core.runs.lock import is_in_use, leave, occupied_folder
 from monarch_core.runs.processes import processes
 
 
+def output_folder() -> Path | None:
+    """Return the folder that hydra made for this start; None when hydra is not at work."""
+    is_at_work = HydraConfig.initialized()
+    return Path(HydraConfig.get().runtime.output_dir) if is_at_work else None
+
+
 def leave_folder_of_hydra(run_dir: Path) -> None:
     """Move the log file to the run folder and delete what hydra made for this process elsewhere.
 
     Hydra makes a folder for every start, also when a run is resumed, for every process of one run,
     and for a run whose folder was taken; in the last case it is that of another run.
     """
-    if not HydraConfig.initialized():
-        return
-    own = Path(HydraConfig.get().runtime.output_dir)
-    if own.resolve() == run_dir.resolve() or not run_dir.is_dir():
+    own = output_folder()
+    if own is None or own.resolve() == run_dir.resolve() or not run_dir.is_dir():
         return
     is_shared = is_in_use(own)
     rank = processes().rank
@@ -73,7 +77,7 @@ def clear_start(run_dir: Path, logs: Sequence[logging.FileHandler]) -> None:
             with contextlib.suppress(OSError):
                 Path(handler.baseFilename).unlink(missing_ok=True)
     leave(run_dir)
-    if HydraConfig.initialized():
+    if output_folder() is not None:
         with contextlib.suppress(OSError):  # there is more in it
             run_dir.rmdir()
 

@@ -1,7 +1,7 @@
 """HDF5 files of any names and groups, those of MATLAB v7.3 and netCDF-4 among them."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ def hdf5_contents(path: Path, file: h5py.File, header: bytes = b"") -> Contents:
     return Contents(
         layout="MATLAB v7.3" if by_matlab else "HDF5",
         arrays={name: _any_array(path, file, name, by_matlab) for name in names},
-        attributes=_numbers(file),
+        attributes=numbers(file.attrs),
         by_matlab=by_matlab,
     )
 
@@ -112,10 +112,10 @@ def _label(dimension: Any) -> str:
     return str(dimension[0].name).rpartition("/")[2] if len(dimension) else ""
 
 
-def _numbers(file: h5py.File) -> dict[str, float]:
-    """Return the attributes of the file that are one number."""
+def numbers(attributes: Mapping[str, Any]) -> dict[str, float]:
+    """Return those attributes that are one number."""
     found = {}
-    for name, value in file.attrs.items():
+    for name, value in attributes.items():
         if isinstance(value, np.ndarray | np.generic | float | int):
             array = np.asarray(value)
             if array.size == 1 and array.dtype.kind in hdf5.REALS:

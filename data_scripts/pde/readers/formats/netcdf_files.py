@@ -7,6 +7,7 @@ import numpy as np
 from scipy.io import netcdf_file
 
 from data_scripts.hdf5 import REALS
+from data_scripts.pde.readers.formats.hdf5_files import numbers
 from data_scripts.pde.readers.formats.packed import packing, unpacked
 from data_scripts.pde.readers.statement import AGAIN
 from data_scripts.pde.readers.stored import Contents, Stored, defective
@@ -23,12 +24,8 @@ def netcdf_contents(path: Path) -> Contents:
     """
     with reading(path, AGAIN), netcdf_file(path, "r", mmap=True) as file:
         arrays = {name: _array(path, file, name) for name in file.variables}
-        numbers = {
-            name: float(np.asarray(value).item())
-            for name, value in file._attributes.items()
-            if np.asarray(value).dtype.kind in REALS and np.asarray(value).size == 1
-        }
-    return Contents("netCDF-3", arrays, numbers)
+        attributes = numbers(file._attributes)
+    return Contents("netCDF-3", arrays, attributes)
 
 
 def _array(path: Path, file: netcdf_file, name: str) -> Stored:

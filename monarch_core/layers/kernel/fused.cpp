@@ -1,16 +1,23 @@
-// Analysis and synthesis of a spectral convolution on two axes, one channel of one sample at a time,
-// so that all that lies between field and spectrum stays in the cache. The formulas are those of
-// reference.py, in float32.
+// Analysis and synthesis of a spectral convolution on two axes, a channel of one sample at a time on the
+// last axis and a few of them on the first, so that all that lies between field and spectrum stays in
+// the cache. The formulas are those of reference.py, in float32.
 //
 //     field     x  (n1, n2)     real
 //     between   T  (n1, P)      rows [re | im | 0] of the m2 frequencies of the last axis, P lanes
-//     spectrum  X  (m1, P)
+//     spectrum  X  (m1, m2)
 //
 // with P = 2 m2 rounded up to whole vectors. The analysis is T = x R2^T and X = R1 T, the synthesis
 // T = R1^H X and x = Re(T conj(R2)), for complex matrices R (m x n) given as [Re R; Im R]. Each is
 // the adjoint of the other, so that the backward pass of one is the other with four more arguments.
 // Both have the gradients dR1 = X T^H and dR2 = [Re T, Im T]^T x, with the field and its T from one
 // side and the spectrum and its T from the other.
+//
+// On the first axis, with R1 = A + i B, T = t + i u and X = x + i y, a complex product is three real
+// ones (Gauss), on planes of all numbers of some channels side by side:
+//
+//     X   =  B (t - u)      + (A - B) t      + i [ B (t - u)      + (A + B) u   ]
+//     T   =  B^T (y - x)    + (A + B)^T x    + i [ B^T (y - x)    + (A - B)^T y ]
+//     dR1 =  x (t - u)^T    + (x + y) u^T    + i [ x (t - u)^T    + (y - x) t^T ]
 
 #include "factors.h"
 #include "few_rows.h"
@@ -25,7 +32,7 @@
 
 namespace {
 
-// ---------------------------------------------------------------- one channel
+// ---------------------------------------------------------------- sizes
 
 struct Layer {
     size batch, channels, heads, n1, n2, m1, m2;
@@ -33,70 +40,41 @@ struct Layer {
     size width;         // n2 in whole vectors
     size row1, row2;    // from row to row of the copies of R1 and R2; a power of two apart, rows
                         // would compete for the same lines of the cache
-    size columns;       // 2 m1 in whole vectors
+    size columns;       // m1 in whole vectors
+    size plane_row;     // from row to row of planes: a vector may reach beyond the last number
 
     explicit Layer(const size *sizes)
         : batch(sizes[0]), channels(sizes[1]), heads(sizes[2]), n1(sizes[3]), n2(sizes[4]),
           m1(sizes[5]), m2(sizes[6]), lanes(round_up(2 * m2)), width(round_up(n2)),
-          row1(round_up(n1) + V), row2(width + V), columns(round_up(2 * m1)) {}
+          row1(round_up(n1) + V), row2(width + V), columns(round_up(m1)),
+          plane_row(round_up(V * m2) + V) {}
 
     size field() const { return n1 * n2; }
     size between() const { return n1 * lanes; }
-    size spectrum() const { return m1 * lanes; }
-    size turned() const { return 2 * m2 * columns; }
-    size scratch() const {
-        return std::max(BLOCK * width, 2 * spectrum()) + 2 * lanes;  // `times_i` reads before and after
-    }
+    size turned() const { return m2 * 3 * columns; }
+    size matrix() const { return m1 * row1; }
+    size sum() const { return n1 * columns; }
     static constexpr size BLOCK = 32;  // rows of a field that are padded at a time
 
     size head(size channel) const { return channel % channels * heads / channels; }
-    // How many channels of one head, from this one on, are differentiated together: few enough for
-    // the cache, at most `most`.
-    int run(size channel, int most) const {
+    // How many channels of one head, at most `most`, follow each other from this one on, if `each`
+    // numbers of every one are to be in the cache.
+    int run(size channel, int most, size each, size in_cache) const {
         int count = 1;
-        while (count < most && (count + 1) * field() <= FEW && head(channel + count) == head(channel))
+        while (count < most && (count + 1) * each <= in_cache && head(channel + count) == head(channel))
             count++;
         return count;
     }
-    static constexpr size FEW = 1 << 14;
+    // Channels that go through the first axis together, and those whose dR2 is one sum.
+    int on_first(size channel, int most) const { return run(channel, most, 3 * n1 * m2, 1 << 15); }
+    int on_last(size channel, int most) const { return run(channel, most, field(), 1 << 14); }
 };
 
-// i times the numbers [re | im | 0] of which x is the one at lane `lane`, for the lanes from there
-// on. Reads half a row to both sides of them.
-vec times_i(const Layer &s, const float *x, size lane) {
-    static const std::int32_t count[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-    const mask lanes = *(const mask *)count + (std::int32_t)lane;
-    const vec im = lanes < (std::int32_t)(2 * s.m2) ? load(x - s.m2) : vec{};
-    return lanes < (std::int32_t)s.m2 ? -load(x + s.m2) : im;
-}
-
-// to = -i from, for rows of lanes
-void minus_i(const Layer &s, const float *from, float *to) {
-    for (size f = 0; f < s.spectrum(); f += s.lanes)
-        for (size k = 0; k < s.lanes; k += V) store(to + f + k, -times_i(s, from + f + k, k));
-}
+// ---------------------------------------------------------------- the last axis
 
 // T = x R2^T, with R2 as [Re R2; Im R2]^T, P lanes wide
 void contract_last(const Layer &s, const float *R2, const float *x, float *T, Ahead &ahead) {
     multiply({s.n1, s.lanes, s.n2, x, s.n2, 1, R2, s.lanes, T, s.lanes, &ahead});
-}
-
-// X = R1 T
-void contract_first(const Layer &s, const float *R1, const float *T, float *X, float *scratch,
-                    Ahead &ahead) {
-    const float *re = scratch, *im = scratch + s.spectrum();
-    multiply({2 * s.m1, s.lanes, s.n1, R1, s.row1, 1, T, s.lanes, scratch, s.lanes, &ahead});
-    for (size f = 0; f < s.spectrum(); f += s.lanes)
-        for (size k = 0; k < s.lanes; k += V)
-            store(X + f + k, load(re + f + k) + times_i(s, im + f + k, k));
-}
-
-// T = R1^H X
-void expand_first(const Layer &s, const float *R1, const float *X, float *T, float *scratch,
-                  Ahead &ahead) {
-    std::memcpy(scratch, X, 4 * s.spectrum());
-    minus_i(s, scratch, scratch + s.spectrum());
-    multiply({s.n1, s.lanes, 2 * s.m1, R1, 1, s.row1, scratch, s.lanes, T, s.lanes, &ahead});
 }
 
 // x = Re(T conj(R2)) + start
@@ -112,13 +90,6 @@ void expand_last(const Layer &s, const float *R2, const float *T, float start, f
         for (size k = 0; k < rows && !whole; k++)
             std::memcpy(x + (i + k) * s.n2, out + k * s.width, 4 * s.n2);
     }
-}
-
-// dR1^T (n1 x 2 m1) += T [Re X^T, Im X^T] for the X^T and the T of some channels
-void differentiate_first(const Layer &s, const float *turned, const float *T, size channels,
-                         float *dR1, Ahead &ahead) {
-    multiply({s.n1, s.columns, 2 * s.m2, T, s.lanes, 1, turned, s.columns, dR1, s.columns, &ahead,
-              true, 0, channels, s.between(), s.turned()});
 }
 
 // dR2 (2 m2 x n2) += [Re T, Im T]^T x for the T and the x of some channels
@@ -137,6 +108,89 @@ void differentiate_last(const Layer &s, const float *T, const float *x, size cha
     }
 }
 
+// ---------------------------------------------------------------- the first axis
+
+// Real and imaginary parts of some channels side by side, m2 numbers of each in a row, and the
+// difference that a product takes.
+struct Planes {
+    float *re, *im, *difference;
+    size row;
+
+    Planes(float *memory, size rows, size row)
+        : re(memory), im(re + rows * row), difference(im + rows * row), row(row) {}
+    Planes from(size lane) const {
+        Planes later = *this;
+        later.re += lane, later.im += lane, later.difference += lane;
+        return later;
+    }
+};
+
+// The rows [re | im | 0] of a T to planes, with re - im. Whole vectors reach into the next channel,
+// which comes later.
+void to_planes(const Layer &s, const float *T, const Planes &to) {
+    for (size i = 0; i < s.n1; i++, T += s.lanes)
+        for (size k = 0; k < s.m2; k += V) {
+            // Of the last row nothing may be read beyond its end.
+            const int count = i + 1 < s.n1 ? V : (int)std::min<size>(V, s.m2 - k);
+            const vec re = load(T + k), im = load(T + s.m2 + k, count);
+            store(to.re + i * to.row + k, re);
+            store(to.im + i * to.row + k, im);
+            store(to.difference + i * to.row + k, re - im);
+        }
+}
+
+// The rows [re | im | 0] of a T from planes. Whole vectors reach into the next row, which comes later.
+void from_planes(const Layer &s, const Planes &from, float *T) {
+    for (size i = 0; i < s.n1; i++, T += s.lanes) {
+        store(T + s.lanes - V, vec{});
+        for (size part = 0; part < 2; part++)
+            for (size k = 0; k < s.m2; k += V) {
+                const int count = (int)std::min<size>(V, s.m2 - k);
+                const vec v = first(load((part ? from.im : from.re) + i * from.row + k), count);
+                store(T + part * s.m2 + k, v, part && i + 1 == s.n1 ? count : V);
+            }
+    }
+}
+
+// C = R1 B, or R1^H B, with the three matrices that Gauss makes of R1, for `channels` of B.
+void product(const Layer &s, size rows, size depth, size a_row, size a_depth, const float *shared,
+             const float *of_re, const float *of_im, const Planes &B, const Planes &C,
+             size channels, Ahead &ahead) {
+    const size cols = round_up(channels * s.m2);
+    const auto multiply_by = [&](const float *A, const float *b, float *c, bool add) {
+        multiply({rows, cols, depth, A, a_row, a_depth, b, B.row, c, C.row, &ahead, add});
+    };
+    multiply_by(shared, B.difference, C.re, false);
+    for (size i = 0; i < rows; i++) std::memcpy(C.im + i * C.row, C.re + i * C.row, 4 * cols);
+    multiply_by(of_re, B.re, C.re, true);
+    multiply_by(of_im, B.im, C.im, true);
+}
+
+// X = R1 T
+void contract_first(const Layer &s, const float *R1, const Planes &T, const Planes &X, size channels,
+                    Ahead &ahead) {
+    const float *plus = R1, *minus = R1 + s.matrix(), *im = minus + s.matrix();
+    product(s, s.m1, s.n1, s.row1, 1, im, minus, plus, T, X, channels, ahead);
+}
+
+// T = R1^H X, with the difference the other way round
+void expand_first(const Layer &s, const float *R1, const Planes &X, const Planes &T, size channels,
+                  Ahead &ahead) {
+    const float *plus = R1, *minus = R1 + s.matrix(), *im = minus + s.matrix();
+    product(s, s.n1, s.m1, 1, s.row1, im, plus, minus, X, T, channels, ahead);
+}
+
+// The three sums (n1 x m1) of dR1^T += T X^H for the X, turned, and the T of some channels
+void differentiate_first(const Layer &s, const float *turned, const Planes &T, size channels,
+                         float *sums, Ahead &ahead) {
+    for (const float *of_T : {T.difference, T.im, T.re}) {
+        multiply({s.n1, s.columns, channels * s.m2, of_T, T.row, 1, turned, 3 * s.columns, sums,
+                  s.columns, &ahead, true});
+        turned += s.columns;
+        sums += s.sum();
+    }
+}
+
 // ---------------------------------------------------------------- all channels
 
 // Spectra (2, m1, m2, batch, channels) from one channel of one sample on. X of `count` of them, at
@@ -148,65 +202,82 @@ struct Spectra {
     Spectra(const Layer &s, const float *start, size channel)
         : s(s), data(const_cast<float *>(start) + channel) {}
 
-    float *at(size f, size lane) const {
-        const size frequency = lane < s.m2 ? f * s.m2 + lane : (s.m1 + f - 1) * s.m2 + lane;
-        return data + frequency * s.batch * s.channels;
+    float *at(size part, size f, size l) const {
+        return data + ((part * s.m1 + f) * s.m2 + l) * s.batch * s.channels;
     }
+    // Calls move(part, f, l, count, lanes) for pieces of the rows of planes, the last ones first: whole
+    // vectors reach into the next channel, whose first piece comes later.
     template <typename Move>
-    void visit(const Move &move) const {
-        for (size f = 0; f < s.m1; f++)
-            for (size lane = 0; lane < s.lanes; lane += V)
-                move(f, lane, (int)std::min<size>(V, std::max<size>(0, 2 * s.m2 - lane)));
+    void visit(const Planes &X, const Move &move) const {
+        for (size part = 0; part < 2; part++)
+            for (size f = 0; f < s.m1; f++)
+                for (size l = (s.m2 - 1) / V * V; l >= 0; l -= V)
+                    move(part, f, l, (int)std::min<size>(V, s.m2 - l),
+                         (part ? X.im : X.re) + f * X.row + l);
     }
-    void read(float *X, int count) const {
-        visit([&](size f, size lane, int kept) {
+    // The difference is that of `expand_first`.
+    void read(const Planes &X, int count) const {
+        visit(X, [&](size part, size f, size l, int kept, float *to) {
             vec r[V] = {};
-            for (int l = 0; l < kept; l++) r[l] = load(at(f, lane + l), count);
+            for (int k = 0; k < kept; k++) r[k] = load(at(part, f, l + k), count);
             transpose(r);
-            for (int c = 0; c < count; c++) store(X + (c * s.m1 + f) * s.lanes + lane, r[c]);
+            for (int c = 0; c < count; c++) store(to + c * s.m2, r[c]);
         });
+        for (size i = 0; i < s.m1 * X.row; i += V)
+            store(X.difference + i, load(X.im + i) - load(X.re + i));
     }
-    // To X^T (2 m2, 2 m1 in whole vectors): rows [Re X; Im X]^T, and beside them those of -i X.
+    // To rows (count m2) of the three parts of X^T that `differentiate_first` takes, m1 numbers of
+    // each in whole vectors.
     void read_turned(float *turned, int count) const {
-        for (size k = 0; k < 2 * s.m2; k++) {
-            const bool is_re = k < s.m2;
-            float *X = turned + k * s.columns;
-            float *beside = turned + (is_re ? k + s.m2 : k - s.m2) * s.columns + s.m1;
+        for (size l = 0; l < s.m2; l++)
             for (size f = 0; f < s.m1; f += V) {
                 const int kept = (int)std::min<size>(V, s.m1 - f);
-                vec r[V] = {};
-                for (int l = 0; l < kept; l++) r[l] = load(at(f + l, k), count);
-                transpose(r);
+                vec re[V] = {}, im[V] = {};
+                for (int k = 0; k < kept; k++) {
+                    re[k] = load(at(0, f + k, l), count);
+                    im[k] = load(at(1, f + k, l), count);
+                }
+                transpose(re);
+                transpose(im);
                 for (int c = 0; c < count; c++) {
-                    store(X + c * s.turned() + f, r[c], kept);
-                    store(beside + c * s.turned() + f, is_re ? -r[c] : r[c], kept);
+                    float *to = turned + (c * s.m2 + l) * 3 * s.columns + f;
+                    store(to, re[c]);
+                    store(to + s.columns, re[c] + im[c]);
+                    store(to + 2 * s.columns, im[c] - re[c]);
                 }
             }
-        }
     }
-    void write(const float *X, int count) const {
-        visit([&](size f, size lane, int kept) {
+    void write(const Planes &X, int count) const {
+        visit(X, [&](size part, size f, size l, int kept, const float *from) {
             vec r[V] = {};
-            for (int c = 0; c < count; c++) r[c] = load(X + (c * s.m1 + f) * s.lanes + lane);
+            for (int c = 0; c < count; c++) r[c] = load(from + c * s.m2);
             transpose(r);
-            for (int l = 0; l < kept; l++) store(at(f, lane + l), r[l], count);
+            for (int k = 0; k < kept; k++) store(at(part, f, l + k), r[k], count);
         });
     }
 };
 
-// The matrices of every head as the products take them.
+// The matrices of every head as the products take them: A + B, A - B and B of R1 = A + i B, and R2.
 class Matrices {
     Array first, last;
     size size1, size2;  // numbers of one head
 
 public:
     Matrices(const Layer &s, const float *R1, const float *R2, bool analysis)
-        : size1(2 * s.m1 * s.row1), size2(analysis ? s.n2 * s.lanes : 2 * s.m2 * s.row2) {
+        : size1(3 * s.matrix()), size2(analysis ? s.n2 * s.lanes : 2 * s.m2 * s.row2) {
         first.hold(s.heads * size1);
         last.hold(s.heads * size2);
         for (size h = 0; h < s.heads; h++) {
-            for (size f = 0; f < 2 * s.m1; f++, R1 += s.n1)
-                std::memcpy(first.data() + h * size1 + f * s.row1, R1, 4 * s.n1);
+            for (size f = 0; f < s.m1; f++, R1 += s.n1) {
+                float *to = first.data() + h * size1 + f * s.row1;
+                for (size i = 0; i < s.n1; i++) {
+                    const float re = R1[i], im = R1[s.m1 * s.n1 + i];
+                    to[i] = re + im;
+                    to[s.matrix() + i] = re - im;
+                    to[2 * s.matrix() + i] = im;
+                }
+            }
+            R1 += s.m1 * s.n1;
             for (size f = 0; f < 2 * s.m2; f++, R2 += s.n2) {
                 float *to = last.data() + h * size2;
                 for (size i = 0; i < s.n2; i++)
@@ -218,14 +289,14 @@ public:
     const float *R2(size head) { return last.data() + head * size2; }
 };
 
-// The sums of every thread: dR1^T and dR2 of every head.
+// The sums of every thread: the three of dR1^T, and dR2, of every head.
 class Gradients {
     std::vector<Array> sums;
     size size1, size2, heads;
 
 public:
     Gradients(const Layer &s, int threads, bool wanted)
-        : sums(wanted ? threads : 0), size1(s.n1 * s.columns), size2(2 * s.m2 * s.width),
+        : sums(wanted ? threads : 0), size1(3 * s.sum()), size2(2 * s.m2 * s.width),
           heads(s.heads) {
         for (Array &sum : sums) sum.hold(heads * (size1 + size2));
     }
@@ -237,8 +308,10 @@ public:
         for (size t = 1; t < (size)sums.size(); t++)
             for (size i = 0; i < heads * (size1 + size2); i++) dR1(0, 0)[i] += dR1((int)t, 0)[i];
         for (size h = 0; h < heads; h++) {
-            for (size f = 0; f < 2 * s.m1; f++)
-                for (size i = 0; i < s.n1; i++) *to1++ = dR1(0, h)[i * s.columns + f];
+            for (size part = 1; part < 3; part++)
+                for (size f = 0; f < s.m1; f++)
+                    for (size i = f; i < s.sum(); i += s.columns)
+                        *to1++ = dR1(0, h)[i] + dR1(0, h)[part * s.sum() + i];
             for (size f = 0; f < 2 * s.m2; f++)
                 for (size i = 0; i < s.n2; i++) *to2++ = dR2(0, h)[f * s.width + i];
         }
@@ -247,16 +320,24 @@ public:
 
 // Memory of a thread, kept for the next call.
 struct Workspace {
-    float *X, *turned, *T, *scratch;  // of a group of channels, T of a run of them
+    float *memory;
+    Planes X;       // of a group of channels
+    float *turned;  // of a group
+    Planes T;       // of those that go through the first axis together
+    float *between; // T of a run
+    float *scratch;
 
-    explicit Workspace(const Layer &s) {
+    explicit Workspace(const Layer &s)
+        : memory(hold(s)), X(memory, s.m1, s.plane_row), turned(memory + 3 * s.m1 * s.plane_row),
+          T(turned + V * s.turned(), s.n1, s.plane_row),
+          between(T.re + 3 * s.n1 * s.plane_row), scratch(between + V * s.between()) {}
+
+private:
+    static float *hold(const Layer &s) {
         static thread_local Array memory;
-        const size run = s.run(0, V);
-        memory.hold(V * (s.spectrum() + s.turned()) + run * s.between() + s.scratch());
-        X = memory.data();
-        turned = X + V * s.spectrum();
-        T = turned + V * s.turned();
-        scratch = T + run * s.between() + s.lanes;
+        memory.hold(3 * (s.m1 + s.n1) * s.plane_row + V * (s.turned() + s.between()) +
+                    Layer::BLOCK * s.width);
+        return memory.data();
     }
 };
 
@@ -291,27 +372,32 @@ void analyse(const Layer &s, const float *R1, const float *R2, const float *fiel
     for_groups(s, threads, [&](int thread, size first, int count) {
         const Workspace work(s);
         if (dR1) Spectra(s, X_of, first).read_turned(work.turned, count);
-        for (int i = 0, run; i < count; i += run) {
-            run = s.run(first + i, count - i);
-            const size begin = first + i, h = s.head(begin);
-            const float *x = fields + begin * s.field();
-            float *T = between ? between + begin * s.between() : work.T;
+        for (int i = 0, together; i < count; i += together) {
+            together = s.on_first(first + i, count - i);
+            const size h = s.head(first + i);
             Ahead ahead;
-            ahead.add(x + run * s.field(), run * s.field());
-            if (dR1) ahead.add(T_of + (begin + run) * s.between(), run * s.between());
-            for (int c = 0; c < run; c++) {
-                const float *x_c = x + c * s.field();
-                float *T_c = T + c * s.between();
-                contract_last(s, matrices.R2(h), x_c, T_c, ahead);
-                contract_first(s, matrices.R1(h), T_c, work.X + (i + c) * s.spectrum(),
-                               work.scratch, ahead);
-                if (sums) sums[begin + c] = total(x_c, s.field());
+            for (int j = 0, run; j < together; j += run) {
+                run = s.on_last(first + i + j, together - j);
+                const size begin = first + i + j;
+                const float *x = fields + begin * s.field();
+                ahead = {};
+                ahead.add(x + run * s.field(), run * s.field());
+                if (dR1) ahead.add(T_of + (begin + run) * s.between(), run * s.between());
+                for (int c = 0; c < run; c++) {
+                    const float *x_c = x + c * s.field();
+                    float *T = between ? between + (begin + c) * s.between() : work.between;
+                    contract_last(s, matrices.R2(h), x_c, T, ahead);
+                    to_planes(s, T, work.T.from((j + c) * s.m2));
+                    if (sums) sums[begin + c] = total(x_c, s.field());
+                }
+                if (dR1)
+                    differentiate_last(s, T_of + begin * s.between(), x, run,
+                                       gradients.dR2(thread, h), work.scratch, ahead);
             }
-            if (!dR1) continue;
-            differentiate_first(s, work.turned + i * s.turned(), T, run, gradients.dR1(thread, h),
-                                ahead);
-            differentiate_last(s, T_of + begin * s.between(), x, run, gradients.dR2(thread, h),
-                               work.scratch, ahead);
+            contract_first(s, matrices.R1(h), work.T, work.X.from(i * s.m2), together, ahead);
+            if (dR1)
+                differentiate_first(s, work.turned + i * s.turned(), work.T, together,
+                                    gradients.dR1(thread, h), ahead);
         }
         Spectra(s, spectra, first).write(work.X, count);
     });
@@ -329,27 +415,35 @@ void synthesise(const Layer &s, const float *R1, const float *R2, const float *s
         const Workspace work(s);
         Spectra(s, spectra, first).read(work.X, count);
         if (dR1) Spectra(s, spectra, first).read_turned(work.turned, count);
-        for (int i = 0, run; i < count; i += run) {
-            run = s.run(first + i, count - i);
-            const size begin = first + i, h = s.head(begin);
-            float *x = fields + begin * s.field();
-            float *T = between ? between + begin * s.between() : work.T;
+        for (int i = 0, together; i < count; i += together) {
+            together = s.on_first(first + i, count - i);
+            const size h = s.head(first + i);
             Ahead ahead;
-            ahead.add(x + run * s.field(), run * s.field());
-            if (dR1) ahead.add(x_of + (begin + run) * s.field(), run * s.field());
-            if (dR1) ahead.add(T_of + (begin + run) * s.between(), run * s.between());
-            for (int c = 0; c < run; c++) {
-                float *T_c = T + c * s.between();
-                expand_first(s, matrices.R1(h), work.X + (i + c) * s.spectrum(), T_c, work.scratch,
-                             ahead);
-                expand_last(s, matrices.R2(h), T_c, bias ? bias[(begin + c) % s.channels] : 0,
-                            x + c * s.field(), work.scratch, ahead);
+            expand_first(s, matrices.R1(h), work.X.from(i * s.m2), work.T, together, ahead);
+            for (int j = 0, run; j < together; j += run) {
+                run = s.on_last(first + i + j, together - j);
+                const size begin = first + i + j;
+                float *x = fields + begin * s.field();
+                float *T = between ? between + begin * s.between() : work.between;
+                ahead = {};
+                ahead.add(x + run * s.field(), run * s.field());
+                if (dR1) ahead.add(x_of + (begin + run) * s.field(), run * s.field());
+                if (dR1) ahead.add(T_of + begin * s.between(), run * s.between());
+                for (int c = 0; c < run; c++) {
+                    float *T_c = T + c * s.between();
+                    from_planes(s, work.T.from((j + c) * s.m2), T_c);
+                    expand_last(s, matrices.R2(h), T_c, bias ? bias[(begin + c) % s.channels] : 0,
+                                x + c * s.field(), work.scratch, ahead);
+                }
+                if (dR1)
+                    differentiate_last(s, T, x_of + begin * s.field(), run,
+                                       gradients.dR2(thread, h), work.scratch, ahead);
             }
             if (!dR1) continue;
-            differentiate_first(s, work.turned + i * s.turned(), T_of + begin * s.between(), run,
+            for (int c = 0; c < together; c++)
+                to_planes(s, T_of + (first + i + c) * s.between(), work.T.from(c * s.m2));
+            differentiate_first(s, work.turned + i * s.turned(), work.T, together,
                                 gradients.dR1(thread, h), ahead);
-            differentiate_last(s, T, x_of + begin * s.field(), run, gradients.dR2(thread, h),
-                               work.scratch, ahead);
         }
     });
     if (dR1) gradients.write(s, dR1, dR2);

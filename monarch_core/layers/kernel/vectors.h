@@ -184,6 +184,12 @@ void store(float *to, vec v, int count) {
     std::memcpy(to, &v, 4 * count);
 }
 
+// v with zeros after the first `count` numbers.
+vec first(vec v, int count) {
+    static const std::int32_t lane[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    return *(const mask *)lane < count ? v : vec{};
+}
+
 void transpose(vec (&r)[V]) {
     for (int round = 1; round < V; round *= 2) {
         vec t[V];

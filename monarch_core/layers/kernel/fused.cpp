@@ -86,7 +86,7 @@ void expand_last(const Layer &s, const float *R2, const float *T, float start, f
         const size rows = std::min(block, s.n1 - i);
         float *out = whole ? x : scratch;
         multiply({rows, s.width, 2 * s.m2, T + i * s.lanes, s.lanes, 1, R2, s.row2, out, s.width,
-                  &ahead, false, start});
+                  &ahead, nullptr, start});
         for (size k = 0; k < rows && !whole; k++)
             std::memcpy(x + (i + k) * s.n2, out + k * s.width, 4 * s.n2);
     }
@@ -104,7 +104,7 @@ void differentiate_last(const Layer &s, const float *T, const float *x, size cha
             std::memset(scratch + k * s.width + s.n2, 0, 4 * (s.width - s.n2));
         }
         multiply({2 * s.m2, s.width, rows, T + i * s.lanes, 1, s.lanes, whole ? x : scratch,
-                  s.width, dR2, s.width, &ahead, true});
+                  s.width, dR2, s.width, &ahead, dR2});
     }
 }
 
@@ -152,18 +152,18 @@ void from_planes(const Layer &s, const Planes &from, float *T) {
     }
 }
 
-// C = R1 B, or R1^H B, with the three matrices that Gauss makes of R1, for `channels` of B.
+// C = R1 B, or R1^H B, with the three matrices that Gauss makes of R1, for `channels` of B. What both
+// parts of C share is left in its third plane.
 void product(const Layer &s, size rows, size depth, size a_row, size a_depth, const float *shared,
              const float *of_re, const float *of_im, const Planes &B, const Planes &C,
              size channels, Ahead &ahead) {
     const size cols = round_up(channels * s.m2);
-    const auto multiply_by = [&](const float *A, const float *b, float *c, bool add) {
-        multiply({rows, cols, depth, A, a_row, a_depth, b, B.row, c, C.row, &ahead, add});
+    const auto multiply_by = [&](const float *A, const float *b, float *c, const float *onto) {
+        multiply({rows, cols, depth, A, a_row, a_depth, b, B.row, c, C.row, &ahead, onto});
     };
-    multiply_by(shared, B.difference, C.re, false);
-    for (size i = 0; i < rows; i++) std::memcpy(C.im + i * C.row, C.re + i * C.row, 4 * cols);
-    multiply_by(of_re, B.re, C.re, true);
-    multiply_by(of_im, B.im, C.im, true);
+    multiply_by(shared, B.difference, C.difference, nullptr);
+    multiply_by(of_re, B.re, C.re, C.difference);
+    multiply_by(of_im, B.im, C.im, C.difference);
 }
 
 // X = R1 T
@@ -185,7 +185,7 @@ void differentiate_first(const Layer &s, const float *turned, const Planes &T, s
                          float *sums, Ahead &ahead) {
     for (const float *of_T : {T.difference, T.im, T.re}) {
         multiply({s.n1, s.columns, channels * s.m2, of_T, T.row, 1, turned, 3 * s.columns, sums,
-                  s.columns, &ahead, true});
+                  s.columns, &ahead, sums});
         turned += s.columns;
         sums += s.sum();
     }

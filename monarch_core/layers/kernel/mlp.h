@@ -119,7 +119,7 @@ void pointwise_mlp_backward(const int64_t *sizes, const float *g, const float *x
         transpose(x_of, s.in, T, T, turned, sum.width);
         Ahead none;
         multiply({s.hidden, sum.width, T, dh, T, 1, turned, sum.width, sum.dW1(), sum.width, &none,
-                  true});
+                  sum.dW1()});
         mlp::TILE.apply(s.in, s.hidden, W1, 1, s.in, dh, dx_of);
         mlp::TILE.write(dx_of, s.in, wide, dx + sample * s.in * s.points + first, s.points);
     });

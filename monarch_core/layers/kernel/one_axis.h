@@ -68,7 +68,7 @@ inline void analyse(const Axis &s, const float *R, const float *x, float *X, int
                 transpose(x_i + c, rows, depth, s.n, turned, width);
                 Ahead none;
                 multiply({2 * s.m, width, depth, R_h + c, s.n, 1, turned, width, sum, width, &none,
-                          c > 0});
+                          c > 0 ? sum : nullptr});
             }
             for (size f = 0; f < 2 * s.m; f++)
                 std::memcpy(X + f * s.rows() + group.first + i, sum + f * width, 4 * rows);
@@ -119,8 +119,9 @@ inline void differentiate(const Axis &s, const float *X, const float *x, float *
             const auto [first, count, head] = all[g];
             copy_panel(x + first * s.n + c, count, s.n, wide, panel);
             Ahead none;
-            multiply({2 * s.m, round_up(wide), count, X + first, s.rows(), 1, panel, PANEL,
-                      sums + head * 2 * s.m * PANEL, PANEL, &none, g >= s.heads});
+            float *sum = sums + head * 2 * s.m * PANEL;
+            multiply({2 * s.m, round_up(wide), count, X + first, s.rows(), 1, panel, PANEL, sum,
+                      PANEL, &none, g >= s.heads ? sum : nullptr});
         }
         for (size f = 0; f < s.heads * 2 * s.m; f++)
             std::memcpy(dR + f * s.n + c, sums + f * PANEL, 4 * wide);

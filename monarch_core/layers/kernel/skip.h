@@ -70,8 +70,9 @@ void add_product_backward(const int64_t *sizes, const float *grad, const float *
         }
         transpose(v_of, s.in, skip::TILE.points, row, turned, width);
         Ahead none;
-        multiply({s.out, width, skip::TILE.points, g_of, row, 1, turned, width, sums[thread].data(), width, &none,
-                  true});
+        float *sum = sums[thread].data();
+        multiply({s.out, width, skip::TILE.points, g_of, row, 1, turned, width, sum, width, &none,
+                  sum});
         skip::TILE.apply(s.in, s.out, W, 1, s.in, g_of, dv_of);
         skip::TILE.write(dv_of, s.in, wide, dv + from_v, s.points);
     });

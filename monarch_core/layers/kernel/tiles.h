@@ -18,7 +18,8 @@ struct Shape {
     void apply(size rows, size depth, const float *A, size a_row, size a_depth, const float *from,
                float *to, bool add = false) const {
         Ahead none;
-        multiply({rows, points, depth, A, a_row, a_depth, from, row, to, row, &none, add});
+        multiply({rows, points, depth, A, a_row, a_depth, from, row, to, row, &none,
+                  add ? to : nullptr});
     }
 
     // Copies rows of a tile, `wide` points of each, to or from memory; what is missing is zero. Of

@@ -73,9 +73,9 @@ public:
     }
 };
 
-// C (rows x cols) = A (rows x depth) B (depth x cols) + C or a constant, summed over pairs A and B that
-// follow each other. The columns are whole vectors and contiguous in B and C; A is read number by number
-// at any strides.
+// C (rows x cols) = A (rows x depth) B (depth x cols) + D or a constant, summed over pairs A and B that
+// follow each other. The columns are whole vectors and contiguous in B, C and D; A is read number by
+// number at any strides. D lies as C does, and may be C.
 struct Product {
     size rows, cols, depth;
     const float *A;
@@ -85,7 +85,7 @@ struct Product {
     float *C;
     size c_row;
     Ahead *ahead;
-    bool add = false;
+    const float *D = nullptr;
     float start = 0;
     size pairs = 1, a_pair = 0, b_pair = 0;
 };
@@ -128,14 +128,12 @@ void tile(const Product &p, size row, size col) {
         }
         for (size k = fetched; k < p.depth; k++) step();
     }
-    float *C = p.C + row * p.c_row + col;
+    size at = row * p.c_row + col;
 #pragma GCC unroll 24
-    for (int i = 0; i < ROWS; i++, C += p.c_row)
+    for (int i = 0; i < ROWS; i++, at += p.c_row)
 #pragma GCC unroll 4
-        for (int j = 0; j < VECTORS; j++) {
-            float *to = C + j * V;
-            store(to, p.add ? load(to) + sum[i][j] : sum[i][j]);  // added last: a sum of sums
-        }
+        for (int j = 0; j < VECTORS; j++)  // added last: a sum of sums
+            store(p.C + at + j * V, p.D ? load(p.D + at + j * V) + sum[i][j] : sum[i][j]);
 }
 
 using Tile = void (*)(const Product &, size, size);

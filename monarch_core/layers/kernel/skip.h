@@ -15,8 +15,10 @@ struct Sizes {
     size batch, in, out, points;
 };
 
-// Many points in a row, of which a product takes a few lines of the cache at a time.
-constexpr tiles::Shape TILE{512, 512 + 16};
+// Many points in a row, of which a product takes a few lines of the cache at a time: fewer where there
+// is no AVX-512, as the second cache is smaller there.
+constexpr size POINTS = V == 16 ? 512 : 256;
+constexpr tiles::Shape TILE{POINTS, POINTS + 16};
 
 } // namespace skip
 } // namespace

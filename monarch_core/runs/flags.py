@@ -70,9 +70,7 @@ def instead_of(flags: Sequence[Flag], config: DictConfig) -> str:
     if unknown:
         remedy.append(f"nothing is like {listed(unknown)}; known here: {listed(leaves(config))}")
     are = "is no flag" if len(flags) == 1 else "are no flags"
-    return (
-        f"{listed(words)} {are} of this script, whose options are key=value; {' '.join(remedy)}"
-    )
+    return f"{listed(words)} {are} of this script, whose options are key=value; {' '.join(remedy)}"
 
 
 def _near(key: str, config: DictConfig) -> list[str]:

@@ -73,10 +73,20 @@ def possible_axes(
     """
     if steady:
         words = (_STEADY_MATLAB if by_matlab else _STEADY).get(len(shape), "")
+        readings = [_spelt_out(word) for word in words.split()]
     else:
-        words = (_EVOLVING_MATLAB if by_matlab else _EVOLVING).get(len(shape), "")
-    readings = [tuple(_LETTERS[letter] for letter in word) for word in words.split()]
+        readings = usual_axes(len(shape), by_matlab=by_matlab)
     return [axes for axes in readings if _allows(_lengths(axes, shape), lengths)]
+
+
+def usual_axes(n_axes: int, *, by_matlab: bool) -> list[tuple[str, ...]]:
+    """Return the orders of axes that evolutions have, whatever their lengths."""
+    words = (_EVOLVING_MATLAB if by_matlab else _EVOLVING).get(n_axes, "")
+    return [_spelt_out(word) for word in words.split()]
+
+
+def _spelt_out(word: str) -> tuple[str, ...]:
+    return tuple(_LETTERS[letter] for letter in word)
 
 
 def credible_axes(

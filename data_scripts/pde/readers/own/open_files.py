@@ -19,6 +19,7 @@ from data_scripts.pde.readers.formats.numpy_files import (
 from data_scripts.pde.readers.formats.torch_files import torch_contents
 from data_scripts.pde.readers.groups import group_fields, trajectory_groups
 from data_scripts.pde.readers.join import join_splits
+from data_scripts.pde.readers.own.beside_layout import with_unused
 from data_scripts.pde.readers.own.finish import finished
 from data_scripts.pde.readers.own.folders import (
     SUFFIXES,
@@ -97,10 +98,12 @@ def _open(path: Path, options: ReadOptions) -> Parts:
 def _open_hdf5(path: Path, file: h5py.File, header: bytes, options: ReadOptions) -> Parts:
     are_lines_said = options.times_key is not None or options.point_keys
     if options.axes is None and not are_lines_said and any(name in file for name in FIELDS):
-        return {None: well_fields(path, file, options)}
-    is_told = options.axes is not None or options.key is not None or are_lines_said
+        return {None: with_unused(path, file, well_fields(path, file, options))}
+    is_told = are_lines_said or any(
+        said is not None for said in (options.axes, options.key, options.input_key)
+    )
     if not is_told and (groups := trajectory_groups(file)):
-        return {None: group_fields(path, file, groups)}
+        return {None: with_unused(path, file, group_fields(path, file, groups))}
     return _interpret_splits(path, hdf5_contents(path, file, header), options)
 
 

@@ -17,6 +17,7 @@ from data_scripts.pde.readers.formats.numpy_files import (
     npz_contents,
 )
 from data_scripts.pde.readers.formats.torch_files import torch_contents
+from data_scripts.pde.readers.formats.zarr_files import is_zarr, zarr_contents
 from data_scripts.pde.readers.groups import group_fields, trajectory_groups
 from data_scripts.pde.readers.join import join_splits
 from data_scripts.pde.readers.own.beside_layout import with_unused
@@ -66,6 +67,8 @@ def open_fields(path: str | Path, options: ReadOptions | None = None) -> Fields:
 
 def _files(path: Path) -> dict[str | None, list[Path]]:
     """Return the files to open by split."""
+    if is_zarr(path):
+        return {None: [path]}
     if not path.is_dir():
         require_file(path, f"check the path (relative ones start at {Path.cwd()})")
         return {None: [path]}
@@ -87,6 +90,8 @@ def _open_together(files: Sequence[Path], options: ReadOptions) -> list[Parts]:
 
 
 def _open(path: Path, options: ReadOptions) -> Parts:
+    if is_zarr(path):
+        return _interpret_splits(path, zarr_contents(path), options)
     with reading(path, AGAIN), path.open("rb") as opened:
         header = opened.read(128)
     if h5py.is_hdf5(path):
@@ -120,7 +125,7 @@ def _contents(path: Path, header: bytes) -> Contents:
         return classic_contents(path)
     raise UnusableFileError(
         f"{path} ({path.stat().st_size} bytes) is of no known format, or its beginning is damaged; "
-        "NumPy (.npy, .npz), PyTorch (.pt), MATLAB (.mat), HDF5 and netCDF files are read"
+        "NumPy (.npy, .npz), PyTorch (.pt), MATLAB (.mat), HDF5, netCDF and Zarr files are read"
     )
 
 

@@ -3,7 +3,7 @@
 import contextlib
 import io
 import shlex
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import NamedTuple
 
 from hydra._internal.utils import get_args_parser
@@ -42,13 +42,23 @@ def foreign_flags(arguments: Sequence[str]) -> list[Flag]:
             _, unknown = get_args_parser().parse_known_args(list(arguments))
         except SystemExit:  # `--version`, or a flag of hydra without its value: hydra says so
             return []
+    words = zip(arguments, [*arguments[1:], ""], strict=True)
+    bare = {word for word, after in words if word in _WITHOUT_VALUE and _is_value(after)}
+    return paired(arguments, {*unknown, *bare})
+
+
+def paired(arguments: Sequence[str], words: Container[str]) -> list[Flag]:
+    """Return those of some words among arguments that are flags, with the values behind them."""
     found = []
     for word, after in zip(arguments, [*arguments[1:], ""], strict=True):
         name, equals, value = word.partition("=")
-        is_bare = bool(after) and not after.startswith("-") and "=" not in after
-        if word.startswith("-") and (word in unknown or (word in _WITHOUT_VALUE and is_bare)):
-            found.append(Flag(name, value if equals else after if is_bare else None))
+        if word.startswith("-") and word in words:
+            found.append(Flag(name, value if equals else after if _is_value(after) else None))
     return found
+
+
+def _is_value(word: str) -> bool:
+    return bool(word) and not word.startswith("-") and "=" not in word
 
 
 def instead_of(flags: Sequence[Flag], config: DictConfig) -> str:

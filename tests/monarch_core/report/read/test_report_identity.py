@@ -249,7 +249,7 @@ def test_an_option_off_its_default_is_another_run(make_run, groups, key):
 
 
 def test_options_of_other_data_are_none_of_a_run(make_run, groups):
-    make_run("fft", seed=0, dataset="other")
+    make_run("fft", seed=0, config={"dataset.name": "other"})
     changed(make_run("fft", seed=1, config=KNOWN), defaults=NEW)
     settings = {group.dataset: group.settings for group in groups()}
     assert "dataset.mask_name" not in settings["other"]

@@ -86,6 +86,8 @@ class Understanding:
             self.notes.append(f"frames given: {n_in}; dataset.n_input_frames=")
         if not said.n_output_frames:
             self.notes.append(f"frames predicted: {n_out}; dataset.n_output_frames=")
+        if (self._some == self._some[:, :1]).all():
+            self.notes.append("nothing changes from frame to frame; is time another axis? axes=")
         return n_in, n_out
 
     def _chosen(self, key: str, names: list[str]) -> list[str]:

@@ -18,7 +18,7 @@ from data_scripts.pde.readers.axes import coordinates_of, numbers, stored_times
 from data_scripts.pde.readers.fields import Channel, Fields, ReadOptions
 from data_scripts.pde.readers.formats.hdf5_files import numeric, stored_array
 from data_scripts.pde.readers.names import named_in
-from data_scripts.pde.readers.own.lines import common_times
+from data_scripts.pde.readers.own.lines import SAY_TIMES, common_times
 from data_scripts.pde.readers.stored import SPACE, Placed, merged
 from data_scripts.pde.well_format import (
     BOUNDARIES,
@@ -81,7 +81,9 @@ def well_fields(path: Path, file: h5py.File, options: ReadOptions) -> Fields:
         constant=tuple(places[1]),
         channels=tuple(c for placed in places[0] for c in _channels(placed, axes)),
         constants=tuple(c for placed in places[1] for c in _channels(placed, axes)),
-        times=None if times is None else stored_times(path, times, n_times),
+        times=None
+        if times is None or options.says_times
+        else stored_times(path, times, n_times, remedy=SAY_TIMES),
         coordinates=tuple(_coordinates(path, file, a, n) for a, n in zip(axes, grid, strict=True)),
         periodic=_periodic(file, axes),
         numbers=numbers_,

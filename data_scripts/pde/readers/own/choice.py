@@ -26,7 +26,7 @@ from monarch_core.runs.typed import typed
 
 _PARTS = (
     "store real numbers: of complex ones the real and the imaginary part as two channels, "
-    "np.stack([u.real, u.imag], axis=2)"
+    "np.stack([u.real, u.imag], axis=2), of records each part as an array"
 )
 _FIELD = "store one with an axis for trajectories, for time and for every axis of space"
 _SAY_KEY = (
@@ -81,7 +81,7 @@ def choose(
     by_shape, readings = readings, told_by_values(main, readings)
     axes = decided(readings, by_matlab=contents.by_matlab)
     if axes is None:
-        readings = readings or usual_axes(len(main.shape), by_matlab=contents.by_matlab)
+        readings = readings or usual_axes(main.shape, by_matlab=contents.by_matlab)
         raise _unclear(path, contents, _missing(outputs, main, readings, inputs, options))
     evolving = [
         placed for s in outputs if (placed := beside(s, main, axes, is_static=False)) is not None
@@ -289,12 +289,13 @@ def _no_field(path: Path, contents: Contents) -> UnusableFileError:
     all_real = all(stored.is_real for stored in arrays)
     return UnusableFileError(
         f"{path} ({contents.layout}) holds no field of real numbers, but {_holdings(contents)}"
-        f"{f' ({defect})' if defect else ''}; {_FIELD if all_real else _PARTS}"
+        f"{f' ({defect})' if defect else f'; {_FIELD if all_real else _PARTS}'}"
     )
 
 
 def _unclear(path: Path, contents: Contents, missing: Sequence[str]) -> UnusableFileError:
+    apart = f". {'; '.join(contents.apart)}" if contents.apart else ""
     return UnusableFileError(
-        f"{path} ({contents.layout}) holds {_holdings(contents)}. That leaves open "
+        f"{path} ({contents.layout}) holds {_holdings(contents)}{apart}. That leaves open "
         f"{'; and '.join(missing)}"
     )

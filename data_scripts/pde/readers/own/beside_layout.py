@@ -13,11 +13,12 @@ from data_scripts.pde.readers.formats.hdf5_files import hdf5_contents
 from data_scripts.pde.readers.own.choice import beside
 from data_scripts.pde.readers.own.finish import finished
 from data_scripts.pde.readers.own.interpret import interpret
-from data_scripts.pde.readers.own.numbered import stack_numbered
+from data_scripts.pde.readers.own.numbered import family_of, stack_numbered
 from data_scripts.pde.readers.own.numbers import trajectory_numbers
 from data_scripts.pde.readers.own.roles import is_parameter, line_length, sort_arrays
 from data_scripts.pde.readers.stored import Contents, Stored
 from data_scripts.unusable import UnusableFileError
+from monarch_core.runs.printable import printable
 from monarch_core.runs.typed import typed
 
 # Names that the layouts read: of PDEBench's groups, and of The Well.
@@ -50,16 +51,17 @@ def with_unused(path: Path, file: h5py.File, fields: Fields) -> Fields:
     }
     roles = sort_arrays(others.values(), set())
     found = trajectory_numbers(path, roles.numbers, {}, fields.shape[0])
-    more = [name for name in found if name not in fields.numbers and is_parameter(name)]
+    new = [name for name in found if name not in fields.numbers and is_parameter(name)]
     fields = replace(
         fields,
         numbers={**found, **fields.numbers},
-        parameters=(*fields.parameters, *more),
+        parameters=(*fields.parameters, *new),
     )
-    hints = {
-        name: f"{stored.shape}: {_hint(path, contents, stored, fields)}"
-        for name, stored in others.items()
-    }
+    hints: dict[str, str] = {}
+    for family in dict.fromkeys(map(family_of, others)):
+        first, *more = (stored for name, stored in others.items() if family_of(name) == family)
+        like_it = f"; so are {len(more)} more, {printable(family)}" if more else ""
+        hints[first.name] = f"{first.shape}: {_hint(path, contents, first, fields)}{like_it}"
     return replace(fields, unused={**fields.unused, **hints})
 
 

@@ -20,7 +20,7 @@ def stack_numbered(contents: Contents) -> Contents:
     """
     families: dict[str, list[Stored]] = {}
     for name, stored in contents.arrays.items():
-        families.setdefault(_family(name), []).append(stored)
+        families.setdefault(family_of(name), []).append(stored)
     arrays: dict[str, Stored] = {}
     apart: list[str] = []
     for family, members in families.items():
@@ -40,7 +40,7 @@ def stack_numbered(contents: Contents) -> Contents:
     return replace(contents, arrays=arrays, apart=tuple(apart))
 
 
-def _family(name: str) -> str:
+def family_of(name: str) -> str:
     """Return a name with # for the numbers of its groups, or for the name if it is a number."""
     group, slash, last = name.rpartition("/")
     return _NUMBER.sub("#", group) + slash + ("#" if _NUMBER.fullmatch(last) else last)

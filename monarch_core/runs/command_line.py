@@ -80,6 +80,8 @@ def entry_script(
                     raise
                 groups = sorted(path.name for path in folder.iterdir() if path.is_dir())
                 _refuse(explained(error, groups))
+            finally:
+                stream.release()
 
         return main
 
@@ -109,6 +111,11 @@ class _WithoutRefusals:
             self._stream.write(self._held + text)
             self._held = ""
         return len(text)
+
+    def release(self) -> None:
+        """Write what was held back, since nothing has shown that it is told already."""
+        self._stream.write(self._held)
+        self._held = ""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)

@@ -115,3 +115,13 @@ def test_an_input_is_not_left_out_in_silence(tmp_path):
     ]
     alone = Understanding(OwnConfig(path=str(tmp_path / "own.h5"), input_key="walls"))
     assert "walls" in alone.config.constants
+
+
+def test_what_could_not_be_read_is_not_proposed(tmp_path):
+    path = tmp_path / "own.h5"
+    well(path, grid=True)
+    with h5py.File(path, "a") as file:  # a tensor, which The Well alone has
+        file["t2_fields/stress"] = np.stack([np.stack([U, U], -1)] * 2, -1)
+    said = unused(path)["pressure"]
+    assert "to predict it alone" in said
+    assert "too" not in said

@@ -165,5 +165,9 @@ def test_what_hydra_says_of_a_defect_in_a_sweep_stays():
         raise ZeroDivisionError
     except ZeroDivisionError:
         stream.write("Traceback")
+    stream.write("Error executing job with overrides: []\n")
+    stream.release()
     written = "".join(call.args[0] for call in out.write.call_args_list)
-    assert written == "Error executing job with overrides: ['seed=1']\nTraceback"
+    assert written == "Error executing job with overrides: ['seed=1']\nTraceback" + (
+        "Error executing job with overrides: []\n"
+    )

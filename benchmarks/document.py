@@ -5,6 +5,8 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from monarch_core.report.documents import run_command
+
 
 def update_document(
     description: str,
@@ -25,17 +27,15 @@ def update_document(
         arguments: command line without the program's name; None: that of the process.
 
     Returns:
-        0 on success, 1 when something the user gave is wrong; the message is on standard error.
+        As `run_command`.
     """
     parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument("folder", type=Path, help=folder)
     parser.add_argument("--update", type=Path, default=Path(document), help="(%(default)s)")
     parser.add_argument("--figure", type=Path, default=Path(figure), help="(%(default)s)")
-    options = parser.parse_args(arguments)
-    try:
+
+    def act(options: argparse.Namespace) -> None:
         write(options)
-    except (ValueError, OSError) as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 1
-    sys.stdout.write(f"{options.update}\n{options.figure}\n")
-    return 0
+        sys.stdout.write(f"{options.update}\n{options.figure}\n")
+
+    return run_command(parser, act, arguments)

@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from data_scripts.recipe import Recipe, produce
 from data_scripts.resumable import progress_console
+from monarch_core.runs.flags import instead_of, paired
 from monarch_core.runs.home import expand_home
 from monarch_core.runs.printable import paragraph
 
@@ -104,6 +105,9 @@ def config_from_arguments(
     )
     parser.add_argument("options", nargs="*", metavar="key=value", help="overrides a default")
     config = OmegaConf.structured(schema)
+    given = sys.argv[1:] if arguments is None else arguments
+    if flags := [flag for flag in paired(given, given) if flag.word not in ("-h", "--help")]:
+        raise ValueError(instead_of(flags, config))
     for option in parser.parse_args(arguments).options:
         key, equals, _ = option.partition("=")
         if not equals:

@@ -27,7 +27,7 @@ EXTRAS = {
     "monarch_core/runs": ("train",),
     "monarch_core/training": ("train", "neuralop", "deploy"),
     "monarch_core/report": ("report",),
-    "data_scripts/pde": ("pde",),
+    "data_scripts/pde": ("pde", "zarr"),
     "data_scripts/mri": ("mri",),
     "pde": ("pde",),
     "mri": ("mri",),

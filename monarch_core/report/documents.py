@@ -15,12 +15,14 @@ def run_command(
 ) -> int:
     """Parse a command line and act on it.
 
+    Where it takes `--marker` (`add_destination`), that goes together with `--update`.
+
     Returns:
         0 on success, 2 when something the user gave is wrong; the message is on standard error.
     """
     options = parser.parse_args(arguments)
     try:
-        if (options.update is None) != (options.marker is None):
+        if "marker" in options and (options.update is None) != (options.marker is None):
             raise ValueError("--update FILE and --marker NAME go together; give both or neither")
         action(options)
     except (ValueError, OSError) as error:

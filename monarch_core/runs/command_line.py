@@ -9,24 +9,33 @@ import sys
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import Any, NoReturn, TextIO, cast
 
 import hydra
 from hydra.errors import (
     ConfigCompositionException,
+    HydraException,
     MissingConfigException,
     OverrideParseException,
 )
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from monarch_core.runs.failures import Job, user_errors
+from monarch_core.runs.failures import Job, JobFailedError, user_errors
+from monarch_core.runs.flags import foreign_flags, instead_of
 from monarch_core.runs.home import expand_home
 from monarch_core.runs.printable import listed, paragraph
-from monarch_core.runs.schema import unknown_key
+from monarch_core.runs.schema import leaves, unknown_key
 
 _REFUSALS = (ConfigCompositionException, OverrideParseException)
 _SCHEMA = "_options"  # ends the names under which the dataclasses of a group are stored
+# The first names of options that a run has from its training.
+_OF_TRAINING = ("dataset", "model", "transform", "weight", "fit", "experiment", "seed")
+_NO_CHOICE = re.compile(
+    r"Could not override '([^']*)'\.\s+No match in the defaults list\..* use \+(.*)", re.DOTALL
+)
+_SWEEP = ("-m", "--multirun")
+_HYDRA_FAILED = "Error executing job with overrides"
 
 
 def entry_script(
@@ -55,36 +64,58 @@ def entry_script(
                 return start(raw)
             places = (sys.path[0], os.getenv("PYTHONPATH"))
             os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, places))
-            sys.argv[1:] = rewrite(sys.argv[1:])
-            stream = cast(TextIO, _WithoutRefusals(sys.stderr))
+            # hydra reads no override that follows a flag which follows another override
+            sys.argv[1:] = sorted(rewrite(sys.argv[1:]), key=lambda word: word not in _SWEEP)
+            folder = (Path(inspect.getfile(job)).parent / config_path).resolve()
+            if flags := foreign_flags(sys.argv[1:]):
+                meant = instead_of(flags, _options_of(folder, config_name, sys.argv[1:]))
+                _refuse(f"{meant} {_everything()}")
+            stream = _WithoutRefusals(sys.stderr)
             try:
-                with contextlib.redirect_stderr(stream):
+                with contextlib.redirect_stderr(cast(TextIO, stream)):
                     return start()
             except SystemExit as ending:
                 error = ending.__context__  # which hydra handled when it left
                 if error is None or not _is_refusal(error):
                     raise
-                folder = Path(inspect.getfile(job)).parent / config_path
                 groups = sorted(path.name for path in folder.iterdir() if path.is_dir())
-                sys.stderr.write(f"Error: {explained(error, groups)}\n")
-                sys.exit(1)
+                _refuse(explained(error, groups))
+            finally:
+                stream.release()
 
         return main
 
     return decorate
 
 
+def _refuse(reason: str) -> NoReturn:
+    sys.stderr.write(f"Error: {reason}\n")
+    sys.exit(1)
+
+
 class _WithoutRefusals:
-    """Standard error, but for what is written while a refusal of hydra is handled."""
+    """Standard error, but for what hydra writes of a refusal, or of a job that has told its own."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self._held = ""  # hydra's words for a failure that is not known yet
 
     def write(self, text: str) -> int:
-        """Write a text unless it is about a refusal."""
+        """Write a text unless it is about what the user is told already."""
         error = sys.exc_info()[1]
-        is_told = error is not None and _is_refusal(error)
-        return len(text) if is_told else self._stream.write(text)
+        if error is not None and (isinstance(error, JobFailedError) or _is_refusal(error)):
+            self._held = ""
+        elif text.startswith(_HYDRA_FAILED):
+            self._held = text
+        else:
+            self._stream.write(self._held + text)
+            self._held = ""
+        return len(text)
+
+    def release(self) -> None:
+        """Write what was held back, since nothing has shown that it is told already."""
+        self._stream.write(self._held)
+        self._held = ""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -97,8 +128,7 @@ def explained(error: BaseException, groups: Sequence[str] = ()) -> str:
         error: what hydra raised when it composed the config.
         groups: of files to choose from, whether one of them is chosen or not.
     """
-    everything = f"(python {sys.argv[0]} --help shows all)"
-    text, cause = str(error), error.__cause__
+    everything, text, cause = _everything(), str(error), error.__cause__
     if isinstance(error, OverrideParseException):
         lines = [line for line in text.splitlines() if not line.startswith(("Error", "See"))]
         return (
@@ -118,7 +148,14 @@ def explained(error: BaseException, groups: Sequence[str] = ()) -> str:
     if isinstance(cause, ConfigKeyError | ConfigAttributeError):
         asked = re.search(r"Could not override '(.*)'\.\nTo append to your config use \+(.*)", text)
         key, got = asked.groups() if asked else (str(cause.full_key), str(cause.full_key))
-        return f"{where}{got}: {unknown_key(key, _config_of(cause, key), groups)} {everything}"
+        config = _config_of(cause, key)
+        if "run" in config and key.split(".")[0] not in config:  # it reads a finished run
+            groups = ()
+            if key.split(".")[0] in _OF_TRAINING:
+                return f"{where}{_of_a_run(key, got, leaves(config))} {everything}"
+        return f"{where}{got}: {unknown_key(key, config, groups)} {everything}"
+    if chosen := _NO_CHOICE.search(text):
+        return f"{_of_a_run(*chosen.groups())} {everything}"
     if isinstance(cause, OmegaConfBaseException):
         kind = f"config key {cause.full_key} has the wrong type: " if cause.full_key else ""
         return f"{where}{kind}{paragraph(str(cause).partition(chr(10))[0])} {everything}"
@@ -134,6 +171,37 @@ def _is_refusal(error: BaseException) -> bool:
         "hydra."
     )
     return isinstance(error, _REFUSALS) or (isinstance(error, ValueError) and is_of_hydra)
+
+
+def _of_a_run(key: str, got: str, known: Sequence[str] = ()) -> str:
+    """Return that an option belongs to the training of a run, which a script only reads.
+
+    Args:
+        key: of the option.
+        got: the override.
+        known: the options of the script.
+    """
+    script = Path(sys.argv[0])
+    options = f"; known here: {listed(known)}" if known else ""
+    return (
+        f"{got}: {key} is an option of training, and {script.name} takes it from the config of a "
+        f"finished run, as in run=RUN_DIR{options}; for a new run: python "
+        f"{script.with_name('train.py')} {got}"
+    )
+
+
+def _everything() -> str:
+    return f"(python {sys.argv[0]} --help shows all)"
+
+
+def _options_of(folder: Path, name: str, arguments: Sequence[str]) -> DictConfig:
+    """Return a config as far as arguments that are options, but no flags, can be obeyed."""
+    overrides = [word for word in arguments if "=" in word and not word.startswith("-")]
+    with hydra.initialize_config_dir(str(folder), version_base="1.3"):
+        try:
+            return hydra.compose(name, overrides)
+        except HydraException:
+            return hydra.compose(name)
 
 
 def _unknown_choice(missing: str, options: Sequence[str]) -> str:

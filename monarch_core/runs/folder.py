@@ -179,7 +179,7 @@ class RunFolder:
 
     def forget_start(self) -> None:
         """Remove what a start notes before anything is learned, if that is possible."""
-        for path in (self.config, self.overrides, self.hydra):
+        for path in (self.config, self.overrides, self.hydra, self.origin):
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):

@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +10,10 @@ from hydra.core.hydra_config import HydraConfig
 from monarch_core.runs.files import remove_link
 from monarch_core.runs.folder import RunFolder
 from monarch_core.runs.lock import is_in_use, leave, occupied_folder
+from monarch_core.runs.overrides import key_of
 from monarch_core.runs.processes import processes
+
+_OF_HYDRA = ("config.yaml", "hydra.yaml", "overrides.yaml")  # in its `output_subdir`
 
 
 def output_folder() -> Path | None:
@@ -34,8 +36,8 @@ def leave_folder_of_hydra(run_dir: Path) -> None:
     for handler in _log_files(own):
         name = Path(handler.baseFilename)
         handler.close()  # it opens the new file with the next line
-        if not is_shared:
-            name.unlink(missing_ok=True)
+        if not is_shared and name.is_file() and name.stat().st_size == 0:
+            name.unlink()  # what another start has written there stays
         suffix = f".{rank}" if rank > 0 else ""
         own_log = run_dir.resolve() / f"{name.name}{suffix}"
         remove_link(own_log)
@@ -44,9 +46,11 @@ def leave_folder_of_hydra(run_dir: Path) -> None:
         return
     output_subdir = HydraConfig.get().output_subdir
     if output_subdir:
-        shutil.rmtree(own / output_subdir, ignore_errors=True)
-    if own.is_dir() and not any(own.iterdir()):
-        own.rmdir()
+        for file in _OF_HYDRA:
+            (own / output_subdir / file).unlink(missing_ok=True)
+        _remove_empty(own / output_subdir)
+    _remove_empty(own)
+    _remove_empty_parents(own)
 
 
 def empty_logs(run_dir: Path | None) -> list[logging.FileHandler]:
@@ -78,8 +82,32 @@ def clear_start(run_dir: Path, logs: Sequence[logging.FileHandler]) -> None:
                 Path(handler.baseFilename).unlink(missing_ok=True)
     leave(run_dir)
     if output_folder() is not None:
-        with contextlib.suppress(OSError):  # there is more in it
-            run_dir.rmdir()
+        _remove_empty(run_dir)
+        _remove_empty_parents(run_dir)
+
+
+def folder_was_chosen() -> bool:
+    """Tell whether the user named the folder, rather than hydra by the clock."""
+    if not HydraConfig.initialized():
+        return True
+    keys = [key_of(str(item)) for item in HydraConfig.get().overrides.hydra]
+    return bool({"hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir"} & set(keys))
+
+
+def _remove_empty_parents(folder: Path) -> None:
+    """Remove the folders above one of ours that have nothing in them, such as `runs/pde`."""
+    start = Path(HydraConfig.get().runtime.cwd).resolve()
+    if not folder_was_chosen():
+        for parent in folder.resolve().parents:
+            if start not in parent.parents or not _remove_empty(parent):
+                break
+
+
+def _remove_empty(folder: Path) -> bool:
+    """Remove a folder if there is nothing in it; return whether it is gone."""
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+    return not folder.exists()
 
 
 def _log_files(folder: Path) -> list[logging.FileHandler]:

@@ -44,9 +44,10 @@ def write_results(
     validation; `seconds_per_epoch` is the median over the epochs after the first (the warm-up) of
     the training part alone, read after synchronising the device. `peak_memory_bytes` is
     the peak of the first process: allocated on a GPU, resident on a CPU. `device` is the one it was
-    trained on. All four are null when the run has no log. `started_from` is where a run began that
-    took the weights of another one, else null. Numbers that are not finite are written
-    as null, since JSON has none; a metric of null therefore means NaN or infinity.
+    trained on. All four are null when the run has no log. `defaults` are the values of the options
+    where nothing is said, for comparisons with runs that did not know them. `started_from` is where
+    a run began that took the weights of another one, else null. Numbers that are not finite are
+    written as null, since JSON has none; a metric of null therefore means NaN or infinity.
 
     Args:
         run_dir: the run folder.
@@ -87,6 +88,7 @@ def write_results(
         "git_commit": git_commit(),
         "command": _command(folder, task),
         "config": _plain(config, "config"),
+        "defaults": _plain(_defaults_of(config), "defaults"),
     }
     trained, wanted = results.get("n_epochs"), results["config"].get("fit", {}).get("epochs")
     if trained and wanted and trained < wanted:
@@ -175,6 +177,20 @@ def _cost(folder: RunFolder) -> dict[str, Any]:
         "n_epochs": epochs[-1]["epoch"],
         "best_epoch": best["epoch"],
     }
+
+
+def _defaults_of(config: Any) -> dict[str, Any]:
+    """Return the defaults of the fields of a dataclass and of those in it, by their names."""
+    found: dict[str, Any] = {}
+    for item in dataclasses.fields(config) if dataclasses.is_dataclass(config) else ():
+        value = getattr(config, item.name)
+        if dataclasses.is_dataclass(value):
+            found[item.name] = _defaults_of(value)
+        elif item.default is not dataclasses.MISSING:
+            found[item.name] = item.default
+        elif item.default_factory is not dataclasses.MISSING:
+            found[item.name] = item.default_factory()
+    return found
 
 
 def _plain(value: Any, name: str) -> Any:

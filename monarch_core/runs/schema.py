@@ -202,10 +202,40 @@ def unknown_key(key: str, node: DictConfig, more: Sequence[str] = ()) -> str:
         more: keys beside those of the config.
     """
     keys = [*_dotted_keys(node), *more]
+    near = _near(key, keys)
+    if near:
+        remedy = f"did you mean {' or '.join(near)}?"
+    else:
+        parent = _first_unknown(key, keys).rpartition(".")[0]
+        there = [k for k in dict.fromkeys(keys) if k.rpartition(".")[0] == parent]
+        remedy = f"known here: {listed(there or leaves(node))}"
+    return f"unknown config key {key}; {remedy}"
+
+
+def near_keys(key: str, node: DictConfig) -> list[str]:
+    """Return the key itself if a config has it, else those that are most like it, if any."""
+    keys = _dotted_keys(node)
+    return [key] if key in keys else _near(key, keys)
+
+
+def leaves(node: DictConfig) -> list[str]:
+    """Return the keys of the values of a config, without those of its groups."""
+    keys = _dotted_keys(node)
+    groups = {key.rpartition(".")[0] for key in keys}
+    return [key for key in keys if key not in groups]
+
+
+def _first_unknown(key: str, keys: Sequence[str]) -> str:
+    """Return the part of a key down to the first name that is not there."""
     parts = key.split(".")
     above = [".".join(parts[:n]) for n in range(1, len(parts) + 1)]
-    first = next((name for name in above if name not in keys), key)  # the others are below it
-    parent, _, last = first.rpartition(".")
+    return next((name for name in above if name not in keys), key)  # the others are below it
+
+
+def _near(key: str, keys: Sequence[str]) -> list[str]:
+    """Return those of some keys that are most like another one."""
+    parts = key.split(".")
+    parent, _, last = _first_unknown(key, keys).rpartition(".")
     names = {k: k.rpartition(".")[2] for k in dict.fromkeys(keys)}
     siblings = [k for k in names if k.rpartition(".")[0] == parent]
     alike = difflib.get_close_matches(last, [names[k] for k in siblings], n=3)
@@ -214,11 +244,7 @@ def unknown_key(key: str, node: DictConfig, more: Sequence[str] = ()) -> str:
     if not near:
         alike = difflib.get_close_matches(parts[-1], names.values(), n=2, cutoff=0.8)
         near = [k for k, name in names.items() if name in alike]
-    if near:
-        remedy = f"did you mean {' or '.join(dict.fromkeys(near))}?"
-    else:
-        remedy = f"known here: {listed(siblings)}" if siblings else "nothing is known there"
-    return f"unknown config key {key}; {remedy}"
+    return list(dict.fromkeys(near))
 
 
 def _dotted_keys(node: DictConfig, prefix: str = "") -> list[str]:

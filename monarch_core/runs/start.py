@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from monarch_core.runs.failures import run_folder
 from monarch_core.runs.files import write_text
 from monarch_core.runs.folder import RunFolder
-from monarch_core.runs.hydra_folder import leave_folder_of_hydra
+from monarch_core.runs.hydra_folder import folder_was_chosen, leave_folder_of_hydra
 from monarch_core.runs.lock import FolderInUseError, leave, occupy
 from monarch_core.runs.overrides import key_of
 from monarch_core.runs.schema import load_config, save_config, to_dataclass
@@ -119,7 +119,8 @@ def take_folder(run_dir: Path, config: Any, *, is_resumed: bool) -> tuple[Path, 
         is_resumed: the user asked to go on with what is there.
 
     Raises:
-        ValueError: the folder is in use, or holds work of a run with other overrides.
+        ValueError: the folder is in use, or holds work of a run with other overrides, or a file
+            of this name that is none of a run.
     """
     if is_resumed:
         occupy(run_dir)
@@ -130,6 +131,8 @@ def take_folder(run_dir: Path, config: Any, *, is_resumed: bool) -> tuple[Path, 
         state = _state(RunFolder(run_dir), type(config))
         RunFolder(run_dir).forget_refusal()
         if state == "new":
+            if RunFolder(run_dir).config.exists():  # of an attempt that came to nothing
+                RunFolder(run_dir).forget_start()
             save_config(run_dir, config)
             _save_start(RunFolder(run_dir))
     except BaseException:
@@ -177,7 +180,10 @@ def _state(folder: RunFolder, schema: type) -> State:
     and nobody knows any more with which others the run was started.
     """
     kept = [path for path in (folder.checkpoint, folder.results) if path.exists()]
-    if not folder.config.exists() or not kept:
+    if not folder.config.exists():
+        return "new"
+    if not kept:
+        _require_own_config(folder, schema)
         return "new"
     asked = asked_overrides()
     is_spoilt = asked is not None and HydraConfig.get().output_subdir is not None
@@ -196,6 +202,17 @@ def _state(folder: RunFolder, schema: type) -> State:
     )
 
 
+def _require_own_config(folder: RunFolder, schema: type) -> None:
+    """Raise ValueError where a folder without results has a config that no run has left there."""
+    try:
+        load_config(folder.path, schema)
+    except ValueError as error:
+        raise ValueError(
+            f"{folder.config} is not the config of a run like this one, and would be written over; "
+            "choose another folder with hydra.run.dir=FOLDER, or move the file away"
+        ) from error
+
+
 def _save_start(folder: RunFolder) -> None:
     """Write what hydra would, before it is known that the folder belongs to this run."""
     if HydraConfig.initialized():
@@ -211,20 +228,12 @@ def _occupy_new(run_dir: Path) -> Path:
         try:
             occupy(candidate)
         except FolderInUseError:
-            if _folder_was_chosen():
+            if folder_was_chosen():
                 raise
             candidate = run_dir.with_name(f"{run_dir.name}-{number}")
         else:
             break
     return candidate
-
-
-def _folder_was_chosen() -> bool:
-    """Tell whether the user named the folder, rather than hydra by the clock."""
-    if not HydraConfig.initialized():
-        return True
-    keys = [key_of(str(item)) for item in HydraConfig.get().overrides.hydra]
-    return bool({"hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir"} & set(keys))
 
 
 def _without_folder_keys(raw: DictConfig, schema: Any) -> DictConfig:

@@ -6,7 +6,6 @@ import importlib.util
 import itertools
 import math
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from monarch_core.runs.home import expand_home
 from monarch_core.runs.overrides import job_name, key_of
 from monarch_core.runs.signals import stop_signals_raise
 from monarch_core.runs.sweep_progress import Display, Watch, display_for
+from monarch_core.runs.typed import quoted
 
 _DESCRIPTION = """\
 Run a training script once for every combination of values separated by commas, several at a time,
@@ -75,7 +75,7 @@ def multirun(out: Path, script: Path, overrides: Sequence[str], n_at_once: int) 
             raise ValueError(f"{key} is set by the sweep or given twice; leave one out")
     varied = ",".join(key_of(o.get_key_element()) for o in parsed if o.is_sweep_override())
     names = f"hydra.sweep.subdir='${{job_name:${{hydra.overrides.task}},[{varied}]}}'"
-    words = ["-m", f"hydra.sweep.dir={_quoted(out.absolute())}", names, *overrides]
+    words = ["-m", f"hydra.sweep.dir={quoted(str(out.absolute()))}", names, *overrides]
     if n_at_once > 1:
         words += ["hydra/launcher=joblib", f"hydra.launcher.n_jobs={n_at_once}"]
     return [sys.executable, str(script), *words]
@@ -193,14 +193,6 @@ def run_all(
     display = display_for(Watch(out, folder_names(overrides)), n_at_once)
     with stop_signals_raise():
         return run_for(command, minutes, display, out / _OUTPUT)
-
-
-def _quoted(folder: Path) -> str:
-    """Return a folder as hydra reads it, in quotes where its name holds other than plain words."""
-    if re.fullmatch(r"[\w./+-]+", str(folder), re.ASCII):
-        return str(folder)
-    text = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + "\\'" * len(found[2]), str(folder))
-    return f"'{text}'"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -18,8 +18,8 @@ def typed(key: str, value: str | Sequence[str]) -> str:
     What could not be printed is made printable first.
     """
     if isinstance(value, str):
-        return shlex.quote(f"{key}={quoted(value)}")
-    words = f"{key}=[{','.join(map(quoted, value))}]"
+        return shlex.quote(f"{key}={quoted(printable(value))}")
+    words = f"{key}=[{','.join(quoted(printable(text)) for text in value)}]"
     return words if all(map(_is_plain, value)) else shlex.quote(words)
 
 
@@ -28,12 +28,12 @@ def _is_plain(text: str) -> bool:
 
 
 def quoted(text: str) -> str:
-    """Return a text in the grammar of hydra: between quotes that end with its own."""
+    """Return a text in the grammar of hydra, which reads the very same text from it."""
     if _is_plain(text):
         return text
 
     def escape(found: re.Match[str]) -> str:
         return 2 * found[1] + ('\\"' if found[2] else "")
 
-    escaped = re.sub(r'(\\*)("|$)', escape, printable(text))
+    escaped = re.sub(r'(\\*)("|\Z)', escape, text)
     return f'"{escaped}"'.replace("${", "\\${")

@@ -1,7 +1,7 @@
 """The MRI methods below some folders: which runs are seeds of one, and what they scored."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from monarch_core.report.compare.groups import Group, group_runs
@@ -13,7 +13,7 @@ from monarch_core.report.compare.paired import (
 )
 from monarch_core.report.compare.settings import number_or_text
 from monarch_core.report.read.collect import Run, collect_runs
-from monarch_core.report.read.identity import UNKNOWN, completed
+from monarch_core.report.read.identity import FURTHER_METRICS, SWAPPED, UNKNOWN
 from monarch_core.runs.typed import typed
 from mri.config.run import MriConfig
 from mri.metrics.scan_scores import read_scores
@@ -22,12 +22,15 @@ from mri.metrics.scan_scores import read_scores
 def mri_runs(paths: Sequence[Path]) -> list[Run]:
     """Return the runs below some folders that are none of another task.
 
-    Settings that the version which made a run did not know have their defaults.
+    Settings that the version which made a run did not know have the defaults of today.
 
     Raises:
         ValueError: if there is no evaluated MRI run, or one does not say what it was.
     """
-    runs = [run for run in collect_runs(paths) if run.task == "mri" or run.status != "finished"]
+    of_today = dataclasses.asdict(MriConfig())
+    defaults = {key: value for key, value in of_today.items() if key not in SWAPPED}
+    found = collect_runs(paths, defaults)
+    runs = [run for run in found if run.task == "mri" or run.status != "finished"]
     finished = [run for run in runs if run.status == "finished"]
     if not finished:
         raise ValueError(
@@ -46,8 +49,12 @@ def mri_runs(paths: Sequence[Path]) -> list[Run]:
             raise ValueError(
                 f"{run.name}: dataset.acceleration is {word!r}, which is no number; {anew}"
             )
-    defaults = dataclasses.asdict(MriConfig())
-    return [dataclasses.replace(run, settings=completed(run.settings, defaults)) for run in runs]
+    return [dataclasses.replace(run, settings=_without_further(run.settings)) for run in runs]
+
+
+def _without_further(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return settings without what only asks for further metrics: the others stay the same."""
+    return {key: value for key, value in settings.items() if key not in FURTHER_METRICS}
 
 
 def read_methods(runs: Sequence[Run], *, by_contrast: bool = False) -> list[Method]:

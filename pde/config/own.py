@@ -23,7 +23,7 @@ class OwnConfig(DatasetConfig):
     config of a run is complete.
 
     Attributes:
-        path: a .npy, .npz, .pt, .mat or HDF5 file, or a folder of The Well.
+        path: a .npy, .npz, .pt, .mat, HDF5 or netCDF file, or a folder of Zarr or The Well.
         key: name of the array of the evolving or, of a steady problem, predicted field; of several,
             with commas, each is a channel.
         input_key: name of the array of a static input field; several with commas.

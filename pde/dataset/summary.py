@@ -71,7 +71,7 @@ def _axis(fields: Fields, config: OwnConfig, axis: int) -> str:
     if points is not None:
         points = points[used]
         words.append(f"from {points[0]:g} to {points[-1]:g}")
-        words.append("uneven" if name in config.uneven else f"{points[1] - points[0]:g} apart")
+        words.append("uneven" if name in config.uneven else f"{abs(points[1] - points[0]):g} apart")
     words.append("periodic" if config.periodic[axis] else "not periodic")
     return " ".join(words)
 

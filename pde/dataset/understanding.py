@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from data_scripts.pde.readers import evenly_spaced, open_fields
+from data_scripts.pde.readers.windows import likely_window
 from monarch_core.runs.printable import listed
 from monarch_core.runs.typed import typed
 from pde.config.own import OwnConfig
@@ -16,8 +17,6 @@ from pde.dataset.own import held_splits, slices_of
 
 # Fields that are looked at to tell whether an axis is periodic.
 _N_LOOKED_AT, _N_FRAMES_LOOKED_AT, _MOST_BYTES = 16, 3, 1 << 27
-# How many windows a long trajectory is said to be cut into, and the longest of them.
-_ENOUGH_WINDOWS, _LONG_WINDOW = 10, 24
 
 
 class Understanding:
@@ -87,6 +86,8 @@ class Understanding:
             self.notes.append(f"frames given: {n_in}; dataset.n_input_frames=")
         if not said.n_output_frames:
             self.notes.append(f"frames predicted: {n_out}; dataset.n_output_frames=")
+        if (self._some == self._some[:, :1]).all():
+            self.notes.append("nothing changes from frame to frame; is time another axis? axes=")
         return n_in, n_out
 
     def _chosen(self, key: str, names: list[str]) -> list[str]:
@@ -156,8 +157,8 @@ class Understanding:
     def _by_windows(self, n: int) -> str:
         """Return how a file of few long trajectories can be split all the same, "" if it cannot."""
         n_times = self.fields.shape[1]
-        window = min(n_times * n // _ENOUGH_WINDOWS, _LONG_WINDOW)
-        if self.said.window or window < 2 or n_times // window < 2:
+        window = likely_window(n, n_times)
+        if self.said.window or window is None:
             return ""
         return (
             f", or cut {'the trajectory' if n == 1 else 'each trajectory'} of {n_times} frames "

@@ -76,7 +76,7 @@ def test_the_table_and_the_figure_come_from_the_runs(tmp_path, capsys):
     document.write_text("before\n<!-- frontier -->\n<!-- /frontier -->\nafter\n")
     arguments = [str(runs), "--update", str(document), "--figure", str(figure)]
     write_run(runs, "monarch_frozen", 6, 2.0, 0.03)
-    assert main(arguments) == 1
+    assert main(arguments) == 2
     assert "none of the runs has the transform fft" in capsys.readouterr().err
     write_run(runs, "fft", 2, 2.0, 0.08)
     write_run(runs, "fft", 18, 2.0, 0.02)

@@ -83,7 +83,7 @@ def test_what_is_named_has_to_fit(odd_names, said, message):
         words_of(odd_names, axes=axes, **said)
 
 
-NAMES = ["my pressure", "p(x)", "speed [m/s]", "null", "a=b", "it's", "ρ"]
+NAMES = ["my pressure", "p, q", "p(x)", "speed [m/s]", "null", "a=b", "it's", "ρ"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -152,3 +152,40 @@ def test_one_trajectory_trains_and_evaluates_from_the_command_line(tmp_path):
     assert {k: v for k, v in first["metrics"].items() if k != timed} == {
         k: v for k, v in again["metrics"].items() if k != timed
     }
+
+
+@pytest.mark.parametrize(("shape", "window"), [((200, 64, 64), 20), ((60, 32), 6)])
+def test_an_unclear_order_of_axes_comes_with_each_reading_and_its_window(tmp_path, shape, window):
+    u = np.cumsum(np.random.default_rng(0).normal(size=shape), 0)
+    np.savez(tmp_path / "long.npz", u=u)
+    with pytest.raises(ValueError, match=r"order of the axes of u .*dataset\.axes=\[") as refused:
+        words_of(tmp_path / "long.npz")
+    ways = re.findall(r"dataset\.axes=(\[[a-z,]+\])(?: dataset\.window=(\d+))?", str(refused.value))
+    of_one = [way for way in ways if "trajectory" not in way[0]]
+    assert of_one == [("[time,x,y]" if len(shape) > 2 else "[time,x]", str(window))]
+    for axes, frames in ways:
+        said = {"axes": axes.strip("[]").split(","), "window": int(frames or 0)}
+        words_of(tmp_path / "long.npz", **said)
+
+
+def test_names_with_commas_in_a_list_of_names_are_found(tmp_path):
+    arrays = {"u": U, "p,q": U + 1, "a,b,c": U + 2, "b": U + 3}
+    np.savez(tmp_path / "own.npz", **arrays)
+    for key, channels in {
+        "u,p,q": ["u", "p,q"],
+        "p,q,u": ["p,q", "u"],
+        "a,b,c,b, u": ["a,b,c", "b", "u"],
+        "b,p,q,a,b,c": ["b", "p,q", "a,b,c"],
+    }.items():
+        found = Understanding(OwnConfig(path=str(tmp_path / "own.npz"), key=key))
+        assert found.config.channels == channels
+    with pytest.raises(ValueError, match="no arrays p; "):
+        words_of(tmp_path / "own.npz", key="u,p")
+
+
+def test_no_list_of_names_is_proposed_that_would_be_read_otherwise(tmp_path):
+    np.savez(tmp_path / "own.npz", **{"p": U, "q": U + 1, "p,q": U + 2})
+    ways = unused(words_of(tmp_path / "own.npz", key="p"))
+    assert "p,q" not in ways[f"q {U.shape}"]
+    assert "dataset.key=q to predict it alone" in ways[f"q {U.shape}"]
+    assert "p,p,q" in ways[f"p,q {U.shape}"]

@@ -76,7 +76,12 @@ def coordinates_of(path: Path, name: str, values: np.ndarray, n: int, axis: str)
 
 
 def stored_times(
-    path: Path, stored: np.ndarray, n_times: int, *, one_more: bool = False
+    path: Path,
+    stored: np.ndarray,
+    n_times: int,
+    *,
+    one_more: bool = False,
+    remedy: str = "correct them in the file",
 ) -> np.ndarray:
     """Return the stored times of frames.
 
@@ -85,6 +90,7 @@ def stored_times(
         stored: what the file holds.
         n_times: number of frames.
         one_more: whether the end of the last interval may follow, as PDEBench has it.
+        remedy: what to do about times that do not grow.
 
     Raises:
         UnusableFileError: there are more or fewer times than frames, or they do not grow.
@@ -100,17 +106,25 @@ def stored_times(
         first = int(np.argmax(wrong))
         raise UnusableFileError(
             f"{path}: times must be finite and grow, got {times[first]:g} for frame {first}"
-            f"{f' after {times[first - 1]:g}' if first else ''}; correct them in the file"
+            f"{f' after {times[first - 1]:g}' if first else ''}; {remedy}"
         )
     return times[:n_times]
 
 
 def evenly_spaced(values: np.ndarray) -> bool:
-    """Return whether the values grow by one step length."""
+    """Return whether the values grow, or fall, by one step length."""
     steps = np.diff(values)
-    return len(steps) == 0 or bool(
-        np.isfinite(values).all() and (np.abs(steps - steps.mean()) <= _EVEN * steps.mean()).all()
-    )
+    if len(steps) == 0:
+        return True
+    mean = steps.mean()
+    is_even = np.abs(steps - mean) <= _EVEN * abs(mean)
+    return bool(np.isfinite(values).all() and mean != 0 and is_even.all())
+
+
+def is_monotonic(values: np.ndarray) -> bool:
+    """Return whether the values grow from each to the next, or fall."""
+    steps = np.diff(values)
+    return bool(np.isfinite(values).all() and ((steps > 0).all() or (steps < 0).all()))
 
 
 def spans(points: np.ndarray, length: float) -> bool:

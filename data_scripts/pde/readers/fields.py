@@ -1,5 +1,6 @@
 """What files of anybody hold: evolving fields, constant ones, and where and when they are."""
 
+import functools
 import logging
 import math
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,15 @@ from monarch_core.runs.machine import require_memory
 from monarch_core.runs.printable import printable
 
 log = logging.getLogger(__name__)
+
+# The relative distance of two numbers in float32, and how few in the range of a field are too few.
+_SINGLE, _FEW_STEPS, _TINY = float(np.finfo(np.float32).eps), 1e4, 1e-300
+
+
+@functools.cache
+def _warn(message: str) -> None:
+    """Log a warning, the same one once."""
+    log.warning("%s", message)
 
 
 @dataclass(frozen=True)
@@ -52,6 +62,11 @@ class ReadOptions:
     time_step: float | None = None
     window: int = 0
     first_frame: int = 0
+
+    @property
+    def says_times(self) -> bool:
+        """Whether the times of the frames are said, whatever the file has."""
+        return self.times is not None or self.time_step is not None
 
 
 @dataclass(frozen=True)
@@ -202,7 +217,15 @@ class Fields:
             name = placed.stored.name or "the field"
             require_kind(f"{self.path}: {name}", loaded.dtype, REALS, CORRECT)
         if loaded.dtype.kind == "f" and loaded.dtype.itemsize < 4:
-            log.warning("%s holds half precision: 3 digits, of the errors too", self.path)
+            _warn(f"{self.path} holds half precision: 3 digits, of the errors too")
+        if loaded.dtype.itemsize > 4 and loaded.size:
+            low, high = float(loaded.min()), float(loaded.max())
+            n_steps = (high - low) / (_SINGLE * max(abs(low), abs(high), _TINY))
+            if 0 < n_steps < _FEW_STEPS:  # NaN is named where it is found
+                _warn(
+                    f"{self.path}, {name}: values differ by fewer than {_FEW_STEPS:g} steps of "
+                    "float32, in which they are read; subtract what is common to all of them"
+                )
         return loaded
 
     def _not_finite(

@@ -1,6 +1,7 @@
-"""What the published files say by their names."""
+"""What files say by their names, and the names that a user gives with commas between them."""
 
 import re
+from collections.abc import Container
 from pathlib import Path
 
 # Equations that are none of the data sets here, by parts of the names of their files.
@@ -46,3 +47,24 @@ def viscosity_in_name(path: Path) -> float | None:
     if v and float(v[1]) in (100, 1000, 10000):
         return 1 / float(v[1])
     return 1 / float(reynolds[1]) if reynolds and float(reynolds[1]) else None
+
+
+def named_in(words: str, known: Container[str]) -> list[str]:
+    """Return the names that are given with commas between them, where names may hold some, too.
+
+    From the first word on, as many as possible make up one that is known, such that the rest are
+    known as well; where that is not possible, every word is a name.
+
+    Args:
+        words: what a user gives.
+        known: the names that there are.
+    """
+    parts = words.split(",")
+    found: dict[int, list[str]] = {len(parts): []}  # of the rest, from each part on
+    for start in reversed(range(len(parts))):
+        for end in range(len(parts), start, -1):
+            name = ",".join(parts[start:end])
+            name = name if name in known else name.strip()
+            if name in known and end in found and start not in found:
+                found[start] = [name, *found[end]]
+    return found.get(0, parts)

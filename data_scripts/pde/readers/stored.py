@@ -77,6 +77,7 @@ class Contents:
         attributes: numbers that the file states beside its arrays, by name.
         by_matlab: whether axes are in the order of somebody who works with MATLAB.
         notes: what is to be known of reading it, one line each.
+        apart: why arrays that look like trajectories are not taken as such, one clause each.
     """
 
     layout: str
@@ -84,6 +85,7 @@ class Contents:
     attributes: Mapping[str, float] = field(default_factory=dict)
     by_matlab: bool = False
     notes: tuple[str, ...] = ()
+    apart: tuple[str, ...] = ()
 
 
 def joined(parts: Sequence[Stored], axis: int = 0) -> Stored:

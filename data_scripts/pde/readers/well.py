@@ -17,7 +17,8 @@ from data_scripts import hdf5
 from data_scripts.pde.readers.axes import coordinates_of, numbers, stored_times
 from data_scripts.pde.readers.fields import Channel, Fields, ReadOptions
 from data_scripts.pde.readers.formats.hdf5_files import numeric, stored_array
-from data_scripts.pde.readers.own.lines import common_times
+from data_scripts.pde.readers.names import named_in
+from data_scripts.pde.readers.own.lines import SAY_TIMES, common_times
 from data_scripts.pde.readers.stored import SPACE, Placed, merged
 from data_scripts.pde.well_format import (
     BOUNDARIES,
@@ -72,7 +73,7 @@ def well_fields(path: Path, file: h5py.File, options: ReadOptions) -> Fields:
     times = numbers(file, TIME)
     if times is not None and times.ndim > 1:
         times = common_times(times)
-    numbers_, notes = _numbers(file, n_trajectories)
+    numbers_, left = _numbers(file, n_trajectories)
     return Fields(
         path=path,
         layout="The Well",
@@ -80,17 +81,21 @@ def well_fields(path: Path, file: h5py.File, options: ReadOptions) -> Fields:
         constant=tuple(places[1]),
         channels=tuple(c for placed in places[0] for c in _channels(placed, axes)),
         constants=tuple(c for placed in places[1] for c in _channels(placed, axes)),
-        times=None if times is None else stored_times(path, times, n_times),
+        times=None
+        if times is None or options.says_times
+        else stored_times(path, times, n_times, remedy=SAY_TIMES),
         coordinates=tuple(_coordinates(path, file, a, n) for a, n in zip(axes, grid, strict=True)),
         periodic=_periodic(file, axes),
         numbers=numbers_,
         parameters=tuple(numbers_),
-        guesses=notes,
         unused={
-            name: f"{numeric(file, name).shape}: {typed('dataset.key', name)} to predict it, "
-            f"{typed('dataset.input_key', name)} as an input"
-            for name in names
-            if name not in (*evolving, *constant)
+            **left,
+            **{
+                name: f"{numeric(file, name).shape}: {typed('dataset.key', name)} to predict it, "
+                f"{typed('dataset.input_key', name)} as an input"
+                for name in names
+                if name not in (*evolving, *constant)
+            },
         },
     )
 
@@ -111,7 +116,8 @@ def _chosen(path: Path, names: list[str], key: str | None) -> list[str] | None:
     if key is None:
         return None
     found = []
-    for word in key.split(","):
+    known = {*names, *(name.partition("/")[2] for name in names)}
+    for word in named_in(key, known):
         same = [name for name in names if word.strip() in (name, name.partition("/")[2])]
         if len(same) != 1:
             raise UnusableFileError(
@@ -213,19 +219,20 @@ def boundary_kinds(file: h5py.File) -> list[tuple[str, str, list[str]]]:
     return found
 
 
-def _numbers(file: h5py.File, n: int) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
-    """Return the scalars that are constant in time, one per trajectory, and what is left away."""
+def _numbers(file: h5py.File, n: int) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Return the scalars that are constant in time, one per trajectory, and why others are not."""
     scalars = hdf5.find(file, SCALARS)
     found: dict[str, np.ndarray] = {}
-    notes: tuple[str, ...] = ()
+    left: dict[str, str] = {}
     for name in scalars if isinstance(scalars, h5py.Group) else ():
         values, item = numbers(scalars, name), hdf5.find(scalars, name)
         in_time = item is not None and hdf5.number(item, VARYING[1])
         if values is not None and values.size in (1, n) and not in_time:
             found[name] = np.broadcast_to(values.reshape(-1), (n,))
         else:
-            notes += (f"scalar not used: {printable(name)}, which varies in time",)
+            shape = () if values is None else values.shape
+            left[f"{SCALARS}/{name}"] = f"{shape}: a number that varies in time is no input"
     for name in hdf5.texts(file, _PARAMETERS):
         if name not in found and (value := hdf5.number(file, name)) is not None:
             found[name] = np.full(n, value)
-    return found, notes
+    return found, left

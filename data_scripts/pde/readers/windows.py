@@ -18,6 +18,14 @@ from data_scripts.unusable import UnusableFileError
 
 # Trajectory and first frame of every window.
 Windows = Sequence[tuple[int, int]]
+# How many windows a long trajectory is said to be cut into, and the longest of them.
+_ENOUGH, _LONGEST = 10, 24
+
+
+def likely_window(n_trajectories: int, n_times: int) -> int | None:
+    """Return frames of a window that make some ten of few trajectories, None if they are short."""
+    window = min(n_times * n_trajectories // _ENOUGH, _LONGEST)
+    return window if window >= 2 and n_times // window >= 2 else None
 
 
 def cut(fields: Fields, n_frames: int, first: int) -> Fields:

@@ -13,7 +13,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from monarch_core.report.read.identity import identity_of
+from monarch_core.report.read.identity import (
+    DATASET,
+    SWAPPED,
+    completed,
+    defaults_in,
+    identity_of,
+)
 from monarch_core.report.read.untrusted import as_float, finite, not_finite
 from monarch_core.runs.declared import UNKNOWN, Declared, declared
 from monarch_core.runs.folder import RunFolder
@@ -49,6 +55,7 @@ class Run:
             `peak_memory_bytes` (bytes); None where unknown.
         settings: what the run is, as in `Identity`.
         transform_settings: the part of it below `transform`.
+        defaults: of the options that it knew, flat as its settings.
         places: where its data lay and how they were made, where neither is part of the settings.
         device: what it ran on.
         versions: package versions.
@@ -72,6 +79,7 @@ class Run:
     costs: Mapping[str, float | None] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
     transform_settings: Mapping[str, str] = field(default_factory=dict)
+    defaults: Mapping[str, str] = field(default_factory=dict)
     places: Mapping[str, str] = field(default_factory=dict)
     device: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -93,14 +101,19 @@ class Run:
         return *names, self.declared.control, *settings
 
 
-def collect_runs(paths: Sequence[Path | str]) -> list[Run]:
+def collect_runs(
+    paths: Sequence[Path | str], defaults: Mapping[str, Any] | None = None
+) -> list[Run]:
     """Read every run in or below the given folders, in the order of their paths.
+
+    An option that a run did not know has its default, if another one records it.
 
     A folder is a run if it holds `results.json`, `failure.txt` or `config.yaml`. Folders whose name
     starts with a dot are not entered, nor are links to folders.
 
     Args:
         paths: run folders, folders that contain run folders, or `results.json` files.
+        defaults: a config of today, nested, where no run need record it.
 
     Raises:
         ValueError: a path does not exist, or there is no run in any of them.
@@ -121,7 +134,7 @@ def collect_runs(paths: Sequence[Path | str]) -> list[Run]:
             f"no run found in {', '.join(map(str, paths))}; a run folder holds results.json, "
             "failure.txt or config.yaml, and a training command makes one"
         )
-    return list(found.values())
+    return with_defaults(list(found.values()), defaults or {})
 
 
 def read_run(folder: Path) -> Run:
@@ -144,6 +157,42 @@ def read_run(folder: Path) -> Run:
     if has_failed:
         return Run(folder, "failed", _why(files), log=log, notes=notes)
     return Run(folder, "unfinished", f"stopped after {standing.words}", log=log, notes=notes)
+
+
+def with_defaults(runs: Sequence[Run], defaults: Mapping[str, Any]) -> list[Run]:
+    """Return runs whose settings have the defaults of options that they did not know.
+
+    Args:
+        runs: of any tasks; the defaults of one count for those of its task, and where they are of
+            a data set or a model, for those of the same.
+        defaults: further ones, nested, for all.
+    """
+    known: dict[tuple[str, ...], dict[str, str]] = {}
+    for run in runs:
+        for key, value in run.defaults.items():
+            known.setdefault(_choice_of(run, key), {})[key] = value
+    found = []
+    for run in runs:
+        own = defaults_in({"defaults": defaults})
+        for choice in {_choice_of(run, key) for key in ("", DATASET, "model.")}:
+            own |= known.get(choice, {})
+        swapped = {key: value for key, value in own.items() if key.partition(".")[0] in SWAPPED}
+        others = {key: value for key, value in own.items() if key not in swapped}
+        found.append(
+            replace(
+                run,
+                settings=completed(run.settings, others, run.places),
+                transform_settings=completed(run.transform_settings, swapped),
+            )
+        )
+    return [new if new.status == "finished" else old for old, new in zip(runs, found, strict=True)]
+
+
+def _choice_of(run: Run, key: str) -> tuple[str, ...]:
+    """Return whose option a key is: of all runs of a task, or of a data set or model of it."""
+    if key.startswith(DATASET):
+        return run.task, DATASET, run.dataset
+    return (run.task, "model.", run.model) if key.startswith("model.") else (run.task,)
 
 
 def _runs_below(root: Path, links: list[Path]) -> Iterable[Run]:
@@ -202,6 +251,7 @@ def _finished(folder: Path, results: Any) -> Run:
         costs={key: finite(results.get(key)) for key in COSTS},
         settings=identity.settings,
         transform_settings=identity.transform_settings,
+        defaults=defaults_in(results),
         places=identity.places,
         device=_text(results.get("device")),
         versions={

@@ -9,7 +9,7 @@ made them; else by their path.
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,21 +110,34 @@ def identity_of(results: Mapping[str, Any], where: str) -> Identity:
     return Identity(settings, transform_settings, places, (*notes, *odd))
 
 
-def completed(settings: Mapping[str, str], defaults: Mapping[str, Any]) -> dict[str, str]:
+def completed(
+    settings: Mapping[str, str], defaults: Mapping[str, str], apart: Iterable[str] = ()
+) -> dict[str, str]:
     """Return settings with the defaults of options that the version of a run did not know.
 
-    What only asks for further metrics is left out: the others are the same with and without.
+    Where data lie, how they were made and what only asks for further metrics is not completed: none
+    of it decides what is compared.
 
     Args:
-        settings: of a run, without its transform or weight.
-        defaults: the config of today, nested.
+        settings: of a run.
+        defaults: of options, flat as the settings.
+        apart: keys that a run knows although they are none of its settings.
     """
-    rest = {k: v for k, v in defaults.items() if k not in (*BOOKKEEPING, *SWAPPED)}
-    return {
+    added = {
         key: value
-        for key, value in {**flatten(rest), **settings}.items()
-        if key not in FURTHER_METRICS and (key in settings or key not in PLACES)
+        for key, value in defaults.items()
+        if key not in (*PLACES, *FURTHER_METRICS, *apart) and not key.startswith(MAKING)
     }
+    return {**added, **settings}
+
+
+def defaults_in(results: Mapping[str, Any]) -> dict[str, str]:
+    """Return the defaults that a `results.json` records, flat; {} where it records none."""
+    recorded = results.get("defaults")
+    if not isinstance(recorded, dict):
+        return {}
+    flat = flatten({k: v for k, v in recorded.items() if k not in BOOKKEEPING})
+    return flat if len(flat) <= _MOST_SETTINGS else {}
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

@@ -305,6 +305,7 @@ def test_an_unstable_trajectory_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
+        (["--viscosity", "1e-3"], 2, "did you mean viscosity=1e-3?"),
         (["viscositi=1e-3"], 2, "unknown option 'viscositi'; did you mean 'viscosity'"),
         (["qqq=1"], 2, "unknown option 'qqq'; Known options: name, n_train"),
         (["viscosity=abc"], 2, "cannot use 'viscosity=abc': Value 'abc' of type 'str'"),

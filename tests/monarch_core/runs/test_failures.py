@@ -1,12 +1,9 @@
 """What users see when a script fails: under hydra, alone and in a sweep, in real processes."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from failing_script import run_starts, write_script
 from omegaconf import OmegaConf
 
 from monarch_core.report.read.collect import collect_runs
@@ -14,98 +11,12 @@ from monarch_core.runs.failures import user_errors
 from monarch_core.runs.folder import RunFolder
 from monarch_core.runs.standing import standing_of
 
-ROOT = Path(__file__).parents[3]
-
-SCRIPT = '''
-import gc, json, logging, os, signal, sys
-from dataclasses import dataclass, field
-from pathlib import Path
-import hydra
-from omegaconf import DictConfig
-from monarch_core.training.config import FitConfig
-from monarch_core.report.read.collect import collect_runs
-from monarch_core.runs.failures import user_errors
-from monarch_core.runs.folder import RunFolder
-from monarch_core.runs.standing import standing_of
-from monarch_core.training.start import start_run
-from monarch_core.runs.lock import leave, occupy
-
-@dataclass
-class Config:
-    fit: FitConfig = field(default_factory=FitConfig)
-    seed: int = 0
-    fails: str = ""
-
-@hydra.main(version_base="1.3", config_path="conf", config_name="config")
-@user_errors
-def main(raw: DictConfig) -> None:
-    """Do what the value of `fails` says."""
-    config, run_dir = start_run(raw, Config)
-    logging.getLogger(__name__).info("at work")
-    if config.fails == "value":
-        raise ValueError("x must divide n, got 7;\\n use 5")
-    if config.fails == "disk":
-        (run_dir / "checkpoint.pt").touch()
-        raise OSError(28, "No space left on device")
-    if config.fails == "interrupt":
-        (run_dir / "checkpoint.pt").touch()
-        raise KeyboardInterrupt
-    if config.fails.startswith("SIG"):
-        (run_dir / "checkpoint.pt").touch()
-        os.kill(os.getpid(), signal.Signals[config.fails])
-    if config.fails == "bug":
-        raise ZeroDivisionError("a defect")
-    (run_dir / "results.json").write_text(json.dumps({"seed": config.seed}))
-
-with hydra.initialize_config_dir(os.path.abspath("conf"), version_base="1.3"):
-    hydra.compose("config", ["seed=1"])  # what every start would do anew
-gc.freeze()
-
-# One interpreter runs several starts of the script, each in a process of its own.
-for arguments, taken in json.loads(sys.stdin.read()):
-    if taken:  # as if another run worked there
-        os.makedirs(taken, exist_ok=True)
-        occupy(Path(taken))
-    child = os.fork()
-    if child == 0:
-        out, err = open("out.txt", "w"), open("err.txt", "w")
-        os.dup2(out.fileno(), 1)
-        os.dup2(err.fileno(), 2)
-        sys.argv[1:] = arguments
-        code = 0
-        try:
-            main()
-        except SystemExit as error:
-            code = error.code
-        logging.shutdown()
-        sys.stderr.flush()
-        os._exit(code)  # the orderly end of an interpreter that holds torch takes seconds
-    _, status = os.waitpid(child, 0)
-    if taken:
-        leave(Path(taken))
-    texts = [open(name).read() for name in ("out.txt", "err.txt")]
-    print(json.dumps([os.waitstatus_to_exitcode(status), *texts]), flush=True)
-'''
-
-CONFIG = """
-resume: null
-seed: 0
-fails: ""
-fit: {epochs: 3}
-hydra:
-  output_subdir: null
-  run: {dir: runs/single}
-  sweep: {dir: runs/sweep, subdir: "${hydra.job.num}"}
-"""
-
 
 @pytest.fixture(scope="module")
 def starts(tmp_path_factory):
     """Run the script with several command lines; return the folder and their outcomes."""
     folder = tmp_path_factory.mktemp("script")
-    (folder / "conf").mkdir()
-    (folder / "conf" / "config.yaml").write_text(CONFIG)
-    (folder / "script.py").write_text(SCRIPT)
+    write_script(folder)
     sent = folder / "runs" / "sent"
     sent.mkdir(parents=True)
     (sent.parent / "home").mkdir()
@@ -146,19 +57,7 @@ def starts(tmp_path_factory):
         "swept_again": ["-m", "fails=value,disk", "seed=4"],
     }
     taken = dict.fromkeys(("same_second", "taken", "resumed_twice"), "runs/single")
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    environment.pop("HYDRA_FULL_ERROR", None)
-    done = subprocess.run(
-        [sys.executable, "script.py"],
-        cwd=folder,
-        env=environment,
-        input=json.dumps([(words, taken.get(name)) for name, words in commands.items()]),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    outcomes = [json.loads(line) for line in done.stdout.splitlines()]
-    return folder, dict(zip(commands, outcomes, strict=True))
+    return folder, run_starts(folder, commands, taken)
 
 
 def outcome(starts, name, sub="."):

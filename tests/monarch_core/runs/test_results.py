@@ -1,5 +1,6 @@
 """results.json: complete, strict JSON, honest about cost and origin."""
 
+import dataclasses
 import json
 import subprocess
 from dataclasses import dataclass, field
@@ -217,3 +218,10 @@ def test_commit_of_tracked_sources_only(tmp_path):
 def test_no_git_is_no_error(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert git_commit(Path(results.__file__)) is None
+
+
+def test_the_defaults_of_the_options_are_recorded(tmp_path):
+    config = FitConfig(epochs=77)
+    results = write(tmp_path, config=config)
+    assert results["config"]["epochs"] == 77
+    assert results["defaults"] == dataclasses.asdict(FitConfig())

@@ -6,7 +6,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from monarch_core.runs.typed import typed
+from monarch_core.runs.typed import quoted, typed
 
 NAMES = [
     "u",
@@ -56,6 +56,12 @@ def received(line):
 def test_a_name_comes_back(name):
     assert received(typed("key", name))["key"] == name
     assert list(received(typed("key", [name, "v", name]))["key"]) == [name, "v", name]
+
+
+@pytest.mark.parametrize("name", [*NAMES, "tab\tthere", "end\n", "x" * 999])
+def test_what_is_quoted_comes_back_whatever_it_holds(name):
+    parsed = OverridesParser.create().parse_override(f"key={quoted(name)}")
+    assert OmegaConf.create({"key": parsed.value()})["key"] == name
 
 
 def test_plain_names_stay_as_they_are():

@@ -48,9 +48,10 @@ def classic_contents(path: Path) -> Contents:
             if counts[name] > 1:
                 defect = f"{path} holds {counts[name]} arrays named {name}; leave one of them away"
             elif kind not in _REALS:
-                defect = (
-                    f"{path}: {name} is of class {kind}, which is no field of real numbers; store "
-                    "it as double or single in physical units"
+                defect = f"{path}: {name} is of class {kind}, no field of real numbers; " + (
+                    f"store its parts as arrays, save('own.mat', '-struct', '{name}')"
+                    if kind == "struct"
+                    else "store it as double or single in physical units"
                 )
             else:
                 load = functools.partial(_load, path, name)

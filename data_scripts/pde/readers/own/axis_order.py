@@ -73,10 +73,25 @@ def possible_axes(
     """
     if steady:
         words = (_STEADY_MATLAB if by_matlab else _STEADY).get(len(shape), "")
+        readings = [_spelt_out(word) for word in words.split()]
     else:
-        words = (_EVOLVING_MATLAB if by_matlab else _EVOLVING).get(len(shape), "")
-    readings = [tuple(_LETTERS[letter] for letter in word) for word in words.split()]
+        readings = _evolving(len(shape), by_matlab)
     return [axes for axes in readings if _allows(_lengths(axes, shape), lengths)]
+
+
+def usual_axes(shape: Sequence[int], *, by_matlab: bool) -> list[tuple[str, ...]]:
+    """Return the orders of axes that evolutions have, though nothing speaks for one of them."""
+    readings = _evolving(len(shape), by_matlab)
+    return [axes for axes in readings if _is_field(_lengths(axes, shape))]
+
+
+def _evolving(n_axes: int, by_matlab: bool) -> list[tuple[str, ...]]:
+    words = (_EVOLVING_MATLAB if by_matlab else _EVOLVING).get(n_axes, "")
+    return [_spelt_out(word) for word in words.split()]
+
+
+def _spelt_out(word: str) -> tuple[str, ...]:
+    return tuple(_LETTERS[letter] for letter in word)
 
 
 def credible_axes(
@@ -171,12 +186,17 @@ def _allows(found: Mapping[str, int], lengths: Mapping[str, Collection[int]]) ->
         return False
     if any(found[axis] not in allowed for axis, allowed in lengths.items() if axis in found):
         return False
-    if found.get("time") == 1 or 1 in {found[axis] for axis in space}:
-        return False
-    if next(iter(found)) == "channel" and found["channel"] != 1:
+    if not _is_field(found):
         return False
     is_alone = len(space) > 1 and _is_square(found)  # a single trajectory without an axis for it
     return "trajectory" in found or is_alone or {"time", *space} <= set(lengths)
+
+
+def _is_field(found: Mapping[str, int]) -> bool:
+    """Return whether axes may be those of a field: with several frames and points."""
+    if found.get("time") == 1 or 1 in {found[axis] for axis in _space(found)}:
+        return False
+    return next(iter(found)) != "channel" or found["channel"] == 1
 
 
 def _has_few_channels(found: Mapping[str, int]) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_scripts.pde.readers.fields import ReadOptions
+from data_scripts.pde.readers.names import named_in
 from data_scripts.pde.readers.own.axis_order import (
     FEW_CHANNELS,
     credible_axes,
@@ -12,18 +13,20 @@ from data_scripts.pde.readers.own.axis_order import (
     fitted_axes,
     labelled_axes,
     possible_axes,
+    usual_axes,
 )
 from data_scripts.pde.readers.own.lines import Lines
 from data_scripts.pde.readers.own.roles import Roles, choose_fields, is_known_output, is_medium
 from data_scripts.pde.readers.own.values import told_by_values
 from data_scripts.pde.readers.stored import AXES, SPACE, Contents, Placed, Stored
+from data_scripts.pde.readers.windows import likely_window
 from data_scripts.unusable import UnusableFileError
 from monarch_core.runs.printable import listed, printable
 from monarch_core.runs.typed import typed
 
 _PARTS = (
     "store real numbers: of complex ones the real and the imaginary part as two channels, "
-    "np.stack([u.real, u.imag], axis=2)"
+    "np.stack([u.real, u.imag], axis=2), of records each part as an array"
 )
 _FIELD = "store one with an axis for trajectories, for time and for every axis of space"
 _SAY_KEY = (
@@ -32,6 +35,7 @@ _SAY_KEY = (
 )
 _SAY_INPUT = "whether it follows from a static field, and which: dataset.input_key=NAME"
 _SAY_AXES = f"dataset.axes=[...] with one of {', '.join(AXES)} for each"
+_MOST_READINGS = 6
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,8 @@ def choose(
     by_shape, readings = readings, told_by_values(main, readings)
     axes = decided(readings, by_matlab=contents.by_matlab)
     if axes is None:
-        raise _unclear(path, contents, _missing(outputs, main, readings, inputs))
+        readings = readings or usual_axes(main.shape, by_matlab=contents.by_matlab)
+        raise _unclear(path, contents, _missing(outputs, main, readings, inputs, options))
     evolving = [
         placed for s in outputs if (placed := beside(s, main, axes, is_static=False)) is not None
     ]
@@ -178,17 +183,37 @@ def _suits(stored: Stored, main: Stored, axes: Sequence[str]) -> bool:
 def _missing(
     outputs: Sequence[Stored],
     main: Stored,
-    readings: Sequence[Sequence[str]],
+    readings: Sequence[tuple[str, ...]],
     inputs: Sequence[Stored],
+    options: ReadOptions,
 ) -> list[str]:
-    """Return what a user has to say where the order of axes is not clear."""
-    examples = " or ".join(f"[{','.join(axes)}]" for axes in readings[:3])
+    """Return what a user has to say where the order of axes is not clear.
+
+    Args:
+        outputs: fields to predict.
+        main: the first of them.
+        readings: orders that its axes may have.
+        inputs: static ones.
+        options: what is said already.
+    """
+    ways = [_as_said(axes, main, options) for axes in readings[:_MOST_READINGS]]
     what = [] if len(outputs) == 1 else [_SAY_KEY]
     what.append(
-        f"the order of the axes of {main.described}"
-        f"{f', which may be {examples}' if len(readings) > 1 else ''}: {_SAY_AXES}"
+        f"the order of the axes of {main.described}: {_SAY_AXES}"
+        f"{', such as ' * bool(ways)}{' or '.join(ways)}"
     )
     return what if inputs else [*what, _SAY_INPUT]
+
+
+def _as_said(axes: Sequence[str], main: Stored, options: ReadOptions) -> str:
+    """Return the words that say an order of axes, and what a file is then."""
+    words, sizes = f"dataset.axes=[{','.join(axes)}]", dict(zip(axes, main.shape, strict=True))
+    n, n_times = sizes.get("trajectory", 1), sizes.get("time", 1)
+    window = likely_window(n, n_times)
+    frames = "" if n_times == 1 else f" of {n_times} frames"
+    if n > 1 or window is None or options.window:
+        return f"{words} ({n} {'trajectory' if n == 1 else 'trajectories'}{frames})"
+    return f"{words} dataset.window={window} (one trajectory{frames}, cut into pieces of {window})"
 
 
 def _said_axes(path: Path, main: Stored, axes: Sequence[str]) -> tuple[str, ...]:
@@ -219,8 +244,14 @@ def named_arrays(path: Path, contents: Contents, option: str, key: str | None) -
     Raises:
         UnusableFileError: there is no such array, or it does not hold real numbers.
     """
-    names = [] if key is None else [key] if key in contents.arrays else key.split(",")
+    names = [] if key is None else names_of(contents, key)
     return [named_array(path, contents, option, name) for name in names]
+
+
+def names_of(contents: Contents, key: str) -> list[str]:
+    """Return the names of arrays in a text that has commas between them, and in some of them."""
+    ends = {name.rpartition("/")[2] for name in contents.arrays}
+    return named_in(key, {*contents.arrays, *ends})
 
 
 def named_array(path: Path, contents: Contents, option: str, name: str) -> Stored:
@@ -258,12 +289,13 @@ def _no_field(path: Path, contents: Contents) -> UnusableFileError:
     all_real = all(stored.is_real for stored in arrays)
     return UnusableFileError(
         f"{path} ({contents.layout}) holds no field of real numbers, but {_holdings(contents)}"
-        f"{f' ({defect})' if defect else ''}; {_FIELD if all_real else _PARTS}"
+        f"{f' ({defect})' if defect else f'; {_FIELD if all_real else _PARTS}'}"
     )
 
 
 def _unclear(path: Path, contents: Contents, missing: Sequence[str]) -> UnusableFileError:
+    apart = f". {'; '.join(contents.apart)}" if contents.apart else ""
     return UnusableFileError(
-        f"{path} ({contents.layout}) holds {_holdings(contents)}. That leaves open "
+        f"{path} ({contents.layout}) holds {_holdings(contents)}{apart}. That leaves open "
         f"{'; and '.join(missing)}"
     )

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from data_scripts.pde.readers.axes import is_monotonic
 from data_scripts.pde.readers.fields import Channel, Fields, ReadOptions
 from data_scripts.pde.readers.stored import Placed, in_memory
 from data_scripts.unusable import UnusableFileError
@@ -33,6 +34,13 @@ def finished(fields: Fields, options: ReadOptions) -> Fields:
         times = options.time_step * np.arange(fields.shape[1])
     if options.periodic is not None:
         periodic = tuple(options.periodic)
+    for axis, points in zip(fields.axis_names, coordinates, strict=True):
+        if points is not None and not is_monotonic(points):
+            raise UnusableFileError(
+                f"{fields.path}: the coordinates along {axis} must be finite and grow, or fall, "
+                f"from point to point, got {listed(f'{x:g}' for x in points)}; correct them, or "
+                "say dataset.spacing=[...]"
+            )
     names, guesses = _parameters(fields, options.parameters)
     found = replace(
         fields,

@@ -5,10 +5,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from data_scripts.pde.readers.formats.zarr_files import is_zarr
 from data_scripts.pde.readers.stored import Contents, Stored
 from data_scripts.pde.well_format import SPLITS
 
-SUFFIXES = (".hdf5", ".h5", ".hdf", ".nc", ".mat", ".npy", ".npz", ".pt", ".pth")
+SUFFIXES = (".hdf5", ".h5", ".hdf", ".nc", ".mat", ".npy", ".npz", ".pt", ".pth", ".zarr")
 _SPLIT_WORDS = {
     "train": "train",
     "training": "train",
@@ -73,4 +74,5 @@ def folder_files(path: Path) -> dict[str | None, list[Path]]:
 
 
 def _files(found: Iterable[Path]) -> list[Path]:
-    return sorted(p for p in found if p.suffix.lower() in SUFFIXES and p.is_file())
+    are_data = (p for p in found if p.suffix.lower() in SUFFIXES)
+    return sorted(p for p in are_data if p.is_file() or is_zarr(p))

@@ -44,7 +44,9 @@ def interpret(path: Path, contents: Contents, options: ReadOptions) -> Fields:
     for axis in said:
         _require_fit(path, axis, lines, main)
     coordinates = points_of(path, lines, main, is_sure=choice.is_sure)
-    times = times_of(path, lines, main.length("time"), is_sure=choice.is_sure)
+    times = None
+    if not options.says_times:
+        times = times_of(path, lines, main.length("time"), is_sure=choice.is_sure)
     numbers = trajectory_numbers(
         path, roles.numbers, contents.attributes, main.length("trajectory")
     )
@@ -66,7 +68,9 @@ def interpret(path: Path, contents: Contents, options: ReadOptions) -> Fields:
         numbers=numbers,
         parameters=tuple(name for name in numbers if is_parameter(name.partition("[")[0])),
         guesses=(*contents.notes, *choice.guesses, *told),
-        unused=unused_arrays(contents, roles, lines, choice, has_times=times is not None),
+        unused=unused_arrays(
+            contents, roles, lines, choice, has_times=times is not None or options.says_times
+        ),
     )
 
 

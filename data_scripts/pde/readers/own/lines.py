@@ -11,6 +11,8 @@ from data_scripts.pde.readers.own.roles import Roles, plain, step_axis
 from data_scripts.pde.readers.stored import Placed, Stored
 from data_scripts.unusable import UnusableFileError
 
+SAY_TIMES = "correct them in the file, or say dataset.times=[...] or dataset.time_step="
+
 
 @dataclass(frozen=True)
 class Line:
@@ -129,7 +131,7 @@ def times_of(path: Path, lines: Lines, n_times: int, *, is_sure: bool) -> np.nda
     line = lines.times
     if line is not None and (is_sure or n_times in line.lengths):
         one_more = len(line.lengths) > 1
-        return stored_times(path, line.values, n_times, one_more=one_more)
+        return stored_times(path, line.values, n_times, one_more=one_more, remedy=SAY_TIMES)
     if "time" in lines.steps:
         return stored_times(path, lines.steps["time"] * np.arange(n_times), n_times)
     return None

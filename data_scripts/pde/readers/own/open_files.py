@@ -17,8 +17,10 @@ from data_scripts.pde.readers.formats.numpy_files import (
     npz_contents,
 )
 from data_scripts.pde.readers.formats.torch_files import torch_contents
+from data_scripts.pde.readers.formats.zarr_files import is_zarr, zarr_contents
 from data_scripts.pde.readers.groups import group_fields, trajectory_groups
 from data_scripts.pde.readers.join import join_splits
+from data_scripts.pde.readers.own.beside_layout import with_unused
 from data_scripts.pde.readers.own.finish import finished
 from data_scripts.pde.readers.own.folders import (
     SUFFIXES,
@@ -65,6 +67,8 @@ def open_fields(path: str | Path, options: ReadOptions | None = None) -> Fields:
 
 def _files(path: Path) -> dict[str | None, list[Path]]:
     """Return the files to open by split."""
+    if is_zarr(path):
+        return {None: [path]}
     if not path.is_dir():
         require_file(path, f"check the path (relative ones start at {Path.cwd()})")
         return {None: [path]}
@@ -86,6 +90,8 @@ def _open_together(files: Sequence[Path], options: ReadOptions) -> list[Parts]:
 
 
 def _open(path: Path, options: ReadOptions) -> Parts:
+    if is_zarr(path):
+        return _interpret_splits(path, zarr_contents(path), options)
     with reading(path, AGAIN), path.open("rb") as opened:
         header = opened.read(128)
     if h5py.is_hdf5(path):
@@ -97,10 +103,12 @@ def _open(path: Path, options: ReadOptions) -> Parts:
 def _open_hdf5(path: Path, file: h5py.File, header: bytes, options: ReadOptions) -> Parts:
     are_lines_said = options.times_key is not None or options.point_keys
     if options.axes is None and not are_lines_said and any(name in file for name in FIELDS):
-        return {None: well_fields(path, file, options)}
-    is_told = options.axes is not None or options.key is not None or are_lines_said
+        return {None: with_unused(path, file, well_fields(path, file, options))}
+    is_told = are_lines_said or any(
+        said is not None for said in (options.axes, options.key, options.input_key)
+    )
     if not is_told and (groups := trajectory_groups(file)):
-        return {None: group_fields(path, file, groups)}
+        return {None: with_unused(path, file, group_fields(path, file, groups))}
     return _interpret_splits(path, hdf5_contents(path, file, header), options)
 
 
@@ -117,7 +125,7 @@ def _contents(path: Path, header: bytes) -> Contents:
         return classic_contents(path)
     raise UnusableFileError(
         f"{path} ({path.stat().st_size} bytes) is of no known format, or its beginning is damaged; "
-        "NumPy (.npy, .npz), PyTorch (.pt), MATLAB (.mat), HDF5 and netCDF files are read"
+        "NumPy (.npy, .npz), PyTorch (.pt), MATLAB (.mat), HDF5, netCDF and Zarr files are read"
     )
 
 

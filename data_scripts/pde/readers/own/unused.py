@@ -2,7 +2,7 @@
 
 import math
 
-from data_scripts.pde.readers.own.choice import Choice, beside
+from data_scripts.pde.readers.own.choice import Choice, beside, names_of
 from data_scripts.pde.readers.own.lines import Lines, unfit
 from data_scripts.pde.readers.own.roles import Roles, line_length
 from data_scripts.pde.readers.stored import Contents, Placed, Stored
@@ -33,19 +33,20 @@ def unused_arrays(
         used.add(lines.times.name)
     used |= {stored.name for axis, stored in roles.steps.items() if axis in lines.steps}
     return {
-        name: f"{stored.shape}: {reasons.get(stored.name) or _hint(stored, roles, lines, choice)}"
+        name: f"{stored.shape}: {reason}"
         for name, stored in contents.arrays.items()
         if stored.name not in used
+        for reason in (reasons.get(stored.name) or _hint(stored, contents, roles, lines, choice),)
     }
 
 
-def _hint(stored: Stored, roles: Roles, lines: Lines, choice: Choice) -> str:
+def _hint(stored: Stored, contents: Contents, roles: Roles, lines: Lines, choice: Choice) -> str:
     """Return what a user may say to have an array used, or why it cannot be."""
     if not stored.is_real:
         return "holds no real numbers" if not stored.defect else "cannot be read"
     main, name = choice.evolving[0], stored.name
     if name in roles.fields:
-        return _hint_of_field(stored, choice)
+        return _hint_of_field(stored, contents, choice)
     n = line_length(stored.shape) if stored.shape else 1
     if n == 1:
         return "one number, the same for all trajectories"
@@ -72,15 +73,23 @@ def _is_missing(axis: str, lines: Lines, main: Placed) -> bool:
     return axis not in lines.steps and (line is None or main.length(axis) not in line.lengths)
 
 
-def _hint_of_field(stored: Stored, choice: Choice) -> str:
+def _hint_of_field(stored: Stored, contents: Contents, choice: Choice) -> str:
     main = choice.evolving[0]
     ways = []
     if beside(stored, main.stored, main.axes, is_static=False) is not None:
         names = [placed.stored.name for placed in choice.evolving]
-        both = ",".join([*names, stored.name])
-        ways.append(f"{typed('dataset.key', both)} to predict it, too")
+        ways += _with_others("dataset.key", names, stored, contents, "to predict it, too")
         ways.append(f"{typed('dataset.key', stored.name)} to predict it alone")
     elif beside(stored, main.stored, main.axes, is_static=True) is not None:
         inputs = [placed.stored.name for placed in choice.constant]
-        ways.append(f"{typed('dataset.input_key', ','.join([*inputs, stored.name]))} as an input")
+        ways += _with_others("dataset.input_key", inputs, stored, contents, "as an input")
     return ", ".join(ways) or f"is not on the grid of {main.stored.name or 'the field'}"
+
+
+def _with_others(
+    option: str, names: list[str], stored: Stored, contents: Contents, purpose: str
+) -> list[str]:
+    """Return the option with an array behind others, unless their names would be read otherwise."""
+    all_of_them = [*names, stored.name]
+    words = ",".join(all_of_them)
+    return [f"{typed(option, words)} {purpose}"] if names_of(contents, words) == all_of_them else []

@@ -226,3 +226,37 @@ def test_a_run_from_the_weights_of_another_is_no_seed_of_one_that_began_anew(mak
         make_run("monarch", seed=seed, config={"weights": f"runs/source_{seed}"})
     make_run("monarch", seed=2)
     assert sorted(group.seeds for group in groups()) == [[0, 1], [2]]
+
+
+NEW = {"dataset": {"mask_name": None, "root": "data"}, "fit": {"restarts": []}, "weights": None}
+KNOWN = {"dataset.mask_name": None, "fit.restarts": [], "weights": None}
+
+
+def test_an_option_that_an_older_run_did_not_know_has_its_default(make_run, groups):
+    make_run("fft", seed=0, error=0.04)
+    changed(make_run("fft", seed=1, error=0.02, config=KNOWN), defaults=NEW)
+    changed(make_run("monarch", seed=1, error=0.01, config=KNOWN), defaults=NEW)
+    assert [group.seeds for group in groups()] == [[0, 1], [1]]
+    assert control_of(groups()[1], groups()).group.metric("relative_l2").mean == 0.03
+    assert len(blocks_of(groups())) == 1
+
+
+@pytest.mark.parametrize("key", ["dataset.mask_name", "fit.restarts"])
+def test_an_option_off_its_default_is_another_run(make_run, groups, key):
+    make_run("fft", seed=0)
+    changed(make_run("fft", seed=1, config={**KNOWN, key: "other"}), defaults=NEW)
+    assert [group.seeds for group in groups()] == [[0], [1]]
+
+
+def test_options_of_other_data_are_none_of_a_run(make_run, groups):
+    make_run("fft", seed=0, config={"dataset.name": "other"})
+    changed(make_run("fft", seed=1, config=KNOWN), defaults=NEW)
+    settings = {group.dataset: group.settings for group in groups()}
+    assert "dataset.mask_name" not in settings["other"]
+    assert settings["other"]["fit.restarts"] == "[]"
+
+
+@pytest.mark.parametrize("defaults", [3, [], {"x": {str(i): 0 for i in range(3000)}}])
+def test_defaults_of_a_stranger_do_no_harm(make_run, groups, defaults):
+    changed(make_run("fft"), defaults=defaults)
+    assert len(groups()) == 1

@@ -231,7 +231,7 @@ def test_two_sets_of_maps_fit_what_folds(tmp_path):
         ({"input": "a.npy", "out": "b.npy"}, "give either run=RUN_DIR"),
         ({"method": "sense", "run": "x"}, "give either run=RUN_DIR"),
         ({"method": "grappa"}, "method must be one of"),
-        ({"method": "sense", "lamda": 0.1}, "lamda belongs to method=cg_sense"),
+        ({"method": "sense", "lamda": 0.1}, "lamda cannot be given without method=cg_sense"),
         ({"method": "cg_sense", "lamda": -1.0}, "lamda must be"),
         ({"method": "l1_wavelet", "maps": {"n_sets": 2}}, "two sets of maps"),
         ({"method": "cg_sense", "maps": {"n_sets": 3}}, "maps.n_sets must be 1, or 2"),

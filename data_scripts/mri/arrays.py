@@ -247,7 +247,7 @@ def _choose(path: Path, name: str, sizes: dict[str, tuple[int, ...]]) -> str:
     if name in sizes or (not name and len(likely) == 1):
         return name or likely[0]
     raise ValueError(
-        f"{path} holds the arrays {sizes}; say which is k-space with name=NAME"
+        f"{path} holds the arrays {sizes}; say which is k-space with read.name=NAME"
         + (f", got {name!r}" if name else "")
     )
 
@@ -266,9 +266,9 @@ def _named(
     if len(names) != len(shape) or len(set(names)) < len(names) or not {*names} <= {*AXES}:
         raise ValueError(
             f"{path} has {len(shape)} axes of the lengths {shape}, named {list(names)}; name each "
-            f"of them with axes=[..], of {', '.join(AXES)} (x is the readout; y and z are phase "
-            "encodings)"
+            f"of them with read.axes=[..], of {', '.join(AXES)} (x is the readout; y and z are "
+            "phase encodings)"
         )
     if not {"x", "y"} <= {*names}:
-        raise ValueError(f"{path}: axes={list(names)} lacks x or y; k-space has both")
+        raise ValueError(f"{path}: read.axes={list(names)} lacks x or y; k-space has both")
     return names

@@ -1,6 +1,7 @@
 """Open a scan of any format that is read here, told by its ending and its content."""
 
 import contextlib
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 from jaxtyping import Complex
 
 from data_scripts import hdf5
-from data_scripts.mri.arrays import measured_array, open_mat, open_nifti, open_npy
+from data_scripts.mri.arrays import KspaceArray, measured_array, open_mat, open_nifti, open_npy
 from data_scripts.mri.bart_cfl import open_bart
 from data_scripts.mri.fastmri import open_fastmri
 from data_scripts.mri.ismrmrd import open_ismrmrd
@@ -18,6 +19,8 @@ from data_scripts.mri.schema import open_scan, read_info, read_slice, stored_mas
 from data_scripts.unusable import require_file
 
 ENDINGS = (".h5", ".hdf5", ".mrd", ".cfl", ".npy", ".mat", ".nii", ".nii.gz")
+log = logging.getLogger(__name__)
+
 _REMEDY = "give a scan in one of the formats " + ", ".join(ENDINGS)
 
 
@@ -81,14 +84,27 @@ def open_measured(path: Path, options: ReadOptions | None = None) -> Iterator[Me
     elif kind == ".cfl":
         yield open_bart(path, options.oversampling)
     elif kind == ".npy":
-        array = open_npy(path, options.axes)
-        yield measured_array(array, "NumPy", oversampling=options.oversampling)
+        yield _measured(open_npy(path, options.axes), "NumPy", options)
     elif kind == ".mat":
-        array = open_mat(path, options.name, options.axes)
-        yield measured_array(array, "MATLAB", oversampling=options.oversampling)
+        yield _measured(open_mat(path, options.name, options.axes), "MATLAB", options)
     else:
-        array = open_nifti(path, options.axes)
-        yield measured_array(array, "NIfTI", oversampling=options.oversampling)
+        yield _measured(open_nifti(path, options.axes), "NIfTI", options)
+
+
+def _measured(array: KspaceArray, kind: str, options: ReadOptions) -> MeasuredScan:
+    """Return the scan in an array; say so where its axes were told by their number alone.
+
+    Nothing in the numbers tells slices of one coil from coils of one slice.
+    """
+    if not options.axes and len(array.axes) > 2:
+        lengths = ", ".join(f"{a} {n}" for a, n in zip(array.axes, array.shape, strict=True))
+        log.warning(
+            "%s: its axes were taken for %s, as nothing names them; if they are others, as slices "
+            "in place of coils, name them with read.axes=[..]",
+            array.path,
+            lengths,
+        )
+    return measured_array(array, kind, oversampling=options.oversampling)
 
 
 @contextlib.contextmanager

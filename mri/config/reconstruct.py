@@ -109,7 +109,7 @@ class ReconstructConfig:
         given = [k for k in ("lamda", "n_iterations") if getattr(self, k) is not None]
         if given and DEFAULTS.get(self.method or "") is None:
             raise ValueError(
-                f"{' and '.join(given)} belong to method=cg_sense or l1_wavelet, got "
+                f"{' and '.join(given)} cannot be given without method=cg_sense or l1_wavelet, got "
                 f"run={self.run} and method={self.method}; leave them out"
             )
         if self.lamda is not None and not 0 <= self.lamda < math.inf:

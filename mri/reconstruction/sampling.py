@@ -17,7 +17,7 @@ from mri.config.reconstruct import MapsConfig
 log = logging.getLogger(__name__)
 
 # Findings that only a ground truth must not have, or that a header alone says.
-_TOLD = ("header", "single_coil")
+_TOLD = ("header", "single_coil", "shifted")
 _JUDGED = ("no_peak", "off_centre")
 
 
@@ -25,11 +25,11 @@ def check_scan(scan: MeasuredScan, accept: list[str]) -> None:
     """Look at the scan as a whole and at its middle slice, before anything is reconstructed.
 
     Gaps are what a reconstruction is for, and so is half of k-space. What only a header says is
-    logged.
+    logged, and so is an image that lies across the border of its field of view.
 
     Raises:
-        ValueError: if values are not finite or have no phase, or if an axis is none of centred
-            k-space, unless that is accepted.
+        ValueError: if values are not finite or have no phase, no slice has a signal, or if an axis
+            is none of centred k-space, unless that is accepted.
     """
     number = scan.shape.n_slices // 2
     middle = scan.read(number)
@@ -45,6 +45,11 @@ def check_scan(scan: MeasuredScan, accept: list[str]) -> None:
                 f"{scan.path}: k-space has no imaginary part, as when magnitudes or images were "
                 "saved; give k-space, as complex numbers"
             )
+    elif not any(scan.read(index).any() for index in range(scan.shape.n_slices)):
+        raise ValueError(
+            f"{scan.path}: k-space is zero in every slice, so that there is nothing to "
+            "reconstruct; read another array, or save the scan again"
+        )
     for finding in findings:
         if finding.kind in _TOLD:
             log.warning("%s: %s", scan.path, finding.text)

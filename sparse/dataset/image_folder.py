@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,9 +17,13 @@ from sparse.config.dataset import ImageFolderConfig
 from sparse.config.shapes import ImageShape
 from sparse.dataset.splits import Splits
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
 SUFFIXES = {".jpeg", ".jpg", ".png", ".bmp", ".webp"}
 # Statistics of ImageNet, by which published networks normalise.
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_WHITE_16 = 2**16 - 1  # of 16 bits
 _LARGER = 256 / 224  # the shorter side, before the centre is cut out
 _AREA, _ASPECT = (0.08, 1.0), (3 / 4, 4 / 3)  # of the part that is trained on
 
@@ -72,13 +77,13 @@ def read_image(
     """Return a square image; a random part of it, maybe mirrored, where there is a generator.
 
     Raises:
-        ValueError: the file is no image.
+        ValueError: the file is no image, or its intensities have no known range.
     """
     from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(path) as file:
-            image = file.convert("RGB")
+            image = (_eight_bits(path, file) if file.mode[0] in "IF" else file).convert("RGB")
     except (OSError, UnidentifiedImageError) as error:
         raise ValueError(f"{path} is no image ({error}); repair or remove it") from error
     width, height = image.size
@@ -86,6 +91,19 @@ def read_image(
     image = image.resize((size, size), Image.Resampling.BICUBIC, box=box)
     values = torch.from_numpy(np.asarray(image, dtype=np.float32) / 255).permute(2, 0, 1)
     return values.flip(-1) if rng is not None and rng.random() < 0.5 else values
+
+
+def _eight_bits(path: Path, file: "Image") -> "Image":
+    """Return grey values of 16 bits as 8 bits; `convert` would make all above 255 white."""
+    from PIL import Image
+
+    values = np.asarray(file)
+    if values.dtype.kind == "f" or values.min() < 0 or values.max() > _WHITE_16:
+        raise ValueError(
+            f"{path} has {values.dtype} intensities from {values.min()} to {values.max()}, of "
+            "which nothing says what is white; save it with 8 or 16 bits"
+        )
+    return Image.fromarray((values * (255 / _WHITE_16)).round().astype(np.uint8))
 
 
 def _centre(width: int, height: int, size: int) -> tuple[float, float, float, float]:
@@ -115,10 +133,18 @@ def load_image_folder(config: ImageFolderConfig, *, seed: int) -> Splits:
     require("sparse", "PIL")
     root = Path(config.path)
     classes = _classes(root, "train")
-    train = _items(root / "train", classes)
-    other = _items(root / "val", _classes(root, "val", classes))
+    train = _items(root, "train", classes)
+    empty = [name for i, name in enumerate(classes) if all(item.label != i for item in train)]
+    if empty:
+        raise ValueError(
+            f"{root / 'train' / empty[0]} has no images ({', '.join(sorted(SUFFIXES))}): nothing "
+            "would be learned of that class; convert its files, or remove the folder everywhere"
+        )
+    _classes(root, "val", classes)
+    other = _items(root, "val", classes)
     if (root / "test").is_dir():
-        valid, test = other, _items(root / "test", _classes(root, "test", classes))
+        _classes(root, "test", classes)
+        valid, test = other, _items(root, "test", classes)
     else:
         (train, valid), test = _hold_out(train, config), other
     size = config.size
@@ -137,12 +163,17 @@ def load_image_folder(config: ImageFolderConfig, *, seed: int) -> Splits:
 
 
 def _classes(root: Path, part: str, known: list[str] | None = None) -> list[str]:
-    """Return the names of the classes of a part, which are those of training."""
+    """Return the names of the classes of a part; refuse those that training lacks."""
     found = sorted(path.name for path in (root / part).glob("*") if path.is_dir())
     if len(found) < 2:
         raise ValueError(
             f"{root / part} must have a folder of images for each of at least two classes, as in "
-            f"{part}/CLASS/image.jpg, got {len(found)}; give the folder above as dataset.path"
+            f"{part}/CLASS/image.jpg, got {len(found)}; "
+            + (
+                "move a test folder without classes (as that of ImageNet) elsewhere"
+                if part == "test"
+                else "give the folder above as dataset.path"
+            )
         )
     unknown = sorted(set(found) - set(known or found))
     if unknown:
@@ -150,16 +181,23 @@ def _classes(root: Path, part: str, known: list[str] | None = None) -> list[str]
             f"{root / part} has classes that training lacks: {', '.join(unknown[:3])}; every class "
             "needs a folder in train"
         )
-    return known or found
+    return found
 
 
-def _items(folder: Path, classes: list[str]) -> list[Labelled]:
-    return [
+def _items(root: Path, part: str, classes: list[str]) -> list[Labelled]:
+    """Return the images of a part, of which there are some."""
+    items = [
         Labelled(path, label)
         for label, name in enumerate(classes)
-        for path in sorted((folder / name).glob("*"))
+        for path in sorted((root / part / name).glob("*"))
         if path.suffix.lower() in SUFFIXES
     ]
+    if not items:
+        raise ValueError(
+            f"{root / part} has no images ({', '.join(sorted(SUFFIXES))}) in the folders of its "
+            "classes; put some there"
+        )
+    return items
 
 
 def _hold_out(

@@ -90,7 +90,19 @@ def _read(paths: list[Path]) -> Tokens:
 def check_vocabulary(
     tokens: Integer[np.ndarray, " n"], vocabulary: int, n_read: int = 10**6
 ) -> None:
-    """Raise ValueError where one of the first tokens is not below `vocabulary`."""
+    """Raise ValueError where one of the first tokens is not below `vocabulary`.
+
+    So it is where more tokens exist than 16 bits can tell apart, and where every second one is 0:
+    numbers of 32 bits that were read as 16.
+    """
+    if tokens.dtype.itemsize == 2 and (
+        vocabulary > 2**16 or (len(tokens) > 1 and not tokens[1:n_read:2].any())
+    ):
+        raise ValueError(
+            f"a .bin file holds tokens of 16 bits, but dataset.vocabulary={vocabulary} and the "
+            f"first are {tokens[:4].tolist()}: were they written with 32 bits? save them as an "
+            "array, with numpy.save(FILE.npy, numpy.fromfile(FILE.bin, numpy.uint32))"
+        )
     highest, lowest = int(tokens[:n_read].max()), int(tokens[:n_read].min())
     if lowest < 0 or highest >= vocabulary:
         raise ValueError(

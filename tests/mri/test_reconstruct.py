@@ -231,7 +231,7 @@ def test_two_sets_of_maps_fit_what_folds(tmp_path):
         ({"input": "a.npy", "out": "b.npy"}, "give either run=RUN_DIR"),
         ({"method": "sense", "run": "x"}, "give either run=RUN_DIR"),
         ({"method": "grappa"}, "method must be one of"),
-        ({"method": "sense", "lamda": 0.1}, "lamda belong to method=cg_sense"),
+        ({"method": "sense", "lamda": 0.1}, "lamda cannot be given without method=cg_sense"),
         ({"method": "cg_sense", "lamda": -1.0}, "lamda must be"),
         ({"method": "l1_wavelet", "maps": {"n_sets": 2}}, "two sets of maps"),
         ({"method": "cg_sense", "maps": {"n_sets": 3}}, "maps.n_sets must be 1, or 2"),
@@ -254,6 +254,7 @@ def test_scans_that_are_none_are_refused_before_anything_is_made(tmp_path):
         "not centred": np.fft.fftshift(whole, (-2, -1)),
         "is smaller|sampled in the central": whole * (np.arange(GRID[1]) % 3 == 0),
         "NaN or infinity": np.where(np.arange(GRID[1]) == 5, np.nan, whole),
+        "zero in every slice": 0 * whole,
     }
     for message, kspace in cases.items():
         np.save(tmp_path / "bad.npy", kspace)
@@ -265,6 +266,15 @@ def test_scans_that_are_none_are_refused_before_anything_is_made(tmp_path):
     np.save(tmp_path / "shifted.npy", np.fft.fftshift(whole, (-2, -1)))
     options = {"method": "sense", "accept": ["off_centre"], "maps": MapsConfig(kernel=1)}
     assert image_of(tmp_path / "shifted.npy", tmp_path, **options).shape == (1, 1, *GRID)
+
+
+def test_an_image_across_the_border_is_told_and_made_all_the_same(tmp_path, caplog):
+    whole = undersampled(1)
+    for signs, told in ((1, 0), ((-1.0) ** np.arange(GRID[0])[:, None], 1)):
+        caplog.clear()
+        np.save(tmp_path / "scan.npy", whole * signs)
+        image_of(tmp_path / "scan.npy", tmp_path, method="sense")
+        assert caplog.text.count("alternating signs") == told
 
 
 def test_a_scan_that_fails_leaves_the_older_image(tmp_path):

@@ -106,3 +106,34 @@ def test_folders_of_another_layout_are_said(root, tmp_path):
     draw(root / "val" / "bird", 5)
     with pytest.raises(ValueError, match="classes that training lacks: bird"):
         load(root)
+
+
+def test_grey_values_of_16_bits_are_not_all_white(tmp_path):
+    values = np.linspace(0, 65535, 144).reshape(12, 12).astype(np.uint16)
+    Image.fromarray(values).save(tmp_path / "a.png")
+    Image.fromarray((values / 257).round().astype(np.uint8)).save(tmp_path / "b.png")
+    grey, expected = (read_image(tmp_path / name, 8, None) for name in ("a.png", "b.png"))
+    torch.testing.assert_close(grey, expected, rtol=0, atol=1 / 255)
+    assert grey.std() > 0.2
+
+
+def test_intensities_without_a_white_are_refused(tmp_path):
+    Image.fromarray(np.ones((9, 9), np.float32)).save(tmp_path / "a.tif")
+    with pytest.raises(ValueError, match=r"float32 intensities from .*, of which nothing"):
+        read_image(tmp_path / "a.tif", 8, None)
+
+
+def test_a_class_or_a_split_without_images_is_refused(root):
+    (root / "train" / "eel").mkdir()
+    (root / "train" / "eel" / "0.tif").touch()
+    with pytest.raises(ValueError, match=r"train/eel has no images .*\.png"):
+        load(root)
+    (root / "train" / "eel" / "0.tif").unlink()
+    (root / "train" / "eel").rmdir()
+    (root / "test").mkdir()
+    with pytest.raises(ValueError, match="move a test folder without classes"):
+        load(root)
+    for name in ("cat", "dog"):
+        (root / "test" / name).mkdir()
+    with pytest.raises(ValueError, match="test has no images"):
+        load(root)

@@ -58,3 +58,15 @@ def test_what_cannot_be_read_is_said(tmp_path, files, given, message):
         np.arange(300, dtype="<u2").tofile(tmp_path / name)
     with pytest.raises(ValueError, match=message):
         load(tmp_path / given, vocabulary=256)
+
+
+def test_tokens_of_32_bits_are_not_read_as_16(tmp_path):
+    tokens = np.arange(1, 400) % 77
+    tokens.astype("<u4").tofile(tmp_path / "a.bin")
+    with pytest.raises(ValueError, match=r"first are \[1, 0, 2, 0\]: were they written with 32"):
+        load(tmp_path / "a.bin", vocabulary=77)
+    tokens.astype("<u2").tofile(tmp_path / "b.bin")
+    with pytest.raises(ValueError, match=r"16 bits, but dataset\.vocabulary=128000"):
+        load(tmp_path / "b.bin", vocabulary=128000)
+    np.save(tmp_path / "a.npy", np.fromfile(tmp_path / "a.bin", np.uint32))
+    load(tmp_path / "a.npy", vocabulary=128000)

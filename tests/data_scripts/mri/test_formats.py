@@ -57,7 +57,7 @@ REFUSED = (
     ("g.npy", lambda path: np.save(path, np.ones((3, 4), complex)), {"oversampling": 0.5},
      "from 1 .none. to 16, got 0.5"),
     ("h.mat", lambda path: scipy.io.savemat(path, {"a": np.eye(3), "b": np.eye(4)}), {},
-     "say which is k-space with name=NAME"),
+     "say which is k-space with read.name=NAME"),
     ("i.h5", lambda path: h5py.File(path, "w").create_group("images").file.close(), {},
      "but neither kspace"),
     ("k.h5", lambda path: write_ismrmrd(path, header_xml(8, 6, 1, (8, 6, 1), 5, 3).replace(
@@ -75,6 +75,22 @@ def test_what_cannot_be_read_is_refused_with_a_remedy(name, make, options, messa
         open_measured(tmp_path / name, ReadOptions(**options)),
     ):
         pass
+
+
+def test_axes_that_nobody_named_are_said(tmp_path, caplog):
+    kspace = np.ones((5, 7, 4), np.complex64)
+    np.save(tmp_path / "a.npy", kspace)
+    scipy.io.savemat(tmp_path / "a.mat", {"k": kspace})
+    taken = {"a.npy": "coil 5, x 7, y 4", "a.mat": "x 5, y 7, coil 4"}
+    for name, axes in taken.items():
+        with open_measured(tmp_path / name):
+            assert f"{name}: its axes were taken for {axes}, as nothing names them" in caplog.text
+        caplog.clear()
+        with open_measured(tmp_path / name, ReadOptions(axes=["slice", "x", "y"])) as scan:
+            assert (scan.shape.n_slices, scan.shape.n_coils) == (5, 1)
+        np.save(tmp_path / "one.npy", kspace[0])
+        with open_measured(tmp_path / "one.npy"):
+            assert not caplog.text
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -51,6 +51,7 @@ class MriConfig:
         seed: of weights and data order.
         calibration: folder of a run of `mri/calibrate.py`, on the same grid; the transform starts
             at the encoding that it found, and stays there with transform.learn=none.
+        weights: folder of a run of `mri/train.py` whose weights this one starts from (fine-tuning).
         resume: folder of a run to continue; its own config is then used.
     """
 
@@ -62,6 +63,7 @@ class MriConfig:
     loss: str = "l2"
     seed: int = 0
     calibration: str | None = None
+    weights: str | None = None
     resume: str | None = None
 
     @classmethod

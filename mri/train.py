@@ -35,7 +35,7 @@ def main(raw: DictConfig) -> None:
     start_at_calibration(model, config, splits.grid)
     splits.check_held_out()
     choose_lamda(model, splits.valid)  # models without a weight to choose are left alone
-    loss = find_loss(config.loss)
+    loss = find_loss(config.loss, config.structure_weight)
     fit(
         model,
         loss,

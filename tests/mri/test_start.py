@@ -48,7 +48,8 @@ def run_of(folder: Path, *overrides: str, grid=GRID, splits=None):
     model = model_of(config, grid, splits)
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter += 0.05 * torch.randn_like(parameter)
+            if parameter.requires_grad:
+                parameter += 0.05 * torch.randn_like(parameter)
     folder.mkdir()
     save_config(folder, config)
     save_weights(folder / "weights.pt", model)

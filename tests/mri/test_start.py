@@ -10,6 +10,7 @@ from pde_configs import composed
 
 from monarch_core.runs.schema import save_config, to_dataclass
 from monarch_core.training.checkpoint import save_weights
+from monarch_core.transforms import Fourier
 from mri import train
 from mri.config.run import MriConfig
 from mri.dataset.splits import load_splits
@@ -108,6 +109,16 @@ def test_the_encoding_of_another_scanner_is_its_own(tmp_path, known):
     torch.testing.assert_close(model.steps, source.steps)
     there = known.encoding(0, "exact", 18).real.float()
     torch.testing.assert_close(model.encodings[0].encode.along_height.matrix()[0], there)
+
+
+def test_with_a_calibration_only_the_rest_is_taken(tmp_path):
+    source = run_of(tmp_path / "source", *UNROLLED, "transform=monarch")
+    model, transfer = started(tmp_path, *UNROLLED, "transform=monarch", "calibration=a_run")
+    torch.testing.assert_close(model.steps, source.steps)
+    encoding = model.encodings[0].encode
+    dft = Fourier(18, centered=True).dense()
+    torch.testing.assert_close(encoding.along_height.dense(), dft, rtol=0, atol=1e-5)
+    assert all("begins at the calibration" in words for words in transfer.left)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from mri.metrics.losses import find_loss
 from mri.metrics.measure import check_evaluation, check_loss
 from mri.models import model_of
 from mri.models.calibrated import start_at_calibration
+from mri.models.start import check_start, start_model
 from mri.models.tuning import choose_lamda
 
 
@@ -25,14 +26,16 @@ from mri.models.tuning import choose_lamda
 def main(raw: DictConfig) -> None:
     """Train and evaluate one reconstruction."""
     config, run_dir = start_run(raw, MriConfig)  # checks the schema, seeds, saves config.yaml
+    check_start(config, run_dir)
     splits = load_splits(config.dataset)
     check_loss(config.loss, splits.test)
     check_evaluation(config.evaluation, splits.test)
     model = model_of(config, splits.grid, splits)
+    start_model(model, config, splits.grid, run_dir)
     start_at_calibration(model, config, splits.grid)
     splits.check_held_out()
     choose_lamda(model, splits.valid)  # models without a weight to choose are left alone
-    loss = find_loss(config.loss)
+    loss = find_loss(config.loss, config.structure_weight)
     fit(
         model,
         loss,

@@ -36,10 +36,30 @@ LayerRule = Callable[[str, nn.Module, nn.Module, Transfer], bool]
 
 
 def take_over(new: nn.Module, old: nn.Module, rule: LayerRule, source: str) -> Transfer:
-    """Give a model all parameters and persistent buffers of another.
+    """Give a model all parameters and persistent buffers of another, as `plan_transfer` says.
+
+    Nothing is changed unless everything fits.
+
+    Raises:
+        ValueError: as `plan_transfer`.
+    """
+    transfer = plan_transfer(new, old, rule, source)
+    with torch.no_grad():
+        for _, mine, other in transfer.tensors:
+            mine.copy_(other)
+        for act in transfer.actions:
+            act()
+    log.info("took %d tensors from %s", len(transfer.tensors), source)
+    for words in transfer.left:
+        log.info("not taken: %s", words)
+    return transfer
+
+
+def plan_transfer(new: nn.Module, old: nn.Module, rule: LayerRule, source: str) -> Transfer:
+    """Return what a model would take of another one; both are left as they are.
 
     Both are walked side by side; modules, names and shapes must be the same, except where `rule`
-    knows what one layer takes from another. Nothing is changed unless everything fits.
+    knows what one layer takes from another.
 
     Args:
         new: takes.
@@ -60,21 +80,21 @@ def take_over(new: nn.Module, old: nn.Module, rule: LayerRule, source: str) -> T
             f"{source} holds weights of another network: {shown}{more}; give the options of the "
             "model and the transform that it was trained with"
         )
-    with torch.no_grad():
-        for _, mine, other in transfer.tensors:
-            mine.copy_(other)
-        for act in transfer.actions:
-            act()
-    log.info("took %d tensors from %s", len(transfer.tensors), source)
-    for words in transfer.left:
-        log.info("not taken: %s", words)
     return transfer
 
 
 def pair_tensors(name: str, new: nn.Module, old: nn.Module, transfer: Transfer) -> None:
-    """Add all tensors of a module, those of its children too, where names and shapes are equal."""
+    """Add all tensors of a module, those of its children too, where names and shapes are equal.
+
+    What is not saved with them, such as the order in which a transform takes its samples, must be
+    the same.
+    """
     mine, others = (dict(_tensors(module, recurse=True)) for module in (new, old))
     _pair(name, mine, others, transfer)
+    orders = [{k: v for k, v in m.named_buffers() if not v.is_floating_point()} for m in (new, old)]
+    for key in orders[0].keys() & orders[1].keys():
+        if not torch.equal(orders[0][key], orders[1][key]):
+            transfer.problems.append(f"{name}.{key} is another order there")
 
 
 def _walk(name: str, new: nn.Module, old: nn.Module, rule: LayerRule, transfer: Transfer) -> None:

@@ -8,13 +8,13 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, OmegaConf
 
 from monarch_core.runs.former_layout import without_unread
-from monarch_core.runs.ranges import SEEDS, check_ranges
+from monarch_core.runs.ranges import MOST, SEEDS, check_ranges
 from monarch_core.training.config import FitConfig
 from monarch_core.training.transform_config import TransformConfig, offer_transforms
 from mri.config.dataset import DatasetConfig
 from mri.config.former import former_dataset
 from mri.config.model import MODELS, ModelConfig, SenseConfig
-from mri.metrics.losses import find_loss
+from mri.metrics.losses import STRUCTURE_WEIGHT, find_loss
 from mri.metrics.presets import find_preset
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -48,9 +48,11 @@ class MriConfig:
         evaluation: how it is measured.
         loss: l1 or l2, of complex images; l2_ssim, with the structural similarity of magnitudes;
             l1_magnitude, for targets without a phase.
+        structure_weight: of what the structural similarity lacks, in l2_ssim.
         seed: of weights and data order.
         calibration: folder of a run of `mri/calibrate.py`, on the same grid; the transform starts
             at the encoding that it found, and stays there with transform.learn=none.
+        weights: folder of a run of `mri/train.py` whose weights this one starts from (fine-tuning).
         resume: folder of a run to continue; its own config is then used.
     """
 
@@ -60,8 +62,10 @@ class MriConfig:
     fit: FitConfig = field(default_factory=FitConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     loss: str = "l2"
+    structure_weight: float = STRUCTURE_WEIGHT
     seed: int = 0
     calibration: str | None = None
+    weights: str | None = None
     resume: str | None = None
 
     @classmethod
@@ -74,8 +78,8 @@ class MriConfig:
 
     def __post_init__(self) -> None:
         """Raise ValueError for words that are none, and for what does not go together."""
-        check_ranges(self, "", SEEDS)
-        find_loss(self.loss)
+        check_ranges(self, "", {"structure_weight": (0, MOST), **SEEDS})
+        find_loss(self.loss, self.structure_weight)
         if self.transform.axes is not None:
             raise ValueError(
                 f"both axes of an image have the same transform, got transform.axes="

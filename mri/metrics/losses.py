@@ -7,6 +7,7 @@ Every loss raises ValueError for images that cannot be compared.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 from jaxtyping import Float, Shaped
 from torch import Tensor
@@ -18,6 +19,7 @@ Images = Shaped[Tensor, "..."]
 
 
 STRUCTURE_WEIGHT = 0.02
+_STRUCTURED = "l2_ssim"
 
 
 def mean_absolute(prediction: Images, target: Images) -> Float[Tensor, ""]:
@@ -39,15 +41,18 @@ def mean_absolute_of_magnitudes(prediction: Images, target: Images) -> Float[Ten
     return (prediction.abs() - target.abs()).abs().mean()
 
 
-def squared_and_structure(prediction: Images, target: Images) -> Float[Tensor, ""]:
-    """Return mean |p - t|^2 + w (1 - mean SSIM(|p|, |t|)), w = `STRUCTURE_WEIGHT`.
+def squared_and_structure(
+    prediction: Images, target: Images, *, weight: float = STRUCTURE_WEIGHT
+) -> Float[Tensor, ""]:
+    """Return mean |p - t|^2 + w (1 - mean SSIM(|p|, |t|)).
 
     The squared error is that of complex images, in the squared unit of the images; SSIM is of
-    magnitudes (`structural_similarity`), dimensionless.
+    magnitudes (`structural_similarity`), dimensionless, and w, the `weight`, in the unit of the
+    first term.
     """
     squared = mean_squared(prediction, target)
     similarity = structural_similarity(prediction.abs(), target.abs())
-    return squared + STRUCTURE_WEIGHT * (1 - similarity).sum() / max(1, len(similarity))
+    return squared + weight * (1 - similarity).sum() / max(1, len(similarity))
 
 
 def _check(prediction: Tensor, target: Tensor) -> None:
@@ -64,20 +69,33 @@ def _check(prediction: Tensor, target: Tensor) -> None:
         )
 
 
-LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+LOSSES: dict[str, Callable[..., Tensor]] = {
     "l1": mean_absolute,
     "l2": mean_squared,
-    "l2_ssim": squared_and_structure,
+    _STRUCTURED: squared_and_structure,
     "l1_magnitude": mean_absolute_of_magnitudes,
 }
 
 
-def find_loss(name: str) -> Callable[[Tensor, Tensor], Tensor]:
+def find_loss(
+    name: str, structure_weight: float = STRUCTURE_WEIGHT
+) -> Callable[[Tensor, Tensor], Tensor]:
     """Return the loss of that name.
 
+    Args:
+        name: a key of `LOSSES`.
+        structure_weight: of the similarity in l2_ssim; the others have none.
+
     Raises:
-        ValueError: if there is none.
+        ValueError: there is none of that name, or it does not read another weight.
     """
     if name not in LOSSES:
         raise ValueError(f"loss must be one of {', '.join(LOSSES)}, got {name!r}")
+    if name == _STRUCTURED:
+        return partial(LOSSES[name], weight=structure_weight)
+    if structure_weight != STRUCTURE_WEIGHT:
+        raise ValueError(
+            f"structure_weight={structure_weight} is of loss={_STRUCTURED}, got loss={name}; leave "
+            "it out, or use that loss"
+        )
     return LOSSES[name]

@@ -16,6 +16,7 @@ from monarch_core.report.read.collect import Run, collect_runs
 from monarch_core.report.read.identity import FURTHER_METRICS, SWAPPED, UNKNOWN
 from monarch_core.runs.typed import typed
 from mri.config.run import MriConfig
+from mri.metrics.losses import STRUCTURE_WEIGHT
 from mri.metrics.scan_scores import read_scores
 
 
@@ -100,4 +101,7 @@ def _method(group: Group) -> str:
     residual = "residual " if group.settings.get("model.residual") == "true" else ""
     name = group.model if weighting == "none" else f"{group.model} with {weighting}"
     loss = group.settings.get("loss", "l2")
-    return f"{residual}{name}{'' if loss == 'l2' else f' by {loss}'}, {group.transform}"
+    weight = float(group.settings.get("structure_weight", STRUCTURE_WEIGHT))
+    by = "" if loss == "l2" else f" by {loss}"
+    by += "" if weight == STRUCTURE_WEIGHT else f" {weight:g}"
+    return f"{residual}{name}{by}, {group.transform}"

@@ -2,7 +2,6 @@
 
 import copy
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,16 @@ from torch.utils.data import Dataset
 
 from monarch_core.adapters.neuralop import MonarchSpectralConv
 from monarch_core.adapters.neuralop.exchange import take_weight
-from monarch_core.runs.files import write_text
-from monarch_core.runs.fingerprint import fingerprint_files
 from monarch_core.runs.folder import RunFolder
-from monarch_core.runs.overrides import key_of
-from monarch_core.runs.processes import is_main_process
 from monarch_core.runs.schema import load_config
-from monarch_core.runs.start import as_typed, asked_overrides
 from monarch_core.training.checkpoint import read_state
+from monarch_core.training.origin import (
+    check_data_are_named,
+    check_options,
+    note_origin,
+    run_of,
+    words_of_data,
+)
 from monarch_core.training.transfer import Transfer, pair_tensors, take_over
 from monarch_core.training.transform_config import CONTROL, TransformConfig
 from pde.config.dataset import DatasetConfig, OwnConfig
@@ -51,7 +52,7 @@ def check_start(config: PdeConfig, run_dir: Path) -> None:
     if config.weights is None or RunFolder(run_dir).can_resume:
         return
     path = Path(config.weights)
-    folder = _run_of(path)
+    folder = run_of(path)
     if folder is None:
         if not path.is_file():
             raise ValueError(
@@ -64,24 +65,9 @@ def check_start(config: PdeConfig, run_dir: Path) -> None:
                 f"{config.model.name}; use model=fno, or give the folder of a run"
             )
         return
-    if not folder.weights.is_file():
-        raise ValueError(
-            f"{folder.weights} does not exist, so {folder.path} has not finished an epoch; train "
-            "that run first"
-        )
     source = load_config(folder.path, PdeConfig)
     _check_data(folder, config.dataset, source.dataset)
-    mine, others = (dataclasses.asdict(c.model) for c in (config, source))
-    changed = [
-        f"model.{key}={mine.get(key)} (there {value})"
-        for key, value in others.items()
-        if key not in _FREE and mine.get(key) != value
-    ]
-    if changed:
-        raise ValueError(
-            f"weights={folder.path} was trained with another network: {', '.join(changed)}; give "
-            "the options that it was trained with"
-        )
+    check_options(folder, config.model, source.model, _FREE)
 
 
 def start_model(
@@ -112,7 +98,7 @@ def start_model(
         model.normalize_to(train)
         return None
     path = Path(config.weights)
-    folder = _run_of(path)
+    folder = run_of(path)
     file = path if folder is None else folder.weights
     with torch.random.fork_rng(devices=[]):
         old = _from_file(path, config) if folder is None else load_model(folder.path)[0]
@@ -122,15 +108,10 @@ def start_model(
             {k: v for k, v in model.state_dict().items() if not k.startswith("step.")}, strict=False
         )
     transfer = take_over(model, old, _spectral_layer, f"weights={config.weights}")
-    if is_main_process():
-        origin = {
-            "weights": str(path.absolute()),
-            "fingerprint": fingerprint_files([file]),
-            "normalization": "of these data" if folder is None or config.renormalize else "its own",
-            "taken": len(transfer.tensors),
-            "left": transfer.left,
-        }
-        write_text(RunFolder(run_dir).origin, json.dumps(origin, indent=2) + "\n")
+    is_new = folder is None or config.renormalize
+    note_origin(
+        run_dir, path, file, transfer, normalization="of these data" if is_new else "its own"
+    )
     return transfer
 
 
@@ -142,19 +123,17 @@ def _check_data(folder: RunFolder, here: DatasetConfig, there: DatasetConfig) ->
         here: data to learn from.
         there: those that the weights come from.
     """
-    given = as_typed(PdeConfig, folder.started_with() or [])
-    of_data = [word for word in given if key_of(word).split(".")[0] in ("dataset", "experiment")]
     is_own = isinstance(there, OwnConfig)
-    same = " ".join(of_data) or (
+    same = words_of_data(folder, PdeConfig) or (
         f"dataset.path={there.path}" if is_own else f"dataset={there.name}"
     )
-    asked = asked_overrides()
-    names_data = {"dataset", "dataset.path", "experiment"} & {*map(key_of, asked or [])}
-    if asked is not None and not names_data and here.name != there.name:
-        raise ValueError(
-            f"weights={folder.path} learned from {same}, and this command names no data; give "
-            f"{same} for the same, dataset={here.name} for the default ones, or others"
-        )
+    check_data_are_named(
+        folder,
+        same,
+        f"dataset={here.name}",
+        place="dataset.path",
+        is_default=here.name == there.name,
+    )
     options = {field.name for field in dataclasses.fields(here)}
     for key, (words, chosen_by) in _SHARED.items():
         if getattr(here, key) != getattr(there, key):
@@ -164,12 +143,6 @@ def _check_data(folder: RunFolder, here: DatasetConfig, there: DatasetConfig) ->
                 f"weights={folder.path} has {getattr(there, key)} {words}, and this run "
                 f"{getattr(here, key)}; choose {remedy}"
             )
-
-
-def _run_of(path: Path) -> RunFolder | None:
-    """Return the run that a path is the folder or the weights of; None for a file by itself."""
-    folder = RunFolder(path.parent if path == RunFolder(path.parent).weights else path)
-    return folder if folder.config.is_file() else None
 
 
 def _from_file(path: Path, config: PdeConfig) -> RollOut:

@@ -26,6 +26,7 @@ def write_run(
     heads=1,
     mask_seed=0,
     residual=False,
+    loss=None,
     **fit,
 ):
     """Write an evaluated run; the second echo of a scan has twice the PSNR of the first, etc."""
@@ -38,6 +39,7 @@ def write_run(
         "evaluation": {"preset": preset},
         "fit": {"learning_rate": 1e-3, **fit},
         "seed": seed,
+        **(loss or {}),
     }
     run = {
         "task": "mri",
@@ -193,6 +195,21 @@ def test_a_residual_network_is_another_method(tmp_path):
     write_run(tmp_path / "plain", "fft", [10, 20, 30])
     write_run(tmp_path / "residual", "fft", [11, 21, 31], residual=True)
     assert "| residual sense, fft | +1.00 ± 0.00 |" in table(methods(tmp_path)).markdown()
+
+
+@pytest.mark.parametrize(
+    ("loss", "name"),
+    [
+        ({"loss": "l2"}, "sense, monarch"),
+        ({"loss": "l2_ssim"}, "sense by l2_ssim, monarch"),  # a run of before any weight
+        ({"loss": "l2_ssim", "structure_weight": 0.02}, "sense by l2_ssim, monarch"),
+        ({"loss": "l2_ssim", "structure_weight": 0.005}, "sense by l2_ssim 0.005, monarch"),
+    ],
+)
+def test_a_loss_is_named_with_its_weight(tmp_path, loss, name):
+    write_run(tmp_path / "fft", "fft", [10, 20, 30])
+    write_run(tmp_path / "monarch", "monarch", [11, 21, 31], loss=loss)
+    assert f"| {name} | +1.00 ± 0.00 |" in table(methods(tmp_path)).markdown()
 
 
 def test_a_folder_given_twice_is_read_once(tmp_path):

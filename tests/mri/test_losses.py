@@ -26,3 +26,5 @@ def test_losses():
     known = "l1, l2, l2_ssim, l1_magnitude"
     with pytest.raises(ValueError, match=f"loss must be one of {known}, got 'mse'"):
         find_loss("mse")
+    with pytest.raises(ValueError, match=r"structure_weight=0\.5 is of loss=l2_ssim, got loss=l1"):
+        find_loss("l1", 0.5)

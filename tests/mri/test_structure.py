@@ -44,8 +44,10 @@ def test_images_without_signal_are_left_out():
 def test_the_loss_is_the_squared_error_and_what_structure_lacks():
     t = torch.polar(magnitudes(2, 12, 14), 6 * magnitudes(2, 14, 12).mT)
     p = t * 1j + 0.1
-    lacking = STRUCTURE_WEIGHT * (1 - structural_similarity(p.abs(), t.abs()).mean())
-    torch.testing.assert_close(find_loss("l2_ssim")(p, t), find_loss("l2")(p, t) + lacking)
+    lacking = 1 - structural_similarity(p.abs(), t.abs()).mean()
+    for given, weight in (((), STRUCTURE_WEIGHT), ((0.5,), 0.5), ((0.0,), 0.0)):
+        loss = find_loss("l2_ssim", *given)(p, t)
+        torch.testing.assert_close(loss, find_loss("l2")(p, t) + weight * lacking)
     empty = torch.zeros(2, 12, 14, dtype=torch.complex64)
     torch.testing.assert_close(find_loss("l2_ssim")(empty + 2, empty).item(), 4.0)
 

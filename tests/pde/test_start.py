@@ -163,7 +163,7 @@ def test_weights_of_own_data_are_not_trained_on_by_chance(tmp_path, monkeypatch,
     (tmp_path / "source/.hydra/overrides.yaml").write_text(json.dumps(noted))
     config = config_of(*SMALL, f"weights={tmp_path / 'source'}")
     asked = ["weights=x"]
-    monkeypatch.setattr("pde.models.start.asked_overrides", lambda: asked)
+    monkeypatch.setattr("monarch_core.training.origin.asked_overrides", lambda: asked)
     same = "dataset.path=a.npy dataset.key=u" if noted else "dataset.path=a.npy"
     with pytest.raises(
         ValueError, match=f"names no data; give {same} for the same, dataset=navier"

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from monarch_core import Monarch
 from monarch_core.training.transfer import pair_tensors, take_over
 
 
@@ -69,3 +70,17 @@ def test_a_rule_says_what_one_layer_takes():
     assert transfer.left == ["0, for a reason"]
     assert torch.equal(new[0].weight, first)
     assert torch.equal(new[2].weight, old[2].weight)
+
+
+def test_transforms_that_order_their_samples_otherwise_are_not_the_same():
+    """Factors of one shape are another matrix behind another permutation."""
+    new, old = (nn.Sequential(make(12, rank=2)) for make in (Monarch.sine, Monarch.cosine))
+
+    def whole(name, new, old, transfer):
+        if name:
+            pair_tensors(name, new, old, transfer)
+        return bool(name)
+
+    with pytest.raises(ValueError, match=r"0\..* is another order there"):
+        take_over(new, old, whole, "a.pt")
+    assert take_over(new, nn.Sequential(Monarch.sine(12, rank=2)), whole, "a.pt").tensors

@@ -20,6 +20,7 @@ TITLES = {
     "sweep": "Training step of the layer against kept modes and grid",
     "linear": "Dense layers: one layer",
     "block": "Dense layers: one block of GPT-2-S",
+    "step": "Dense layers: a step of the small GPT-2 on text",
     "sense": "SENSE of one slice",
     "data": "Navier-Stokes data, one trajectory of 50 time units",
 }

@@ -37,6 +37,7 @@ SUITES: dict[str, Callable[[Options], list[Row]]] = {
     "sweep": layers.sweep,
     "linear": dense_layers.linear,
     "block": dense_layers.block,
+    "step": dense_layers.step,
     "sense": uses.sense,
     "data": uses.data,
 }

@@ -1,5 +1,6 @@
 """Linear layers with a Monarch weight against dense ones, alone and in a transformer."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
 
@@ -7,10 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.options import Options
-from benchmarks.rows import Row, time_modules
+from benchmarks.rows import Row, compared, time_modules
 from monarch_core import MonarchLinear, monarchize, prepared
 from sparse.config.model import Gpt2Config
 from sparse.config.shapes import TextShape
+from sparse.metrics.losses import cross_entropy
 from sparse.models.hosts import build_gpt2
 
 WIDTHS = ((256, 256), (768, 768), (768, 3072))
@@ -18,6 +20,8 @@ ROWS = (1, 8, 64, 512, 2048)
 BLOCKS = (4, 16)
 BATCHES = ((2, 1024), (4, 512))  # windows, tokens of each
 WIDTH = 768
+TRAINED = {"width": 256, "n_hidden": 1024}  # the networks on text of docs/sparse.md
+WINDOWS, TOKENS, VOCABULARY = 4, 128, 71  # of a step, of a window, and how many there are
 
 
 def linear(options: Options) -> list[Row]:
@@ -52,6 +56,32 @@ def block(options: Options) -> list[Row]:
         facts = {"rows": batch * context, "batch": batch}
         rows += time_modules(blocks, x, facts, options, ("training",))
     return rows
+
+
+def step(options: Options) -> list[Row]:
+    """A whole step of the small GPT-2 on text: both passes, clipping and AdamW."""
+    tokens = torch.randint(VOCABULARY, (WINDOWS, TOKENS + 1), device=options.device)
+    runs = {}
+    for name, n_blocks in {"dense": 1, **{f"{n} blocks": n for n in BLOCKS}}.items():
+        torch.manual_seed(0)
+        network: nn.Module = build_gpt2(Gpt2Config(**TRAINED), TextShape(VOCABULARY, TOKENS))
+        if n_blocks > 1:
+            monarchize(network.get_submodule("host.transformer"), n_blocks=n_blocks)
+        runs[name] = take_step(network.to(options.device), tokens)
+    return compared({"width": TRAINED["width"], "rows": WINDOWS * TOKENS}, runs, options)
+
+
+def take_step(network: nn.Module, tokens: Tensor) -> Callable[[], None]:
+    """Return what predicts each token after the first and takes a step of AdamW."""
+    optimizer = torch.optim.AdamW(network.parameters())
+
+    def run() -> None:
+        cross_entropy(network(tokens[:, :-1]), tokens[:, 1:]).backward()
+        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return run
 
 
 class Block(nn.Module):

@@ -84,9 +84,10 @@ class ImageClassifier(nn.Module):
 
 
 def build_gpt2(config: TransformerConfig, shape: TextShape) -> LanguageModel:
-    """Return GPT-2 (Radford et al. 2019)."""
+    """Return GPT-2 (Radford et al. 2019), its gelu in the one pass that torch has for the formula."""
     library = transformers()
     options = library.GPT2Config(
+        activation_function="gelu_pytorch_tanh",
         vocab_size=shape.vocabulary,
         n_positions=shape.context,
         n_embd=config.number("width"),

@@ -96,6 +96,21 @@ def test_dense_layers_are_compared_in_both_passes_and_in_views(monkeypatch):
     assert {(row["rows"], row["batch"]) for row in rows} == {(10, 2)}
 
 
+def test_a_step_moves_the_network_and_leaves_no_gradient(monkeypatch):
+    pytest.importorskip("transformers")
+    monkeypatch.setattr(dense_layers, "TRAINED", {"width": 8, "n_heads": 2, "n_layers": 1})
+    for name, value in {"BLOCKS": (2,), "TOKENS": 5, "VOCABULARY": 7}.items():
+        monkeypatch.setattr(dense_layers, name, value)
+    rows = dense_layers.step(Options(rounds=2))
+    assert [row["contender"] for row in rows] == ["dense", "2 blocks"]
+    assert {(row["width"], row["rows"]) for row in rows} == {(8, 20)}
+    network = torch.nn.Sequential(torch.nn.Embedding(7, 7))
+    before = network[0].weight.detach().clone()
+    dense_layers.take_step(network, torch.arange(6)[None])()
+    assert (network[0].weight != before).any()
+    assert network[0].weight.grad is None
+
+
 def test_the_sense_contenders_are_one_function():
     torch.manual_seed(0)
     images = [run() for run in applications.zero_filled_sense((10, 12), 3, "cpu").values()]

@@ -1,5 +1,6 @@
 """The networks: what their logits depend on, and what is exchanged in them."""
 
+import math
 import sys
 
 import pytest
@@ -117,6 +118,13 @@ def test_layers_are_chosen_by_patterns():
     assert ".mlp.c_fc" in found[0]
     with pytest.raises(ValueError, match="no_such"):
         built("gpt2", "weight=monarch", "weight.include=[no_such]")
+
+
+def test_gelu_of_gpt2_is_the_formula_with_the_tangent():
+    (gelu,) = (layer.mlp.act for layer in built("gpt2", "weight=dense").host.transformer.h)
+    x = torch.linspace(-6, 6, 99, dtype=torch.float64)
+    inner = math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)
+    torch.testing.assert_close(gelu(x), 0.5 * x * (1 + torch.tanh(inner)))
 
 
 def test_a_run_that_goes_on_dense_is_dense_at_its_end():

@@ -38,8 +38,8 @@ def monarch_layer(
         "resolution_scaling_factor": conv.resolution_scaling_factor,
         "fno_block_precision": conv.fno_block_precision,
     }
-    *kept, half = kept_modes(conv)
-    n_modes = [*kept, 2 * (half - 1)]  # both signs, as the layer has them
+    *first, half = kept_modes(conv)
+    n_modes = [*first, 2 * (half - 1)]  # both signs, as the layer has them
     make = conv_module or MonarchSpectralConv
     check_not_replaced(make, options)
     layer = make(conv.in_channels, conv.out_channels, n_modes, **options)

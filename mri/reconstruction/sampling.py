@@ -9,7 +9,7 @@ from jaxtyping import Bool, Complex
 from data_scripts.finite import require_finite
 from data_scripts.mri.centred_fft import resize_centred
 from data_scripts.mri.coil_maps import estimate_map_sets
-from data_scripts.mri.kspace_findings import axis_findings, unaccepted
+from data_scripts.mri.kspace_findings import axis_findings, map_findings, unaccepted
 from data_scripts.mri.measured import REPAIR, MeasuredScan
 from data_scripts.unusable import read_npy
 from mri.config.reconstruct import MapsConfig
@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 # Findings that only a ground truth must not have, or that a header alone says.
 _TOLD = ("header", "single_coil", "shifted")
 _JUDGED = ("no_peak", "off_centre")
+_JUDGED_SIDE = 8  # of a centre whose image tells whether maps fit
 
 
 def check_scan(scan: MeasuredScan, accept: list[str]) -> None:
@@ -127,13 +128,23 @@ class MapEstimator:
         kspace: Complex[np.ndarray, "echoes coils ky kz"],
         sampled: Bool[np.ndarray, "echoes ky kz"],
     ) -> Complex[np.ndarray, "sets coils ky kz"]:
-        """Return the maps of a slice, from its first echo.
+        """Return the maps of a slice, from its first echo; those of the middle slice are judged.
 
         Raises:
             ValueError: if the sampled centre is smaller than the kernel, or none are found.
         """
-        if self._stored:
-            return self._stored(index)[None]
+        maps = self._stored(index)[None] if self._stored else self._found(index, kspace, sampled)
+        if index == self._scan.shape.n_slices // 2 and len(maps) == 1:
+            for text in misfits(kspace[:1], sampled[0], maps[0]):
+                log.warning("%s: slice %d: %s", self._scan.path, index, text)
+        return maps
+
+    def _found(
+        self,
+        index: int,
+        kspace: Complex[np.ndarray, "echoes coils ky kz"],
+        sampled: Bool[np.ndarray, "echoes ky kz"],
+    ) -> Complex[np.ndarray, "sets coils ky kz"]:
         config, method = self._config, self._config.method or "espirit"
         side = config.calibration
         if kspace.shape[1] > 1 and kspace[0].any():
@@ -160,6 +171,23 @@ class MapEstimator:
         if self._side is None:
             log.info("coil maps: %s from the central %d x %d samples", method, side, side)
         self._side = side
+
+
+def misfits(
+    kspace: Complex[np.ndarray, "1 coils ky kz"],
+    sampled: Bool[np.ndarray, "ky kz"],
+    maps: Complex[np.ndarray, "coils ky kz"],
+) -> list[str]:
+    """Return what is wrong with maps, from the image that the fully sampled centre gives.
+
+    Where that is smaller than 8 x 8, or there is one coil, nothing can be said.
+    """
+    side = calibration_side(sampled)
+    if side < _JUDGED_SIDE or len(maps) < 2:
+        return []
+    inside = np.ones((side, side), bool)
+    centre = kspace * resize_centred(inside, sampled.shape)
+    return [finding.text for finding in map_findings(centre, maps)]
 
 
 def calibration_side(sampled: Bool[np.ndarray, "ky kz"]) -> int:

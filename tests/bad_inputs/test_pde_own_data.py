@@ -222,18 +222,26 @@ CASES = (
     BadInput(
         "frames or samples",
         npy(noise(20, 9, 9)),
-        ("(20, 9, 9)", "may be [trajectory,time,x]", "[time,x,y]", AXES, "dataset.input_key=NAME"),
+        (
+            "(20, 9, 9)",
+            "dataset.axes=[time,x,y] dataset.window=2 (one trajectory of 20 frames",
+            AXES,
+            "dataset.input_key=NAME",
+        ),
     ),
     BadInput("two axes", npy(noise(20, 9)), ("(20, 9)", AXES)),
     BadInput(
         "three axes of MATLAB",
         mat(u=noise(9, 12, 7)),
-        ("u (9, 12, 7)", "may be [trajectory,x,time] or [trajectory,time,x]", AXES),
+        ("u (9, 12, 7)", "axes=[trajectory,time,x] (9 trajectories of 12 frames) or", AXES),
     ),
     BadInput(
         "channels or frames",
         npz(x=noise(N, 12, 9), y=noise(N, 12, 9, 3)),
-        ("y (5, 12, 9, 3)", "may be [trajectory,x,y,channel] or [trajectory,x,y,time]"),
+        (
+            "y (5, 12, 9, 3)",
+            "[trajectory,x,y,channel] (5 trajectories) or dataset.axes=[trajectory,x,y,time] (5",
+        ),
     ),
     BadInput(
         "several arrays, all options in one error",

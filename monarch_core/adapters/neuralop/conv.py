@@ -32,8 +32,11 @@ class MonarchSpectralConv(SpectralConv, BaseSpectralConv, metaclass=BindableType
     Started at the DFT it computes the same on even grids; on odd grids, where neuralop 2.0.0 undoes
     its shift wrongly, it is what the formula says, as in later versions. Where fields come on one
     grid and go to another it does what that layer does, on every Fourier axis but the last:
-    frequencies f < 0 become n + f, or are lost (`cut_or_filled`). It is a subclass, against the
-    rule of this suite, so that its parameters keep their names in state dicts.
+    frequencies f < 0 become n + f, or are lost (`cut_or_filled`). Going to more points
+    along the last axis, neuralop after 2.0 also drops the imaginary part of the highest frequency
+    of the first grid, where that is kept, as if it were the Nyquist frequency of the second; here,
+    as in 2.0, it stays. It is a subclass, against the rule of this suite, so that its parameters
+    keep their names in state dicts.
 
     As `conv_module` of an FNO the class itself is passed, or the class that `configured(...)`
     makes: `FNO(..., conv_module=MonarchSpectralConv.configured(grid=(64, 64)))`. Class and models
@@ -42,7 +45,8 @@ class MonarchSpectralConv(SpectralConv, BaseSpectralConv, metaclass=BindableType
 
     Args:
         in_channels, out_channels, n_modes, bias, resolution_scaling_factor, device: as in
-            neuralop's `SpectralConv` (n_modes counts both signs of a frequency).
+            neuralop's `SpectralConv` (n_modes counts both signs of a frequency, and each entry
+            counts, where after 2.0 the first one scales the box of `max_n_modes` there).
         max_n_modes: frequencies with a weight, as in the neuralop that is installed: on the last
             axis those f >= 0 in 2.0, both signs in later versions.
         separable, factorization, rank, fixed_rank_modes, decomposition_kwargs: as there; the weight

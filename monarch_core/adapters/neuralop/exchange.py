@@ -8,7 +8,7 @@ from tltorch import FactorizedTensor
 from torch import nn
 
 from monarch_core.adapters.neuralop.conv import FULL, MonarchSpectralConv
-from monarch_core.adapters.neuralop.release import counts_both_signs
+from monarch_core.adapters.neuralop.release import counts_both_signs, kept_modes
 from monarch_core.adapters.neuralop.weight import FactorizedWeight
 from monarch_core.transforms.arguments import check_not_replaced
 
@@ -38,7 +38,8 @@ def monarch_layer(
         "resolution_scaling_factor": conv.resolution_scaling_factor,
         "fno_block_precision": conv.fno_block_precision,
     }
-    n_modes = [*conv.n_modes[:-1], 2 * (conv.n_modes[-1] - 1)]  # both signs, as the layer has them
+    *first, half = kept_modes(conv)
+    n_modes = [*first, 2 * (half - 1)]  # both signs, as the layer has them
     make = conv_module or MonarchSpectralConv
     check_not_replaced(make, options)
     layer = make(conv.in_channels, conv.out_channels, n_modes, **options)

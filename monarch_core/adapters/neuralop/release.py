@@ -30,3 +30,18 @@ def convolves_odd_grids() -> bool:
             weight.fill_(1)
         wave = torch.cos(2 * torch.pi * torch.arange(5) / 5)[None, None, :, None].expand(1, 1, 5, 4)
         return torch.allclose(layer(wave), wave, atol=1e-5)
+
+
+def kept_modes(layer: NeuralopConv) -> list[int]:
+    """Return how many frequencies per axis a layer keeps, of the last axis those f >= 0.
+
+    In 2.0 these are its `n_modes`. Later versions scale the box of `max_n_modes` down to the first
+    entry of `n_modes`, whatever the other entries say.
+    """
+    box = getattr(layer, "index_set", None)
+    if box is None:
+        return list(layer.n_modes)
+    radius = box.radius_from_n_modes(layer.true_n_modes)
+    *others, last = box.n_modes_per_dim_for_radius(radius, box.weights)
+    active = [*others, last if layer.complex_data else last // 2 + 1]
+    return [min(n, most) for n, most in zip(active, layer.max_n_modes, strict=True)]

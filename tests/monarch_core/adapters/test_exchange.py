@@ -13,6 +13,7 @@ from neuralop.models import FNO
 from torch import nn
 
 from monarch_core import Dense, Monarch, MonarchLinear, MonarchSpectralConv, densify, monarchize
+from monarch_core.adapters.neuralop.release import counts_both_signs
 from pde.models import channels_last
 
 
@@ -80,7 +81,8 @@ def test_a_trained_fno_computes_the_same_with_learnable_transforms(grid, n_modes
 
 def test_spectral_options_come_along():
     torch.manual_seed(0)
-    conv = SpectralConv(2, 3, (8, 8), max_n_modes=(8, 5), bias=False)
+    most = 8 if counts_both_signs() else 5
+    conv = SpectralConv(2, 3, (8, 8), max_n_modes=(8, most), bias=False)
     conv.n_modes = (4, 6)
     layer = monarchize(conv, conv_module=MonarchSpectralConv.configured(grid=(16, 16)))
     assert layer.bias is None
@@ -107,6 +109,8 @@ def test_factorised_weights_keep_their_factors(factorization, separable):
 @pytest.mark.parametrize("factor", [0.5, 0.75, 1.5, 2.0])
 def test_layers_that_change_the_resolution_compute_the_same(factor, modes):
     """On even grids; neuralop cuts or fills the end of the spectrum, where f < 0 stands."""
+    if counts_both_signs() and factor > 1 and modes == (16, 12):
+        pytest.skip("neuralop after 2.0 drops the imaginary part of the highest frequency")
     torch.manual_seed(0)
     conv = SpectralConv(2, 3, modes, resolution_scaling_factor=factor)
     x = torch.randn(2, 2, 16, 12)

@@ -18,7 +18,11 @@ from torch.utils.data import DataLoader
 
 from monarch_core import Monarch, MonarchSpectralConv
 from monarch_core.adapters.neuralop import CONFIGURABLE, conv
-from monarch_core.adapters.neuralop.release import convolves_odd_grids, counts_both_signs
+from monarch_core.adapters.neuralop.release import (
+    convolves_odd_grids,
+    counts_both_signs,
+    kept_modes,
+)
 from monarch_core.layers import SpectralConv
 from pde.models import channels_last as fno
 
@@ -283,6 +287,28 @@ def test_the_layer_of_the_installed_neuralop_is_measured():
     drop_in.copy_weight(odd.weight.to_tensor())
     x = torch.randn(1, 1, 7, 8)
     assert convolves_odd_grids() == torch.allclose(odd(x), drop_in(x), atol=1e-5)
+
+
+class Box:
+    """The index set that a layer of neuralop after 2.0 has by default, of (8, 12) frequencies."""
+
+    weights = (1.0, 1.5)
+
+    def radius_from_n_modes(self, n_modes):
+        return n_modes[0] / 2
+
+    def n_modes_per_dim_for_radius(self, radius, weights):
+        return tuple(round(2 * radius * weight) for weight in weights)
+
+
+@pytest.mark.parametrize(("asked", "kept"), [((8, 12), [8, 7]), ((4, 12), [4, 4])])
+def test_after_2_0_the_first_entry_of_n_modes_decides_what_a_layer_keeps(asked, kept):
+    layer = NeuralopConv(1, 1, (8, 12))
+    layer.n_modes = asked
+    if not counts_both_signs():
+        assert kept_modes(layer) == [asked[0], 7]
+    layer.index_set, layer.true_n_modes = Box(), list(asked)
+    assert kept_modes(layer) == kept
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -23,9 +23,10 @@ monarch-report docs/results/mri_few_shot_rates --short --csv docs/results/tables
 monarch-report docs/results/mri_few_shot --short --csv docs/results/tables/mri_few_shot_values.csv --table psnr,ssim --update docs/mri.md --marker mri_few_shot_values
 monarch-report docs/results/mri_unrolled --short --csv docs/results/tables/mri_unrolled_values.csv --table psnr,ssim --update docs/mri.md --marker mri_unrolled_values
 monarch-report docs/results/precision --short --csv docs/results/tables/precision.csv --table relative_l2,relative_l2_valid,relative_l2_train --update docs/speed.md --marker precision
-python mri/compare.py docs/results/mri_blocks --only "sense, monarch_2x64" --update README.md --marker mri_blocks
+python mri/compare.py docs/results/mri_blocks --only "sense by l2_ssim, monarch_2x64" --update README.md --marker mri_blocks
 python mri/compare.py docs/results/mri_acceleration --update docs/mri.md --marker mri_acceleration
 python mri/compare.py docs/results/mri_acceleration --only "sense, monarch" --by-contrast --update docs/mri.md --marker mri_contrasts
+python mri/compare.py docs/results/mri_large_blocks --update docs/mri.md --marker mri_large_blocks
 python mri/compare.py docs/results/mri_blocks --update docs/mri.md --marker mri_blocks
 python mri/compare.py docs/results/mri_few_shot --control "unet, fft" --update docs/mri.md --marker mri_few_shot
 python mri/compare.py docs/results/mri_unrolled --control "unrolled, fft" --update docs/mri.md --marker mri_unrolled

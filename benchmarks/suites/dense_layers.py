@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +21,7 @@ ROWS = (1, 8, 64, 512, 2048)
 BLOCKS = (4, 16)
 BATCHES = ((2, 1024), (4, 512))  # windows, tokens of each
 WIDTH = 768
-TRAINED = {"width": 256, "n_hidden": 1024}  # the networks on text of docs/sparse.md
+TRAINED: dict[str, Any] = {"width": 256, "n_hidden": 1024}  # the networks on text of docs/sparse.md
 WINDOWS, TOKENS, VOCABULARY = 4, 128, 71  # of a step, of a window, and how many there are
 
 

@@ -84,7 +84,7 @@ class ImageClassifier(nn.Module):
 
 
 def build_gpt2(config: TransformerConfig, shape: TextShape) -> LanguageModel:
-    """Return GPT-2 (Radford et al. 2019), its gelu in the one pass that torch has for the formula."""
+    """Return GPT-2 (Radford et al. 2019), its gelu in the one pass that torch has for it."""
     library = transformers()
     options = library.GPT2Config(
         activation_function="gelu_pytorch_tanh",

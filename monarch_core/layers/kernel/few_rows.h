@@ -127,9 +127,10 @@ void multiply_few_rows(const int64_t *sizes, const float *x, const float *L, con
     for (int64_t m = 0; m < l.N; ++m)
         few_rows::multiply(L + m * l.s * l.h, l.s, l.h, z_mr + m * n * l.h, n,
                            &own.y[m * n * l.s], l.s);
-    for (int64_t r = 0; r < n; ++r)
-        rows::merge(l.N, &own.y[r * l.s], l.n_out, bias, y + r * l.n_out, n * l.s,
-                    own.row.data());
+    for (int64_t r = 0; r < n; ++r, y += l.n_out) {
+        rows::merge(l.N, &own.y[r * l.s], l.n_out, y, n * l.s, own.row.data());
+        rows::add_bias(bias, l.n_out, y);
+    }
 }
 
 // The gradients from g, that of y, to all that is not null.
@@ -155,16 +156,14 @@ void gradients_of_few_rows(const int64_t *sizes, const float *g, const float *x,
                             dL ? dL + m * l.s * l.h : nullptr);
     if (!to_first) return;
     for (int64_t r = 0; r < n; ++r)
-        rows::merge(l.N, &dz_mr[r * l.h], width, nullptr, &own.z[r * width], n * l.h,
-                    own.row.data());
+        rows::merge(l.N, &dz_mr[r * l.h], width, &own.z[r * width], n * l.h, own.row.data());
 #pragma omp parallel for num_threads(threads) if (threads > 1)
     for (int64_t b = 0; b < l.N; ++b)
         few_rows::gradients(R + b * l.h * l.a, l.h, l.a, &own.x[b * n * l.a], n, &own.z[b * l.h],
                             width, dx ? &dx_ba[b * n * l.a] : nullptr,
                             dR ? dR + b * l.h * l.a : nullptr);
     for (int64_t r = 0; dx && r < n; ++r)
-        rows::merge(l.N, &dx_ba[r * l.a], l.n_in, nullptr, dx + r * l.n_in, n * l.a,
-                    own.row.data());
+        rows::merge(l.N, &dx_ba[r * l.a], l.n_in, dx + r * l.n_in, n * l.a, own.row.data());
 }
 
 } // extern "C"

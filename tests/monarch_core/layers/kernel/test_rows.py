@@ -13,7 +13,7 @@ from monarch_core.layers.kernel.operator import switched_off
 X = torch.zeros(rows.WORTH_CALLING, 1)
 pytestmark = pytest.mark.skipif(not rows.takes(X), reason="no kernel here")
 SIZES = [(12, 1), (12, 2), (13, 2), (35, 3), (64, 4), (61, 4), (160, 8), (157, 8), (768, 16)]
-SIZES += [(250, 16), (96, 32), (5, 5)]  # numbers in a row, blocks
+SIZES += [(250, 16), (256, 16), (320, 8), (576, 24), (96, 32), (5, 5)]  # numbers in a row, blocks
 
 
 @pytest.mark.parametrize(("n", "n_blocks"), SIZES)

@@ -42,7 +42,7 @@ def foreign_flags(arguments: Sequence[str]) -> list[Flag]:
             _, unknown = get_args_parser().parse_known_args(list(arguments))
         except SystemExit:  # `--version`, or a flag of hydra without its value: hydra says so
             return []
-    words = zip(arguments, [*arguments[1:], ""], strict=True)
+    words = zip(arguments, [*arguments, ""][1:], strict=True)
     bare = {word for word, after in words if word in _WITHOUT_VALUE and _is_value(after)}
     return paired(arguments, {*unknown, *bare})
 
@@ -50,7 +50,7 @@ def foreign_flags(arguments: Sequence[str]) -> list[Flag]:
 def paired(arguments: Sequence[str], words: Container[str]) -> list[Flag]:
     """Return those of some words among arguments that are flags, with the values behind them."""
     found = []
-    for word, after in zip(arguments, [*arguments[1:], ""], strict=True):
+    for word, after in zip(arguments, [*arguments, ""][1:], strict=True):
         name, equals, value = word.partition("=")
         if word.startswith("-") and word in words:
             found.append(Flag(name, value if equals else after if _is_value(after) else None))

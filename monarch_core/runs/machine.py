@@ -1,6 +1,7 @@
-"""What this machine has: memory and cores, as far as this process may use them."""
+"""What this machine has: memory and cores, as far as this process may use and keep them."""
 
 import contextlib
+import ctypes
 import os
 from pathlib import Path
 
@@ -8,6 +9,25 @@ from monarch_core.runs.processes import processes
 
 # Control groups, version 2 and 1: how much memory a container may take.
 _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+
+# mallopt(3): freed memory of the heap stays with the process, the heap grows by so much at a time,
+# and blocks below a size come from it. The variables by which a user says the same.
+_KEEP = {-1: 2**31 - 1, -2: 2**28, -3: 2**30}
+_MALLOC = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES")
+
+
+def keep_freed_memory() -> None:
+    """Let the C library of Linux, glibc, keep what is freed for the next array.
+
+    By default it gives large blocks back, and each step of a training pays with a page fault for
+    every page of them that it asks for again. Nothing changes where the environment has
+    settings of `malloc`, or another C library is at work.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
+    if mallopt is None or any(name in os.environ for name in _MALLOC):
+        return
+    for option, value in _KEEP.items():
+        mallopt(option, value)
 
 
 def usable_cores() -> int:

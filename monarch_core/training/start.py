@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from monarch_core.runs.failures import AlreadyFinishedError
 from monarch_core.runs.folder import RunFolder
 from monarch_core.runs.hydra_folder import leave_folder_of_hydra
-from monarch_core.runs.machine import usable_cores
+from monarch_core.runs.machine import keep_freed_memory, usable_cores
 from monarch_core.runs.processes import is_main_process, processes
 from monarch_core.runs.schema import load_config
 from monarch_core.runs.start import (
@@ -43,6 +43,8 @@ CHANGEABLE = (
 
 def start_run(raw: DictConfig, schema: type[T]) -> tuple[T, Path]:
     """Check the config, take the run folder, note the config in it, and seed everything.
+
+    The process keeps the memory that it frees from then on (`keep_freed_memory`).
 
     The folder belongs to this run until it ends: another run, or an evaluation, is refused. Runs
     that a time stamp of one second sends to the same folder get folders of their own, `NAME-2` and
@@ -97,6 +99,7 @@ def start_run(raw: DictConfig, schema: type[T]) -> tuple[T, Path]:
         fit_config = getattr(config, "fit", None)
     seed_everything(config.seed)  # type: ignore[attr-defined]
     torch.set_num_threads(_n_threads(fit_config))
+    keep_freed_memory()
     log.info("run folder: %s", run_dir)
     if too_slow:
         log.warning(too_slow)

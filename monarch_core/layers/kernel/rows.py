@@ -1,4 +1,4 @@
-"""What `monarch_core.layers.rows` does, by the kernel (`rows.h`): three to five times faster, in float32.
+"""What `monarch_core.layers.rows` does, by the kernel (`rows.h`): several times faster, in float32.
 
 These functions read memory and trust that they are given what `takes` has seen, or what was made of
 it.

@@ -129,7 +129,7 @@ def test_what_is_meant_by_a_flag(words, meant):
 
 
 @pytest.mark.parametrize(
-    "words", ["-m seed=0,1", "--cfg job", "-r seed=1", "--help", "--version", "-cn", "seed=-1"]
+    "words", ["", "-m seed=0,1", "--cfg job", "-r seed=1", "--help", "--version", "-cn", "seed=-1"]
 )
 def test_flags_of_hydra_stay_its_own(words, capsys):
     assert foreign_flags(words.split()) == []

@@ -1,8 +1,11 @@
 """What a machine cannot hold is refused with the numbers, and its cores are shared out."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
 import torch
 
 from monarch_core.runs.machine import memory_bytes, require_memory, usable_cores
@@ -42,3 +45,37 @@ def test_cores_are_shared_by_the_processes_of_a_node(monkeypatch):
     for name, value in {**variables, "LOCAL_WORLD_SIZE": "5"}.items():
         monkeypatch.setenv(name, value)
     assert usable_cores() == 2
+
+
+FAULTS = """
+import resource
+import torch
+from monarch_core.runs.machine import keep_freed_memory
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(4):
+        torch.ones(2**24)  # 64 MiB: glibc gives so much back, whatever was freed before
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+by_default = faults()
+keep_freed_memory()
+print(by_default, min(faults() for _ in range(6)))  # the heap has found its size by then
+"""
+
+
+@pytest.mark.skipif(os.uname().sysname != "Linux", reason="of the C library of Linux")
+def test_memory_that_is_freed_is_not_asked_for_again():
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("MALLOC_", "GLIBC_"))}
+
+    def counted(**more):
+        command = [sys.executable, "-c", FAULTS]
+        done = subprocess.run(
+            command, env={**environment, **more}, capture_output=True, text=True, check=True
+        )
+        return [int(word) for word in done.stdout.split()]
+
+    by_default, kept = counted()
+    assert kept < 0.1 * by_default
+    _, as_said = counted(MALLOC_MMAP_THRESHOLD_="100000")
+    assert as_said > 0.9 * by_default

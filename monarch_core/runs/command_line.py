@@ -200,7 +200,7 @@ def _options_of(folder: Path, name: str, arguments: Sequence[str]) -> DictConfig
     with hydra.initialize_config_dir(str(folder), version_base="1.3"):
         try:
             return hydra.compose(name, overrides)
-        except HydraException:
+        except (HydraException, ValueError):
             return hydra.compose(name)
 
 

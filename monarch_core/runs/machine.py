@@ -12,7 +12,8 @@ _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_b
 
 # mallopt(3): freed memory of the heap stays with the process, the heap grows by so much at a time,
 # and blocks below a size come from it. The variables by which a user says the same.
-_KEEP = {-1: 2**31 - 1, -2: 2**28, -3: 2**30}
+_TRIM, _TOP, _MMAP = (-1, 2**31 - 1), (-2, 2**28), (-3, 2**30)
+_MMAP_BEFORE = (-3, 2**25)  # what older versions take at most
 _MALLOC = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES")
 
 
@@ -26,8 +27,9 @@ def keep_freed_memory() -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
     if mallopt is None or any(name in os.environ for name in _MALLOC):
         return
-    for option, value in _KEEP.items():
-        mallopt(option, value)
+    if mallopt(*_MMAP) or mallopt(*_MMAP_BEFORE):  # else the other two would freeze it at 128 KiB
+        mallopt(*_TRIM)
+        mallopt(*_TOP)
 
 
 def usable_cores() -> int:

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from omegaconf import MISSING
+
 from monarch_core.runs.files import write_text
 from monarch_core.runs.folder import RunFolder
 from monarch_core.runs.processes import is_main_process
@@ -186,7 +188,7 @@ def _defaults_of(config: Any) -> dict[str, Any]:
         value = getattr(config, item.name)
         if dataclasses.is_dataclass(value):
             found[item.name] = _defaults_of(value)
-        elif item.default is not dataclasses.MISSING:
+        elif item.default is not dataclasses.MISSING and item.default != MISSING:
             found[item.name] = item.default
         elif item.default_factory is not dataclasses.MISSING:
             found[item.name] = item.default_factory()

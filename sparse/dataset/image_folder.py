@@ -134,7 +134,8 @@ def load_image_folder(config: ImageFolderConfig, *, seed: int) -> Splits:
     root = Path(config.path)
     classes = _classes(root, "train")
     train = _items(root, "train", classes)
-    empty = [name for i, name in enumerate(classes) if all(item.label != i for item in train)]
+    present = {item.label for item in train}
+    empty = [name for i, name in enumerate(classes) if i not in present]
     if empty:
         raise ValueError(
             f"{root / 'train' / empty[0]} has no images ({', '.join(sorted(SUFFIXES))}): nothing "

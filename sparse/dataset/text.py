@@ -35,7 +35,7 @@ def load_text_files(config: TextFilesConfig, *, masked: bool, seed: int) -> Spli
     if parts[0].is_plain:
         return _splits(config, parts, N_BYTES, 1.0, masked, seed, None)
     for part in parts:
-        check_vocabulary(part.values, config.vocabulary)
+        check_vocabulary(part, config.vocabulary)
     return _splits(config, parts, config.vocabulary, config.bytes_per_token, masked, seed, None)
 
 

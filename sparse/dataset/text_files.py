@@ -21,12 +21,14 @@ class Tokens:
     Attributes:
         values: whole numbers; of tokenised files they are read when they are needed.
         is_plain: bytes of text.
+        is_raw: numbers of 16 bits, as the name of a file says and nothing in it.
         fingerprint: of the files.
     """
 
     values: Integer[np.ndarray, " n"]
     is_plain: bool
     fingerprint: str
+    is_raw: bool = False
 
 
 def find_texts(path: Path) -> list[Tokens]:
@@ -84,20 +86,18 @@ def _read(paths: list[Path]) -> Tokens:
             f"{path} must be .txt, .bin, or .npy with whole numbers on one axis, got "
             f"{values.dtype} of shape {values.shape}"
         )
-    return Tokens(values, False, mark)
+    return Tokens(values, False, mark, path.suffix == ".bin")
 
 
-def check_vocabulary(
-    tokens: Integer[np.ndarray, " n"], vocabulary: int, n_read: int = 10**6
-) -> None:
+def check_vocabulary(part: Tokens, vocabulary: int, n_read: int = 10**6) -> None:
     """Raise ValueError where one of the first tokens is not below `vocabulary`.
 
-    So it is where more tokens exist than 16 bits can tell apart, and where every second one is 0:
-    numbers of 32 bits that were read as 16.
+    So it is in a .bin file where more tokens exist than 16 bits can tell apart, and where every
+    second one of many is 0: numbers of 32 bits that were read as 16.
     """
-    if tokens.dtype.itemsize == 2 and (
-        vocabulary > 2**16 or (len(tokens) > 1 and not tokens[1:n_read:2].any())
-    ):
+    tokens = part.values
+    every_second = tokens[1:n_read:2]
+    if part.is_raw and (vocabulary > 2**16 or (len(every_second) > 100 and not every_second.any())):
         raise ValueError(
             f"a .bin file holds tokens of 16 bits, but dataset.vocabulary={vocabulary} and the "
             f"first are {tokens[:4].tolist()}: were they written with 32 bits? save them as an "

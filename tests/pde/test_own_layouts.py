@@ -125,3 +125,14 @@ def test_what_could_not_be_read_is_not_proposed(tmp_path):
     said = unused(path)["pressure"]
     assert "to predict it alone" in said
     assert "too" not in said
+
+
+def test_numbers_belong_to_the_trajectories_of_their_groups(tmp_path):
+    with h5py.File(tmp_path / "own.h5", "w") as file:
+        for i in range(12):  # as text 10 comes before 2
+            file[f"{i}/data"] = np.full((4, 8, 8, 1), float(i)) + np.arange(4)[:, None, None, None]
+            file[f"{i}/nu"] = 0.5 * i
+    fields = Understanding(OwnConfig(path=str(tmp_path / "own.h5"))).fields
+    first = fields.read()[:, 0, 0, 0, 0]
+    np.testing.assert_array_equal(first, np.arange(12))
+    np.testing.assert_array_equal(fields.numbers["nu"], 0.5 * first)

@@ -70,3 +70,5 @@ def test_tokens_of_32_bits_are_not_read_as_16(tmp_path):
         load(tmp_path / "b.bin", vocabulary=128000)
     np.save(tmp_path / "a.npy", np.fromfile(tmp_path / "a.bin", np.uint32))
     load(tmp_path / "a.npy", vocabulary=128000)
+    np.save(tmp_path / "b.npy", tokens.astype(np.uint16))
+    load(tmp_path / "b.npy", vocabulary=128000)

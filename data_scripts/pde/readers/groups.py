@@ -19,8 +19,9 @@ from data_scripts.unusable import UnusableFileError
 
 
 def trajectory_groups(file: h5py.File) -> list[str]:
-    """Return the names of the groups that hold a trajectory."""
-    return sorted(n for n in file if n.isdigit() and hdf5.find(file, f"{n}/data") is not None)
+    """Return the names of the groups that hold a trajectory, by their numbers."""
+    found = [n for n in file if n.isdecimal() and hdf5.find(file, f"{n}/data") is not None]
+    return sorted(found, key=lambda name: (int(name), name))
 
 
 def group_fields(path: Path, file: h5py.File, groups: Sequence[str]) -> Fields:

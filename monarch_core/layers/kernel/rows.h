@@ -2,7 +2,8 @@
 //
 //     split  blocks[b][k] = row[k N + b]       merge  row[k N + b] = blocks[b][k], plus a bias
 //
-// A row may come in pieces that are sorted one by one, into parts of the blocks that follow each other.
+// A row may come in pieces that are sorted one by one, into parts of the blocks that follow each other;
+// only a row in one piece has a bias.
 // Where its length is no multiple of N, the last number of the last blocks is zero. That is a
 // transposition: of vectors for whole vectors of blocks; for fewer blocks, known to the compiler, the
 // loops are permutations of vectors, and two by 4 and by 2 are faster than one by 8.

@@ -166,11 +166,17 @@ def with_defaults(runs: Sequence[Run], defaults: Mapping[str, Any]) -> list[Run]
         runs: of any tasks; the defaults of one count for those of its task, and where they are of
             a data set or a model, for those of the same.
         defaults: further ones, nested, for all.
+
+    What two versions have different defaults for is not completed.
     """
-    known: dict[tuple[str, ...], dict[str, str]] = {}
+    stated: dict[tuple[str, ...], dict[str, set[str]]] = {}
     for run in runs:
         for key, value in run.defaults.items():
-            known.setdefault(_choice_of(run, key), {})[key] = value
+            stated.setdefault(_choice_of(run, key), {}).setdefault(key, set()).add(value)
+    known = {
+        choice: {key: next(iter(values)) for key, values in keys.items() if len(values) == 1}
+        for choice, keys in stated.items()
+    }
     found = []
     for run in runs:
         own = defaults_in({"defaults": defaults})

@@ -137,3 +137,27 @@ def test_a_damaged_store_is_named(tmp_path):
     (tmp_path / "own.zarr" / "zarr.json").write_text("{")
     with pytest.raises(UnusableFileError, match="truncated or damaged"):
         zarr_contents(tmp_path / "own.zarr")
+
+
+@FORMATS
+def test_an_array_of_zeros_has_no_chunks_and_is_read(store, tmp_path, zarr_format):
+    put(store, "u", U)
+    put(store, "still", np.zeros_like(U))
+    read = open_fields(tmp_path / "own.zarr", ReadOptions(key="still")).read()
+    np.testing.assert_array_equal(read, np.zeros((6, 5, 1, 12, 10)))
+
+
+def test_words_beside_the_numbers_do_not_matter(tmp_path):
+    store = zarr.open_group(tmp_path / "own.zarr", mode="w")
+    put(store, "u", U)
+    words = store.create_array("names", shape=(3,), dtype=str)
+    words[:] = np.array(["a", "bcd", "ef"], dtype=object)
+    np.testing.assert_array_equal(open_fields(tmp_path / "own.zarr").read()[:, :, 0], U)
+
+
+def test_what_is_missing_is_told_by_the_fill_value_of_format_2(tmp_path):
+    store = zarr.open_group(tmp_path / "own.zarr", mode="w", zarr_format=2)
+    u = np.where(np.arange(10) == 3, -9999, U)
+    put(store, "u", u, ("sample", "time", "y", "x"), fill_value=-9999.0)
+    with pytest.raises(UnusableFileError, match=r"NaN|finite"):
+        open_fields(tmp_path / "own.zarr").read()

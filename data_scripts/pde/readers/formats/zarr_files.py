@@ -37,9 +37,11 @@ def zarr_contents(path: Path) -> Contents:
     with _opened(path) as store:
         if hasattr(store, "members"):
             found = [(n, a) for n, a in store.members(max_depth=None) if hasattr(a, "shape")]
-            arrays = {name: _stored(path, name, array) for name, array in sorted(found)}
         else:
-            arrays = {"": _stored(path, "", store)}
+            found = [("", store)]
+        # chunks of zeros are not written; a store without any is a download that has broken off
+        is_empty = not any(array.nchunks_initialized for _, array in found)
+        arrays = {name: _stored(path, name, array, is_empty) for name, array in sorted(found)}
         return Contents("Zarr", arrays, numbers(dict(store.attrs)))
 
 
@@ -53,16 +55,20 @@ def _opened(path: Path) -> Iterator[Any]:
         yield zarr.open(str(path), mode="r")
 
 
-def _stored(path: Path, name: str, array: Any) -> Stored:
-    shape, dtype = tuple(array.shape), np.dtype(array.dtype).newbyteorder("=")
+def _stored(path: Path, name: str, array: Any, is_empty: bool) -> Stored:
+    shape, dtype = tuple(array.shape), np.dtype(array.dtype)
+    if dtype.kind in "biufc":
+        dtype = dtype.newbyteorder("=")
     stated = array.metadata.to_dict()
     attributes = dict(array.attrs)
-    if 0 not in shape and not array.nchunks_initialized:
+    if 0 not in shape and is_empty:
         return defective(
             name, shape, dtype, f"{path}: {name or 'its array'} was never written; {AGAIN}"
         )
     missing = stated["fill_value"] if stated["zarr_format"] == 2 else None
-    if missing and packing(attributes):  # 0 is what zarr fills with where nobody says otherwise
+    if missing and (
+        _LABELS in attributes or packing(attributes)
+    ):  # 0 is what zarr fills with where nobody says otherwise
         attributes.setdefault("_FillValue", missing)
     how = packing(attributes)
     unit = attributes.get("units", "")

@@ -241,6 +241,13 @@ def test_an_option_that_an_older_run_did_not_know_has_its_default(make_run, grou
     assert len(blocks_of(groups())) == 1
 
 
+def test_what_two_versions_have_different_defaults_for_is_not_completed(make_run, groups):
+    make_run("fft", seed=0)
+    changed(make_run("fft", seed=1, config=KNOWN), defaults=NEW)
+    changed(make_run("fft", seed=2, config=KNOWN), defaults={**NEW, "fit": {"restarts": [3]}})
+    assert sorted(group.seeds for group in groups()) == [[0], [1, 2]]
+
+
 @pytest.mark.parametrize("key", ["dataset.mask_name", "fit.restarts"])
 def test_an_option_off_its_default_is_another_run(make_run, groups, key):
     make_run("fft", seed=0)

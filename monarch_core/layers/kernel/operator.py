@@ -4,7 +4,7 @@
     monarch::spectral_product_1d          the same on one axis
     monarch::spectral_product_backward    the gradients
 
-They compute what `reference` computes, faster: a channel goes through both axes while it is in the
+They compute what `reference` computes, faster: channels go through both axes while they are in the
 cache, and gradients of the matrices are summed on the way (`fused.cpp`); of one axis all is done
 panel by panel (`one_axis.h`). The code is C++, compiled and loaded by `build`, in float32; on a GPU
 it is Triton (`triton_product`), for two axes, in the dtype of the fields. Where there is none, the

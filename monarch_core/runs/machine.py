@@ -11,9 +11,10 @@ from monarch_core.runs.processes import processes
 _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 # mallopt(3): freed memory of the heap stays with the process, the heap grows by so much at a time,
-# and blocks below a size come from it. The variables by which a user says the same.
+# and blocks below a size come from it.
 _TRIM, _TOP, _MMAP = (-1, 2**31 - 1), (-2, 2**28), (-3, 2**30)
 _MMAP_BEFORE = (-3, 2**25)  # what older versions take at most
+# The variables by which a user says the same.
 _MALLOC = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES")
 
 

@@ -60,12 +60,9 @@ void product(const Layer &s, size rows, size depth, size a_row, size a_depth, co
              const float *of_re, const float *of_im, const Planes &B, const Planes &C,
              size channels, Ahead &ahead) {
     const size cols = round_up(channels * s.m2);
-    const auto multiply_by = [&](const float *A, const float *b, float *c, const float *onto) {
-        multiply({rows, cols, depth, A, a_row, a_depth, b, B.row, c, C.row, &ahead, onto});
-    };
-    multiply_by(shared, B.difference, C.difference, nullptr);
-    multiply_by(of_re, B.re, C.re, C.difference);
-    multiply_by(of_im, B.im, C.im, C.difference);
+    multiply_complex(
+        {rows, cols, depth, nullptr, a_row, a_depth, nullptr, B.row, nullptr, C.row, &ahead},
+        {shared, of_re, of_im}, {B.difference, B.re, B.im}, {C.difference, C.re, C.im});
 }
 
 // X = R1 T

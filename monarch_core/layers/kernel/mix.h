@@ -48,13 +48,9 @@ void mix(size count, size rows, size depth, size cols, bool first, bool second, 
         for (size i = 0; i < size_b; i++) difference[i] = B[0][i] - B[1][i];
         const size row = first ? 1 : depth, step = first ? rows : 1;
         Ahead none;
-        const auto multiply_by = [&](const float *left, const float *right, float *to,
-                                     const float *onto) {
-            multiply({rows, width, depth, left, row, step, right, width, to, width, &none, onto});
-        };
-        multiply_by(q, difference, shared, nullptr);
-        multiply_by(p_minus_q, B[0], C[0], shared);
-        multiply_by(p_plus_q, B[1], C[1], shared);
+        multiply_complex(
+            {rows, width, depth, nullptr, row, step, nullptr, width, nullptr, width, &none},
+            {q, p_minus_q, p_plus_q}, {difference, B[0], B[1]}, {shared, C[0], C[1]});
         for (size part = 0; part < 2 && !direct; part++)
             for (size i = 0; i < rows; i++)
                 std::memcpy(c + ((part * count + f) * rows + i) * cols, C[part] + i * width,

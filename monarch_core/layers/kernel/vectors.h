@@ -169,6 +169,17 @@ void multiply(const Product &p) {
     }
 }
 
+// A complex product as three real ones (Gauss), of the sizes and strides of p: the first is what both
+// parts of C share, and is added to the other two, the real and the imaginary part.
+void multiply_complex(Product p, const float *const (&A)[3], const float *const (&B)[3],
+                      float *const (&C)[3]) {
+    for (int i = 0; i < 3; i++) {
+        p.A = A[i], p.B = B[i], p.C = C[i];
+        p.D = i ? C[0] : nullptr;
+        multiply(p);
+    }
+}
+
 // The first `count` numbers of a vector.
 vec load(const float *from, int count) {
     if (count == V) return load(from);

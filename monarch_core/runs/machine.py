@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from monarch_core.runs.processes import processes
@@ -25,12 +26,22 @@ def keep_freed_memory() -> None:
     every page of them that it asks for again. Nothing changes where the environment has
     settings of `malloc`, or another C library is at work.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
+    mallopt = _from_c_library("mallopt")
     if mallopt is None or any(name in os.environ for name in _MALLOC):
         return
     if mallopt(*_MMAP) or mallopt(*_MMAP_BEFORE):  # else the other two would freeze it at 128 KiB
         mallopt(*_TRIM)
         mallopt(*_TOP)
+
+
+def give_back_freed_memory() -> None:
+    """Let glibc give back what it has kept, so that resident memory is what is in use."""
+    if trim := _from_c_library("malloc_trim"):
+        trim(0)
+
+
+def _from_c_library(name: str) -> Callable[..., int] | None:
+    return getattr(ctypes.CDLL(None), name, None) if os.name == "posix" else None
 
 
 def usable_cores() -> int:

@@ -17,6 +17,7 @@ from lightning_fabric.plugins.environments import (
     TorchElasticEnvironment,
 )
 
+from monarch_core.runs.machine import give_back_freed_memory
 from monarch_core.runs.processes import processes
 from monarch_core.training.config import FitConfig
 
@@ -141,8 +142,9 @@ def reset_peak_memory(device: torch.device) -> None:
     """Start a new measurement, so that runs in one process (a sweep) do not share a peak.
 
     On Linux the kernel resets the high-water mark of resident memory when asked; elsewhere the
-    peak stays that of the process.
+    peak stays that of the process. Memory that was freed and kept is given back first.
     """
+    give_back_freed_memory()
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     with contextlib.suppress(OSError):

@@ -1,6 +1,7 @@
 """Accelerators, threads, names and memory of devices, as the environment has them."""
 
 import platform
+import subprocess
 import sys
 from pathlib import Path
 
@@ -89,16 +90,31 @@ def test_torch_knows_the_instructions_that_linux_lists():
         assert torch.cpu.get_capabilities()[name] == (name in flags)
 
 
+PEAKS = """
+import sys
+import torch
+from monarch_core.runs.machine import keep_freed_memory
+from monarch_core.training.devices import peak_memory_bytes, reset_peak_memory
+
+def peak(n):
+    reset_peak_memory(cpu)
+    torch.ones(n)
+    return peak_memory_bytes(cpu)
+
+cpu = torch.device("cpu")
+if sys.argv[1] == "kept":
+    keep_freed_memory()
+print(peak(1), peak(75_000_000), peak(25_000_000), peak(1))
+"""
+
+
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="Linux resets the peak")
-def test_peak_memory_starts_anew():
-    synchronize(CPU)
-    reset_peak_memory(CPU)
-    start = peak_memory_bytes(CPU)
-    big = torch.ones(25_000_000)
-    assert 90e6 < peak_memory_bytes(CPU) - start < 200e6
-    del big
-    reset_peak_memory(CPU)
-    assert peak_memory_bytes(CPU) - start < 50e6
+@pytest.mark.parametrize("freed_memory", ["given_back", "kept"])
+def test_peak_memory_starts_anew(freed_memory):
+    command = [sys.executable, "-c", PEAKS, freed_memory]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    start, *peaks = [int(word) for word in done.stdout.split()]
+    assert [peak - start for peak in peaks] == pytest.approx([300e6, 100e6, 0], abs=20e6)
 
 
 @pytest.mark.gpu

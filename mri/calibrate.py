@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from monarch_core.runs.command_line import entry_script
 from monarch_core.training.start import start_run
-from mri.config.run import MriConfig
+from mri.config.run import CalibrationConfig
 from mri.dataset.known import read_known
 from mri.dataset.splits import load_splits
 from mri.evaluate import evaluate
@@ -21,7 +21,7 @@ from mri.models.calibrated import calibrate_model
 @entry_script("../configs/mri", "calibrate")
 def main(raw: DictConfig) -> None:
     """Calibrate; the run folder is then a `calibration=` for `mri/train.py`."""
-    config, run_dir = start_run(raw, MriConfig)  # checks the schema, seeds, saves config.yaml
+    config, run_dir = start_run(raw, CalibrationConfig)  # checks, seeds, saves config.yaml
     splits = load_splits(config.dataset)
     check_evaluation(config.evaluation, splits.test)
     model = model_of(config, splits.grid, splits)

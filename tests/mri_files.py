@@ -12,7 +12,10 @@ from data_scripts.mri.schema import ScanInfo, ScanShape, ScanWriter
 
 GRID = (42, 39)
 N_COILS = 4
-FORMATS = ("npy", "mat", "mat73", "nifti", "bart", "fastmri", "ismrmrd", "prepared")
+FORMATS = (
+    *("npy", "mat", "mat73", "hdf5", "hdf5_named", "nifti", "bart", "fastmri", "ismrmrd"),
+    "prepared",
+)
 
 
 def lines_mask(n=GRID[1], centre=17):
@@ -46,6 +49,16 @@ def write_format(folder, kind, kspace):
             pairs["real"], pairs["imag"] = matlab.T.real, matlab.T.imag
             file["ksp"] = pairs
         return folder / "scan73.mat", ReadOptions(axes=axes, name="ksp")
+    if kind == "hdf5":
+        with h5py.File(folder / "own.h5", "w") as file:
+            file["raw/ksp"] = kspace
+        return folder / "own.h5", ReadOptions()
+    if kind == "hdf5_named":
+        with h5py.File(folder / "named.h5", "w") as file:
+            file["kspace"] = np.moveaxis(kspace, 1, -1)
+            file["maps"] = kspace[0]
+            file["gone"] = h5py.SoftLink("/nowhere")
+        return folder / "named.h5", ReadOptions(axes=["slice", "x", "y", "coil"], name="kspace")
     if kind == "nifti":
         nibabel.save(nibabel.Nifti1Image(matlab, np.eye(4)), folder / "scan.nii.gz")
         return folder / "scan.nii.gz", ReadOptions(axes=axes)

@@ -1,5 +1,6 @@
 """K-space in one array of a file, whose axes have names, read in parts: BART, .npy, .mat, NIfTI."""
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,8 @@ from data_scripts.mri.measured import (
 )
 from data_scripts.mri.schema import ScanShape
 from data_scripts.mri.volumes import load_nifti
-from data_scripts.unusable import reading
+from data_scripts.unusable import UnusableFileError, reading
+from monarch_core.runs.printable import listed
 
 AXES = ("slice", "echo", "coil", "x", "y", "z")
 # Axes of arrays whose axes were not named, by their number: those of toolboxes in Python, and those
@@ -205,7 +207,7 @@ def open_mat(path: Path, name: str = "", axes: Sequence[str] = ()) -> KspaceArra
         ValueError: as `open_npy`, or if there is no such array.
     """
     if h5py.is_hdf5(path):
-        return _open_mat_73(path, name, axes)
+        return open_hdf5(path, name, axes, is_matlab=True)
     with reading(path, _REMEDY):
         arrays = {k: v for k, v in scipy.io.loadmat(path).items() if not k.startswith("__")}
     sizes = {k: v.shape for k, v in arrays.items() if v.dtype.kind in "ciuf"}
@@ -214,27 +216,50 @@ def open_mat(path: Path, name: str = "", axes: Sequence[str] = ()) -> KspaceArra
     return KspaceArray(path, named, array.shape, named[::-1], lambda where: array[where])
 
 
-def _open_mat_73(path: Path, name: str, axes: Sequence[str]) -> KspaceArray:
+def open_hdf5(
+    path: Path, name: str = "", axes: Sequence[str] = (), *, is_matlab: bool = False
+) -> KspaceArray:
+    """Return an array of an HDF5 file, read in parts.
+
+    Args:
+        path: the file.
+        name: of the array, with its groups; empty: the only one of at least two axes.
+        axes: names in the order of the file; in MATLAB's, which is the other way round, if it
+            is a file of MATLAB.
+        is_matlab: the file is of version 7.3 of MATLAB.
+
+    Raises:
+        ValueError: as `open_mat`.
+    """
+    order, usual = (-1, MATLAB_AXES) if is_matlab else (1, NUMPY_AXES)
     with hdf5.open_file(path, _REMEDY) as file:
-        sizes = {
-            key: value.shape[::-1]
-            for key, value in file.items()
-            if isinstance(value, h5py.Dataset) and value.shape is not None
-        }
+        sizes = {key: shape[::order] for key, shape in _shapes(file).items()}
         chosen = _choose(path, name, sizes)
         dtype = _stored(file, chosen).dtype
     is_pair = dtype.kind == "V"  # which is how MATLAB keeps complex numbers
     if is_pair and set(dtype.names or ()) != {"real", "imag"}:
         raise ValueError(f"{path} holds records of {dtype.names}; {_REMEDY}")
     shape = sizes[chosen]
-    named = _named(path, axes, MATLAB_AXES, shape, np.complex64 if is_pair else dtype)
+    named = _named(path, axes, usual, shape, np.complex64 if is_pair else dtype)
 
     def read(where: tuple[slice, ...]) -> np.ndarray:
         with hdf5.open_file(path, _REMEDY) as file:
-            values = hdf5.read(_stored(file, chosen), where[::-1], _REMEDY)
-        return (values["real"] + 1j * values["imag"] if is_pair else values).T
+            values = hdf5.read(_stored(file, chosen), where[::order], _REMEDY)
+        numbers = values["real"] + 1j * values["imag"] if is_pair else values
+        return numbers.T if is_matlab else numbers
 
-    return KspaceArray(path, named, shape, named[::-1], read)
+    return KspaceArray(path, named, shape, named[::order], read)
+
+
+def _shapes(file: h5py.File) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the arrays that lie in a file, by name."""
+    shapes = {}
+    for name in hdf5.walk(file):
+        with contextlib.suppress(UnusableFileError):  # a link to what is not there
+            stored = hdf5.find(file, name)
+            if isinstance(stored, h5py.Dataset) and stored.shape is not None:
+                shapes[name] = stored.shape
+    return shapes
 
 
 def _stored(file: h5py.File, name: str) -> h5py.Dataset:
@@ -246,8 +271,9 @@ def _choose(path: Path, name: str, sizes: dict[str, tuple[int, ...]]) -> str:
     likely = [key for key, shape in sizes.items() if sum(n > 1 for n in shape) > 1]
     if name in sizes or (not name and len(likely) == 1):
         return name or likely[0]
+    arrays = listed([f"{key} {shape}" for key, shape in sizes.items()]) or "no arrays"
     raise ValueError(
-        f"{path} holds the arrays {sizes}; say which is k-space with read.name=NAME"
+        f"{path} holds {arrays}; say which is k-space with read.name=NAME"
         + (f", got {name!r}" if name else "")
     )
 

@@ -10,7 +10,14 @@ import numpy as np
 from jaxtyping import Complex
 
 from data_scripts import hdf5
-from data_scripts.mri.arrays import KspaceArray, measured_array, open_mat, open_nifti, open_npy
+from data_scripts.mri.arrays import (
+    KspaceArray,
+    measured_array,
+    open_hdf5,
+    open_mat,
+    open_nifti,
+    open_npy,
+)
 from data_scripts.mri.bart_cfl import open_bart
 from data_scripts.mri.fastmri import open_fastmri
 from data_scripts.mri.ismrmrd import open_ismrmrd
@@ -29,10 +36,11 @@ class ReadOptions:
     """What the formats do not say of themselves.
 
     Attributes:
-        axes: names of the axes of an array (.npy, .mat, NIfTI), of slice, echo, coil, x, y, z; x is
-            the readout. Empty: coil, x, y and slice in front of them (.npy), or x, y, coil, and
-            with four axes x, y, z, coil (.mat, NIfTI).
-        name: of the array in a .mat file; empty: the only one.
+        axes: names of the axes of an array (.npy, .mat, NIfTI, your own HDF5), of slice, echo,
+            coil, x, y, z; x is the readout. Empty: coil, x, y and slice in front of them (.npy,
+            HDF5), or x, y, coil, and with four axes x, y, z, coil (.mat, NIfTI).
+        name: of the array in a .mat or HDF5 file, there with its groups; empty: the only one. With
+            a name an HDF5 file of any format is read as an array.
         oversampling: how much longer the readout is than the image (arrays and BART).
         group: HDF5 group of the measurement (ISMRMRD).
         whiten: decorrelate the coils with the noise scan, where there is one (ISMRMRD).
@@ -49,6 +57,7 @@ _USED = {
     ".npy": {"axes", "oversampling"},
     ".nii": {"axes", "oversampling"},
     ".mat": {"axes", "name", "oversampling"},
+    "HDF5": {"axes", "name", "oversampling"},
     ".cfl": {"oversampling"},
     "ISMRMRD": {"group", "whiten"},
     "fastMRI": set[str](),
@@ -70,7 +79,7 @@ def open_measured(path: Path, options: ReadOptions | None = None) -> Iterator[Me
     ending = next((e for e in ENDINGS if path.name.lower().endswith(e)), None)
     if ending is None:
         raise ValueError(f"{path} has none of the endings that are read here; {_REMEDY}")
-    kind = _kind_of_hdf5(path, options.group) if ending in ENDINGS[:3] else ending[:4]
+    kind = _kind_of_hdf5(path, options) if ending in ENDINGS[:3] else ending[:4]
     _refuse_unread(path, kind, options)
     if kind == "fastMRI":
         with open_fastmri(path) as scan:
@@ -83,6 +92,8 @@ def open_measured(path: Path, options: ReadOptions | None = None) -> Iterator[Me
             yield scan
     elif kind == ".cfl":
         yield open_bart(path, options.oversampling)
+    elif kind == "HDF5":
+        yield _measured(open_hdf5(path, options.name, options.axes), kind, options)
     elif kind == ".npy":
         yield _measured(open_npy(path, options.axes), "NumPy", options)
     elif kind == ".mat":
@@ -130,23 +141,28 @@ def open_prepared(path: Path) -> Iterator[MeasuredScan]:
         )
 
 
-def _kind_of_hdf5(path: Path, group: str) -> str:
+def _kind_of_hdf5(path: Path, options: ReadOptions) -> str:
     with hdf5.open_file(path, _REMEDY) as file:
-        names = sorted(file)
-        if "kspace" in names:
+        if options.name:
+            return "HDF5"
+        if "kspace" in file:
             if "scan_id" in file.attrs:
                 return "prepared"
             if len(getattr(file["kspace"], "shape", None) or ()) != 5:
                 return "fastMRI"
             raise ValueError(
                 f"{path} has five axes of kspace, as raw scans of SKM-TEA: convert it with "
-                "data_scripts/mri/skm_tea.py, and give the prepared scan"
+                "data_scripts/mri/skm_tea.py, and give the prepared scan; if it is an array of "
+                "your own, name it and its axes with read.name=kspace read.axes=[..]"
             )
-        if hdf5.find(file, f"{group}/data") is not None:
+        if hdf5.find(file, f"{options.group}/data") is not None:
             return "ISMRMRD"
+        if next(hdf5.walk(file), None) is not None:
+            return "HDF5"
     raise ValueError(
-        f"{path} holds {', '.join(names) or 'nothing'}, but neither kspace (fastMRI, prepared "
-        f"scans) nor {group}/data (ISMRMRD, whose group is named with read.group=NAME)"
+        f"{path} holds no arrays: neither kspace (fastMRI, prepared scans) nor "
+        f"{options.group}/data (ISMRMRD, whose group is named with read.group=NAME) nor one of "
+        "your own"
     )
 
 

@@ -107,6 +107,22 @@ class MriConfig:
             )
 
 
+@dataclass
+class CalibrationConfig(MriConfig):
+    """One run of `mri/calibrate.py`, which begins at the transform as it is made."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError as `MriConfig`, and for another place to begin at."""
+        super().__post_init__()
+        for key in ("calibration", "weights"):
+            if (value := getattr(self, key)) is not None:
+                raise ValueError(
+                    f"{key}={value} is where a training begins, and a calibration finds its "
+                    f"encoding from nothing but the scan; leave it out, or give {key} to "
+                    "mri/train.py"
+                )
+
+
 # Hydra checks every override of `configs/mri/train.yaml` against these names and types; those of a
 # model and of a recipe are chosen by their files.
 _schema = OmegaConf.structured(MriConfig)

@@ -236,6 +236,8 @@ def test_another_grid_or_another_model(scanner):
         (["dataset.acceleration=2"], "lacks samples of k-space.*use dataset.acceleration=1"),
         (["dataset.target=sense"], "computed from its own k-space by the FFT"),
         (["model=sense"], "with one encoding, got 0; use model=cg_sense"),
+        (["weights=runs/mri/a"], "weights=runs/mri/a is where a training begins.*leave it out"),
+        (["calibration=runs/mri/a"], "calibration=runs/mri/a is where a training begins"),
     ],
 )
 def test_what_cannot_be_calibrated(scanner, tmp_path, overrides, message):

@@ -59,7 +59,12 @@ REFUSED = (
     ("h.mat", lambda path: scipy.io.savemat(path, {"a": np.eye(3), "b": np.eye(4)}), {},
      "say which is k-space with read.name=NAME"),
     ("i.h5", lambda path: h5py.File(path, "w").create_group("images").file.close(), {},
-     "but neither kspace"),
+     "holds no arrays: neither kspace"),
+    ("j.h5", lambda path: h5py.File(path, "w").update(
+        {"a/b": np.ones((2, 3)), "c": np.ones((2, 3))}), {},
+     r"holds c \(2, 3\), a/b \(2, 3\); say which is k-space with read.name=NAME"),
+    ("l.h5", lambda path: h5py.File(path, "w").update({"kspace": np.ones((2, 1, 2, 3, 4))}), {},
+     r"name it and its axes with read.name=kspace read.axes"),
     ("k.h5", lambda path: write_ismrmrd(path, header_xml(8, 6, 1, (8, 6, 1), 5, 3).replace(
         "cartesian", "radial"), kspace_lines(np.ones((1, 8, 6)))), {}, "radial; .*mrpro, deepinv"),
 )  # fmt: skip

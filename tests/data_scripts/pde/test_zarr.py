@@ -161,3 +161,15 @@ def test_what_is_missing_is_told_by_the_fill_value_of_format_2(tmp_path):
     put(store, "u", u, ("sample", "time", "y", "x"), fill_value=-9999.0)
     with pytest.raises(UnusableFileError, match=r"NaN|finite"):
         open_fields(tmp_path / "own.zarr").read()
+
+
+def test_what_is_missing_is_told_by_the_text_that_xarray_writes_in_format_3(tmp_path):
+    store = zarr.open_group(tmp_path / "own.zarr", mode="w", zarr_format=3)
+    u = U.astype(np.float32)
+    u[2, 1, 3, 4] = -9999
+    array = put(store, "u", u)
+    array.attrs["_FillValue"] = "AAAAAICHw8A="  # what xarray 2026.9 has for -9999.0
+    with pytest.raises(UnusableFileError, match="NaN or infinity, first in trajectory 2, frame 1"):
+        open_fields(tmp_path / "own.zarr", ReadOptions(key="u")).read()
+    array.attrs["_FillValue"] = "no number"
+    np.testing.assert_array_equal(open_fields(tmp_path / "own.zarr").read()[:, :, 0], u)

@@ -1,7 +1,9 @@
 """Zarr stores: folders of chunks, format 2 and 3."""
 
+import base64
 import contextlib
 import functools
+import struct
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +19,7 @@ from data_scripts.unusable import reading
 from monarch_core.extras import require
 
 _METADATA = ("zarr.json", ".zgroup", ".zarray", ".zmetadata")
+_FILL = "_FillValue"
 _LABELS = "_ARRAY_DIMENSIONS"  # where format 2 keeps the names of axes (xarray)
 
 
@@ -69,7 +72,9 @@ def _stored(path: Path, name: str, array: Any, is_empty: bool) -> Stored:
     if missing and (
         _LABELS in attributes or packing(attributes)
     ):  # 0 is what zarr fills with where nobody says otherwise
-        attributes.setdefault("_FillValue", missing)
+        attributes.setdefault(_FILL, missing)
+    if isinstance(text := attributes.get(_FILL), str):
+        attributes[_FILL] = _number_in_text(text)
     how = packing(attributes)
     unit = attributes.get("units", "")
     labels = stated.get("dimension_names") or attributes.get(_LABELS) or ()
@@ -81,6 +86,14 @@ def _stored(path: Path, name: str, array: Any, is_empty: bool) -> Stored:
         unit if isinstance(unit, str) else "",
         tuple(str(label or "") for label in labels) if len(labels) == len(shape) else (),
     )
+
+
+def _number_in_text(text: str) -> float | str:
+    """Return the number that xarray has as text in format 3 (base64 of a double), else the text."""
+    with contextlib.suppress(ValueError, struct.error):
+        (number,) = struct.unpack("<d", base64.b64decode(text, validate=True))
+        return float(number)
+    return text
 
 
 def _read(path: Path, name: str, index: tuple[slice, ...]) -> np.ndarray:

@@ -16,7 +16,7 @@ from monarch_core.adapters.dense_layers import (
 )
 from monarch_core.layers.linear import MonarchLinear
 from monarch_core.layers.swap import exchange, sharing
-from monarch_core.transforms.arguments import check_count
+from monarch_core.transforms.arguments import check_count, check_flag
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +31,7 @@ def monarchize(
     conv_module: Callable[..., nn.Module] | None = None,
     select: Callable[[str, nn.Module], bool] = lambda name, layer: True,
     report: Callable[[ExchangedLayers], object] = lambda layers: None,
+    keep_norm: bool = False,
 ) -> nn.Module:
     """Exchange dense layers for Monarch ones that compute nearly the same, in place.
 
@@ -58,6 +59,9 @@ def monarchize(
         select: called with the name of a layer and the layer; False leaves it.
         report: called with what was exchanged, a list of `ExchangedLayer` that prints as a table:
             `report=print`.
+        keep_norm: give the new weights of linear layers the norm of the dense ones, for a model
+            that is to be trained from random weights (`StructuredLinear.scale_to`); they are
+            no longer the nearest.
 
     Returns:
         The model, or the new layer where the model is one of those exchanged.
@@ -80,12 +84,16 @@ def monarchize(
         )
     """
     check_count("n_blocks", n_blocks, "n_blocks=1 is the dense layer")
+    check_flag("keep_norm", keep_norm)
     is_shared = sharing(model)
     done = ExchangedLayers()
 
     def make(name: str, linear: nn.Linear) -> nn.Module | None:
         small = n_blocks > min(linear.in_features, linear.out_features)
-        return None if small else nearest_monarch(linear, n_blocks)
+        if small:
+            return None
+        nearest = nearest_monarch(linear, n_blocks)
+        return nearest.scale_to(linear.weight) if keep_norm else nearest
 
     of_linear = replacement(
         model, make, done, include=include, exclude=exclude, fused=fused, select=select

@@ -193,6 +193,27 @@ class StructuredLinear(nn.Module, ABC):
         linear.weight.requires_grad_(any(factor.requires_grad for factor in factors))
         return linear.train(self.training)
 
+    @torch.no_grad()
+    def scale_to(self: Layer, weight: Num[Tensor, "n_out n_in"]) -> Layer:
+        """Multiply the factors, all by one number, and give W the Frobenius norm of a weight.
+
+        The nearest W is smaller than the weight that it stands for, and by much where the weight is
+        random: a square `MonarchLinear` has 0.79 of its norm with 4 blocks, 0.46 with 16, and one
+        of four times as many outputs 0.65 and 0.35. A network that is trained from there begins
+        with smaller outputs than its authors meant, and learns late; scaled, it does not.
+
+        Args:
+            weight: real or complex. Where it or W is zero, or on the meta device, nothing changes.
+
+        Returns:
+            This layer.
+        """
+        norm, own = torch.linalg.vector_norm(weight), torch.linalg.vector_norm(self.dense())
+        if not weight.is_meta and norm > 0 and own > 0:
+            for factor in self.factors.values():
+                factor.mul_((norm / own) ** (1 / len(self.factors)))
+        return self
+
     def _take_over(self: Layer, linear: nn.Linear, **factors: Tensor) -> Layer:
         """Copy factors, and all of a dense layer that is not its weight; return this layer."""
         with torch.no_grad():

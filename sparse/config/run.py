@@ -139,6 +139,11 @@ class SparseConfig:
         return self.weight
 
     @property
+    def start_of_layers(self) -> str:
+        """How the layers of `weight` start, a word of `sparse.config.weight.STARTS`."""
+        return self.weight.start or ("scaled" if self.start_from is None else "projection")
+
+    @property
     def is_dense_at_its_end(self) -> bool:
         """Whether the trained model holds the layers of the host library."""
         return self.weight.is_control or self.switch_at is not None

@@ -14,7 +14,7 @@ OPTIONS = {
     "block_diagonal": ("n_blocks", *_LAYERS),
     "low_rank": ("n_blocks", "rank", *_LAYERS),
 }
-STARTS = ("projection", "random", "blocks")
+STARTS = ("projection", "scaled", "random", "blocks")
 CONTROL = "dense"  # what tables call the layers of the host library, and nothing else
 
 
@@ -33,8 +33,9 @@ class WeightConfig:
             inside the blocks of the network, so that embeddings and heads stay dense.
         exclude: all but dense: patterns of names to leave dense nevertheless.
         start: all but dense: projection (nearest to the weights of the dense network, of its own
-            start or of the run that it starts from), random (the outputs of a new
-            `torch.nn.Linear`) or blocks (random, by the sizes of the blocks; for fit.block_rates).
+            start or of the run that it starts from), scaled (likewise, with their norms), random
+            (the outputs of a new `torch.nn.Linear`) or blocks (random, by the sizes of the blocks;
+            for fit.block_rates). null: projection of a run that it starts from, else scaled.
     """
 
     name: str = MISSING
@@ -43,7 +44,7 @@ class WeightConfig:
     rank: int | None = None
     include: list[str] = field(default_factory=list)
     exclude: list[str] = field(default_factory=list)
-    start: str = "projection"
+    start: str | None = None
 
     def __post_init__(self) -> None:
         """Check every value, and that none is given that this kind does not read.
@@ -53,8 +54,10 @@ class WeightConfig:
         """
         if self.kind not in OPTIONS:
             raise ValueError(f"weight.kind must be one of {', '.join(OPTIONS)}, got {self.kind!r}")
-        if self.start not in STARTS:
-            raise ValueError(f"weight.start must be one of {', '.join(STARTS)}, got {self.start!r}")
+        if self.start not in (None, *STARTS):
+            raise ValueError(
+                f"weight.start must be null or one of {', '.join(STARTS)}, got {self.start!r}"
+            )
         check_ranges(self, "weight", {"n_blocks": (1, MOST), "rank": (1, MOST)})
         check_unread(self, "weight", OPTIONS[self.kind])
         if self.is_control != (self.name == CONTROL):

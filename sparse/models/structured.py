@@ -54,8 +54,9 @@ def layer_maker(weight: WeightConfig, start: str) -> Callable[[nn.Linear], Struc
 
     def make(linear: nn.Linear) -> StructuredLinear:
         kind, structure = _kind(weight, linear)
-        if start == "projection":
-            return kind.from_linear(linear, structure)
+        if start in ("projection", "scaled"):
+            nearest: StructuredLinear = kind.from_linear(linear, structure)
+            return nearest.scale_to(linear.weight) if start == "scaled" else nearest
         return kind(
             linear.in_features,
             linear.out_features,

@@ -21,7 +21,7 @@ from sparse.config.run import SparseConfig, read_words
         (["model.dropout=1"], r"model\.dropout must be from 0 to 0\.99"),
         (["dataset.context=1"], r"dataset\.context must be from 2"),
         (["weight.n_blocks=0"], r"weight\.n_blocks must be from 1"),
-        (["weight.start=warm"], r"weight\.start must be one of projection, random, blocks"),
+        (["weight.start=warm"], r"weight\.start must be null or one of projection, scaled, random"),
         (["weight=dense", "weight.n_blocks=8"], r"kind=dense has no option n_blocks"),
         (["weight.rank=3"], r"kind=monarch has no option rank"),
         (["weight.name=dense"], r"call the layers of the host library dense and no others"),

@@ -85,7 +85,16 @@ def test_new_layers_start_as_they_are_asked_to(start):
     dense = [x for x in built("mixer", "weight=dense").modules() if isinstance(x, nn.Linear)][:-1]
     for layer, linear in zip(layers, dense, strict=True):
         best = MonarchLinear.from_linear(linear, 2).dense()
-        assert torch.allclose(layer.dense(), best, atol=1e-5) == (start == "projection")
+        scale = linear.weight.norm() / best.norm() if start == "scaled" else 1
+        is_near = start in ("projection", "scaled")
+        assert torch.allclose(layer.dense(), scale * best, atol=1e-5) == is_near
+
+
+def test_a_network_begins_as_large_as_the_dense_one_unless_it_goes_on_from_a_run():
+    new = built("gpt2", "weight=monarch").state_dict()
+    scaled = built("gpt2", "weight=monarch", "weight.start=scaled").state_dict()
+    assert all(torch.equal(new[key], scaled[key]) for key in scaled)
+    assert config_of("weight=monarch", "start_from=runs/a").start_of_layers == "projection"
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -50,6 +50,19 @@ def test_one_block_is_the_dense_layer():
     torch.testing.assert_close(model(x), monarchize(model, n_blocks=1)(x))
 
 
+def test_a_model_for_training_from_scratch_keeps_the_norms_of_its_weights():
+    model = nn.Sequential(nn.Linear(24, 35), nn.ReLU(), nn.Linear(35, 24))
+    norms = [layer.weight.norm() for layer in (model[0], model[2])]
+    nearest = monarchize(deepcopy(model))
+    monarchize(model, keep_norm=True)
+    for layer, near, norm in zip(model[::2], nearest[::2], norms, strict=True):
+        assert near.dense().norm() < 0.9 * norm
+        torch.testing.assert_close(layer.dense(), near.dense() * norm / near.dense().norm())
+    with torch.device("meta"):
+        empty = nn.Sequential(nn.Linear(24, 35))
+    assert monarchize(empty, keep_norm=True)[0].L.is_meta
+
+
 def test_fewer_blocks_are_nearer():
     torch.manual_seed(0)
     linear = nn.Linear(32, 32)

@@ -64,6 +64,19 @@ def test_gradients_are_those_of_the_dense_weight(make, dtype):
         torch.testing.assert_close(mine, expected)
 
 
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_scaled_to_a_weight_the_layer_has_its_norm_and_no_other_direction(make, dtype):
+    layer = make(dtype=dtype)
+    before = layer.dense().detach()
+    weight = torch.randn(make.sizes[1], make.sizes[0], dtype=dtype)
+    assert layer.scale_to(weight) is layer
+    torch.testing.assert_close(layer.dense(), before * weight.norm() / before.norm())
+    assert all(factor.requires_grad for factor in layer.factors.values())
+    kept = layer.dense().detach()
+    layer.scale_to(torch.zeros_like(weight))
+    assert torch.equal(layer.dense(), kept)
+
+
 @pytest.mark.parametrize("start", ["linear", "blocks"])
 def test_a_start_has_the_variance_that_it_promises(make, start):
     n_in = make.sizes[0]

@@ -24,6 +24,7 @@ _CALLED = {
     FLOATS: "floating-point numbers",
     TEXTS: "words",
     RECORDS: "records",
+    NUMBERS + RECORDS: "numbers",
 }
 # Noise, as in k-space, does not compress; zero padding does, to a few times its size.
 _MOST_COMPRESSION = 200.0

@@ -196,7 +196,7 @@ def test_commands_of_calibrations_name_what_there_is():
     assert found
     for words in found:
         ours = [word for word in words if not word.startswith("hydra")]
-        to_dataclass(composed("mri", *ours, script="calibrate"), MriConfig)
+        to_dataclass(composed("mri", *ours, script="calibrate"), CalibrationConfig)
 
 
 def test_commands_are_found():

@@ -1,7 +1,7 @@
-"""K-space in one array of a file, whose axes have names, read in parts: BART, .npy, .mat, NIfTI."""
+"""K-space in one array of a file with axes of names, in parts: BART, .npy, HDF5, .mat, NIfTI."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ MATLAB_AXES = {2: ("x", "y"), 3: ("x", "y", "coil"), 4: ("x", "y", "z", "coil")}
 _BLOCK_BYTES = 1 << 25  # of a 3-D scan, transformed at a time
 _MAPPED_BYTES = 1 << 23  # of a file, mapped at a time
 _REMEDY = "save it again, as one array of complex numbers"
+_KINDS = hdf5.NUMBERS + hdf5.RECORDS
 
 
 @dataclass(frozen=True)
@@ -223,7 +224,8 @@ def open_hdf5(
 
     Args:
         path: the file.
-        name: of the array, with its groups; empty: the only one of at least two axes.
+        name: of the array, with its groups; empty: the only one of at least two axes, in a file of
+            MATLAB of those outside structures.
         axes: names in the order of the file; in MATLAB's, which is the other way round, if it
             is a file of MATLAB.
         is_matlab: the file is of version 7.3 of MATLAB.
@@ -233,13 +235,15 @@ def open_hdf5(
     """
     order, usual = (-1, MATLAB_AXES) if is_matlab else (1, NUMPY_AXES)
     with hdf5.open_file(path, _REMEDY) as file:
-        sizes = {key: shape[::order] for key, shape in _shapes(file).items()}
-        chosen = _choose(path, name, sizes)
-        dtype = _stored(file, chosen).dtype
+        chosen = name
+        if not name or hdf5.find(file, name) is None:
+            names = sorted(file) if is_matlab else hdf5.walk(file)
+            sizes = {key: shape[::order] for key, shape in _shapes(file, names).items()}
+            chosen = _choose(path, name, sizes)
+        dtype, shape = _stored(file, chosen).dtype, _stored(file, chosen).shape[::order]
     is_pair = dtype.kind == "V"  # which is how MATLAB keeps complex numbers
     if is_pair and set(dtype.names or ()) != {"real", "imag"}:
         raise ValueError(f"{path} holds records of {dtype.names}; {_REMEDY}")
-    shape = sizes[chosen]
     named = _named(path, axes, usual, shape, np.complex64 if is_pair else dtype)
 
     def read(where: tuple[slice, ...]) -> np.ndarray:
@@ -251,19 +255,19 @@ def open_hdf5(
     return KspaceArray(path, named, shape, named[::order], read)
 
 
-def _shapes(file: h5py.File) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of the arrays that lie in a file, by name."""
+def _shapes(file: h5py.File, names: Iterable[str]) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of those arrays among names that may be k-space."""
     shapes = {}
-    for name in hdf5.walk(file):
+    for name in names:
         with contextlib.suppress(UnusableFileError):  # a link to what is not there
             stored = hdf5.find(file, name)
-            if isinstance(stored, h5py.Dataset) and stored.shape is not None:
+            if isinstance(stored, h5py.Dataset) and stored.dtype.kind in _KINDS and stored.shape:
                 shapes[name] = stored.shape
     return shapes
 
 
 def _stored(file: h5py.File, name: str) -> h5py.Dataset:
-    return hdf5.array(file, name, _REMEDY, kinds=hdf5.NUMBERS + hdf5.RECORDS)
+    return hdf5.array(file, name, _REMEDY, kinds=_KINDS)
 
 
 def _choose(path: Path, name: str, sizes: dict[str, tuple[int, ...]]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+import h5py
 import numpy as np
 from jaxtyping import Complex
 
@@ -24,10 +25,12 @@ from data_scripts.mri.ismrmrd import open_ismrmrd
 from data_scripts.mri.measured import MeasuredScan
 from data_scripts.mri.schema import open_scan, read_info, read_slice, stored_masks
 from data_scripts.unusable import require_file
+from monarch_core.runs.printable import listed
 
 ENDINGS = (".h5", ".hdf5", ".mrd", ".cfl", ".npy", ".mat", ".nii", ".nii.gz")
 log = logging.getLogger(__name__)
 
+_SKM_TEA_AXES = 5
 _REMEDY = "give a scan in one of the formats " + ", ".join(ENDINGS)
 
 
@@ -144,33 +147,40 @@ def open_prepared(path: Path) -> Iterator[MeasuredScan]:
 def _kind_of_hdf5(path: Path, options: ReadOptions) -> str:
     with hdf5.open_file(path, _REMEDY) as file:
         if options.name:
+            if beside := [name for name in ("mask", "maps") if name in file]:
+                log.warning("%s: with read.name its %s is not read", path, " or ".join(beside))
             return "HDF5"
-        if "kspace" in file:
+        kspace = hdf5.find(file, "kspace")
+        if isinstance(kspace, h5py.Dataset):
             if "scan_id" in file.attrs:
                 return "prepared"
-            if len(getattr(file["kspace"], "shape", None) or ()) != 5:
+            if kspace.ndim != _SKM_TEA_AXES:
                 return "fastMRI"
             raise ValueError(
                 f"{path} has five axes of kspace, as raw scans of SKM-TEA: convert it with "
-                "data_scripts/mri/skm_tea.py, and give the prepared scan; if it is an array of "
-                "your own, name it and its axes with read.name=kspace read.axes=[..]"
+                "data_scripts/mri/skm_tea.py, and give the prepared scan; an array of your own is "
+                "named with read.name=kspace read.axes=[..]"
             )
         if hdf5.find(file, f"{options.group}/data") is not None:
             return "ISMRMRD"
-        if next(hdf5.walk(file), None) is not None:
-            return "HDF5"
-    raise ValueError(
-        f"{path} holds no arrays: neither kspace (fastMRI, prepared scans) nor "
-        f"{options.group}/data (ISMRMRD, whose group is named with read.group=NAME) nor one of "
-        "your own"
-    )
+        names = list(hdf5.walk(file))
+    headers = [name.removesuffix("/xml") for name in names if name.endswith("/xml")]
+    if headers or options.group != ReadOptions.group or not names:
+        raise ValueError(
+            f"{path} holds {listed(headers) or listed(names) or 'nothing'}, but neither kspace "
+            f"(fastMRI, prepared scans) nor {options.group}/data (ISMRMRD, whose group is named "
+            "with read.group=NAME); an array of your own is named with read.name=NAME"
+        )
+    return "HDF5"
 
 
 def _refuse_unread(path: Path, kind: str, options: ReadOptions) -> None:
+    own = ", or name the array with read.name=NAME if it is one of your own"
     for option in fields(ReadOptions):
         given = getattr(options, option.name)
         if given != getattr(ReadOptions(), option.name) and option.name not in _USED[kind]:
+            is_known = kind in ("fastMRI", "prepared", "ISMRMRD")
             raise ValueError(
                 f"read.{option.name}={given} was given, but {path} ({kind}) is read without it; "
-                "leave it out"
+                f"leave it out{own if is_known else ''}"
             )

@@ -209,7 +209,7 @@ class StructuredLinear(nn.Module, ABC):
             This layer.
         """
         norm, own = torch.linalg.vector_norm(weight), torch.linalg.vector_norm(self.dense())
-        if not weight.is_meta and norm > 0 and own > 0:
+        if not (norm.is_meta or own.is_meta) and norm > 0 and own > 0:
             for factor in self.factors.values():
                 factor.mul_((norm / own) ** (1 / len(self.factors)))
         return self

@@ -112,7 +112,12 @@ class CalibrationConfig(MriConfig):
     """One run of `mri/calibrate.py`, which begins at the transform as it is made."""
 
     def __post_init__(self) -> None:
-        """Raise ValueError as `MriConfig`, and for another place to begin at."""
+        """Raise ValueError as `MriConfig`, and for what another run would have to leave first."""
+        if self.transform.name == CALIBRATED:
+            raise ValueError(
+                f"transform={CALIBRATED} is what a calibration leaves; say what it is to find, as "
+                "in transform=monarch transform.rank=4"
+            )
         super().__post_init__()
         for key in ("calibration", "weights"):
             if (value := getattr(self, key)) is not None:

@@ -1,7 +1,8 @@
 """Names, types and defaults of a sparse run; `configs/sparse` holds the values that differ."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, OmegaConf
@@ -11,7 +12,7 @@ from monarch_core.runs.ranges import SEEDS, check_ranges
 from monarch_core.training.config import FitConfig
 from sparse.config.dataset import DATASETS, DatasetConfig, TextConfig
 from sparse.config.model import MODELS, Gpt2Config, ModelConfig
-from sparse.config.weight import WeightConfig
+from sparse.config.weight import OPTIONS, WeightConfig
 
 MOMENTS = ("carried", "fresh")
 
@@ -56,7 +57,7 @@ class SparseConfig:
             and the run goes on dense; null: never.
         switch: how it does.
         start_from: folder of a finished dense run whose weights this one starts from, in the layers
-            of `weight` by projection; `from=` on the command line.
+            of `weight` as `weight.start` says; `from=` on the command line.
         seed: of weights and data order.
         resume: folder of a run to continue; its own config is then used.
     """
@@ -79,9 +80,21 @@ class SparseConfig:
         """Return overrides with `from` for the `start_from` that `read_words` makes of it."""
         return [word.removeprefix("start_" * word.startswith("start_from=")) for word in overrides]
 
+    @classmethod
+    def from_former(cls, stored: dict[str, Any]) -> dict[str, Any]:
+        """Return the stored config of a run without options that its kind of weight never read."""
+        weight = stored.get("weight")
+        if not isinstance(weight, Mapping) or weight.get("kind") not in OPTIONS:
+            return stored
+        unread = set().union(*OPTIONS.values()) - {*OPTIONS[weight["kind"]]}
+        return {**stored, "weight": {k: v for k, v in weight.items() if k not in unread}}
+
     def __post_init__(self) -> None:
-        """Raise ValueError for what does not go together."""
+        """Raise ValueError for what does not go together; a start that nobody named is named."""
         check_ranges(self, "", SEEDS)
+        if self.weight.start is None and not self.weight.is_control:
+            start = "scaled" if self.start_from is None else "projection"
+            self.weight = replace(self.weight, start=start)
         if self.dataset.CONTENT not in self.model.READS:
             models = [name for name, kind in MODELS.items() if self.dataset.CONTENT in kind.READS]
             data = [name for name, kind in DATASETS.items() if kind.CONTENT in self.model.READS]
@@ -137,11 +150,6 @@ class SparseConfig:
     def transform(self) -> WeightConfig:
         """The weight, under the name by which results know what compared runs differ in."""
         return self.weight
-
-    @property
-    def start_of_layers(self) -> str:
-        """How the layers of `weight` start, a word of `sparse.config.weight.STARTS`."""
-        return self.weight.start or ("scaled" if self.start_from is None else "projection")
 
     @property
     def is_dense_at_its_end(self) -> bool:

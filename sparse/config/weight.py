@@ -7,7 +7,7 @@ from omegaconf import MISSING
 from monarch_core.runs.ranges import MOST, check_ranges, check_unread
 
 _LAYERS = ("include", "exclude", "start")
-# The options that each kind of weight has.
+# The options that each kind of weight reads.
 OPTIONS = {
     "dense": (),
     "monarch": ("n_blocks", *_LAYERS),

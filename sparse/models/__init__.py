@@ -42,9 +42,8 @@ def build_model(config: SparseConfig, shape: Shape) -> nn.Module:
     model = build_dense(config.model, shape)
     if config.start_from is not None:
         load_start(model, config, shape)
-    start = config.start_of_layers
-    done = _swap(model, config, start)
-    if config.start_from is not None and start == "projection":
+    done = _swap(model, config, config.weight.start or "")
+    if config.start_from is not None and config.weight.start == "projection":
         log.info("relative residual of each layer:\n%s", done)
     return model
 

@@ -237,6 +237,7 @@ def test_another_grid_or_another_model(scanner):
         (["dataset.target=sense"], "computed from its own k-space by the FFT"),
         (["model=sense"], "with one encoding, got 0; use model=cg_sense"),
         (["weights=runs/mri/a"], "weights=runs/mri/a is where a training begins.*leave it out"),
+        (["transform=calibrated"], "transform=calibrated is what a calibration leaves; say what"),
         (["calibration=runs/mri/a"], "calibration=runs/mri/a is where a training begins"),
     ],
 )

@@ -1,9 +1,13 @@
 """Configs of sparse runs: what goes together, and what is said of what does not."""
 
+import dataclasses
+
 import pytest
+from omegaconf import OmegaConf
 from sparse_runs import config_of
 
 from monarch_core.runs.declared import declared
+from monarch_core.runs.schema import load_config
 from sparse.config.run import SparseConfig, read_words
 
 
@@ -72,6 +76,15 @@ def test_the_dense_weight_is_the_control():
         told = declared({"transform_declares": config_of(f"weight={weight}").transform.declares()})
         assert told.control == (weight == "dense")
         assert told.learns == "both"
+
+
+@pytest.mark.parametrize("kind", ["dense", "monarch"])
+def test_a_run_that_stored_options_which_its_weight_never_read_is_read(kind, tmp_path):
+    stored = OmegaConf.create(dataclasses.asdict(config_of(f"weight={kind}")))
+    stored.weight.update({"start": "projection", "rank": None, "n_blocks": 4})
+    OmegaConf.save(stored, tmp_path / "config.yaml")
+    start = None if kind == "dense" else "projection"
+    assert load_config(tmp_path, SparseConfig).weight.start == start
 
 
 def test_from_is_a_word_for_start_from():

@@ -94,7 +94,8 @@ def test_a_network_begins_as_large_as_the_dense_one_unless_it_goes_on_from_a_run
     new = built("gpt2", "weight=monarch").state_dict()
     scaled = built("gpt2", "weight=monarch", "weight.start=scaled").state_dict()
     assert all(torch.equal(new[key], scaled[key]) for key in scaled)
-    assert config_of("weight=monarch", "start_from=runs/a").start_of_layers == "projection"
+    assert config_of("weight=monarch").weight.start == "scaled"
+    assert config_of("weight=monarch", "start_from=runs/a").weight.start == "projection"
 
 
 @pytest.mark.parametrize("name", ALL)

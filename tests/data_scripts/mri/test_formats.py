@@ -59,12 +59,24 @@ REFUSED = (
     ("h.mat", lambda path: scipy.io.savemat(path, {"a": np.eye(3), "b": np.eye(4)}), {},
      "say which is k-space with read.name=NAME"),
     ("i.h5", lambda path: h5py.File(path, "w").create_group("images").file.close(), {},
-     "holds no arrays: neither kspace"),
+     "holds nothing, but neither kspace"),
     ("j.h5", lambda path: h5py.File(path, "w").update(
         {"a/b": np.ones((2, 3)), "c": np.ones((2, 3))}), {},
      r"holds c \(2, 3\), a/b \(2, 3\); say which is k-space with read.name=NAME"),
+    ("m.h5", lambda path: write_ismrmrd(path, header_xml(8, 6, 1, (8, 6, 1), 5, 3),
+        kspace_lines(np.ones((1, 8, 6)))), {"group": "scan"}, "dataset, but .* scan/data"),
+    ("n.h5", lambda path: h5py.File(path, "w").update({"kspace": np.ones((2, 3, 4))}),
+     {"axes": ["x", "y", "coil"]}, "leave it out, or name the array with read.name=NAME"),
+    ("o.h5", lambda path: h5py.File(path, "w").update({"a": np.full((2, 3), b"x")}), {},
+     "holds no arrays; say which"),
+    ("p.h5", lambda path: h5py.File(path, "w").update({"a": np.full((2, 3), b"x")}),
+     {"name": "a"}, "where numbers are expected"),
+    ("q.h5", lambda path: h5py.File(path, "w").update({"a": h5py.ExternalLink("b.h5", "/a")}),
+     {"name": "a"}, "is a link into another file"),
+    ("r.h5", lambda path: h5py.File(path, "w").update({"kspace": h5py.SoftLink("/gone")}), {},
+     "is a link to /gone, where there is nothing"),
     ("l.h5", lambda path: h5py.File(path, "w").update({"kspace": np.ones((2, 1, 2, 3, 4))}), {},
-     r"name it and its axes with read.name=kspace read.axes"),
+     "is named with read.name=kspace read.axes"),
     ("k.h5", lambda path: write_ismrmrd(path, header_xml(8, 6, 1, (8, 6, 1), 5, 3).replace(
         "cartesian", "radial"), kspace_lines(np.ones((1, 8, 6)))), {}, "radial; .*mrpro, deepinv"),
 )  # fmt: skip
@@ -80,6 +92,37 @@ def test_what_cannot_be_read_is_refused_with_a_remedy(name, make, options, messa
         open_measured(tmp_path / name, ReadOptions(**options)),
     ):
         pass
+
+
+def test_names_in_groups_are_found_as_other_programs_write_them(tmp_path):
+    kspace = undersampled(1)[0]
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["raw/ksp"] = kspace
+        file["aside"] = h5py.SoftLink("/raw")  # a group is listed once, under its first name
+    for name in ("raw/ksp", "/raw/ksp", "aside/ksp"):
+        with open_measured(tmp_path / "a.h5", ReadOptions(name=name)) as scan:
+            np.testing.assert_allclose(scan.read(0)[0], kspace, rtol=1e-6)
+
+
+def test_of_a_file_of_matlab_structures_are_read_by_name_alone(tmp_path):
+    kspace = undersampled(1)[0].transpose(1, 2, 0)
+    pairs = np.zeros(kspace.T.shape, [("real", "<f4"), ("imag", "<f4")])
+    pairs["real"], pairs["imag"] = kspace.T.real, kspace.T.imag
+    with h5py.File(tmp_path / "a.mat", "w") as file:
+        file["ksp"] = pairs
+        file["hdr/ksp"] = pairs[:, ::-1]
+        file["#refs#/a"] = np.eye(3)
+        file["cells"] = np.full((2, 2), file["ksp"].ref, h5py.ref_dtype)
+    with open_measured(tmp_path / "a.mat") as scan:
+        np.testing.assert_allclose(scan.read(0)[0], kspace.transpose(2, 0, 1), rtol=1e-6)
+    with open_measured(tmp_path / "a.mat", ReadOptions(name="hdr/ksp")) as scan:
+        np.testing.assert_allclose(scan.read(0)[0], kspace.transpose(2, 0, 1)[..., ::-1], rtol=1e-6)
+
+
+def test_what_is_not_read_beside_a_named_array_is_said(tmp_path, caplog):
+    path, _ = write_format(tmp_path, "fastmri", undersampled())
+    with open_measured(path, ReadOptions(name="kspace")):
+        assert "with read.name its mask is not read" in caplog.text
 
 
 def test_axes_that_nobody_named_are_said(tmp_path, caplog):

@@ -73,7 +73,7 @@ def _stored(path: Path, name: str, array: Any, is_empty: bool) -> Stored:
         _LABELS in attributes or packing(attributes)
     ):  # 0 is what zarr fills with where nobody says otherwise
         attributes.setdefault(_FILL, missing)
-    if isinstance(text := attributes.get(_FILL), str):
+    if dtype.kind in "iuf" and isinstance(text := attributes.get(_FILL), str):
         attributes[_FILL] = _number_in_text(text)
     how = packing(attributes)
     unit = attributes.get("units", "")

@@ -31,7 +31,7 @@ import mri.compare
 from monarch_core.report import cli
 from monarch_core.runs.schema import to_dataclass
 from mri.config.reconstruct import ReconstructConfig
-from mri.config.run import MriConfig
+from mri.config.run import CalibrationConfig, MriConfig
 from pde.config.run import PdeConfig, choose_own
 from sparse.config.run import SparseConfig, read_words
 

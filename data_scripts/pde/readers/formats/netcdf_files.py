@@ -1,6 +1,8 @@
 """Classic netCDF files: version 3, with 32 or 64 bit offsets; netCDF-4 is HDF5."""
 
+import contextlib
 import functools
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +24,21 @@ def netcdf_contents(path: Path) -> Contents:
     Raises:
         UnusableFileError: the file is damaged.
     """
-    with reading(path, AGAIN), netcdf_file(path, "r", mmap=True) as file:
+    with _opened(path) as file:
         arrays = {name: _array(path, file, name) for name in file.variables}
         attributes = numbers(file._attributes)
     return Contents("netCDF-3", arrays, attributes)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[netcdf_file]:
+    """Open a file by a stream of our own, which is closed where scipy fails at its first bytes."""
+    with (
+        reading(path, AGAIN),
+        path.open("rb") as stream,
+        netcdf_file(stream, "r", mmap=True) as file,
+    ):
+        yield file
 
 
 def _array(path: Path, file: netcdf_file, name: str) -> Stored:
@@ -46,7 +59,7 @@ def _array(path: Path, file: netcdf_file, name: str) -> Stored:
 
 
 def _read(path: Path, name: str, index: tuple[slice, ...]) -> np.ndarray:
-    with reading(path, AGAIN), netcdf_file(path, "r", mmap=True) as file:
+    with _opened(path) as file:
         part = file.variables[name].data[index]
         values = part.astype(part.dtype.newbyteorder("="))
         del part  # nothing may refer to the map when it is closed

@@ -240,7 +240,8 @@ def open_hdf5(
             names = sorted(file) if is_matlab else hdf5.walk(file)
             sizes = {key: shape[::order] for key, shape in _shapes(file, names).items()}
             chosen = _choose(path, name, sizes)
-        dtype, shape = _stored(file, chosen).dtype, _stored(file, chosen).shape[::order]
+        stored = _stored(file, chosen)
+        dtype, shape = stored.dtype, stored.shape[::order]
     is_pair = dtype.kind == "V"  # which is how MATLAB keeps complex numbers
     if is_pair and set(dtype.names or ()) != {"real", "imag"}:
         raise ValueError(f"{path} holds records of {dtype.names}; {_REMEDY}")

@@ -89,8 +89,7 @@ def monarchize(
     done = ExchangedLayers()
 
     def make(name: str, linear: nn.Linear) -> nn.Module | None:
-        small = n_blocks > min(linear.in_features, linear.out_features)
-        if small:
+        if n_blocks > min(linear.in_features, linear.out_features):
             return None
         nearest = nearest_monarch(linear, n_blocks)
         return nearest.scale_to(linear.weight) if keep_norm else nearest

@@ -5,7 +5,7 @@ with the names that were in use, and never imported.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 _KINDS = {
@@ -86,8 +86,13 @@ def to_current(config: dict[str, Any]) -> dict[str, Any]:
     )
 
 
+def names_of_options(choices: Mapping[str, type]) -> dict[str, set[str]]:
+    """Return the names of the options of each choice, given its dataclass by name."""
+    return {name: {f.name for f in dataclasses.fields(c)} for name, c in choices.items()}
+
+
 def without_unread(
-    stored: dict[str, Any], part: str, choices: Mapping[str, type], key: str
+    stored: dict[str, Any], part: str, options: Mapping[str, Collection[str]], key: str
 ) -> dict[str, Any]:
     """Return a stored config without options of one part that only other choices of it have.
 
@@ -96,12 +101,11 @@ def without_unread(
     Args:
         stored: the config.
         part: its key, as "model".
-        choices: the dataclass of each choice, by name.
+        options: names of those of each choice, by its name (`names_of_options`).
         key: where the part names its choice; without a known name, nothing is left out.
     """
     node = stored.get(part)
-    if not isinstance(node, Mapping) or str(node.get(key)) not in choices:
+    if not isinstance(node, Mapping) or str(node.get(key)) not in options:
         return stored
-    fields = {name: {f.name for f in dataclasses.fields(c)} for name, c in choices.items()}
-    unread = set().union(*fields.values()) - fields[str(node[key])]
+    unread = set().union(*options.values()) - {*options[str(node[key])]}
     return {**stored, part: {name: v for name, v in node.items() if name not in unread}}

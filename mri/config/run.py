@@ -7,7 +7,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, OmegaConf
 
-from monarch_core.runs.former_layout import without_unread
+from monarch_core.runs.former_layout import names_of_options, without_unread
 from monarch_core.runs.ranges import MOST, SEEDS, check_ranges
 from monarch_core.training.config import FitConfig
 from monarch_core.training.transform_config import TransformConfig, offer_transforms
@@ -74,7 +74,7 @@ class MriConfig:
         dataset = stored.get("dataset")
         if isinstance(dataset, dict):
             stored = {**stored, "dataset": former_dataset(dataset)}
-        return without_unread(stored, "model", MODELS, "name")
+        return without_unread(stored, "model", names_of_options(MODELS), "name")
 
     def __post_init__(self) -> None:
         """Raise ValueError for words that are none, and for what does not go together."""

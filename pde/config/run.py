@@ -9,7 +9,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, OmegaConf
 
-from monarch_core.runs.former_layout import without_unread
+from monarch_core.runs.former_layout import names_of_options, without_unread
 from monarch_core.runs.home import expand_home
 from monarch_core.runs.overrides import key_of
 from monarch_core.runs.ranges import MOST, SEEDS, check_ranges
@@ -82,7 +82,7 @@ class PdeConfig:
     @classmethod
     def from_former(cls, stored: dict[str, Any]) -> dict[str, Any]:
         """Return the stored config of a run in the layout of today, whenever the run was made."""
-        return without_unread(stored, "model", MODELS, "architecture")
+        return without_unread(stored, "model", names_of_options(MODELS), "architecture")
 
     @classmethod
     def as_typed(cls, overrides: Sequence[str]) -> list[str]:

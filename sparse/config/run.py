@@ -1,12 +1,13 @@
 """Names, types and defaults of a sparse run; `configs/sparse` holds the values that differ."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, OmegaConf
 
+from monarch_core.runs.former_layout import without_unread
 from monarch_core.runs.home import expand_home
 from monarch_core.runs.ranges import SEEDS, check_ranges
 from monarch_core.training.config import FitConfig
@@ -83,11 +84,7 @@ class SparseConfig:
     @classmethod
     def from_former(cls, stored: dict[str, Any]) -> dict[str, Any]:
         """Return the stored config of a run without options that its kind of weight never read."""
-        weight = stored.get("weight")
-        if not isinstance(weight, Mapping) or weight.get("kind") not in OPTIONS:
-            return stored
-        unread = set().union(*OPTIONS.values()) - {*OPTIONS[weight["kind"]]}
-        return {**stored, "weight": {k: v for k, v in weight.items() if k not in unread}}
+        return without_unread(stored, "weight", OPTIONS, "kind")
 
     def __post_init__(self) -> None:
         """Raise ValueError for what does not go together; a start that nobody named is named."""

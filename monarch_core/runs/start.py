@@ -61,14 +61,22 @@ def read_start(
     return config, run_dir, changes
 
 
-def note_changes(run_dir: Path, config: Any, changes: dict[str, Any]) -> None:
-    """Note what a run goes on with: its config, and the overrides that make it from the start."""
-    save_config(run_dir, config)
-    folder = RunFolder(run_dir)
+def change_config(folder: RunFolder, changes: dict[str, Any], asked: dict[str, Any]) -> None:
+    """Change the config that a run goes on with, and the overrides that make it from the start.
+
+    Args:
+        folder: of the run.
+        changes: values by key, as {"fit.epochs": 20}.
+        asked: those of them that become overrides.
+    """
+    config = OmegaConf.create(folder.read_config())
+    for key, value in changes.items():
+        OmegaConf.update(config, key, value)
+    write_text(folder.config, OmegaConf.to_yaml(config))
     given = folder.started_with()
     if given is not None:
-        kept = [item for item in given if key_of(item) not in changes]
-        words = {key: "null" if value is None else value for key, value in changes.items()}
+        kept = [item for item in given if key_of(item) not in asked]
+        words = {key: "null" if value is None else value for key, value in asked.items()}
         new = [f"{key}={word}".replace(" ", "") for key, word in words.items()]
         write_text(folder.overrides, OmegaConf.to_yaml(OmegaConf.create([*kept, *new])))
 

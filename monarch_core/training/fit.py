@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning_fabric import Fabric
 from rich.console import Console
 from torch import nn
@@ -37,6 +36,7 @@ from monarch_core.training.epoch import EpochRunner
 from monarch_core.training.optimization import make_optimizer, make_schedule, parameter_groups
 from monarch_core.training.progress import show_progress
 from monarch_core.training.recipe import make_recipe
+from monarch_core.training.start import note_changes, seed_everything
 from monarch_core.training.training_state import TrainingState
 from monarch_core.training.trial import TRIAL_RATE, n_trial_epochs, rate_by_trial, stored_rate
 
@@ -80,7 +80,8 @@ def fit(
         seed: with the epoch it determines the order of the data.
         metric: the error that chooses the epoch, lower is better; `loss` when it is None.
         whole_config: of the run, a dataclass; all of it belongs to the run, and a checkpoint is
-            not continued with another one, but for what only says where it runs.
+            not continued with another one, but for what only says where it runs, and for more
+            epochs (`note_changes`).
         fingerprints: of the data, by split; neither is it continued with other data.
         change: of the model, between two epochs. The best weights are then those of an epoch after
             it, of the model as it is at the end.
@@ -101,6 +102,8 @@ def fit(
         run_dir.mkdir(parents=True, exist_ok=True)
     with occupied(run_dir):
         if not any(parameter_groups(model)):
+            if fabric.is_global_zero:
+                note_changes(folder, config)
             _keep_untrained(model, metric or loss, valid_loader, config, fabric, folder)
             return
         saved = load_checkpoint(folder.checkpoint) if folder.can_resume else None
@@ -133,13 +136,12 @@ def fit(
         if saved is not None:
             _continue_run(state, saved, folder, None if done else change)
         if fabric.is_global_zero:
+            note_changes(folder, config)
             folder.log.truncate(state.epoch)
         if state.epoch == config.epochs:
             log.info("%s is trained already (%d epochs)", run_dir, state.epoch)
             _remove_aborted(fabric, folder)
             return
-        if fabric.global_rank > 0:  # random layers draw differently in each process
-            torch.manual_seed(mix_seed(seed, state.epoch, fabric.global_rank))
         console = Console(stderr=True) if fabric.is_global_zero else None
         with (
             tf32_products(allowed=config.precision == "tf32"),
@@ -148,6 +150,8 @@ def fit(
             ) as display,
         ):
             while state.epoch < config.epochs:
+                if fabric.global_rank > 0:  # of their random numbers, no checkpoint knows
+                    seed_everything(mix_seed(seed, state.epoch, fabric.global_rank) % 2**32)
                 if change is not None and state.epoch == change.epoch:
                     state = change.made(state, rates_known)
                     runner = replace(runner, model=fabric.setup_module(model))

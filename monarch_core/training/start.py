@@ -2,7 +2,7 @@
 
 import logging
 import random
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,8 +17,8 @@ from monarch_core.runs.machine import keep_freed_memory, usable_cores
 from monarch_core.runs.processes import is_main_process, processes
 from monarch_core.runs.schema import load_config
 from monarch_core.runs.start import (
+    change_config,
     go_to_start,
-    note_changes,
     read_start,
     take_folder,
 )
@@ -52,8 +52,9 @@ def start_run(raw: DictConfig, schema: type[T]) -> tuple[T, Path]:
 
     `resume=RUN_DIR` takes the config from that folder instead; `fit` then goes on from its last
     checkpoint, and a finished run is only evaluated again. `resume=RUN_DIR fit.epochs=N` trains it
-    on (`trained_on`); `CHANGEABLE` has what else may be given then. A folder with a run of the same
-    overrides is gone on with in the same way, unless it is finished.
+    on (`trained_on`); `CHANGEABLE` has what else may be given then, and `fit` notes it in the folder
+    once the run goes on. A folder with a run of the same overrides is gone on with in the same way,
+    unless it is finished.
 
     Args:
         raw: what hydra composed. Its keys `resume` and `run_dir` need not be in the schema.
@@ -72,7 +73,7 @@ def start_run(raw: DictConfig, schema: type[T]) -> tuple[T, Path]:
     is_resumed = bool(raw.get("resume"))
     config, run_dir, changes = read_start(raw, schema, CHANGEABLE)
     if changes:
-        config, changes = trained_on(config, changes)
+        config = trained_on(config, changes)
     fit_config = getattr(config, "fit", None)
     too_slow = slow_precision(fit_config) if fit_config is not None else None
     if fit_config is not None and not is_resumed:  # a resumed run takes what there is
@@ -86,11 +87,6 @@ def start_run(raw: DictConfig, schema: type[T]) -> tuple[T, Path]:
     assert taken is not None
     run_dir, state = taken
     leave_folder_of_hydra(run_dir)
-    if changes and is_main_process():
-        longer = {key: value for key, value in changes.items() if key in LENGTH}
-        note_changes(run_dir, config, longer)
-        if longer:
-            RunFolder(run_dir).forget_results()
     if state == "finished":
         raise AlreadyFinishedError(run_dir)
     if state == "unfinished" and not is_resumed:
@@ -106,8 +102,8 @@ def start_run(raw: DictConfig, schema: type[T]) -> tuple[T, Path]:
     return config, run_dir
 
 
-def trained_on(config: T, changes: dict[str, Any]) -> tuple[T, dict[str, Any]]:
-    """Return the config of a run that is gone on with, and all that changes in it.
+def trained_on(config: T, changes: dict[str, Any]) -> T:
+    """Return the config of a run that is gone on with.
 
     More epochs are a further cycle of the schedule, behind the epochs that the run was started
     with, whether it has finished them or not: `fit.restarts` has their number. The run is then, bit
@@ -117,8 +113,6 @@ def trained_on(config: T, changes: dict[str, Any]) -> tuple[T, dict[str, Any]]:
         ValueError: the epochs are fewer than those of the run.
     """
     fit_config: FitConfig = config.fit  # type: ignore[attr-defined]
-    now = {key: getattr(fit_config, key.removeprefix("fit.")) for key in changes}
-    changes = {key: value for key, value in changes.items() if value != now[key]}
     epochs = changes.get("fit.epochs", fit_config.epochs)
     if epochs < fit_config.epochs:
         raise ValueError(
@@ -128,7 +122,29 @@ def trained_on(config: T, changes: dict[str, Any]) -> tuple[T, dict[str, Any]]:
     if epochs > fit_config.epochs:
         changes = {**changes, "fit.restarts": [*fit_config.restarts, fit_config.epochs]}
     values = {key.removeprefix("fit."): value for key, value in changes.items()}
-    return replace(config, fit=replace(fit_config, **values)), changes  # type: ignore[type-var]
+    return replace(config, fit=replace(fit_config, **values))  # type: ignore[type-var]
+
+
+def note_changes(folder: RunFolder, fit_config: FitConfig) -> None:
+    """Note what a resumed run goes on with in its folder, once nothing stands against it.
+
+    Its results are those of fewer epochs where it gets more, and are removed only then.
+
+    Args:
+        folder: of the run; where it holds no config, nothing is noted.
+        fit_config: of the run as it is now.
+    """
+    noted = folder.read_config() if folder.config.is_file() else None
+    if not isinstance(noted, dict) or not isinstance(noted.get("fit"), dict):
+        return
+    before, now = {**asdict(FitConfig()), **noted["fit"]}, asdict(fit_config)
+    names = [key.removeprefix("fit.") for key in (*CHANGEABLE, *LENGTH)]
+    changes = {f"fit.{name}": now[name] for name in names if now[name] != before[name]}
+    longer = {key: value for key, value in changes.items() if key in LENGTH}
+    if changes:
+        change_config(folder, changes, longer)
+    if longer:
+        folder.forget_results()
 
 
 def seed_everything(seed: int) -> None:

@@ -9,9 +9,10 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from monarch_core.runs.folder import RunFolder
 from monarch_core.runs.start import load_config, run_to_read
 from monarch_core.training.config import FitConfig
-from monarch_core.training.start import start_run
+from monarch_core.training.start import note_changes, start_run
 
 
 @dataclass
@@ -186,6 +187,9 @@ def test_more_epochs_are_a_further_cycle_and_the_folder_says_so(tmp_path, monkey
     (run_dir / "results.json").write_text("{}")
     config, _ = resumed(run_dir, monkeypatch, "fit.epochs=6")
     assert (config.fit.epochs, config.fit.restarts, config.seed) == (6, [2], 5)
+    assert load_config(run_dir, RunConfig).fit.epochs == 2  # its data may still refuse it
+    assert (run_dir / "results.json").exists()
+    note_changes(RunFolder(run_dir), config.fit)
     assert load_config(run_dir, RunConfig) == config
     noted = OmegaConf.load(run_dir / ".hydra/overrides.yaml")
     assert noted == ["seed=5", "fit.epochs=6", "fit.restarts=[2]"]

@@ -9,8 +9,27 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from monarch_core.runs.folder import RunFolder
 from monarch_core.training.fit import fit
 
-TWO_PROCESSES = """
+FORKED = """
 import socket
+
+def in_two_processes(work):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    children = []
+    for rank in ("0", "1"):  # two processes with the environment that torchrun gives them
+        children.append(os.fork())
+        if children[-1] > 0:
+            continue
+        os.environ.update(RANK=rank, LOCAL_RANK=rank, WORLD_SIZE="2", LOCAL_WORLD_SIZE="2")
+        os.environ.update(GROUP_RANK="0", TORCHELASTIC_RUN_ID="none")
+        os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+        work(rank)
+        torch.distributed.destroy_process_group()
+        sys.exit()
+    return any(os.waitpid(child, 0)[1] for child in children)
+"""
+TWO_PROCESSES = f"""{FORKED}
 from dataclasses import dataclass, field
 from omegaconf import OmegaConf
 from monarch_core.training.start import start_run
@@ -20,27 +39,39 @@ class Config:
     fit: FitConfig = field(default_factory=FitConfig)
     seed: int = 3
 
-with socket.socket() as free:
-    free.bind(("127.0.0.1", 0))
-    port = free.getsockname()[1]
-children = []
-for rank in ("0", "1"):  # two processes with the environment that torchrun gives them
-    children.append(os.fork())
-    if children[-1] > 0:
-        continue
-    os.environ.update(RANK=rank, LOCAL_RANK=rank, WORLD_SIZE="2", LOCAL_WORLD_SIZE="2")
-    os.environ.update(GROUP_RANK="0", TORCHELASTIC_RUN_ID="none")
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+def work(rank):
     own_folder = sys.argv[2] + rank  # as with a time stamp in its name
-    changed = {**values, **CHANGED}
-    raw = {"run_dir": own_folder, "fit": changed}
+    raw = {{"run_dir": own_folder, "fit": {{**values, **CHANGED}}}}
     config, run_dir = start_run(OmegaConf.create(raw), Config)
     model, train, valid = TinyModel(), TinyData(10), TinyData(7, seed=1)
     fit(model, mse_loss, train, valid, config.fit, run_dir)
     assert (run_dir / "weights.pt").exists()
-    torch.distributed.destroy_process_group()
-    sys.exit()
-sys.exit(any(os.waitpid(child, 0)[1] for child in children))
+
+sys.exit(in_two_processes(work))
+"""
+KILLED = f"""{FORKED}
+def train(name, kill_at=None):
+    n_calls = 0
+
+    def loss(prediction, target):
+        nonlocal n_calls
+        n_calls += 1
+        if n_calls == kill_at:
+            os._exit(0)
+        return mse_loss(prediction, target)
+
+    def work(rank):
+        for seeded in (random.seed, np.random.seed, torch.manual_seed):
+            seeded(0)
+        model, data = TinyModel(dropout=0.5), TinyData(10, noise=0.1)
+        config = FitConfig(epochs=4, **values)
+        fit(model, loss, data, TinyData(7, seed=1), config, Path(sys.argv[2], name))
+
+    assert not in_two_processes(work)
+
+train("whole")
+train("killed", kill_at=13)  # 3 training and 2 validation batches per epoch: in the third
+train("killed")
 """
 
 
@@ -117,3 +148,10 @@ def test_soap_over_two_processes_is_as_far_from_one_as_a_rounding_of_the_gradien
 def flat_weights(run_dir):
     weights = final_weights(run_dir).values()
     return torch.cat([torch.view_as_real(w.to(torch.complex64)).flatten() for w in weights])
+
+
+def test_two_processes_that_are_killed_end_with_the_same_weights(tmp_path):
+    """Each draws numbers of its own, for its dropout and its data, and no checkpoint has those."""
+    run_prepared(KILLED, tmp_path, tmp_path)
+    whole, killed = (final_weights(tmp_path / name) for name in ("whole", "killed"))
+    assert_same_weights(killed, whole)

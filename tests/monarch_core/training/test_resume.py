@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -11,7 +11,9 @@ from torch import nn
 from torch.nn.functional import mse_loss
 
 from monarch_core.runs.folder import RunFolder
+from monarch_core.runs.schema import load_config, save_config
 from monarch_core.training.checkpoint import load_checkpoint
+from monarch_core.training.config import FitConfig
 from monarch_core.training.fit import fit
 
 KILLED = """
@@ -177,3 +179,32 @@ def test_a_run_that_is_trained_on_is_the_one_with_a_restart(
     for other in (replace(longer, restarts=[2]), replace(longer, epochs=6)):
         with pytest.raises(ValueError, match=r"cannot be continued with fit\.(epochs|restarts)="):
             fit(tiny_model(), mse_loss, data, data, other, tmp_path / "a")
+
+
+@dataclass
+class RunConfig:
+    fit: FitConfig
+    seed: int = 0
+
+
+def test_a_run_that_cannot_be_trained_on_keeps_its_results(
+    tmp_path, tiny_model, tiny_data, fit_config
+):
+    data, config = tiny_data(), RunConfig(fit_config(epochs=1))
+    longer = RunConfig(fit_config(epochs=2, restarts=[1]))
+    folder = RunFolder(tmp_path)
+
+    def trained(config, mark):
+        marks = {"whole_config": config, "fingerprints": {"train": mark}}
+        fit(tiny_model(), mse_loss, data, data, config.fit, tmp_path, **marks)
+
+    save_config(tmp_path, config)
+    trained(config, "a")
+    folder.results.write_text("{}")
+    with pytest.raises(ValueError, match=r"cannot be continued with data fingerprint of train='b'"):
+        trained(longer, "b")
+    assert load_config(tmp_path, RunConfig) == config
+    assert folder.results.exists()
+    trained(longer, "a")
+    assert load_config(tmp_path, RunConfig) == longer
+    assert not folder.results.exists()

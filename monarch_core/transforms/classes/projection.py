@@ -104,8 +104,9 @@ def project_to_monarch(
     term = j // p
     b, j, m, r, term = (index[term < sigma.shape[-1]] for index in (b, j, m, r, term))
     root = sigma[b, m, term, None].sqrt() * scale.sqrt()
+    right = root.where(root > 0, scale.sqrt())
     L[m, :, r] = root * U[b, m, :, term]  # (2)
-    R[b, j, :] = root * Vh[b, m, term, :]
+    R[b, j, :] = right * Vh[b, m, term, :]
     sigma[b, m, term] = 0
     return L, R, scale * torch.linalg.vector_norm(sigma)
 

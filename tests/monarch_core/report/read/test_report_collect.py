@@ -6,6 +6,7 @@ import math
 import pytest
 
 from monarch_core.report.read.collect import collect_runs, read_run
+from monarch_core.training.start import CHANGEABLE
 
 
 def statuses(folder):
@@ -116,8 +117,12 @@ def test_seed_and_bookkeeping_are_no_settings(make_run):
 
 
 def test_where_a_run_was_made_does_not_matter(make_run):
-    here = read_run(make_run(config={"dataset.data_dir": "data", "fit.n_threads": 2}))
-    there = read_run(make_run(config={"dataset.data_dir": "/scratch", "fit.n_threads": None}))
+    """A run may go on with other values of what says where it runs, and stays in its group."""
+    keys = ("dataset.data_dir", *(key for key in CHANGEABLE if key != "fit.epochs"))
+    own, other = ("data", "cpu", 2, 0, 2, 1), ("/scratch", "cuda", 1, 4, None, 10)
+    here, there = (
+        read_run(make_run(config=dict(zip(keys, values, strict=True)))) for values in (own, other)
+    )
     assert here.settings == there.settings
 
 

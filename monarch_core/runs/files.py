@@ -59,7 +59,12 @@ def remove_link(path: Path) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write text as UTF-8 through `atomic_write`."""
-    atomic_write(path, lambda file: file.write(text.encode()))
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write bytes through `atomic_write`."""
+    atomic_write(path, lambda file: file.write(content))
 
 
 def write_failure(path: Path, error: OSError) -> str:

@@ -52,9 +52,9 @@ def start_run(raw: DictConfig, schema: type[T]) -> tuple[T, Path]:
 
     `resume=RUN_DIR` takes the config from that folder instead; `fit` then goes on from its last
     checkpoint, and a finished run is only evaluated again. `resume=RUN_DIR fit.epochs=N` trains it
-    on (`trained_on`); `CHANGEABLE` has what else may be given then, and `fit` notes it in the folder
-    once the run goes on. A folder with a run of the same overrides is gone on with in the same way,
-    unless it is finished.
+    on (`trained_on`); `CHANGEABLE` has what else may be given then, and `fit` notes it in the
+    folder once the run goes on. A folder with a run of the same overrides is gone on with in the
+    same way, unless it is finished.
 
     Args:
         raw: what hydra composed. Its keys `resume` and `run_dir` need not be in the schema.

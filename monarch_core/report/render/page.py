@@ -32,6 +32,7 @@ from monarch_core.report.render.tables import (
 )
 from monarch_core.report.render.text_table import TextTable
 from monarch_core.report.wording import plural
+from monarch_core.runs.files import write_bytes, write_text
 
 _TEMPLATE = "page.html.jinja"
 _GENERATOR = '<meta name="generator" content="monarch-report">'
@@ -100,10 +101,17 @@ def write_report(runs: Sequence[Run], out: Path, *, metric: str | None = None) -
         metric: the main metric; by default the first one that the runs of a task list.
 
     Raises:
-        ValueError: no run has the metric, or `out` is a file.
+        ValueError: no run has the metric, `out` is a file, or the page in it is of something else.
+        OSError: the disk is full or the folder cannot be written.
     """
+    page = out / "index.html"
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out} is a file; give a folder for the report with --out")
+    if page.exists() and not _is_ours(page):
+        raise ValueError(
+            f"{page} is no report, and would be written over; give another folder with --out, or "
+            "move it away"
+        )
     groups = group_runs(runs)
     colours = palette(groups)
     main = main_metrics(groups, metric)
@@ -121,15 +129,15 @@ def write_report(runs: Sequence[Run], out: Path, *, metric: str | None = None) -
     drawings = [drawing for section in sections for drawing in section.drawings]
     written = _tables(groups, sections, others)
     html = _render(runs, groups, sections, others, colours)
-    _clear(out)
+    if page.exists():
+        _clear(out)
     for folder in ("figures", "tables"):
         (out / folder).mkdir(parents=True, exist_ok=True)
     for name, text in written.items():
-        (out / "tables" / name).write_text(text, encoding="utf-8")
+        write_text(out / "tables" / name, text)
     for drawing in drawings:
-        (out / "figures" / f"{drawing.key}.png").write_bytes(drawing.png)
-    page = out / "index.html"
-    page.write_text(html, encoding="utf-8")
+        write_bytes(out / "figures" / f"{drawing.key}.png", drawing.png)
+    write_text(page, html)
     return page
 
 
@@ -232,9 +240,12 @@ def _tables(
 
 
 def _clear(out: Path) -> None:
-    """Remove the figures and tables of an earlier report, and nothing that is not ours."""
-    page = out / "index.html"
-    if page.is_file() and _GENERATOR in page.read_text(encoding="utf-8", errors="replace"):
-        for pattern in ("figures/*.png", "tables/*.csv", "tables/*.md"):
-            for old in out.glob(pattern):
-                old.unlink()
+    """Remove the figures and tables of an earlier report."""
+    for pattern in ("figures/*.png", "tables/*.csv", "tables/*.md"):
+        for old in out.glob(pattern):
+            old.unlink()
+
+
+def _is_ours(page: Path) -> bool:
+    """Tell whether a page is that of a report."""
+    return page.is_file() and _GENERATOR in page.read_text(encoding="utf-8", errors="replace")

@@ -1,5 +1,6 @@
 """The command writes the report, prints the table, or updates a document between its markers."""
 
+import os
 import runpy
 import sys
 
@@ -31,6 +32,28 @@ def test_the_report_ends_with_the_path_of_its_page(two, tmp_path, capsys):
     page = tmp_path / "out" / "index.html"
     assert capsys.readouterr().out == f"{page}\n"
     assert page.is_file()
+
+
+def test_a_page_of_something_else_is_not_written_over(two, tmp_path, capsys):
+    page = tmp_path / "index.html"
+    page.write_text("<p>home</p>")
+    assert main([two, "--out", str(tmp_path)]) == 2
+    assert (
+        f"{page} is no report, and would be written over; give another" in capsys.readouterr().err
+    )
+    assert page.read_text() == "<p>home</p>"
+
+
+def test_a_full_disk_is_named_and_keeps_the_page_of_before(two, tmp_path, capsys, monkeypatch):
+    def no_space(*_):
+        raise OSError(28, "No space left on device")
+
+    assert main([two, "--out", str(tmp_path)]) == 0
+    before = (tmp_path / "index.html").read_bytes()
+    monkeypatch.setattr(os, "fsync", no_space)
+    assert main([two, "--out", str(tmp_path)]) == 2
+    assert "/tables/groups.csv: No space left on device; " in capsys.readouterr().err
+    assert (tmp_path / "index.html").read_bytes() == before
 
 
 def test_the_module_is_the_command(two, monkeypatch, capsys):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, ValueType
 from hydra.errors import OverrideParseException
 
 from monarch_core.runs.home import expand_home
@@ -55,7 +55,8 @@ def multirun(out: Path, script: Path, overrides: Sequence[str], n_at_once: int) 
 
     Raises:
         ValueError: an override cannot be read, an option is given twice or names the run folder,
-            there is no script or no launcher, or a folder cannot have that name.
+            its values are not in it, there is no script or no launcher, a folder cannot have that
+            name, or two runs would have the same.
     """
     if n_at_once < 1:
         raise ValueError(f"--jobs must be at least 1, got {n_at_once}")
@@ -73,12 +74,21 @@ def multirun(out: Path, script: Path, overrides: Sequence[str], n_at_once: int) 
     for key in keys:
         if keys.count(key) > 1 or key in _OF_THE_SWEEP:
             raise ValueError(f"{key} is set by the sweep or given twice; leave one out")
+    jobs: dict[str, list[str]] = {}
+    for words in _jobs(parsed):
+        other = jobs.setdefault(name := job_name(words), words)
+        if other != words:
+            raise ValueError(
+                f"{' '.join(other)} and {' '.join(words)} would both be in the folder {name}, "
+                "whose name holds English letters, digits and .+-_ only; rename what differs in "
+                "others, or start a sweep for each"
+            )
     varied = ",".join(key_of(o.get_key_element()) for o in parsed if o.is_sweep_override())
     names = f"hydra.sweep.subdir='${{job_name:${{hydra.overrides.task}},[{varied}]}}'"
-    words = ["-m", f"hydra.sweep.dir={quoted(str(out.absolute()))}", names, *overrides]
+    given = ["-m", f"hydra.sweep.dir={quoted(str(out.absolute()))}", names, *overrides]
     if n_at_once > 1:
-        words += ["hydra/launcher=joblib", f"hydra.launcher.n_jobs={n_at_once}"]
-    return [sys.executable, str(script), *words]
+        given += ["hydra/launcher=joblib", f"hydra.launcher.n_jobs={n_at_once}"]
+    return [sys.executable, str(script), *given]
 
 
 def folder_names(overrides: Sequence[str]) -> list[str]:
@@ -87,13 +97,23 @@ def folder_names(overrides: Sequence[str]) -> list[str]:
     Args:
         overrides: as for `multirun`, which has accepted them.
     """
-    parsed = _parsed(overrides)
+    return [job_name(words) for words in _jobs(_parsed(overrides))]
+
+
+def _jobs(parsed: Sequence[Override]) -> list[list[str]]:
+    """Return what varies in each run of a sweep, as overrides."""
+    for override in parsed:
+        if override.value_type is ValueType.GLOB_CHOICE_SWEEP:
+            raise ValueError(
+                f"{override.input_line} would name the runs after files that only hydra knows; "
+                "give their names with commas between, or use SCRIPT -m"
+            )
     varied = [
         [f"{o.get_key_element()}={value}" for value in o.sweep_string_iterator()]
         for o in parsed
         if o.is_sweep_override()
     ]
-    return [job_name(values) for values in itertools.product(*varied)]
+    return [list(words) for words in itertools.product(*varied)]
 
 
 def _parsed(overrides: Sequence[str]) -> list[Override]:

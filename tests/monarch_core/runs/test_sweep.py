@@ -183,7 +183,8 @@ def test_a_failed_run_is_reported_and_the_others_are_finished(script, capfd):
 
 
 def test_a_folder_of_another_run_is_refused(script, capfd):
-    assert main(["out", str(script), "path=/a/x,/a_x"]) == 1  # two names that look alike
+    assert main(["out", str(script), "path=/a/x,/b"]) == 0
+    assert main(["out", str(script), "path=/a_x,/b"]) == 1  # two names that look alike
     assert "it was started with path=/a/x, now asked for is path=/a_x" in capfd.readouterr().err
     assert main(["out", str(script), "path=/a/x,/b", "wait=0.01"]) == 1
     assert "now asked for is path=/a/x wait=0.01" in capfd.readouterr().err
@@ -215,6 +216,9 @@ def test_only_what_varies_names_the_folders_of_the_command(tmp_path, script):
     ("overrides", "message"),
     [
         (["seed=0,"], "cannot read"),
+        (["x='測','量'"], "x='測' and x='量' would both be in the folder x"),
+        (["seed=0,1", "x=a/b,a_b"], "seed=0 x=a/b and seed=0 x=a_b would both be in the folder"),
+        (["model=glob(fno*)"], "model=glob(fno*) would name the runs after files that only"),
         (["seed=0", "seed=1"], "seed is set by the sweep or given twice"),
         (["hydra.run.dir=x"], "hydra.run.dir is set by the sweep"),
         (["resume=x"], "resume is set by the sweep"),

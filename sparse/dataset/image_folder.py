@@ -165,7 +165,7 @@ def load_image_folder(config: ImageFolderConfig, *, seed: int) -> Splits:
 
 def _classes(root: Path, part: str, known: list[str] | None = None) -> list[str]:
     """Return the names of the classes of a part; refuse those that training lacks."""
-    found = sorted(path.name for path in (root / part).glob("*") if path.is_dir())
+    found = sorted(path.name for path in (root / part).glob("[!.]*") if path.is_dir())
     if len(found) < 2:
         raise ValueError(
             f"{root / part} must have a folder of images for each of at least two classes, as in "
@@ -190,7 +190,7 @@ def _items(root: Path, part: str, classes: list[str]) -> list[Labelled]:
     items = [
         Labelled(path, label)
         for label, name in enumerate(classes)
-        for path in sorted((root / part / name).glob("*"))
+        for path in sorted((root / part / name).glob("[!.]*"))
         if path.suffix.lower() in SUFFIXES
     ]
     if not items:

@@ -44,7 +44,8 @@ def find_texts(path: Path) -> list[Tokens]:
     """
     if path.is_file():
         return [_read([path])]
-    files = sorted(file for file in path.glob("*") if _suffix(file) in SUFFIXES and file.is_file())
+    visible = path.glob("[!.]*")  # not what macOS and editors leave beside a file
+    files = sorted(file for file in visible if _suffix(file) in SUFFIXES and file.is_file())
     parts = [[file for file in files if _last_word(file) in names] for names in _NAMES]
     if parts[0] and parts[1]:
         for found in parts:

@@ -117,6 +117,15 @@ def test_grey_values_of_16_bits_are_not_all_white(tmp_path):
     assert grey.std() > 0.2
 
 
+def test_hidden_files_and_folders_are_no_images(root):
+    before = load(root).fingerprints
+    (root / "train" / ".cache").mkdir()
+    (root / "train" / "cat" / "._0.png").write_bytes(b"none")
+    splits = load(root)
+    assert splits.fingerprints == before
+    assert ".cache" not in splits.classes
+
+
 def test_an_image_too_large_for_pillow_is_named(tmp_path, monkeypatch):
     Image.fromarray(np.ones((9, 9), np.uint8)).save(tmp_path / "a.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40)

@@ -14,6 +14,7 @@ def load(path, **options):
 def test_a_folder_of_texts_is_one_text_in_the_order_of_names(tmp_path):
     (tmp_path / "b.txt").write_text("second " * 50)
     (tmp_path / "a.txt").write_text("first é " * 50)
+    (tmp_path / "._a.txt").write_bytes(b"\0\5\x16\7" * 50)
     splits = load(tmp_path)
     assert bytes(splits.train.tokens.tolist()).decode().startswith("first é first")
     assert bytes(splits.test.tokens.tolist()).endswith(b"second ")

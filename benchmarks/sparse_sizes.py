@@ -38,7 +38,8 @@ class Published:
         shape: of its data.
         parameters: in millions.
         flops: in units of 1e9; those of the dense networks are multiplications.
-        n_tokens: text: of the sample of which the paper seems to count them.
+        n_tokens: of the sample of which the paper seems to count them: patches of an image (and the
+            class of ViT), or tokens.
     """
 
     name: str
@@ -47,7 +48,7 @@ class Published:
     shape: Shape
     parameters: tuple[float, float]
     flops: tuple[float, float]
-    n_tokens: int = 0
+    n_tokens: int
 
 
 @dataclass(frozen=True)
@@ -68,10 +69,10 @@ class Choice:
 
 
 NETWORKS = (
-    Published("Mixer-S/16", MixerConfig, "small", IMAGE, (18.5, 7.0), (3.8, 1.5)),
-    Published("Mixer-B/16", MixerConfig, "base", IMAGE, (59.9, 20.9), (12.6, 5.0)),
-    Published("ViT-S/16", VitConfig, "small", IMAGE, (48.8, 19.6), (9.9, 3.9)),
-    Published("ViT-B/16", VitConfig, "base", IMAGE, (86.6, 33.0), (17.6, 5.9)),
+    Published("Mixer-S/16", MixerConfig, "small", IMAGE, (18.5, 7.0), (3.8, 1.5), 196),
+    Published("Mixer-B/16", MixerConfig, "base", IMAGE, (59.9, 20.9), (12.6, 5.0), 196),
+    Published("ViT-S/16", VitConfig, "small", IMAGE, (48.8, 19.6), (9.9, 3.9), 197),
+    Published("ViT-B/16", VitConfig, "base", IMAGE, (86.6, 33.0), (17.6, 5.9), 197),
     Published("GPT-2-S", Gpt2Config, "small", GPT2, (124, 72), (106, 51), 1024),
     Published("GPT-2-M", Gpt2Config, "medium", GPT2, (355, 165), (361, 166), 1024),
     Published("BERT-base", BertConfig, "base", BERT, (109, 55), (11.2, 6.2), 128),
@@ -85,6 +86,9 @@ CHOICES: dict[type[ModelConfig], tuple[Choice, ...]] = {
     BertConfig: (
         Choice("all linear layers of the blocks; without pooler", drops="pooler"),
         Choice("these and the pooler", include=["*.encoder.layer.*", "*.pooler.*"]),
+        Choice(
+            "the feed-forward parts alone; without pooler", exclude=["*attention*"], drops="pooler"
+        ),
     ),
 }
 DATA: dict[type[Shape], type[DatasetConfig]] = {
@@ -106,8 +110,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def table() -> str:
     """Return a row for each network and each choice of layers, as Markdown."""
     lines = [
-        "| model | exchanged | parameters, paper | counted | multiplications, paper | counted |",
-        "| --- | --- | ---: | ---: | ---: | ---: |",
+        "| model | exchanged | parameters, paper | counted | multiplications, paper | counted "
+        "| would follow |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     for network in NETWORKS:
         for choice in CHOICES[network.config]:
@@ -120,8 +125,31 @@ def table() -> str:
                 cells.append(f"{published[0]} to {published[1]} {unit}")
                 off = 100 * (found[1] / published[1] - 1)
                 cells.append(f"{found[0]:.2f} to {found[1]:.2f} {unit} ({off:+.1f} %)")
+            middle, half = following(network)
+            cells.append(f"{middle:.2f} ± {half:.2f} G")
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def following(network: Published) -> tuple[float, float]:
+    """Return the Monarch multiplications that follow from all else that the paper says.
+
+    Every number of a weight that acts on tokens is multiplied once for each of them, so, whichever
+    layers of the blocks are exchanged and for what,
+
+        multiplications saved = tokens x parameters saved
+
+    Returns:
+        In units of 1e9, the middle and the half of what the rounding of the paper's numbers leaves.
+    """
+    (dense, monarch), flops = network.parameters, network.flops[0]
+    middle = flops - network.n_tokens * (dense - monarch) / 1e3
+    return middle, _rounding(flops) + network.n_tokens * 2 * _rounding(dense) / 1e3
+
+
+def _rounding(published: float) -> float:
+    """Return the largest error of a number given whole, or with one digit behind the point."""
+    return 0.5 if isinstance(published, int) else 0.05
 
 
 def count(network: Published, choice: Choice, weight: str) -> tuple[int, int]:
@@ -143,7 +171,7 @@ def _counted(network: Published, choice: Choice, weight: str, n_layers: int) -> 
     with torch.device("meta"):
         model: Any = build_model(config, network.shape)
         inputs = torch.zeros(1, 3, 224, 224)
-        if network.n_tokens:
+        if network.shape is not IMAGE:
             model, inputs = model.host.base_model, torch.zeros(1, network.n_tokens).long()
         if choice.drops:
             setattr(model, choice.drops, None)

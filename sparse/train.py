@@ -16,7 +16,7 @@ from sparse.dataset.load import load_splits
 from sparse.evaluate import evaluate
 from sparse.metrics.losses import cross_entropy
 from sparse.models import build_model
-from sparse.models.start import check_start
+from sparse.models.start import check_data, check_start, still_to_start
 from sparse.models.switch import switch_of
 
 
@@ -24,9 +24,11 @@ from sparse.models.switch import switch_of
 def main(raw: DictConfig) -> None:
     """Train and evaluate one network whose linear layers may be structured."""
     config, run_dir = start_run(raw, SparseConfig)
-    check_start(config)
+    start = still_to_start(config, run_dir)
+    check_start(start)
     splits = load_splits(config.dataset, masked=config.model.IS_MASKED, seed=config.seed)
-    model = build_model(config, splits.shape)
+    check_data(start, splits.fingerprints)
+    model = build_model(start, splits.shape)
     fit(
         model,
         cross_entropy,

@@ -47,13 +47,15 @@ def model_of(config: SparseConfig, shape):
     return build_model(config, shape)
 
 
-def train(folder: Path, config: SparseConfig, loss=cross_entropy) -> None:
-    """Train as the command does."""
+def train(
+    folder: Path, config: SparseConfig, loss=cross_entropy, build: SparseConfig | None = None
+) -> None:
+    """Train as the command does, with a model of another config where there is one."""
     folder.mkdir(exist_ok=True)
     save_config(folder, config)
     splits = splits_of(config)
     fit(
-        model_of(config, splits.shape),
+        model_of(build or config, splits.shape),
         loss,
         splits.train,
         splits.valid,

@@ -18,6 +18,11 @@ from monarch_core.adapters.fused import (
 from monarch_core.adapters.patterns import chosen_by_name
 from monarch_core.layers.swap import exchange, sharing
 
+# Of weights that can be projected; others are quantised.
+DTYPES = (
+    *(torch.float16, torch.bfloat16, torch.float32, torch.float64),
+    *(torch.complex64, torch.complex128),
+)
 Make = Callable[[str, nn.Linear], nn.Module | None]
 Replace = Callable[[str, nn.Module], nn.Module | None]
 
@@ -93,9 +98,9 @@ def exchange_linear(
     their rows is no projection. `densify` puts layers of the former kinds and names back.
 
     Left as they are: layers that share parameters with other layers, such as a head tied to the
-    embedding, that are compiled by themselves, or whose weight is computed from others (weight
-    norm), and subclasses, since their owners may reach into them. Hooks and optimisers do not
-    follow: make the optimiser afterwards.
+    embedding, that are compiled by themselves, whose weight is quantised (of whole numbers or 8
+    bits) or computed from others (weight norm), and subclasses, since their owners may reach into
+    them. Hooks and optimisers do not follow: make the optimiser afterwards.
 
     Args:
         model: changed in place.
@@ -212,11 +217,12 @@ def _keys(
 
 
 def _own_weight(layer: nn.Module) -> bool:
-    """Tell whether the weight is a parameter of the layer, and not computed from others."""
+    """Tell whether the weight is the parameter of the layer, neither quantised nor computed."""
+    weights = [layer._parameters.get("weight")]
     if isinstance(layer, nn.MultiheadAttention):
         name = "in_proj_weight" if layer._qkv_same_embed_dim else "q_proj_weight"
-        return name in layer._parameters and "weight" in layer.out_proj._parameters
-    return "weight" in layer._parameters
+        weights = [layer._parameters.get(name), layer.out_proj._parameters.get("weight")]
+    return all(W is not None and W.dtype in DTYPES for W in weights)
 
 
 def parts_of(name: str, layer: nn.Module, n: int) -> dict[str, nn.Linear]:

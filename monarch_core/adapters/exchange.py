@@ -69,7 +69,8 @@ def monarchize(
     Raises:
         ValueError: for a spectral convolution that `MonarchSpectralConv` does not offer (complex
             data, half precision, modes that its grid cannot hold), options with which the new layer
-            does not compute the same, n_blocks below 1, or as `exchange_linear`. The model is then
+            does not compute the same, n_blocks below 1, a weight with NaN or infinite entries, or
+            as `exchange_linear`. The model is then
             as it was.
 
     Examples:
@@ -91,6 +92,11 @@ def monarchize(
     def make(name: str, linear: nn.Linear) -> nn.Module | None:
         if n_blocks > min(linear.in_features, linear.out_features):
             return None
+        if not linear.weight.is_meta and not linear.weight.isfinite().all():
+            raise ValueError(
+                f"the weight of {name or 'the layer'} has NaN or infinite entries, to which no "
+                "Monarch matrix is near; repair it, or leave the layer out with exclude"
+            )
         nearest = nearest_monarch(linear, n_blocks)
         return nearest.scale_to(linear.weight) if keep_norm else nearest
 

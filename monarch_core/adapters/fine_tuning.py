@@ -126,8 +126,10 @@ def add_monarch_adapters(
         rank: as in `AdaptedLinear`.
         include: patterns of names, as in `exchange_linear`.
         exclude: likewise.
-        also_learn: patterns of the names of further parameters, or of modules that hold them, that
-            learn as they did: "classifier", "*.bias". Weights with an adapter are frozen always.
+        also_learn: patterns of the names of further parameters, or of modules that hold them, in
+            the model as given, that learn as they did: "classifier", "*.bias". A parameter of
+            several names, such as a tied weight, learns if one of them matches. Weights with an
+            adapter are frozen always.
 
     Returns:
         The model, or the new layer where the model is a linear layer itself.
@@ -154,24 +156,31 @@ def add_monarch_adapters(
     if any(isinstance(layer, AdaptedLinear) for layer in model.modules()):
         raise ValueError("the model has adapters already; merge them first with merge_adapters")
     kept = as_patterns("also_learn", also_learn)
-    check_matched("also_learn", kept, [name for name, _ in model.named_parameters()])
+    named = dict(model.named_parameters(remove_duplicate=False))
+    check_matched("also_learn", kept, list(named))
     done = ExchangedLayers()
 
     def make(name: str, linear: nn.Linear) -> nn.Module | None:
         small = n_blocks > min(linear.in_features, linear.out_features)
         return None if small else AdaptedLinear(linear, n_blocks, rank)
 
-    result = exchange(model, replacement(model, make, done, include=include, exclude=exclude))
-    if not done:
-        raise ValueError(
-            f"the model has no linear layer of at least n_blocks={n_blocks} inputs and outputs; "
-            "use fewer blocks"
-        )
-    for path, module in result.named_modules():
-        learns = {"L", "R"} if isinstance(module, AdaptedLinear) else set()
-        for name, parameter in module.named_parameters(recurse=False):
-            if name not in learns and not matches(f"{path}.{name}".strip("."), kept):
-                parameter.requires_grad_(False)
+    # Frozen before the exchange: the parts of a layer are made to learn where the whole of it does.
+    learned = {p: p.requires_grad for p in named.values()}
+    chosen = {p for name, p in named.items() if matches(name, kept)}
+    stay: set[nn.Parameter] = set()
+    for parameter in learned.keys() - chosen:
+        parameter.requires_grad_(False)
+    try:
+        result = exchange(model, replacement(model, make, done, include=include, exclude=exclude))
+        if not done:
+            raise ValueError(
+                f"the model has no dense linear layer of at least n_blocks={n_blocks} inputs and "
+                "outputs; use fewer blocks, or densify a model of Monarch layers first"
+            )
+        stay.update(result.parameters())
+    finally:
+        for parameter in learned.keys() - stay:
+            parameter.requires_grad_(learned[parameter])
     return result
 
 

@@ -68,15 +68,17 @@ def load_monarchized(model: nn.Module, folder: str | Path) -> nn.Module:
 
     Args:
         model: the dense model, with any numbers, as the code that made the saved one makes it.
+            What learns in it learns afterwards, but for the weights beside adapters: to train these
+            on, freeze the rest first.
         folder: what `save_monarchized` was given.
 
     Returns:
         The model, or the new layer where the model is itself one of those exchanged.
 
     Raises:
-        ValueError: for files that are not those, or a model that does not fit them, with the names
-            that differ. The layers of the model are then as they were, unless the weights do not
-            fit: make it anew.
+        ValueError: for files that are not those, a model on the meta device, or one that does not
+            fit them, with the names that differ. The layers of the model are then as they were,
+            unless the weights do not fit: make it anew.
         FileNotFoundError: if a file is missing.
 
     Examples:
@@ -93,6 +95,12 @@ def load_monarchized(model: nn.Module, folder: str | Path) -> nn.Module:
     """
     folder = Path(folder)
     entries = _read(folder / LAYERS)
+    on_meta = [name for name, p in model.named_parameters() if p.is_meta]
+    if on_meta:
+        raise ValueError(
+            f"{on_meta[0]} is on the meta device, which holds no numbers, and nothing could be "
+            "loaded into it; make the model on the CPU"
+        )
     state = torch.load(folder / WEIGHTS, map_location="cpu", weights_only=True)
     modules = dict(model.named_modules())
     _refuse("the model has no layers of these names", [n for n in entries if n not in modules])

@@ -98,6 +98,26 @@ def load_trained(
         )
 
 
+def other_splits(checkpoint: Path, fingerprints: Mapping[str, str]) -> list[str]:
+    """Return the names of the splits whose data a run was trained with others of.
+
+    Args:
+        checkpoint: of the run; without one nothing is known, and none is returned.
+        fingerprints: of the data as they are now, by split.
+
+    Raises:
+        ValueError: the checkpoint is damaged.
+    """
+    saved = load_checkpoint(checkpoint).get("recipe") if checkpoint.is_file() else None
+    if not isinstance(saved, dict):  # anybody may have written it
+        return []
+    return [
+        split
+        for split, mark in fingerprints.items()
+        if not _same(mark, saved.get(f"{_MARK}{split}", mark))
+    ]
+
+
 def _marks(fingerprints: Mapping[str, str] | None) -> dict[str, str]:
     return {f"{_MARK}{split}": mark for split, mark in (fingerprints or {}).items()}
 

@@ -77,15 +77,15 @@ def read_image(
     """Return a square image; a random part of it, maybe mirrored, where there is a generator.
 
     Raises:
-        ValueError: the file is no image, or its intensities have no known range.
+        ValueError: the file is no image, or far too large, or its intensities have no known range.
     """
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     try:
         with Image.open(path) as file:
             image = (_eight_bits(path, file) if file.mode[0] in "IF" else file).convert("RGB")
-    except (OSError, UnidentifiedImageError) as error:
-        raise ValueError(f"{path} is no image ({error}); repair or remove it") from error
+    except (OSError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{path} cannot be read ({error}); repair or remove it") from error
     width, height = image.size
     box = _centre(width, height, size) if rng is None else _random_part(width, height, rng)
     image = image.resize((size, size), Image.Resampling.BICUBIC, box=box)
@@ -165,7 +165,7 @@ def load_image_folder(config: ImageFolderConfig, *, seed: int) -> Splits:
 
 def _classes(root: Path, part: str, known: list[str] | None = None) -> list[str]:
     """Return the names of the classes of a part; refuse those that training lacks."""
-    found = sorted(path.name for path in (root / part).glob("*") if path.is_dir())
+    found = sorted(path.name for path in (root / part).glob("[!.]*") if path.is_dir())
     if len(found) < 2:
         raise ValueError(
             f"{root / part} must have a folder of images for each of at least two classes, as in "
@@ -190,7 +190,7 @@ def _items(root: Path, part: str, classes: list[str]) -> list[Labelled]:
     items = [
         Labelled(path, label)
         for label, name in enumerate(classes)
-        for path in sorted((root / part / name).glob("*"))
+        for path in sorted((root / part / name).glob("[!.]*"))
         if path.suffix.lower() in SUFFIXES
     ]
     if not items:

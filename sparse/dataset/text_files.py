@@ -35,15 +35,18 @@ def find_texts(path: Path) -> list[Tokens]:
     """Return one sequence, or those of training, validation and, if it is there, test.
 
     Args:
-        path: a file, a folder of .txt files, or one with a file for each split.
+        path: a file, a folder of .txt files, or one with a file for each split, called
+            `train.txt` or `ptb.train.txt`.
 
     Raises:
-        ValueError: there is no such thing, or a file is of another format.
+        ValueError: there is no such thing, a file is of another format or empty, or one is called
+            after a split and there is none for training and validation.
     """
     if path.is_file():
         return [_read([path])]
-    files = sorted(file for file in path.glob("*") if file.suffix in SUFFIXES)
-    parts = [[file for file in files if file.stem in names] for names in _NAMES]
+    visible = path.glob("[!.]*")  # not what macOS and editors leave beside a file
+    files = sorted(file for file in visible if _suffix(file) in SUFFIXES and file.is_file())
+    parts = [[file for file in files if _last_word(file) in names] for names in _NAMES]
     if parts[0] and parts[1]:
         for found in parts:
             if len(found) > 1:
@@ -52,12 +55,19 @@ def find_texts(path: Path) -> list[Tokens]:
                     "one of them"
                 )
         return [_read(found) for found in parts if found]
+    for found in parts:
+        if found:
+            raise ValueError(
+                f"{path} has {found[0].name}, but a folder of splits has train and val, and may "
+                "have test: as one text in the order of names, what is for a test would be "
+                "trained on; add the split that is missing, or give a single file or other names"
+            )
     if not files:
         raise ValueError(
             f"dataset.path={path} is no file and no folder with {', '.join(SUFFIXES)} files; give "
             "one, as in dataset.path=FOLDER"
         )
-    if {file.suffix for file in files} != {".txt"}:
+    if {_suffix(file) for file in files} != {".txt"}:
         raise ValueError(
             f"{path} has {', '.join(file.name for file in files[:4])}: tokenised files need to be "
             "called train and val, or to be given one by one, as in dataset.path=FILE.bin"
@@ -67,26 +77,37 @@ def find_texts(path: Path) -> list[Tokens]:
 
 def _read(paths: list[Path]) -> Tokens:
     """Read text files as one, or map one tokenised file."""
-    path, mark = paths[0], fingerprint_files(paths)
-    if path.suffix == ".txt":
+    path, mark, suffix = paths[0], fingerprint_files(paths), _suffix(paths[0])
+    if suffix == ".txt":
         text = b"\n".join(file.read_bytes() for file in paths)
         return Tokens(np.frombuffer(text, dtype=np.uint8), True, mark)
+    if suffix not in SUFFIXES:
+        raise ValueError(f"{path} must be .txt, .bin or .npy; rename it, as to {path.stem}.txt")
     try:
         values = (
             np.load(path, mmap_mode="r", allow_pickle=False)
-            if path.suffix == ".npy"
+            if suffix == ".npy"
             else np.memmap(path, dtype="<u2", mode="r")
         )
     except (OSError, ValueError, EOFError) as error:
         raise ValueError(
             f"{path} cannot be read ({error}); .bin holds 16-bit numbers, .npy one array of them"
         ) from error
-    if path.suffix not in SUFFIXES or values.ndim != 1 or values.dtype.kind not in "ui":
+    if values.ndim != 1 or values.dtype.kind not in "ui" or len(values) == 0:
         raise ValueError(
-            f"{path} must be .txt, .bin, or .npy with whole numbers on one axis, got "
-            f"{values.dtype} of shape {values.shape}"
+            f"{path} must hold whole numbers on one axis, got {values.dtype} of shape "
+            f"{values.shape}; save the tokens so"
         )
-    return Tokens(values, False, mark, path.suffix == ".bin")
+    return Tokens(values, False, mark, suffix == ".bin")
+
+
+def _suffix(file: Path) -> str:
+    return file.suffix.lower()
+
+
+def _last_word(file: Path) -> str:
+    """Return what a file is called after: train for train.txt and for ptb.train.txt."""
+    return file.stem.rpartition(".")[2].lower()
 
 
 def check_vocabulary(part: Tokens, vocabulary: int, n_read: int = 10**6) -> None:

@@ -64,10 +64,12 @@ def measure(model: nn.Module, splits: Splits, config: SparseConfig) -> Measured:
         guesses.append(logits.argmax(-1).cpu())
         targets.append(target)
     loss, target = torch.cat(losses), torch.cat(targets)
-    mean = float(loss.nanmean(dtype=torch.float64))
+    # What the network makes NaN is no target left out: the mean is NaN then, and no result.
+    mean_loss = loss[target != NOT_MASKED].mean(dtype=torch.float64)
+    mean = float(mean_loss)
     confusion = None
     if is_text:
-        metrics = {"loss": mean, "perplexity": math.exp(mean)}
+        metrics = {"loss": mean, "perplexity": float(mean_loss.exp())}
         if splits.bytes_per_token is not None and not config.model.IS_MASKED:
             metrics["bits_per_byte"] = mean / math.log(2) / splits.bytes_per_token
     else:

@@ -1,6 +1,7 @@
 """The dense run that a sparse one starts from."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,20 @@ from torch import nn
 from monarch_core.runs.folder import RunFolder
 from monarch_core.runs.schema import load_config
 from monarch_core.training.checkpoint import load_weights
+from monarch_core.training.recipe import other_splits
 from sparse.config.model import BertConfig
 from sparse.config.run import SparseConfig
 from sparse.config.shapes import SentenceShape, Shape, TextShape
 from sparse.models.hosts import build_bert
+
+
+def still_to_start(config: SparseConfig, run_dir: Path) -> SparseConfig:
+    """Return the config without `start_from` where a run goes on from its own last epoch.
+
+    All that it took is in its checkpoint, and the run that it took it from may be gone.
+    """
+    is_begun = RunFolder(run_dir).can_resume
+    return dataclasses.replace(config, start_from=None) if is_begun else config
 
 
 def check_start(config: SparseConfig) -> None:
@@ -49,6 +60,31 @@ def check_start(config: SparseConfig) -> None:
         raise ValueError(
             f"from={folder.path} holds a network with weight={source.weight.name}, but only a "
             "dense one can be projected; give a run with weight=dense, or one with switch_at"
+        )
+
+
+def check_data(config: SparseConfig, fingerprints: Mapping[str, str]) -> None:
+    """Check that a run goes on with the data that the run of `start_from` has learned from.
+
+    With others of the same name, what is measured on could be what that run was trained on.
+
+    Args:
+        config: of the run.
+        fingerprints: of its data, by split.
+
+    Raises:
+        ValueError: the data are others, or the checkpoint of that run is damaged.
+    """
+    if config.start_from is None:
+        return
+    folder = RunFolder(Path(config.start_from))
+    if _is_pretrained(config, load_config(folder.path, SparseConfig)):
+        return
+    others = other_splits(folder.checkpoint, fingerprints)
+    if others:
+        raise ValueError(
+            f"from={folder.path} has learned from other data: {', '.join(others)} of dataset.name="
+            f"{config.dataset.name} differ in content; give the dataset.path of those"
         )
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from benchmarks.sparse_sizes import ALL, CHOICES, IMAGE, NETWORKS, Choice, count
+from benchmarks.sparse_sizes import ALL, CHOICES, IMAGE, NETWORKS, Choice, count, following
 from sparse.config.dataset import MnistConfig
 from sparse.config.model import MixerConfig
 from sparse.config.run import SparseConfig
@@ -42,3 +42,33 @@ def test_the_vocabulary_and_the_heads_of_a_text_model_cost_nothing():
     pooled, _ = count(BY_NAME["BERT-base"], Choice(""), "dense")
     bare, _ = count(BY_NAME["BERT-base"], Choice("", drops="pooler"), "dense")
     assert pooled - bare == 768**2 + 768
+
+
+@pytest.mark.parametrize("name", ["ViT-B/16", "GPT-2-S", "BERT-large"])
+@pytest.mark.parametrize("exclude", [[], ["*.0.*"]], ids=["all", "some"])
+def test_a_number_of_a_weight_is_multiplied_once_for_each_token(name, exclude):
+    network = BY_NAME[name]
+    choice = Choice("", exclude=exclude)
+    (p0, m0), (p1, m1) = (count(network, choice, weight) for weight in ("dense", "monarch"))
+    assert m0 - m1 == network.n_tokens * (p0 - p1) > 0
+
+
+def test_where_the_columns_of_the_paper_belong_to_one_network():
+    fits = {}
+    for network in NETWORKS:
+        middle, half = following(network)
+        own = 0.5 if isinstance(network.flops[1], int) else 0.05
+        fits[network.name] = abs(network.flops[1] - middle) <= half + own
+    assert {name for name, is_one in fits.items() if not is_one} == {
+        "ViT-S/16",
+        "ViT-B/16",
+        "BERT-base",
+        "BERT-large",
+    }
+
+
+def test_the_multiplications_of_bert_base_are_those_without_attention():
+    network = BY_NAME["BERT-base"]
+    n, multiplications = count(network, CHOICES[network.config][2], "monarch")
+    assert round(multiplications / 1e9, 1) == network.flops[1]
+    assert n / 1e6 > 1.25 * network.parameters[1]

@@ -101,7 +101,7 @@ def test_folders_of_another_layout_are_said(root, tmp_path):
     with pytest.raises(ValueError, match=r"a folder of images for each of at least two classes"):
         load(root / "train")
     (root / "train" / "cat" / "1.png").write_text("none")
-    with pytest.raises(ValueError, match=r"1\.png is no image"):
+    with pytest.raises(ValueError, match=r"1\.png cannot be read"):
         [load(root).train[i] for i in range(6)]
     draw(root / "val" / "bird", 5)
     with pytest.raises(ValueError, match="classes that training lacks: bird"):
@@ -115,6 +115,22 @@ def test_grey_values_of_16_bits_are_not_all_white(tmp_path):
     grey, expected = (read_image(tmp_path / name, 8, None) for name in ("a.png", "b.png"))
     torch.testing.assert_close(grey, expected, rtol=0, atol=1 / 255)
     assert grey.std() > 0.2
+
+
+def test_hidden_files_and_folders_are_no_images(root):
+    before = load(root).fingerprints
+    (root / "train" / ".cache").mkdir()
+    (root / "train" / "cat" / "._0.png").write_bytes(b"none")
+    splits = load(root)
+    assert splits.fingerprints == before
+    assert ".cache" not in splits.classes
+
+
+def test_an_image_too_large_for_pillow_is_named(tmp_path, monkeypatch):
+    Image.fromarray(np.ones((9, 9), np.uint8)).save(tmp_path / "a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40)
+    with pytest.raises(ValueError, match=r"a\.png cannot be read \(Image size \(81 pixels\)"):
+        read_image(tmp_path / "a.png", 8, None)
 
 
 def test_intensities_without_a_white_are_refused(tmp_path):

@@ -72,6 +72,23 @@ def test_metrics_of_text_are_means_over_tokens(model):
     assert len(curve.x) == 16
 
 
+@pytest.mark.parametrize("bad", [math.nan, 1e6], ids=["nan", "huge"])
+def test_a_window_without_a_number_leaves_no_number(bad):
+    """Not even one for the windows that remain, and the perplexity of a huge loss is infinite."""
+    config = smoke("model=bert", "dataset.n_test=5", "fit.batch_size=3")
+    splits = splits_of(config)
+
+    class Network(nn.Module):
+        def forward(self, tokens):
+            logits = torch.zeros(*tokens.shape, splits.shape.vocabulary)
+            logits[0, :, 0] = bad
+            return logits
+
+    metrics = measure(Network(), splits, config).metrics
+    assert math.isnan(metrics["loss"]) == math.isnan(bad)
+    assert not math.isfinite(metrics["perplexity"])
+
+
 def test_metrics_of_images_count_errors():
     config = config_of(*IMAGES, "fit.batch_size=500", "fit.accelerator=cpu")
     splits = splits_of(config)

@@ -13,7 +13,7 @@ from monarch_core.report.render.ladder import ladder_table
 from monarch_core.report.render.tables import main_table
 from sparse.evaluate import evaluate
 from sparse.metrics.losses import cross_entropy
-from sparse.models.start import check_start
+from sparse.models.start import check_data, check_start, still_to_start
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +117,33 @@ def test_a_projected_run_is_measured_without_its_source(tmp_path, dense):
     assert evaluate(tmp_path / "run")["metrics"]["loss"] > 0
 
 
+def test_a_run_is_resumed_without_its_source(tmp_path, dense):
+    """On the way to the weights that it would have had with it."""
+    source = shutil.copytree(dense, tmp_path / "source")
+    config = smoke(f"start_from={source}", "fit.epochs=2")
+    folder, whole = tmp_path / "run", tmp_path / "whole"
+    assert still_to_start(config, folder) is config
+    train(whole, config)
+    calls = 0
+
+    def dies(prediction, target):
+        nonlocal calls
+        calls += 1
+        if calls == 5:  # after two steps and a validation of one batch, in the second epoch
+            raise KeyboardInterrupt
+        return cross_entropy(prediction, target)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(folder, config, dies)
+    assert_unfinished(folder)
+    shutil.rmtree(source)
+    begun = still_to_start(config, folder)
+    check_start(begun)
+    check_data(begun, {"train": "others"})
+    train(folder, config, build=begun)
+    assert_same_weights(final_weights(folder), final_weights(whole))
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
@@ -135,6 +162,26 @@ def test_what_cannot_be_started_from_is_said(dense, monarch, overrides, message)
     config = smoke(*(text.format(**folders) for text in overrides))
     with pytest.raises(ValueError, match=message):
         check_start(config)
+
+
+def test_a_run_goes_on_with_the_data_that_its_start_has_learned_from(tmp_path):
+    """Wherever they lie: of others a part to measure on may be one that was trained on."""
+
+    def config(name, *more):
+        return smoke("dataset=text_files", f"dataset.path={tmp_path / name}", *more)
+
+    text = bytes(range(60, 100)) * 60
+    for name, content in {"a.txt": text, "moved.txt": text, "other.txt": text[::-1]}.items():
+        (tmp_path / name).write_bytes(content)
+    train(tmp_path / "dense", config("a.txt", "weight=dense"))
+    for name in ("moved.txt", "other.txt"):
+        run = config(name, f"start_from={tmp_path / 'dense'}")
+        check_start(run)
+        if name == "moved.txt":
+            check_data(run, splits_of(run).fingerprints)
+            continue
+        with pytest.raises(ValueError, match=r"other data: train, valid, test of dataset\.name"):
+            check_data(run, splits_of(run).fingerprints)
 
 
 def test_the_report_compares_them_with_dense(tmp_path, dense):

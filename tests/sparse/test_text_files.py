@@ -14,6 +14,7 @@ def load(path, **options):
 def test_a_folder_of_texts_is_one_text_in_the_order_of_names(tmp_path):
     (tmp_path / "b.txt").write_text("second " * 50)
     (tmp_path / "a.txt").write_text("first é " * 50)
+    (tmp_path / "._a.txt").write_bytes(b"\0\5\x16\7" * 50)
     splits = load(tmp_path)
     assert bytes(splits.train.tokens.tolist()).decode().startswith("first é first")
     assert bytes(splits.test.tokens.tolist()).endswith(b"second ")
@@ -49,7 +50,9 @@ def test_tokenised_files_stay_on_disk_and_are_known_by_their_content(tmp_path):
         ({"train.bin": 2, "val.txt": 2}, "", "plain and tokenised files"),
         ({"train.bin": 2, "val.bin": 2, "valid.bin": 2}, "", "for one split"),
         ({"a.npy": 2}, "a.npy", r"a\.npy cannot be read"),
-        ({"a.csv": 2}, "a.csv", r"must be \.txt, \.bin, or \.npy"),
+        ({"a.csv": 2}, "a.csv", r"must be \.txt, \.bin or \.npy; rename it, as to a\.txt"),
+        ({"train.txt": 2, "test.txt": 2}, "", r"has train\.txt, but a folder of splits"),
+        ({"a.txt": 2, "b.test.txt": 2}, "", r"has b\.test\.txt, but a folder of splits"),
         ({"a.bin": 2}, "a.bin", r"lie between 0 and 299, but dataset\.vocabulary=256"),
     ],
 )
@@ -58,6 +61,23 @@ def test_what_cannot_be_read_is_said(tmp_path, files, given, message):
         np.arange(300, dtype="<u2").tofile(tmp_path / name)
     with pytest.raises(ValueError, match=message):
         load(tmp_path / given, vocabulary=256)
+
+
+def test_the_splits_of_a_corpus_are_known_by_the_last_word_of_their_names(tmp_path):
+    """In the order of their names they would be one text, trained on what is for the test."""
+    for split in ("train", "valid", "test"):
+        (tmp_path / f"ptb.{split}.TXT").write_text(f"{split} " * 50)
+    (tmp_path / "licence.txt").mkdir()
+    splits = load(tmp_path)
+    for split in ("train", "valid", "test"):
+        text = bytes(getattr(splits, split).tokens.tolist()).decode()
+        assert set(text.split()) == {split}
+
+
+def test_an_array_without_tokens_is_refused(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros(0, dtype=int))
+    with pytest.raises(ValueError, match=r"whole numbers on one axis, got int64 of shape \(0,\)"):
+        load(tmp_path / "a.npy")
 
 
 def test_tokens_of_32_bits_are_not_read_as_16(tmp_path):

@@ -23,7 +23,9 @@ WORKPLACE = frozenset(
     {
         "accelerator",
         "cache_dir",
+        "checkpoint_every",
         "data_dir",
+        "devices",
         "mask_cache",
         "n_threads",
         "n_workers",

@@ -34,7 +34,9 @@ def project_to_monarch(
 
     is any matrix of rank at most their number, ceil(h / p) or floor(h / p). The slices are
     independent: by Eckart and Young the minimum is a truncated SVD of each, and what it discards
-    gives the distance sqrt(sum sigma^2) without forming M. sqrt(sigma) goes to either factor.
+    gives the distance sqrt(sum sigma^2) without forming M. sqrt(sigma) goes to either factor. Where
+    sigma is zero, as in all of a layer that starts at zero, L alone is zero and R a vector of the
+    size of the others: were both zero, no gradient step could change them.
 
     A rank above that of the slices is allowed; both factors are zero there, which no gradient step
     can change.

@@ -259,3 +259,20 @@ def test_on_the_meta_device_sizes_are_there_and_numbers_not():
     assert model.qkv.k.bias.requires_grad
     monarchize(real := Attention(16))
     assert shapes(model) == shapes(real)
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.float8_e4m3fn], ids=str)
+def test_quantised_weights_stay(dtype):
+    model = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 8))
+    quantised = model[0].weight.detach().mul(100).to(dtype)
+    model[0].weight = nn.Parameter(quantised, requires_grad=False)
+    monarchize(model)
+    assert [type(layer) for layer in model] == [nn.Linear, MonarchLinear]
+
+
+def test_a_weight_that_is_not_finite_is_named():
+    model = nn.ModuleDict({"one": nn.Linear(8, 8), "two": nn.Linear(8, 8)})
+    model["two"].weight.data[3, 4] = torch.inf
+    with pytest.raises(ValueError, match="the weight of two has NaN or infinite entries"):
+        monarchize(model)
+    assert type(model["one"]) is nn.Linear

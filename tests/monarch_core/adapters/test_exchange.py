@@ -63,6 +63,26 @@ def test_a_model_for_training_from_scratch_keeps_the_norms_of_its_weights():
     assert monarchize(empty, keep_norm=True)[0].L.is_meta
 
 
+@pytest.mark.parametrize("keep_norm", [False, True])
+def test_a_layer_that_starts_at_zero_learns(keep_norm):
+    """As the last ones of many networks do: zero times zero would have no gradient for good."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(24, 35), nn.ReLU(), nn.Linear(35, 24))
+    nn.init.zeros_(model[2].weight)
+    monarchize(model, keep_norm=keep_norm)
+    x, y = torch.randn(2, 50, 24)
+    assert not model[2].dense().any()
+    optimizer = torch.optim.Adam(model.parameters(), 1e-2)
+    losses = []
+    for _ in range(60):
+        optimizer.zero_grad()
+        loss = (model(x) - y).square().mean()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.7 * losses[0]
+
+
 def test_fewer_blocks_are_nearer():
     torch.manual_seed(0)
     linear = nn.Linear(32, 32)

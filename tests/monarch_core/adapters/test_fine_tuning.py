@@ -79,6 +79,25 @@ def test_what_else_shall_learn_is_named(model):
     assert others == {"norm.weight", "head.weight", "qkv.q.bias", "qkv.k.bias", "qkv.v.bias"}
 
 
+@pytest.mark.parametrize(
+    ("pattern", "others"),
+    [
+        ("tied", {"head.weight"}),
+        ("head.weight", {"head.weight"}),
+        ("qkv.bias", {"qkv.q.bias", "qkv.k.bias", "qkv.v.bias"}),
+        ("attn.in_proj_bias", {f"attn.{key}_proj.bias" for key in "qkv"}),
+        ("attn.in_proj_weight", set()),
+        ("attn.out_proj", {"attn.out_proj.bias"}),
+    ],
+)
+def test_what_else_shall_learn_is_named_as_in_the_model_given(model, pattern, others):
+    """By either name of a tied weight, and with the parts of what is cut into several layers."""
+    model.tied = nn.Embedding(3, 10)
+    model.tied.weight = model.head.weight
+    add_monarch_adapters(model, 3, 2, also_learn=pattern)
+    assert {name for name in learning(model) if name.rpartition(".")[2] not in "LR"} == others
+
+
 def test_a_merged_weight_is_the_sum(model):
     W = model.head.weight.detach().clone()
     add_monarch_adapters(model, n_blocks=3, rank=1, include="head")
@@ -122,7 +141,7 @@ def test_a_small_layer_stays_and_a_model_without_any_is_refused(model):
     with pytest.raises(ValueError, match="has adapters already; merge them first"):
         add_monarch_adapters(model)
     bare = nn.Sequential(nn.Linear(3, 3))
-    with pytest.raises(ValueError, match="no linear layer of at least n_blocks=4"):
+    with pytest.raises(ValueError, match="no dense linear layer of at least n_blocks=4"):
         add_monarch_adapters(bare)
     assert bare[0].weight.requires_grad
     with pytest.raises(ValueError, match=r"also_learn='hed' matches no.*head\.weight"):

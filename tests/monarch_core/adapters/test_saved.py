@@ -159,6 +159,15 @@ def test_a_model_that_does_not_fit_is_refused_with_names(build, says, tmp_path):
         load_monarchized(build(), tmp_path)
 
 
+def test_a_model_without_memory_is_refused(tmp_path):
+    save_monarchized(monarchize(new(0)), tmp_path)
+    with torch.device("meta"):
+        empty = Model()
+    with pytest.raises(ValueError, match=r"qkv\.weight is on the meta device"):
+        load_monarchized(empty.requires_grad_(False), tmp_path)
+    assert type(empty.head) is nn.Linear
+
+
 def test_the_first_of_many_names_are_told(tmp_path):
     model = nn.ModuleDict({f"layer{i}": nn.Linear(8, 8) for i in range(9)})
     save_monarchized(monarchize(model), tmp_path)

@@ -200,5 +200,26 @@ def test_the_scale_of_the_matrix_changes_nothing(scale, dtype):
     torch.testing.assert_close(scaled[2] / scale, residual)
     torch.testing.assert_close(monarch_dense(*scaled[:2]) / scale, monarch_dense(L, R))
     assert residual > 0
-    nothing = project_to_monarch(0 * A)
-    assert all(not part.any() for part in nothing)
+
+
+@pytest.mark.parametrize("name", ["four_blocks", "unequal_blocks", "rank_above_slice"])
+def test_what_is_zero_can_be_learned(name):
+    """All of a matrix, or one slice of it: the gradient reaches every column of L that is used."""
+    A = random_matrix(name, torch.float64)
+    (p, _, _), (q, _, _) = SHAPES[name]
+    one = A.clone()
+    one[::p, ::q] = 0
+    L_one, R_one, distance = project(one, name)
+    assert not monarch_dense(L_one, R_one)[::p, ::q].any()
+    assert distance <= project(A, name)[2]
+    L, R, distance = project(0 * A, name)
+    assert distance == 0
+    assert not monarch_dense(L, R).any()
+    L.requires_grad_()
+    x = torch.randn(9, A.shape[1], dtype=A.dtype)
+    monarch_multiply(x, L, R).square().sum().backward()
+    assert not L.grad.any()  # of a loss that has its minimum here
+    L.grad = None
+    monarch_multiply(x, L, R).sum().backward()
+    used = project(A, name)[0].abs().amax(1) > 0
+    assert torch.equal(L.grad.abs().amax(1) > 0, used)

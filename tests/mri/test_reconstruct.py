@@ -261,9 +261,10 @@ def test_scans_that_are_none_are_refused_before_anything_is_made(tmp_path):
         np.save(tmp_path / "bad.npy", kspace)
         with pytest.raises(ValueError, match=message):
             image_of(tmp_path / "bad.npy", tmp_path, method="sense")
-    for out, message in (("a.jpg", "none of the endings"), (".npy", "none of the endings")):
+    bad = str(tmp_path / "bad.npy")
+    for out, message in (("a.jpg", "none of the"), (".npy", "none of the"), (bad, "in the place")):
         with pytest.raises(ValueError, match=message):
-            reconstruct(ReconstructConfig(input="no.npy", out=str(tmp_path / out), method="sense"))
+            reconstruct(ReconstructConfig(input=bad, out=str(tmp_path / out), method="sense"))
     np.save(tmp_path / "shifted.npy", np.fft.fftshift(whole, (-2, -1)))
     options = {"method": "sense", "accept": ["off_centre"], "maps": MapsConfig(kernel=1)}
     assert image_of(tmp_path / "shifted.npy", tmp_path, **options).shape == (1, 1, *GRID)
@@ -319,10 +320,10 @@ def test_a_reconstruction_that_is_killed_goes_on_with_the_next_slice(tmp_path, m
 
         return one
 
-    def attempt(killed_after=None, lamda=0.01):
+    def attempt(killed_after=None, **changes):
         made.clear()
         killed_at[0] = killed_after
-        options = {"method": "cg_sense", "n_iterations": 2, "lamda": lamda}
+        options = {"method": "cg_sense", "n_iterations": 2, "lamda": 0.01, **changes}
         reconstruct(ReconstructConfig(input=str(source), out=str(out), **options))
         return len(made)
 
@@ -349,6 +350,11 @@ def test_a_reconstruction_that_is_killed_goes_on_with_the_next_slice(tmp_path, m
     with pytest.raises(KeyboardInterrupt):
         attempt(2)
     assert attempt(lamda=0.02) == 4  # slices of another image are no help
+    mask = tmp_path / "scans" / "mask.npy"
+    for first_column in (1, 0):  # nor are those of another mask in the same file
+        np.save(mask, [first_column, *[1] * 11])
+        with pytest.raises(KeyboardInterrupt):
+            attempt(2, mask=str(mask))
 
 
 PEAKS = """

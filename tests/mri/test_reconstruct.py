@@ -137,7 +137,7 @@ def test_a_run_makes_the_image_that_its_evaluation_measured(model, tmp_path):
 def test_a_method_takes_the_encoding_of_a_calibration(method, tmp_path):
     root = write_dataset(tmp_path / "scans", grid=GRID)
     model = CgSenseConfig(candidates=[0.01], n_iterations=30)
-    config, network = trained(tmp_path / "run", root, model, "dense", GRID)
+    config, network = trained(tmp_path / "run", root, model, "monarch", GRID)
     scan, run = root / "d.h5", str(tmp_path / "run")
     found = image_of(scan, tmp_path, method=method, calibration=run)
     if method == "cg_sense":

@@ -116,6 +116,8 @@ def start_at_calibration(model: nn.Module, config: MriConfig, grid: tuple[int, i
             wrong = _set(getattr(pair, name), A.mH.resolve_conj() if pair.inverse else A)
             if wrong is not None:
                 asked = {key: getattr(there.transform, key) for key in ("kind", "rank", "heads")}
+                if pair.inverse:  # the adjoint of a Monarch matrix may be none of its rank
+                    asked |= {"kind": "dense", "rank": None}
                 words = " ".join(f"transform.{key}={value}" for key, value in asked.items())
                 raise ValueError(
                     f"transform={config.transform.name} cannot be what calibration="

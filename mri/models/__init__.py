@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from monarch_core.training.transform_config import TransformConfig, axis_transform
+from monarch_core.training.transform_config import KNOWN, TransformConfig, axis_transform
 from mri.config.model import ModelConfig
 from mri.config.run import MriConfig
 from mri.dataset.splits import Splits
@@ -66,6 +66,12 @@ def encoding_of(
         grid: height and width in pixels.
         inverse: the transform from k-space to image.
     """
+    if splits is None and config.kind in KNOWN:
+        raise ValueError(
+            f"transform={config.name} is made of the scans of its run, which are not at hand with "
+            "others or with other masks; measure that run on its own scans alone, or take one of "
+            "transform=calibrated, whose encoding is in its weights"
+        )
     along = [
         axis_transform(
             config if axis == 0 else replace(config, heads=1),

@@ -72,3 +72,9 @@ def test_scans_without_one_scanner_in_common(tmp_path, options, message):
     )
     with pytest.raises(ValueError, match=message):
         model_of(run, splits.grid, splits)
+
+
+def test_without_its_scans_there_is_no_such_transform(tmp_path):
+    run = MriConfig(transform=TransformConfig("scanner", "exact", learn="none"))
+    with pytest.raises(ValueError, match=r"scanner is made of the scans of its run.*calibrated"):
+        model_of(run, GRID)

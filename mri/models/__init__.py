@@ -3,10 +3,13 @@
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from torch import nn
 
+from monarch_core.runs.folder import RunFolder
+from monarch_core.training.checkpoint import read_state
 from monarch_core.training.transform_config import KNOWN, TransformConfig, axis_transform
 from mri.config.model import ModelConfig
 from mri.config.run import MriConfig
@@ -54,6 +57,28 @@ def model_of(config: MriConfig, grid: Grid, splits: Splits | None = None) -> nn.
     return build_model(config.model, partial(encoding_of, config.transform, splits), grid)
 
 
+def model_of_run(run_dir: Path, config: MriConfig, grid: Grid) -> nn.Module:
+    """Return the model of a run without its scans, for the weights that it left.
+
+    A transform that was made of the scans is a dense matrix, of which the weights are all there is.
+
+    Args:
+        run_dir: the run folder.
+        config: of the run.
+        grid: height and width in pixels.
+
+    Raises:
+        ValueError: as `model_of`, or the weights are missing or damaged.
+    """
+    if config.transform.kind in KNOWN:
+        state = read_state(RunFolder(run_dir).weights)
+        along_height = [w for name, w in state.items() if name.endswith("along_height.weight")]
+        heads = len(along_height[0]) if along_height else 1
+        dense = replace(config.transform, kind="dense", heads=heads)
+        config = replace(config, transform=dense)
+    return model_of(config, grid)
+
+
 def encoding_of(
     config: TransformConfig, splits: Splits | None, grid: Grid, *, inverse: bool = False
 ) -> AxisTransforms:
@@ -66,12 +91,6 @@ def encoding_of(
         grid: height and width in pixels.
         inverse: the transform from k-space to image.
     """
-    if splits is None and config.kind in KNOWN:
-        raise ValueError(
-            f"transform={config.name} is made of the scans of its run, which are not at hand with "
-            "others or with other masks; measure that run on its own scans alone, or take one of "
-            "transform=calibrated, whose encoding is in its weights"
-        )
     along = [
         axis_transform(
             config if axis == 0 else replace(config, heads=1),

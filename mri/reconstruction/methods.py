@@ -15,7 +15,7 @@ from monarch_core.transforms import prepared
 from mri.config.reconstruct import ReconstructConfig
 from mri.config.run import MriConfig
 from mri.grids import loading_for
-from mri.models import model_of
+from mri.models import model_of_run
 from mri.models.calibrated import load_encoding
 from mri.models.wavelet import L1Wavelet
 from mri.physics.axis_transforms import AxisTransforms, axis_transforms
@@ -65,7 +65,7 @@ def run_model(run_dir: Path, grid: Grid) -> torch.nn.Module:
     """
     config = load_config(run_dir, MriConfig)
     with loading_for(run_dir, grid):
-        model = model_of(config, grid)
+        model = model_of_run(run_dir, config, grid)
         load_trained(run_dir, model, config)
     return model
 

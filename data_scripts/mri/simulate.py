@@ -202,8 +202,8 @@ def assign_splits(config: SimulateRecipe, volumes: Sequence[Volume]) -> list[tup
     for prefix in (*config.train, *config.valid, *config.test):
         if not any(v.name.startswith(prefix) for v in used):
             raise ValueError(
-                f"no volume's name starts with {prefix!r}; there are: {names}; say with train=[..], "
-                "valid=[..] and test=[..] how those of your own begin (train=[] takes all left)"
+                f"no volume's name starts with {prefix!r}; there are: {names}; say with train=[..],"
+                " valid=[..] and test=[..] how those of your own begin (train=[] takes all left)"
             )
     for volume in used:
         splits = [

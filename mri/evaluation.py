@@ -26,7 +26,7 @@ from mri.figures import draw
 from mri.grids import loading_for
 from mri.metrics.measure import check_evaluation, measure
 from mri.metrics.scores import write_scans
-from mri.models import model_of
+from mri.models import model_of_run
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ def evaluate_elsewhere(
     data = load_held_out(config.dataset, _trained_on(run_dir))
     check_evaluation(config.evaluation, data.test)
     with loading_for(run_dir, data.grid):
-        models = models_of_run(run_dir, partial(model_of, own, data.grid), own, None)
+        models = models_of_run(run_dir, partial(model_of_run, run_dir, own, data.grid), own, None)
     folder.mkdir(parents=True, exist_ok=True)
     with occupied(folder):
         measure_and_keep(folder, config, data, models, {})

@@ -33,7 +33,7 @@ def reconstruct(config: ReconstructConfig) -> Path:
         OSError: the file cannot be written.
     """
     source, out = Path(str(config.input)), Path(str(config.out))
-    check_output(out)
+    check_output(out, [source, *([Path(config.mask)] if config.mask else [])])
     with open_measured(source, config.read) as scan:
         method = find_method(config, scan.shape.grid)
         check_scan(scan, config.accept)

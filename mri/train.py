@@ -34,7 +34,7 @@ def main(raw: DictConfig) -> None:
     start_model(model, config, splits.grid, run_dir)
     start_at_calibration(model, config, splits.grid)
     splits.check_held_out()
-    choose_lamda(model, splits.valid)  # models without a weight to choose are left alone
+    choose_lamda(model, splits.valid, has_phase=splits.valid.targets_have_phase)  # if it has one
     loss = find_loss(config.loss, config.structure_weight)
     fit(
         model,

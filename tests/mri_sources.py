@@ -115,6 +115,7 @@ HEAD = np.dtype(
         ("discard_pre", "<u2"),
         ("discard_post", "<u2"),
         ("center_sample", "<u2"),
+        ("encoding_space_ref", "<u2"),
         ("idx", np.dtype([*COUNTERS, ("user", "<u2", (8,))])),
     ]
 )

@@ -2,7 +2,7 @@
 
 import math
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -87,9 +87,14 @@ class BartRecipe(ConvertRecipe):
 
     def files_of(self, path: Path) -> list[Path]:
         """Return the files that a scan is made from: k-space and, where they are, maps."""
-        data = [path, _maps_beside(path)]
-        both = [name for cfl in data for name in (cfl, cfl.with_suffix(".hdr"))]
-        return [name for name in both if name.is_file()]
+        return [path, *_files_beside(path)]
+
+
+def _files_beside(path: Path) -> list[Path]:
+    """Return the files that are read with a .cfl file, where they are: header and maps."""
+    maps = _maps_beside(path)
+    others = [path.with_suffix(".hdr"), maps, maps.with_suffix(".hdr")]
+    return [name for name in others if name.is_file()]
 
 
 def _maps_beside(path: Path) -> Path:
@@ -142,12 +147,13 @@ def open_bart(path: Path, oversampling: float = 1.0) -> MeasuredScan:
         ValueError: if the file uses other dimensions than x, y, z, coil, echo and slice, or its
             maps do not fit.
     """
-    return measured_array(
+    scan = measured_array(
         _open_cfl(path),
         "BART",
         oversampling=oversampling,
         maps=lambda shape: _maps_reader(path, shape),
     )
+    return replace(scan, beside=tuple(_files_beside(path)))
 
 
 def _open_cfl(path: Path) -> KspaceArray:

@@ -37,6 +37,11 @@ def combine_rss(
     return (unit * np.sqrt(((images / unit) ** 2).sum(-3))).astype(kspace.dtype)
 
 
+def echo_of_maps(kspace: Complex[np.ndarray, "echoes coils ky kz"]) -> int:
+    """Return the echo that maps are estimated from: the first with a signal, 0 where none has."""
+    return int(kspace.any((1, 2, 3)).argmax())
+
+
 def check_map_options(calibration: int, kernel: int, threshold: float, crop: float) -> None:
     """Check the options of maps, before any are estimated.
 

@@ -14,6 +14,7 @@ from data_scripts.mri.coil_maps import (
     check_map_options,
     combine_rss,
     combine_sense,
+    echo_of_maps,
     estimate_maps,
 )
 from data_scripts.mri.intake import Intake
@@ -246,7 +247,7 @@ def convert_measured(
 
 
 def write_converted(config: CoilOptions, info: ScanInfo, scan: MeasuredScan) -> None:
-    """Write one scan: k-space on its grid, maps of the first echo, the combination as target.
+    """Write one scan: k-space on its grid, maps of the first echo with a signal, targets.
 
     Samples that are zero in every slice, echo and coil are marked as not acquired.
 
@@ -270,7 +271,7 @@ def write_converted(config: CoilOptions, info: ScanInfo, scan: MeasuredScan) -> 
     with ScanWriter(out / f"{info.scan_id}.h5", info, shape) as writer:
         for index in range(shape.n_slices):
             kspace = crop_images(scan.read(index), shape.grid).astype(np.complex64)
-            maps = scan.maps(index) if scan.maps else config.estimate(kspace[0])
+            maps = scan.maps(index) if scan.maps else config.estimate(kspace[echo_of_maps(kspace)])
             intake.look_at_maps(kspace, maps)
             writer.write(index, kspace, maps, config.combine(kspace, maps, acquired))
         intake.judge_maps()

@@ -56,8 +56,8 @@ class IsmrmrdLines:
         findings: where the lines are not those that the header announces.
 
     Raises:
-        ValueError: if lines do not fit the header, lines of several images (phases, sets, ..) would
-            be mixed, or the header claims a grid that the lines cannot fill.
+        ValueError: if lines do not fit the header, lines of several images (phases, sets, ..) or
+            encodings would be mixed, or the header claims a grid that the lines cannot fill.
     """
 
     def __init__(self, path: Path, data: h5py.Dataset, header: Header) -> None:
@@ -69,6 +69,7 @@ class IsmrmrdLines:
             raise ValueError(f"{path} holds no imaging lines; {_REMEDY}")
         self._numbers = np.flatnonzero(imaging)
         idx = self._heads["idx"]
+        _refuse_other_encodings(path, self._heads[imaging])
         _refuse_mixtures(path, idx[imaging])
         self._n_coils = _n_coils(path, self._heads, imaging)
         n_x, n_y, n_z = header.encoded
@@ -239,6 +240,18 @@ def _is_imaging(heads: np.ndarray, embedded: bool) -> Bool[np.ndarray, " lines"]
     if embedded:
         left_out &= ~_has_flag(flags, _CALIBRATION)
     return ~left_out & (heads["idx"]["repetition"] == 0)
+
+
+def _refuse_other_encodings(path: Path, heads: np.ndarray) -> None:
+    """Refuse lines that another encoding of the header than its first describes."""
+    name = "encoding_space_ref"  # which files of old may lack
+    found = np.unique(heads[name]) if name in (heads.dtype.names or ()) else np.zeros(1)
+    if found.any():
+        raise ValueError(
+            f"{path}: its imaging lines belong to the encodings {found.tolist()} of the header, "
+            "and those of the first, 0, alone are read; write the lines of each into a file of its "
+            "own, with the header of that encoding and encoding_space_ref 0"
+        )
 
 
 def _refuse_mixtures(path: Path, idx: np.ndarray) -> None:

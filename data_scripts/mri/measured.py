@@ -53,6 +53,7 @@ class MeasuredScan:
         mask: what was sampled, where the file says so.
         masks: masks that came with the scan, to choose from, by name.
         maps: maps of a slice, where they came with the scan.
+        beside: further files that are read with it.
         findings: what is wrong with the scan as a whole.
         of_header: what is wrong between a header and the samples that are not zero.
         details: what else is worth keeping.
@@ -67,6 +68,7 @@ class MeasuredScan:
     mask: Bool[np.ndarray, "ky kz"] | None = None
     masks: Mapping[str, np.ndarray] = field(default_factory=dict)
     maps: MapReader | None = None
+    beside: tuple[Path, ...] = ()
     findings: Callable[[], Sequence[Finding]] = no_findings
     of_header: HeaderFindings = lambda _: ()
     details: Mapping[str, Any] = field(default_factory=dict)

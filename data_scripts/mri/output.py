@@ -96,11 +96,13 @@ class ScanRecipe(Recipe):
         """Make the scans that are missing, then the manifest and the metadata.
 
         Raises:
-            ValueError: if the folder holds other scans, or a source is missing or refused.
+            ValueError: if the folder holds other scans, or what scans are made from, or a source
+                is missing or refused.
             OSError: if a file cannot be written, or a worker process was killed.
         """
         jobs, out = self.jobs(), self.folder
         _refuse_twins(jobs, out)
+        _refuse_sources(jobs, out)
         start_dataset(out, [job.name for job in jobs])
         with progress_bar(console) as progress:
             task = progress.add_task(f"making {len(jobs)} scans in {out}", total=len(jobs))
@@ -182,6 +184,23 @@ def _refuse_twins(jobs: Sequence[ScanJob], out: Path) -> None:
             f"two source files are called {twice!r} ({', '.join(places)}): both would become "
             f"{out / twice}.h5; rename one, or give it once"
         )
+
+
+def _refuse_sources(jobs: Sequence[ScanJob], out: Path) -> None:
+    """Refuse a folder where a scan would take the place of a file that one is made from."""
+    places = (out / f"{job.name}.h5" for job in jobs)
+    replaced = {_identity(path) for path in places if path.is_file()}
+    for source in (path for job in jobs for path in job.files):
+        if replaced and _identity(source) in replaced:
+            raise ValueError(
+                f"{source} is what a scan is made from, and the scan would take its place in "
+                f"{out}; write to another folder (out=FOLDER, or dataset.root)"
+            )
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
 
 
 def start_dataset(out: Path, names: Collection[str]) -> None:

@@ -162,7 +162,9 @@ def _coil_images(
     signal = density * np.exp(-times / t2) * shading * np.exp(1j * phase)  # (1)
     kspace = fft_centred((maps * signal[:, None]).astype(np.complex64))
     measured = resize_centred(kspace, grid) / np.float32(_FINER)
-    return ifft_centred(measured), maps[:, ::_FINER, ::_FINER]
+    # the centre of the fine grid becomes that of the scan, on odd grids too
+    rows, columns = (slice(_FINER * n // 2 - _FINER * (n // 2), None, _FINER) for n in grid)
+    return ifft_centred(measured), maps[:, rows, columns]
 
 
 if __name__ == "__main__":

@@ -201,7 +201,10 @@ def assign_splits(config: SimulateRecipe, volumes: Sequence[Volume]) -> list[tup
     jobs = []
     for prefix in (*config.train, *config.valid, *config.test):
         if not any(v.name.startswith(prefix) for v in used):
-            raise ValueError(f"no volume's name starts with {prefix!r}; there are: {names}")
+            raise ValueError(
+                f"no volume's name starts with {prefix!r}; there are: {names}; say with train=[..],"
+                " valid=[..] and test=[..] how those of your own begin (train=[] takes all left)"
+            )
     for volume in used:
         splits = [
             split

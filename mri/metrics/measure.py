@@ -24,6 +24,7 @@ from mri.physics.axis_transforms import axis_transforms
 MODEL, ZERO_FILLED = "model", "zero-filled"
 SEEN, UNSEEN = "seen", "unseen"
 UNSEEN_OFFSET = 1000  # far from the seeds 0, 1, 2, .. of ordinary runs
+_UNSEEN_TRIES = 20  # equispaced lines have few offsets, so another seed may give the same mask
 # Metrics that results.json also gives for zero-filled SENSE, for each echo and for unseen masks.
 DETAILED = ("psnr", "psnr_magnitude", "ssim")
 
@@ -144,5 +145,18 @@ def validation_loss(run_dir: Path) -> dict[str, float]:
 
 
 def with_unseen_masks(test: SliceDataset) -> SliceDataset:
-    """Return the same slices under masks that training never saw."""
-    return test.with_mask_seed(test.config.mask_seed + UNSEEN_OFFSET)
+    """Return the same slices under a mask that training, whose mask they have, never saw.
+
+    Raises:
+        ValueError: there is no other mask.
+    """
+    first = test.scan_ids[0]
+    for offset in range(UNSEEN_OFFSET, UNSEEN_OFFSET + _UNSEEN_TRIES):
+        others = test.with_mask_seed(test.config.mask_seed + offset)
+        if not torch.equal(others.mask_of(first), test.mask_of(first)):
+            return others
+    raise ValueError(
+        f"evaluation.unseen_mask needs a mask that training never saw, but all with dataset.mask="
+        f"{test.config.mask} and dataset.acceleration={test.config.acceleration:g} are the one of "
+        "training; leave it out"
+    )

@@ -3,11 +3,14 @@
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from monarch_core.training.transform_config import TransformConfig, axis_transform
+from monarch_core.runs.folder import RunFolder
+from monarch_core.training.checkpoint import read_state
+from monarch_core.training.transform_config import KNOWN, TransformConfig, axis_transform
 from mri.config.model import ModelConfig
 from mri.config.run import MriConfig
 from mri.dataset.splits import Splits
@@ -52,6 +55,28 @@ def model_of(config: MriConfig, grid: Grid, splits: Splits | None = None) -> nn.
             do not have one in common, or are not at hand.
     """
     return build_model(config.model, partial(encoding_of, config.transform, splits), grid)
+
+
+def model_of_run(run_dir: Path, config: MriConfig, grid: Grid) -> nn.Module:
+    """Return the model of a run without its scans, for the weights that it left.
+
+    A transform that was made of the scans is a dense matrix, of which the weights are all there is.
+
+    Args:
+        run_dir: the run folder.
+        config: of the run.
+        grid: height and width in pixels.
+
+    Raises:
+        ValueError: as `model_of`, or the weights are missing or damaged.
+    """
+    if config.transform.kind in KNOWN:
+        state = read_state(RunFolder(run_dir).weights)
+        along_height = [w for name, w in state.items() if name.endswith("along_height.weight")]
+        heads = len(along_height[0]) if along_height else 1
+        dense = replace(config.transform, kind="dense", heads=heads)
+        config = replace(config, transform=dense)
+    return model_of(config, grid)
 
 
 def encoding_of(

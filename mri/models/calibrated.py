@@ -13,7 +13,7 @@ from monarch_core.training.checkpoint import load_weights, save_weights
 from monarch_core.training.devices import describe_device, peak_memory_bytes
 from monarch_core.transforms import LinearTransform, regress
 from mri.config.run import MriConfig
-from mri.models import model_of
+from mri.models import model_of_run
 from mri.physics.axis_transforms import AxisTransforms
 from mri.physics.calibration import KnownScan, calibrate
 
@@ -79,7 +79,7 @@ def load_encoding(run_dir: Path, grid: tuple[int, int]) -> AxisTransforms:
 
 
 def _load_encoding(config: MriConfig, run_dir: Path, grid: tuple[int, int]) -> AxisTransforms:
-    model = model_of(config, grid)
+    model = model_of_run(run_dir, config, grid)
     found = [pair for pair in _pairs(model) if not pair.inverse]
     if not found:
         raise ValueError(
@@ -116,6 +116,8 @@ def start_at_calibration(model: nn.Module, config: MriConfig, grid: tuple[int, i
             wrong = _set(getattr(pair, name), A.mH.resolve_conj() if pair.inverse else A)
             if wrong is not None:
                 asked = {key: getattr(there.transform, key) for key in ("kind", "rank", "heads")}
+                if pair.inverse:  # the adjoint of a Monarch matrix may be none of its rank
+                    asked |= {"kind": "dense", "rank": None}
                 words = " ".join(f"transform.{key}={value}" for key, value in asked.items())
                 raise ValueError(
                     f"transform={config.transform.name} cannot be what calibration="

@@ -35,16 +35,20 @@ class Regularised(nn.Module):
 
 
 @torch.no_grad()
-def choose_lamda(model: nn.Module, valid: Dataset, n_slices: int = 16) -> dict[float, float]:
+def choose_lamda(
+    model: nn.Module, valid: Dataset, n_slices: int = 16, *, has_phase: bool = True
+) -> dict[float, float]:
     """Set `model.lamda` to the candidate with the smallest error, and return every error.
 
-    The error is the mean of |p - t|^2 over `n_slices` slices spread evenly over the split. A model
-    without a weight, or with a single candidate, is left as it is.
+    The error is the mean of |p - t|^2 over `n_slices` slices spread evenly over the split, of
+    (|p| - |t|)^2 where targets have no phase. A model without a weight, or with a single candidate,
+    is left as it is.
 
     Args:
         model: reconstruction; changed in place.
         valid: validation split, yielding ((k-space, maps, mask), target).
         n_slices: how many slices to use.
+        has_phase: targets are complex images, not root sums of squares.
 
     Raises:
         ValueError: if the validation split is empty, or an error is not finite.
@@ -59,7 +63,10 @@ def choose_lamda(model: nn.Module, valid: Dataset, n_slices: int = 16) -> dict[f
     errors = {}
     for lamda in model.candidates:
         model.lamda.fill_(lamda)
-        losses = [float(mean_squared(model(*inputs), target)) for inputs, target in samples]
+        pairs = [(model(*inputs), target) for inputs, target in samples]
+        if not has_phase:
+            pairs = [(p.abs().to(p.dtype), t.abs().to(t.dtype)) for p, t in pairs]
+        losses = [float(mean_squared(p, t)) for p, t in pairs]
         errors[lamda] = float(np.mean(losses))
     undefined = [lamda for lamda, error in errors.items() if not math.isfinite(error)]
     if undefined:

@@ -1,8 +1,6 @@
 """What makes the image of a slice: the model of a run, or a method that needs no training."""
 
 from collections.abc import Callable
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -14,13 +12,13 @@ from monarch_core.runs.schema import load_config
 from monarch_core.training.devices import choose_accelerator
 from monarch_core.training.recipe import load_trained
 from monarch_core.transforms import prepared
-from mri.config.model import CgSenseConfig, L1WaveletConfig, ModelConfig, SenseConfig
 from mri.config.reconstruct import ReconstructConfig
 from mri.config.run import MriConfig
 from mri.grids import loading_for
-from mri.models import build_model, model_of
-from mri.models.calibrated import load_encoding, start_at_calibration
-from mri.physics.axis_transforms import axis_transforms
+from mri.models import model_of_run
+from mri.models.calibrated import load_encoding
+from mri.models.wavelet import L1Wavelet
+from mri.physics.axis_transforms import AxisTransforms, axis_transforms
 from mri.physics.conjugate_gradient import check_iterations, conjugate_gradient
 from mri.physics.encoding import Sense
 
@@ -44,12 +42,12 @@ def find_method(config: ReconstructConfig, grid: Grid) -> Method:
             sense.
     """
     device = torch.device(choose_accelerator(config.accelerator))
-    if config.maps.n_sets > 1:
-        return _on(device, _soft_sense(config, grid, device))
     if config.run is not None:
         model = run_model(Path(config.run), grid)
+    elif config.method != "l1_wavelet":
+        return _on(device, _sense(config, _encoding(config, grid).to(device)))
     else:
-        model = _untrained_model(config, grid)
+        model = L1Wavelet(_encoding(config, grid), [config.weight], config.iterations)
     model = prepared(model.to(device).eval())
 
     def reconstruct(kspace: Tensor, maps: Tensor, mask: Tensor) -> Tensor:
@@ -67,49 +65,30 @@ def run_model(run_dir: Path, grid: Grid) -> torch.nn.Module:
     """
     config = load_config(run_dir, MriConfig)
     with loading_for(run_dir, grid):
-        model = model_of(config, grid)
+        model = model_of_run(run_dir, config, grid)
         load_trained(run_dir, model, config)
     return model
 
 
-def _untrained_model(config: ReconstructConfig, grid: Grid) -> torch.nn.Module:
-    """Return the model of a method, with the DFT or the encoding of a calibration."""
+def _encoding(config: ReconstructConfig, grid: Grid) -> AxisTransforms:
+    """Return the encoding of a calibration, the DFT without one."""
     if config.calibration is None:
-        return build_model(_untrained(config), partial(axis_transforms, Fourier), grid)
-    found = load_config(Path(config.calibration), MriConfig).transform
-    of_model = MriConfig(
-        model=_untrained(config),
-        transform=replace(found, learn="none"),
-        calibration=config.calibration,
-    )
-    model = model_of(of_model, grid)
-    start_at_calibration(model, of_model, grid)
-    return model
+        return axis_transforms(Fourier, grid)
+    return load_encoding(Path(config.calibration), grid)
 
 
-def _untrained(config: ReconstructConfig) -> ModelConfig:
-    if config.method == "cg_sense":
-        return CgSenseConfig(candidates=[config.weight], n_iterations=config.iterations)
-    if config.method == "l1_wavelet":
-        return L1WaveletConfig(candidates=[config.weight], n_iterations=config.iterations)
-    return SenseConfig()
-
-
-def _soft_sense(config: ReconstructConfig, grid: Grid, device: torch.device) -> Method:
-    """Return SENSE with several sets of maps (Uecker et al. 2014), iterative or zero-filled.
+def _sense(config: ReconstructConfig, encoding: AxisTransforms) -> Method:
+    """Return SENSE with one or several sets of maps, iterative or zero-filled.
 
         x = argmin_x ||sum_m Omega F S_m x_m - y||^2 + lambda sum_m ||x_m||^2
 
-    for cg_sense; x_m = S_m^H F^H Omega y for sense.
+    for cg_sense; x_m = S_m^H F^H Omega y for sense (of several sets Uecker et al. 2014).
     """
     check_iterations(config.iterations)
-    if config.calibration is None:
-        transform = axis_transforms(Fourier, grid).to(device)
-    else:
-        transform = load_encoding(Path(config.calibration), grid).to(device)
+    transform = prepared(encoding)
 
     def reconstruct(kspace: Tensor, maps: Tensor, mask: Tensor) -> Tensor:
-        n_echoes, height = len(kspace), grid[0]
+        n_echoes, height = len(kspace), encoding.shape_in[0]
         operators = [Sense(m.expand(n_echoes, *m.shape), mask, transform) for m in maps]
 
         # sets below each other in one image, so that the conjugate gradients see one system

@@ -6,6 +6,7 @@ A file gets its name when it is complete: a run that dies leaves what was there 
 import contextlib
 import glob
 import gzip
+import itertools
 import json
 import math
 import os
@@ -190,11 +191,16 @@ _KINDS: dict[str, type[ImageFile]] = {
 ENDINGS = (".nii.gz", *_KINDS)
 
 
-def check_output(path: Path) -> None:
+def check_output(path: Path, sources: Sequence[Path] = ()) -> None:
     """Check that an image can be written there, before it is made.
 
+    Args:
+        path: where to.
+        sources: files that it is made of, where there are such.
+
     Raises:
-        ValueError: if the ending is none that is written, or there is a folder of that name.
+        ValueError: if the ending is none that is written, there is a folder of that name, or the
+            image would take the place of one of its sources.
     """
     if not path.name.endswith(ENDINGS) or path.name in ENDINGS:
         raise ValueError(
@@ -202,6 +208,12 @@ def check_output(path: Path) -> None:
         )
     if path.is_dir():
         raise ValueError(f"out={path} is a folder; give the name of a file")
+    for place, source in itertools.product(_files_of(path), sources):
+        if place.is_file() and source.is_file() and place.samefile(source):
+            raise ValueError(
+                f"out={path} would put {place} in the place of {source}, which the image is made "
+                "of; give another name"
+            )
 
 
 @contextlib.contextmanager
@@ -219,7 +231,7 @@ def open_output(path: Path, info: ImageInfo) -> Iterator[ImageFile]:
     check_output(path)
     ending = next(e for e in ENDINGS if path.name.endswith(e))
     kind = _KINDS[ending.removesuffix(".gz")]
-    finished = [path, _beside(path, "phase")] if kind is _NiftiFile else [path]
+    finished = _files_of(path)
     unfinished = [p.with_name(f".{p.name}.{os.getpid()}.part") for p in finished]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -242,6 +254,14 @@ def open_output(path: Path, info: ImageInfo) -> Iterator[ImageFile]:
                 temporary.unlink(missing_ok=True)
 
 
+def _files_of(path: Path) -> list[Path]:
+    """Return the files of an image: `a.nii.gz` has its phase in `a_phase.nii.gz`."""
+    ending = next(e for e in ENDINGS if path.name.endswith(e))
+    if _KINDS[ending.removesuffix(".gz")] is not _NiftiFile:
+        return [path]
+    return [path, path.with_name(f"{path.name.removesuffix(ending)}_phase{ending}")]
+
+
 def _compress(path: Path) -> None:
     """Put a compressed file in the place of a file."""
     beside = path.with_name(f"{path.name.removesuffix('.part')}.gz.part")
@@ -251,9 +271,3 @@ def _compress(path: Path) -> None:
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
-
-
-def _beside(path: Path, word: str) -> Path:
-    """Return the name of a second file: `a.nii.gz` becomes `a_phase.nii.gz`."""
-    ending = next(e for e in ENDINGS if path.name.endswith(e))
-    return path.with_name(f"{path.name.removesuffix(ending)}_{word}{ending}")

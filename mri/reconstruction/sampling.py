@@ -8,7 +8,7 @@ from jaxtyping import Bool, Complex
 
 from data_scripts.finite import require_finite
 from data_scripts.mri.centred_fft import resize_centred
-from data_scripts.mri.coil_maps import estimate_map_sets
+from data_scripts.mri.coil_maps import echo_of_maps, estimate_map_sets
 from data_scripts.mri.kspace_findings import axis_findings, map_findings, unaccepted
 from data_scripts.mri.measured import REPAIR, MeasuredScan
 from data_scripts.unusable import read_npy
@@ -128,27 +128,31 @@ class MapEstimator:
         kspace: Complex[np.ndarray, "echoes coils ky kz"],
         sampled: Bool[np.ndarray, "echoes ky kz"],
     ) -> Complex[np.ndarray, "sets coils ky kz"]:
-        """Return the maps of a slice, from its first echo; those of the middle slice are judged.
+        """Return the maps of a slice, from its first echo with a signal.
+
+        Those of the middle slice are judged.
 
         Raises:
             ValueError: if the sampled centre is smaller than the kernel, or none are found.
         """
+        echo = echo_of_maps(kspace)
+        kspace, sampled = kspace[echo], sampled[echo]
         maps = self._stored(index)[None] if self._stored else self._found(index, kspace, sampled)
         if index == self._scan.shape.n_slices // 2 and len(maps) == 1:
-            for text in misfits(kspace[:1], sampled[0], maps[0]):
+            for text in misfits(kspace[None], sampled, maps[0]):
                 log.warning("%s: slice %d: %s", self._scan.path, index, text)
         return maps
 
     def _found(
         self,
         index: int,
-        kspace: Complex[np.ndarray, "echoes coils ky kz"],
-        sampled: Bool[np.ndarray, "echoes ky kz"],
+        kspace: Complex[np.ndarray, "coils ky kz"],
+        sampled: Bool[np.ndarray, "ky kz"],
     ) -> Complex[np.ndarray, "sets coils ky kz"]:
         config, method = self._config, self._config.method or "espirit"
         side = config.calibration
-        if kspace.shape[1] > 1 and kspace[0].any():
-            side = min(side, calibration_side(sampled[0]))
+        if len(kspace) > 1 and kspace.any():
+            side = min(side, calibration_side(sampled))
             self._tell(side, method)
             if side < config.kernel:
                 raise ValueError(
@@ -158,7 +162,7 @@ class MapEstimator:
                     "scan (BART: NAME_maps.cfl beside NAME.cfl; or a prepared scan)"
                 )
         return estimate_map_sets(
-            kspace[0],
+            kspace,
             method,
             side,
             min(config.kernel, side),

@@ -37,8 +37,9 @@ def reconstruct_slices(
     with progress_bar(progress_console()) as progress:
         task = progress.add_task(f"reconstructing {scan.path.name}", total=shape.n_slices)
         for index in range(shape.n_slices):
-            if index in finished:
-                yield finished.read(index)
+            image = finished.read(index)
+            if image is not None:
+                yield image
                 progress.advance(task)
                 continue
             measured = scan.read(index)

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import shutil
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,8 @@ from jaxtyping import Bool, Complex
 
 from monarch_core.runs.files import atomic_write, write_failure, write_text
 from monarch_core.runs.lock import occupied
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -48,28 +51,21 @@ class FinishedSlices:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def __contains__(self, index: int) -> bool:
-        """Return whether a slice is finished."""
-        return self._path(index).is_file()
-
     def __len__(self) -> int:
         """Return how many there are."""
         return len(list(self._folder.glob("*.npz")))
 
-    def read(self, index: int) -> SliceImage:
-        """Return a finished slice.
-
-        Raises:
-            ValueError: if its file is damaged.
-        """
+    def read(self, index: int) -> SliceImage | None:
+        """Return a slice; None where it is not finished, or its file was damaged since."""
         path = self._path(index)
         try:
             with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 return SliceImage(file["images"], file["maps"], file["mask"])
+        except FileNotFoundError:
+            return None
         except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise ValueError(
-                f"{path} is damaged ({error}); delete it and run the same command again"
-            ) from error
+            log.warning("%s is damaged (%s): its slice is made again", path, error)
+            return None
 
     def write(self, index: int, image: SliceImage) -> None:
         """Keep a slice.

@@ -219,6 +219,13 @@ def test_what_does_not_fit_a_calibration(scanner, tmp_path, overrides, message):
         reconstructed(tmp_path / "run", "model=cg_sense", *overrides)
 
 
+def test_the_adjoint_of_a_calibration_may_need_a_dense_matrix(scanner, tmp_path):
+    start = ["model=sense", f"calibration={scanner / 'run'}", "transform=calibrated"]
+    with pytest.raises(ValueError, match=r"found.*transform.kind=dense transform.rank=null"):
+        reconstructed(tmp_path / "no", *start, "transform.rank=1")
+    reconstructed(tmp_path / "run", *start, "transform.kind=dense", "transform.rank=null")
+
+
 def test_another_grid_or_another_model(scanner):
     with pytest.raises(ValueError, match=r"no encoding of 20 x 16 pixels.*holds for one grid"):
         load_encoding(scanner / "run", (20, 16))

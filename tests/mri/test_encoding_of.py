@@ -9,11 +9,13 @@ from data_scripts.mri.centred_fft import ifft_centred
 from data_scripts.mri.field_map import measured_columns
 from data_scripts.mri.phantom import PhantomRecipe
 from data_scripts.recipe import produce
+from monarch_core.training.checkpoint import load_weights, save_weights
 from monarch_core.training.transform_config import TransformConfig
 from monarch_core.transforms import Fourier
+from mri.config.model import CgSenseConfig, SenseConfig
 from mri.config.run import MriConfig
 from mri.dataset.splits import load_splits
-from mri.models import encoding_of, model_of
+from mri.models import encoding_of, model_of, model_of_run
 
 FFT = TransformConfig("fft", kind="fourier")
 
@@ -72,3 +74,18 @@ def test_scans_without_one_scanner_in_common(tmp_path, options, message):
     )
     with pytest.raises(ValueError, match=message):
         model_of(run, splits.grid, splits)
+
+
+@pytest.mark.parametrize("model", [CgSenseConfig(), SenseConfig()])
+@pytest.mark.parametrize("errors", [{"trajectory": 0.4}, {"b0_hz": 20.0, "gradient_delay": 0.3}])
+def test_the_weights_of_a_run_hold_it_where_its_scans_are_not_at_hand(tmp_path, model, errors):
+    splits = simulated(tmp_path / "scans", **errors)
+    transform = TransformConfig("scanner", kind="exact", learn="none")
+    run = MriConfig(splits.train.config, model, transform)
+    trained = model_of(run, GRID, splits)
+    save_weights(tmp_path / "weights.pt", trained)
+    loaded = model_of_run(tmp_path, run, GRID)
+    load_weights(tmp_path / "weights.pt", loaded)
+    (kspace, maps, mask), _ = splits.test[0]
+    measurement = kspace[None], maps[None], mask[None]
+    torch.testing.assert_close(loaded(*measurement), trained(*measurement))

@@ -35,7 +35,7 @@ from mri.dataset.splits import load_splits
 from mri.evaluate import evaluate
 from mri.learned import describe_transforms, kspace_weighting, point_spread
 from mri.metrics.losses import find_loss
-from mri.metrics.measure import check_evaluation, check_loss, summarise
+from mri.metrics.measure import check_evaluation, check_loss, summarise, with_unseen_masks
 from mri.metrics.presets import PRESETS
 from mri.metrics.scores import METRICS, Score, Volume, mean_over_scans, score
 from mri.metrics.volumes import volume_metrics
@@ -203,6 +203,16 @@ def test_unseen_masks_are_measured_when_asked_for(tmp_path, data):
     assert {line["masks"] for line in read_scans(tmp_path)} == {"seen", "unseen"}
     assert metrics["psnr/unseen_mask"] != metrics["psnr"]
     assert metrics["psnr/zero_filled/unseen_mask"] != metrics["psnr/zero_filled"]
+
+
+def test_an_unseen_mask_is_not_the_one_of_training(data):
+    options = {"mask": "equispaced", "acceleration": 3.0, "center_fraction": 0.2}
+    for seed in range(6):  # of which some have the offset of the first seed that is tried
+        test = load_splits(replace(data, mask_seed=seed, **options)).test
+        assert not torch.equal(*(d.mask_of("test_2") for d in (test, with_unseen_masks(test))))
+    everything = load_splits(replace(data, acceleration=1.0)).test
+    with pytest.raises(ValueError, match=r"needs a mask that training never saw.*leave it out"):
+        check_evaluation(EvaluationConfig(unseen_mask=True), everything)
 
 
 def test_standard_error_is_over_scans():

@@ -117,6 +117,18 @@ def test_a_file_that_cannot_be_is_refused(name, message, tmp_path):
         check_output(tmp_path / name)
 
 
+def test_an_image_takes_the_place_of_none_of_its_sources(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path)
+    for source, out in (
+        ("scan.npy", "scan.npy"),
+        ("scan.h5", "link/scan.h5"),
+        ("scan_phase.nii", "scan.nii"),
+    ):
+        (tmp_path / source).write_bytes(b"measured")
+        with pytest.raises(ValueError, match=f"in the place of .*{source}"):
+            check_output(tmp_path / out, [tmp_path / "no_mask", tmp_path / source])
+
+
 def test_a_folder_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with (

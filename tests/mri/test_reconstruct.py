@@ -137,7 +137,7 @@ def test_a_run_makes_the_image_that_its_evaluation_measured(model, tmp_path):
 def test_a_method_takes_the_encoding_of_a_calibration(method, tmp_path):
     root = write_dataset(tmp_path / "scans", grid=GRID)
     model = CgSenseConfig(candidates=[0.01], n_iterations=30)
-    config, network = trained(tmp_path / "run", root, model, "dense", GRID)
+    config, network = trained(tmp_path / "run", root, model, "monarch", GRID)
     scan, run = root / "d.h5", str(tmp_path / "run")
     found = image_of(scan, tmp_path, method=method, calibration=run)
     if method == "cg_sense":
@@ -191,6 +191,10 @@ def test_echoes_may_be_sampled_each_in_its_own_way(tmp_path):
     first = image_of(tmp_path / "first.npy", tmp_path, method="cg_sense")[0, 0]
     np.testing.assert_allclose(both[0], first, atol=1e-5 * np.abs(first).max())
     assert np.abs(both[1] - first).max() > 0.01 * np.abs(first).max()
+    np.save(tmp_path / "both.npy", kspace * [[[[0]]], [[[1]]]])  # nothing in the first of them
+    both = image_of(tmp_path / "both.npy", tmp_path, method="cg_sense")[0]
+    second = image_of(tmp_path / "second.npy", tmp_path, method="cg_sense")[0, 0]
+    np.testing.assert_allclose(both[1], second, atol=1e-5 * np.abs(second).max())
 
 
 def folded_brain(n_coils=6, grid=(40, 36)):
@@ -261,9 +265,10 @@ def test_scans_that_are_none_are_refused_before_anything_is_made(tmp_path):
         np.save(tmp_path / "bad.npy", kspace)
         with pytest.raises(ValueError, match=message):
             image_of(tmp_path / "bad.npy", tmp_path, method="sense")
-    for out, message in (("a.jpg", "none of the endings"), (".npy", "none of the endings")):
+    bad = str(tmp_path / "bad.npy")
+    for out, message in (("a.jpg", "none of the"), (".npy", "none of the"), (bad, "in the place")):
         with pytest.raises(ValueError, match=message):
-            reconstruct(ReconstructConfig(input="no.npy", out=str(tmp_path / out), method="sense"))
+            reconstruct(ReconstructConfig(input=bad, out=str(tmp_path / out), method="sense"))
     np.save(tmp_path / "shifted.npy", np.fft.fftshift(whole, (-2, -1)))
     options = {"method": "sense", "accept": ["off_centre"], "maps": MapsConfig(kernel=1)}
     assert image_of(tmp_path / "shifted.npy", tmp_path, **options).shape == (1, 1, *GRID)
@@ -319,10 +324,10 @@ def test_a_reconstruction_that_is_killed_goes_on_with_the_next_slice(tmp_path, m
 
         return one
 
-    def attempt(killed_after=None, lamda=0.01):
+    def attempt(killed_after=None, **changes):
         made.clear()
         killed_at[0] = killed_after
-        options = {"method": "cg_sense", "n_iterations": 2, "lamda": lamda}
+        options = {"method": "cg_sense", "n_iterations": 2, "lamda": 0.01, **changes}
         reconstruct(ReconstructConfig(input=str(source), out=str(out), **options))
         return len(made)
 
@@ -342,13 +347,19 @@ def test_a_reconstruction_that_is_killed_goes_on_with_the_next_slice(tmp_path, m
         with pytest.raises(KeyboardInterrupt):
             attempt(killed_after)
         assert not out.exists()
-    assert attempt() == 1
+    (tmp_path / f".{out.name}.slices" / "000001.npz").write_bytes(b"")  # as after a power failure
+    assert attempt() == 2
     for found, expected in zip(content(), undisturbed, strict=True):
         np.testing.assert_array_equal(found, expected)
     assert {path.name for path in tmp_path.iterdir()} == {"scans", out.name}
     with pytest.raises(KeyboardInterrupt):
         attempt(2)
     assert attempt(lamda=0.02) == 4  # slices of another image are no help
+    mask = tmp_path / "scans" / "mask.npy"
+    for first_column in (1, 0):  # nor are those of another mask in the same file
+        np.save(mask, [first_column, *[1] * 11])
+        with pytest.raises(KeyboardInterrupt):
+            attempt(2, mask=str(mask))
 
 
 PEAKS = """

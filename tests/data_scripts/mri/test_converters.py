@@ -75,6 +75,21 @@ def test_the_mask_of_a_fully_sampled_volume_is_kept(tmp_path):
         produce(fastmri.FastMriRecipe(out=str(tmp_path / "out"), **files))
 
 
+def test_no_scan_takes_the_place_of_what_it_is_made_from(tmp_path):
+    for name in "abc":
+        write_fastmri(tmp_path / "raw" / f"{name}.h5", coil_images(n_slices=1))
+    (tmp_path / "link").symlink_to(tmp_path / "raw")
+    contents = [path.read_bytes() for path in sorted((tmp_path / "raw").iterdir())]
+    files = {
+        split: [str(tmp_path / "raw" / f"{n}.h5")]
+        for split, n in zip(("train", "valid", "test"), "abc", strict=True)
+    }
+    for out in ("raw", "link"):
+        with pytest.raises(ValueError, match=r"raw/a\.h5 is what a scan is made from"):
+            produce(fastmri.FastMriRecipe(out=str(tmp_path / out), **files))
+    assert [path.read_bytes() for path in sorted((tmp_path / "raw").iterdir())] == contents
+
+
 def test_fastmri_coil_maps_are_estimated_and_padding_is_remembered(tmp_path):
     images = coil_images(n_slices=1, n_coils=3, grid=(32, 28))
     for name in ("a", "b", "c"):

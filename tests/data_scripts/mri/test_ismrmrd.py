@@ -163,6 +163,18 @@ def test_a_line_of_two_segments_is_no_average(tmp_path, counter, values):
     np.testing.assert_array_equal(np.flatnonzero(kspace.any((0, 1, 2, 3))), [2, 3])
 
 
+def test_lines_of_another_encoding_are_not_mixed_in(tmp_path):
+    # its matrix is another one, so that the same number is another place in k-space
+    line = {"data": np.ones((1, 8)), "kspace_encode_step_1": 2}
+    other = {**line, "encoding_space_ref": 1}
+    header = header_xml(8, 6, 1, (8, 6, 1), 5, 3)
+    write_ismrmrd(tmp_path / "a.h5", header, [line, other])
+    with pytest.raises(ValueError, match=r"belong to the encodings \[0, 1\]"):
+        slices_of(tmp_path / "a.h5")
+    write_ismrmrd(tmp_path / "a.h5", header, [line, {**other, "flags": flag(20)}])
+    assert np.flatnonzero(slices_of(tmp_path / "a.h5").any((0, 1, 2, 3))).tolist() == [2]
+
+
 def test_averages_are_averaged_and_the_other_counters_keep_lines_apart(tmp_path):
     header = header_xml(8, 6, 1, (8, 6, 1), 5, 3)
     lines = [

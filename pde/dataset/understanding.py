@@ -117,7 +117,7 @@ class Understanding:
         periodic, grid = [], []
         for axis, (name, n) in enumerate(zip(fields.axis_names, n_points, strict=True)):
             stated = fields.periodic[axis]
-            ends = ends_of(np.moveaxis(self._some, 3 + axis, -1)) if stated is not False else "open"
+            ends = ends_of(self._by_channel(axis)) if stated is not False else "open"
             is_periodic = ends != "open" if stated is None else stated
             periodic.append(is_periodic)
             grid.append(n - 1 if is_periodic and ends == "repeated" else n)
@@ -147,6 +147,10 @@ class Understanding:
         n = min(max(1, _MOST_BYTES // n_bytes), _N_LOOKED_AT, self._sizes["train"])
         part = slice(frames.start, frames.stop, step)
         return self.fields.read(slice(n), part, names=self._channels)
+
+    def _by_channel(self, axis: int) -> np.ndarray:
+        """Return some fields with the channels first and an axis of space last."""
+        return np.moveaxis(self._some, (2, 3 + axis), (0, -1))
 
     def _uneven(self) -> dict[str, list[float]]:
         uneven = {}

@@ -1,12 +1,12 @@
 """What is likely of data that do not say it: boundaries, frames, sizes of splits."""
 
-from collections.abc import Mapping, Sequence
-from typing import Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import Float
 
-Ends = Literal["periodic", "repeated", "open"]
+Ends = Literal["open", "repeated", "periodic"]
 
 # Curvature across the ends over that inside, above which the values do not run on.
 _KINK = 2.5
@@ -17,8 +17,19 @@ _HELD = 1e-2
 _MOST_INPUT, _MOST_OUTPUT = 4, 20
 
 
-def ends_of(u: Float[np.ndarray, "*field n"]) -> Ends:
-    """Return how the two ends of the last axis go together in most of the fields.
+def ends_of(channels: Iterable[Float[np.ndarray, "*field n"]]) -> Ends:
+    """Return how the two ends of the last axis go together, in most of the fields.
+
+    Units differ, so that each channel is looked at by itself: one whose values do not run on across
+    the ends makes them "open", else one that has the first point twice makes them "repeated". Where
+    no channel says more than that something holds its ends, they are "open".
+    """
+    found = {_ends_of_one(u) for u in channels}
+    return next((ends for ends in get_args(Ends) if ends in found), "open")
+
+
+def _ends_of_one(u: Float[np.ndarray, "*field n"]) -> Ends | None:
+    """Return how the ends of one channel go together; None where it does not tell.
 
     With r(...) the root mean square, of n values on a ring D2 u[i] = u[i-1] - 2 u[i] + u[i+1], and
 
@@ -26,15 +37,16 @@ def ends_of(u: Float[np.ndarray, "*field n"]) -> Ends:
 
     across the ends, they are "open" where there is one, "periodic" where there is none. Where
     u[n-1] = u[0] the last point is left away first, and they are "repeated" instead of periodic, a
-    ring whose first point is stored twice; "open" if that value never varies, so that something
-    holds it.
+    ring whose first point is stored twice; None if that value never varies, so that something
+    holds it, or where nothing varies along the axis.
     """
     u = np.asarray(u, dtype=np.float64)
     if u.shape[-1] < 5:
         return "open"
-    closed = _rms(u[..., 0] - u[..., -1]) <= _EQUAL * _rms(np.diff(u, axis=-1))
-    if closed and u[..., 0].std() <= _HELD * u.std():
-        return "open"
+    slope = _rms(np.diff(u, axis=-1))
+    closed = _rms(u[..., 0] - u[..., -1]) <= _EQUAL * slope
+    if slope == 0 or (closed and u[..., 0].std() <= _HELD * u.std()):
+        return None
     ring = u[..., :-1] if closed else u
     bend = np.roll(ring, 1, -1) - 2 * ring + np.roll(ring, -1, -1)
     if max(_rms(bend[..., 0]), _rms(bend[..., -1])) > _KINK * _rms(bend[..., 1:-1]):

@@ -128,9 +128,7 @@ def _load(
 ) -> TrajectoryDataset:
     slices = slices_of(fields, config, points)
     trajectories = slice(part.start, part.stop)
-    values = fields.read(trajectories, config.frames, slices)
-    chosen = _chosen(values, 2, [channel.name for channel in fields.channels], config.channels)
-    frames = torch.from_numpy(chosen)
+    frames = torch.from_numpy(fields.read(trajectories, config.frames, slices, config.channels))
     used = range(fields.shape[1])[config.frames]
 
     def place(trajectory: int, frame: int) -> str:
@@ -139,22 +137,14 @@ def _load(
     require_sound(fields.path, frames, config.n_input_frames, place=place)
     constants = None
     if config.constants:
-        names = [constant.name for constant in fields.constants]
-        inputs = fields.read_constants(trajectories, slices)
-        constants = torch.from_numpy(_chosen(inputs, 1, names, config.constants))
+        inputs = fields.read_constants(trajectories, slices, config.constants)
+        constants = torch.from_numpy(inputs)
     return TrajectoryDataset(
         frames.flatten(1, 2),
         config.n_input_frames,
         n_channels=len(config.channels),
         constants=constants,
     )
-
-
-def _chosen(values: np.ndarray, axis: int, names: list[str], wanted: list[str]) -> np.ndarray:
-    """Return the entries of some names along an axis, in their order."""
-    if names == wanted:
-        return np.ascontiguousarray(values)
-    return np.take(values, [names.index(name) for name in wanted], axis)
 
 
 def _times(fields: Fields, config: OwnConfig) -> tuple[float, ...]:

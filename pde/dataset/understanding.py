@@ -49,13 +49,15 @@ class Understanding:
             ValueError: what is said does not fit the file; names all that does not.
         """
         said, fields = self.said, self.fields
-        n_in, n_out = self._frames(fields.shape[1])
-        channels = self._chosen("channels", [channel.name for channel in fields.channels])
+        n_in, n_out = self._frames
+        channels = self._channels
+        if fields.shape[1] > 1 and (self._some == self._some[:, :1]).all():
+            self.notes.append("nothing changes from frame to frame; is time another axis? axes=")
         units = {channel.name: channel.unit for channel in fields.channels}
         constants = self._chosen("constants", [constant.name for constant in fields.constants])
         periodic, whole = self._ends()
         grid = said.grid * len(whole) if len(said.grid) == 1 else said.grid
-        sizes = self._sizes()
+        sizes = self._sizes
         found = dataclasses.replace(
             said,
             channels=channels,
@@ -75,20 +77,27 @@ class Understanding:
             raise ValueError(f"{fields.path}: {'; '.join(self.problems)}")
         return found
 
-    def _frames(self, n_times: int) -> tuple[int, int]:
-        said = self.said
+    @property
+    def _first(self) -> int:
+        """The first used frame, of a window if there is one."""
+        return 0 if self.said.window else self.said.first_frame
+
+    @cached_property
+    def _frames(self) -> tuple[int, int]:
+        said, n_times = self.said, self.fields.shape[1]
         if n_times == 1:
             return 0, 1
-        first = 0 if said.window else said.first_frame
-        asked = (first, said.stride, said.n_input_frames, said.n_output_frames)
+        asked = (self._first, said.stride, said.n_input_frames, said.n_output_frames)
         n_in, n_out = likely_frames(n_times, *asked)
         if not said.n_input_frames:
             self.notes.append(f"frames given: {n_in}; dataset.n_input_frames=")
         if not said.n_output_frames:
             self.notes.append(f"frames predicted: {n_out}; dataset.n_output_frames=")
-        if (self._some == self._some[:, :1]).all():
-            self.notes.append("nothing changes from frame to frame; is time another axis? axes=")
         return n_in, n_out
+
+    @cached_property
+    def _channels(self) -> list[str]:
+        return self._chosen("channels", [channel.name for channel in self.fields.channels])
 
     def _chosen(self, key: str, names: list[str]) -> list[str]:
         said: list[str] = getattr(self.said, key)
@@ -108,7 +117,7 @@ class Understanding:
         periodic, grid = [], []
         for axis, (name, n) in enumerate(zip(fields.axis_names, n_points, strict=True)):
             stated = fields.periodic[axis]
-            ends = ends_of(np.moveaxis(self._some, 3 + axis, -1)) if stated is not False else "open"
+            ends = ends_of(self._by_channel(axis)) if stated is not False else "open"
             is_periodic = ends != "open" if stated is None else stated
             periodic.append(is_periodic)
             grid.append(n - 1 if is_periodic and ends == "repeated" else n)
@@ -130,12 +139,18 @@ class Understanding:
 
     @cached_property
     def _some(self) -> np.ndarray:
-        """A few of the fields."""
-        n_times = self.fields.shape[1]
-        step = max(1, n_times // _N_FRAMES_LOOKED_AT)
+        """A few of the fields that are learned from."""
+        every = range(self._first, self.fields.shape[1], self.said.stride)
+        frames = every[: sum(self._frames)] or range(1)
+        step = max(1, len(frames) // _N_FRAMES_LOOKED_AT) * frames.step
         n_bytes = 4 * _N_FRAMES_LOOKED_AT * math.prod(self.fields.shape[2:])
-        n = min(max(1, _MOST_BYTES // n_bytes), _N_LOOKED_AT)
-        return self.fields.read(slice(n), slice(0, n_times, step))
+        n = min(max(1, _MOST_BYTES // n_bytes), _N_LOOKED_AT, self._sizes["train"])
+        part = slice(frames.start, frames.stop, step)
+        return self.fields.read(slice(n), part, names=self._channels)
+
+    def _by_channel(self, axis: int) -> np.ndarray:
+        """Return some fields with the channels first and an axis of space last."""
+        return np.moveaxis(self._some, (2, 3 + axis), (0, -1))
 
     def _uneven(self) -> dict[str, list[float]]:
         uneven = {}
@@ -145,6 +160,7 @@ class Understanding:
                 uneven[name] = ((points - points[0]) / (points[-1] - points[0])).tolist()
         return uneven
 
+    @cached_property
     def _sizes(self) -> dict[str, int]:
         said, n = self.said, self.fields.shape[0]
         sizes = likely_sizes(n, said.fractions, said.split_sizes, held_splits(self.fields))

@@ -84,7 +84,7 @@ def relative_h1(
     """Return the relative H1 error of neuralop, mean over the batch and the frames.
 
     sqrt(||e||^2 + ||grad e||^2) over the same of the target, with central differences on the unit
-    box; at the ends of an axis that is not `periodic` they are one-sided, of second order. Several
+    box; at the ends of an axis that is not `periodic` they are one-sided, of third order. Several
     channels, on an axis before the grid, are one field: the squares of all of them are added.
     """
     _require_one_shape(prediction, target)

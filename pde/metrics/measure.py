@@ -1,5 +1,6 @@
 """Errors of a trained model: roll-outs, single steps, and other grids."""
 
+import logging
 import time
 from dataclasses import dataclass
 
@@ -7,6 +8,7 @@ import torch
 from torch import Tensor
 
 from monarch_core import prepared
+from monarch_core.runs.printable import printable
 from pde.config.run import PdeConfig
 from pde.dataset.samples import Splits, TrajectoryDataset
 from pde.dataset.splits import load_test_split
@@ -18,6 +20,8 @@ from pde.metrics.errors import (
     relative_l2_per_step,
 )
 from pde.models import RollOut
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -134,9 +138,17 @@ def _scalars(model: RollOut, frames: Tensor) -> Tensor:
 def _errors_of_each(
     model: RollOut, prediction: Tensor, truth: Tensor, config: PdeConfig
 ) -> dict[str, float]:
-    """Return the error of each channel by its name; nothing where there is one."""
+    """Return the error of each channel by its name; nothing where there is one.
+
+    Nor of a channel that is zero in all samples, which has none.
+    """
     if model.n_channels == 1:
         return {}
-    errors = relative_l2_of_each(prediction, truth).tolist()
-    names = [name for name, _ in config.dataset.quantities]
-    return {f"relative_l2/{name}": error for name, error in zip(names, errors, strict=True)}
+    errors = relative_l2_of_each(prediction, truth)
+    found = {}
+    for channel, (name, _) in enumerate(config.dataset.quantities):
+        if truth[:, :, channel].any():
+            found[f"relative_l2/{name}"] = errors[channel].item()
+        else:
+            log.warning("%s is zero in all test samples: it has no relative error", printable(name))
+    return found

@@ -13,7 +13,9 @@ from torch.utils.data import Dataset
 from monarch_core.adapters.neuralop import MonarchSpectralConv
 from monarch_core.adapters.neuralop.exchange import take_weight
 from monarch_core.runs.folder import RunFolder
+from monarch_core.runs.printable import listed
 from monarch_core.runs.schema import load_config
+from monarch_core.runs.typed import typed
 from monarch_core.training.checkpoint import read_state
 from monarch_core.training.origin import (
     check_data_are_named,
@@ -142,6 +144,13 @@ def _check_data(folder: RunFolder, here: DatasetConfig, there: DatasetConfig) ->
             raise ValueError(
                 f"weights={folder.path} has {getattr(there, key)} {words}, and this run "
                 f"{getattr(here, key)}; choose {remedy}"
+            )
+    for key in ("channels", "constants"):
+        mine, theirs = (getattr(data, key, []) for data in (here, there))
+        if mine != theirs and sorted(mine) == sorted(theirs):
+            raise ValueError(
+                f"weights={folder.path} has the {key} {listed(theirs)} in this order, and this run "
+                f"{listed(mine)}; say {typed(f'dataset.{key}', theirs)}"
             )
 
 

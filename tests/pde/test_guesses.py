@@ -46,10 +46,24 @@ RING, WITH_END, CENTRES = np.arange(N) / N, np.linspace(0, 1, N), (np.arange(N) 
             np.exp(-(((CENTRES - 0.5) / 0.05) ** 2))[None], "open", id="a pulse far inside"
         ),
         pytest.param(np.zeros((3, 4)), "open", id="too few points"),
+        pytest.param(RNG.normal(size=(12, 1)) * np.ones(N), "open", id="nothing varies"),
     ],
 )
 def test_ends_that_run_on_are_told_from_walls(u, ends):
-    assert ends_of(u) == ends
+    assert ends_of([u]) == ends
+    assert ends_of([300 + 1e-3 * u, 1e4 * u]) == ends  # whatever their units
+
+
+def test_no_channel_hides_the_walls_of_another():
+    bumps, ring, doubled = sines(WITH_END) ** 2, waves(RING), waves(WITH_END)
+    assert ends_of([300 + bumps, bumps]) == "open"  # each held at a value of its own
+    assert ends_of([1e6 * ring, cosines(CENTRES), np.zeros_like(ring)]) == "open"
+    assert ends_of([doubled, np.sin(2 * np.pi * WITH_END)[None] * RNG.normal(size=(12, 1))]) == (
+        "repeated"  # a wave that is zero where the ring begins
+    )
+    pulse = RNG.normal(size=(12, 1)) * np.exp(-(((CENTRES - 0.5) / 0.05) ** 2))
+    assert ends_of([ring, pulse]) == "periodic"  # nothing holds a pulse that never gets there
+    assert ends_of([ring, np.zeros_like(ring), 0 * ring + 2]) == "periodic"
 
 
 def test_a_ring_loses_the_point_that_is_there_twice():

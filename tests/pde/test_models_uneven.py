@@ -7,6 +7,7 @@ from pde_configs import config_of
 from torch import nn
 
 from monarch_core import MonarchSpectralConv
+from pde.config.own import OwnConfig
 from pde.models import build_model, check_model
 from pde.models.resampled import Resampled, spline_matrix
 
@@ -147,3 +148,19 @@ def test_a_channel_is_resampled_across_alone():
 
 
 Y = np.linspace(0, 1, 64)
+
+
+@pytest.mark.parametrize(
+    "overrides", [["transform=nudft"], ["transform=monarch", "model.resample=true"]]
+)
+def test_a_period_of_uneven_points_has_to_be_known(overrides):
+    config = config_of(*SMALL, "model=fno_fast_1d", *overrides)
+    own = {"key": "u", "channels": ["u"], "n_input_frames": 1, "n_output_frames": 1}
+    own["uneven"] = {"x": [*(np.arange(32) / 32) ** 1.2, 1.0]}
+    config.dataset = OwnConfig(**own, periodic=[True], grid=[32])  # without the repeated point
+    check_model(config)
+    config.dataset = OwnConfig(**own, periodic=[False], grid=[33])
+    check_model(config)
+    config.dataset = OwnConfig(**own, periodic=[True], grid=[33])
+    with pytest.raises(ValueError, match=r"nothing says where the next period begins.* store"):
+        check_model(config)

@@ -12,6 +12,7 @@ from pde_files import flow
 
 from pde.config.own import OwnConfig
 from pde.config.run import choose_own
+from pde.dataset.own import load_own_splits
 from pde.dataset.summary import summarize
 from pde.dataset.understanding import Understanding
 
@@ -136,3 +137,17 @@ def test_numbers_belong_to_the_trajectories_of_their_groups(tmp_path):
     first = fields.read()[:, 0, 0, 0, 0]
     np.testing.assert_array_equal(first, np.arange(12))
     np.testing.assert_array_equal(fields.numbers["nu"], 0.5 * first)
+
+
+def test_arrays_of_one_name_in_two_groups_have_names_of_their_own(tmp_path):
+    path = str(tmp_path / "own.h5")
+    with h5py.File(path, "w") as file:
+        file["fluid/u"], file["solid/u"], file["solid/w"] = U, -U, U + 1
+    config = Understanding(OwnConfig(path=path, key="fluid/u,solid/u,w")).config
+    assert config.channels == ["fluid/u", "solid/u", "w"]
+    one = Understanding(OwnConfig(path=path, channels=["solid/u"], parameters=[])).config
+    train = load_own_splits(one).train.frames
+    np.testing.assert_array_equal(train[0, 0], -U[0, 0])
+    for said in ({"key": "w,w"}, {"key": "w", "channels": ["w", "w"]}):
+        with pytest.raises(ValueError, match=r"channels must differ in their names, got"):
+            _ = Understanding(OwnConfig(path=path, **said)).config

@@ -91,3 +91,33 @@ def test_no_order_of_axes_is_named_that_could_not_be_meant(tmp_path):
     with pytest.raises(ValueError, match=r"dataset\.axes=\[\.\.\.\] with one of") as refused:
         understood(tmp_path / "a.npy")
     assert "such as" not in str(refused.value)
+
+
+def test_only_what_is_used_has_to_be_finite(tmp_path):
+    u = np.stack([U, U + 1, U - 1], axis=-1)
+    u[:, :1] = u[3, 6:] = np.nan  # before the first frame that is used, after the last
+    u[..., 1] = np.nan
+    u[9] = np.inf  # beyond the trajectories that are used
+    np.savez(tmp_path / "a.npz", w=u, nu=np.arange(12.0), re=np.full(12, np.nan))
+    axes = ["trajectory", "time", "x", "y", "channel"]
+    said = {"axes": axes, "n_train": 7, "n_valid": 1, "n_test": 1, "first_frame": 1}
+    said |= {"n_input_frames": 2, "n_output_frames": 3, "parameters": ["nu"]}
+    config = understood(tmp_path / "a.npz", channels=["w[2]", "w[0]"], **said).config
+    assert config.periodic == [True, True]
+    frames = load_own_splits(config).train.frames.unflatten(1, (5, 2))
+    np.testing.assert_array_equal(frames[:, :, 0], (U - 1)[:7, 1:6])
+    np.testing.assert_array_equal(frames[:, :, 1], U[:7, 1:6])
+    with pytest.raises(ValueError, match=r"NaN or infinity, first in .* 0, frame 1, w\[1\]"):
+        load_own_splits(understood(tmp_path / "a.npz", channels=["w[1]"], **said).config)
+    with pytest.raises(ValueError, match=r"first in trajectory 3, frame 6"):
+        load_own_splits(
+            understood(tmp_path / "a.npz", channels=["w[0]"], **said | {"first_frame": 2}).config
+        )
+
+
+def test_a_channel_that_float32_cannot_tell_apart_is_said_beside_others(tmp_path, caplog):
+    u = np.stack([U.astype(np.float64), 1e3 + 1e-2 * U.astype(np.float64)], axis=2)
+    np.save(tmp_path / "a.npy", u)
+    load_own_splits(understood(tmp_path / "a.npy").config)
+    assert caplog.text.count("a.npy, field[1]: values differ by fewer") == 1
+    assert "field[0]" not in caplog.text

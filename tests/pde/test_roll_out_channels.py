@@ -1,10 +1,14 @@
 """Laws of a roll-out with channels and constants, and of what is measured of it."""
 
+import math
+
 import pytest
 import torch
 from neuralop.layers.spectral_convolution import SpectralConv
+from pde_configs import config_of
 from torch import nn
 
+from pde.config.own import OwnConfig
 from pde.dataset.samples import Splits, TrajectoryDataset
 from pde.metrics.diagnosis import diagnose_splits
 from pde.metrics.errors import (
@@ -14,8 +18,8 @@ from pde.metrics.errors import (
     relative_l2_per_step,
     roll_out_loss,
 )
-from pde.metrics.measure import one_step_error
-from pde.models import RollOut
+from pde.metrics.measure import measure, one_step_error
+from pde.models import RollOut, build_model
 
 C, K, N_IN, N_OUT = 3, 2, 2, 4
 GRID = (5, 7)
@@ -176,3 +180,19 @@ def test_a_diagnosis_names_the_channel():
     steady = TrajectoryDataset(frames[:, C:], 0, n_channels=C, constants=frames[:, :1])
     again = diagnose_splits(Splits(steady, steady, steady, (16,), {}, (), ""), ["u", "v", "p"])
     assert again[0].along == pytest.approx(found[0].along)
+
+
+def test_a_channel_that_is_zero_in_all_test_samples_has_no_error_and_costs_no_result(caplog):
+    config = config_of("model=fno_fast_1d", "model.n_modes=3", "transform=fft")
+    own = {"key": "u", "channels": ["u", "v"], "periodic": [True], "grid": [8]}
+    config.dataset = OwnConfig(**own, n_input_frames=1, n_output_frames=2)
+    frames = random(3, 6, 8).float()
+    some, none = (TrajectoryDataset(f, 1, n_channels=2) for f in (frames, frames.clone()))
+    none.frames[:, 1::2] = 0
+    splits = Splits(some, some, none, (8,), {}, (0.0, 1.0, 2.0), "")
+    built = build_model(config, (8,)).eval()
+    built.normalize_to(some)
+    metrics = measure(built, splits, config).metrics
+    assert all(math.isfinite(value) for value in metrics.values())
+    assert {key for key in metrics if "l2/" in key} == {"relative_l2/u"}
+    assert "v is zero in all test samples" in caplog.text

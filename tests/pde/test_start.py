@@ -146,6 +146,20 @@ def test_data_that_do_not_fit_name_the_options_that_choose_them(tmp_path, datase
         check_start(config, tmp_path)
 
 
+@pytest.mark.parametrize("key", ["channels", "constants"])
+def test_the_same_fields_in_another_order_are_refused(tmp_path, key):
+    run_of(tmp_path / "source")
+    source = config_of(*SMALL)
+    source.dataset = OwnConfig(**{**OWN, key: ["u", "v"]})
+    save_config(tmp_path / "source", source)
+    config = config_of(*SMALL, f"weights={tmp_path / 'source'}")
+    config.dataset = OwnConfig(**{**OWN, key: ["v", "u"], "path": "b.npy"})
+    with pytest.raises(ValueError, match=rf"this run v, u; say dataset\.{key}=\[u,v\]"):
+        check_start(config, tmp_path)
+    config.dataset = source.dataset
+    check_start(config, tmp_path)
+
+
 def test_data_without_such_options_are_chosen_as_they_were(tmp_path):
     run_of(tmp_path / "source")
     config = config_of("dataset=burgers", f"weights={tmp_path / 'source'}")

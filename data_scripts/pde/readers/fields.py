@@ -164,22 +164,32 @@ class Fields:
         trajectories: slice = WHOLE,
         times: slice = WHOLE,
         points: tuple[slice, ...] | None = None,
+        names: Sequence[str] | None = None,
     ) -> Float32[np.ndarray, "trajectory time channel *grid"]:
         """Return part of the evolving fields; the steps of slices are positive.
+
+        Args:
+            trajectories: which ones.
+            times: which frames.
+            points: which of every axis of space; None for all.
+            names: of the channels, in the order of the result; None for all.
 
         Raises:
             UnusableFileError: the file is damaged, or the part holds complex numbers, NaN, infinity
                 or values beyond float32.
             ValueError: the part does not fit into memory.
         """
-        return self._read(self.evolving, self.channels, trajectories, times, points)
+        return self._read(self.evolving, self.channels, trajectories, times, points, names)
 
     def read_constants(
-        self, trajectories: slice = WHOLE, points: tuple[slice, ...] | None = None
+        self,
+        trajectories: slice = WHOLE,
+        points: tuple[slice, ...] | None = None,
+        names: Sequence[str] | None = None,
     ) -> Float32[np.ndarray, "trajectory constant *grid"]:
         """Return part of the further inputs, numbers per trajectory filling the grid; as `read`."""
         frame = slice(1)
-        return self._read(self.constant, self.constants, trajectories, frame, points)[:, 0]
+        return self._read(self.constant, self.constants, trajectories, frame, points, names)[:, 0]
 
     def _read(
         self,
@@ -188,6 +198,7 @@ class Fields:
         trajectories: slice,
         times: slice,
         points: tuple[slice, ...] | None,
+        names: Sequence[str] | None,
     ) -> Float32[np.ndarray, "trajectory time channel *grid"]:
         space = self.axis_names
         parts = dict(zip(space, points or (WHOLE,) * len(space), strict=True))
@@ -196,18 +207,28 @@ class Fields:
         sizes = zip(wanted, (n, n_times, *grid), strict=True)
         ranges = {axis: range(size)[wanted[axis]] for axis, size in sizes}
         n, n_times, *grid = map(len, ranges.values())
-        shape = (n, n_times, len(channels), *grid)
+        known = [channel.name for channel in channels]
+        chosen = range(len(known)) if names is None else [known.index(name) for name in names]
+        shape = (n, n_times, len(chosen), *grid)
         require_memory({f"{n} trajectories of {self.path}": 4.0 * math.prod(shape)}, FEWER)
         values = np.empty(shape, np.float32)
         start = 0
         for placed in arrays:
-            part = slice(start, start + placed.length("channel"))
-            start = part.stop
-            loaded = self._load(placed, wanted)
-            with np.errstate(over="ignore"):
-                values[:, :, part] = loaded
-            if not np.isfinite(values[:, :, part]).all():
-                raise self._not_finite(values[:, :, part], loaded, ranges, channels[part])
+            begin, start = start, start + placed.length("channel")
+            inside = [(to, i - begin) for to, i in enumerate(chosen) if begin <= i < start]
+            if not inside:
+                continue
+            first = min(i for _, i in inside)
+            some = slice(first, max(i for _, i in inside) + 1)
+            loaded = self._load(placed, {**wanted, "channel": some})
+            for to, i in inside:
+                one, stored = values[:, :, to], loaded[:, :, i - first]
+                name = known[begin + i]
+                self._warn_of_rounding(stored, name)
+                with np.errstate(over="ignore"):
+                    one[...] = stored
+                if not np.isfinite(one).all():
+                    raise self._not_finite(one, stored, ranges, name)
         return values
 
     def _load(self, placed: Placed, wanted: Mapping[str, slice]) -> np.ndarray:
@@ -218,22 +239,26 @@ class Fields:
             require_kind(f"{self.path}: {name}", loaded.dtype, REALS, CORRECT)
         if loaded.dtype.kind == "f" and loaded.dtype.itemsize < 4:
             _warn(f"{self.path} holds half precision: 3 digits, of the errors too")
-        if loaded.dtype.itemsize > 4 and loaded.size:
-            low, high = float(loaded.min()), float(loaded.max())
-            n_steps = (high - low) / (_SINGLE * max(abs(low), abs(high), _TINY))
-            if 0 < n_steps < _FEW_STEPS:  # NaN is named where it is found
-                _warn(
-                    f"{self.path}, {name}: values differ by fewer than {_FEW_STEPS:g} steps of "
-                    "float32, in which they are read; subtract what is common to all of them"
-                )
         return loaded
+
+    def _warn_of_rounding(self, stored: np.ndarray, name: str) -> None:
+        """Warn where float32 tells few of the values of a channel apart."""
+        if np.can_cast(stored.dtype, np.float32) or not stored.size:
+            return
+        low, high = float(stored.min()), float(stored.max())
+        n_steps = (high - low) / (_SINGLE * max(abs(low), abs(high), _TINY))
+        if 0 < n_steps < _FEW_STEPS:  # NaN is named where it is found
+            _warn(
+                f"{self.path}, {printable(name)}: values differ by fewer than {_FEW_STEPS:g} steps "
+                "of float32, in which they are read; subtract what is common to all of them"
+            )
 
     def _not_finite(
         self,
         values: np.ndarray,
         loaded: np.ndarray,
         ranges: Mapping[str, range],
-        channels: Sequence[Channel],
+        name: str,
     ) -> UnusableFileError:
         """Return an error that names the first place of NaN, infinity or too large values."""
         wrong = ~np.isfinite(values)
@@ -242,7 +267,7 @@ class Fields:
         trajectory, frame = (ranges[axis][i] for axis, i in zip(AXES, first[:2], strict=False))
         place = self.place(trajectory, frame)
         if len(self.channels) + len(self.constants) > 1:
-            place += f", {printable(channels[first[2]].name)}"
+            place += f", {printable(name)}"
         n_wrong = int(wrong.reshape(len(wrong), -1).any(axis=1).sum())
         return UnusableFileError(
             f"{self.path} holds {'values beyond float32' if beyond else 'NaN or infinity'}, first "

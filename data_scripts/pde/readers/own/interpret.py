@@ -1,6 +1,7 @@
 """From the arrays of a file of any names to its fields."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from data_scripts.pde.readers.fields import Channel, Fields, ReadOptions
@@ -60,8 +61,8 @@ def interpret(path: Path, contents: Contents, options: ReadOptions) -> Fields:
         layout=contents.layout,
         evolving=choice.evolving,
         constant=choice.constant,
-        channels=tuple(c for placed in choice.evolving for c in channels_of(placed)),
-        constants=tuple(c for placed in choice.constant for c in channels_of(placed)),
+        channels=channels_of(choice.evolving),
+        constants=channels_of(choice.constant),
         times=times,
         coordinates=coordinates,
         periodic=(periodic,) * len(main.space),
@@ -93,9 +94,19 @@ def _require_fit(path: Path, axis: str, lines: Lines, main: Placed) -> None:
         )
 
 
-def channels_of(placed: Placed) -> list[Channel]:
+def channels_of(arrays: Sequence[Placed]) -> tuple[Channel, ...]:
+    """Return the channels of several arrays, named without their groups unless two are then one."""
+    ends = [_GROUP.split(placed.stored.name)[-1] for placed in arrays]
+    return tuple(
+        channel
+        for placed, end in zip(arrays, ends, strict=True)
+        for channel in _channels_of(placed, placed.stored.name if ends.count(end) > 1 else end)
+    )
+
+
+def _channels_of(placed: Placed, name: str) -> list[Channel]:
     """Return the channels of an array, of a vector by their axes, else by numbers."""
-    name, n = _GROUP.split(placed.stored.name)[-1] or "field", placed.length("channel")
+    name, n = name or "field", placed.length("channel")
     if n == 1:
         return [Channel(name, placed.stored.unit)]
     labels = [f"{name}[{i}]" for i in range(n)]

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Num
 from torch import Tensor, nn
 
+from monarch_core.layers import few_rows
 from monarch_core.layers.monarch_product import multiply
 from monarch_core.layers.precision import in_one_dtype
 from monarch_core.layers.structured import StructuredLinear, check_at_most, check_sizes
@@ -136,6 +137,11 @@ class MonarchLinear(StructuredLinear, Preparable):
                 return nn.functional.linear(x, M, self.bias)
             except RuntimeError:
                 pass  # what does not fit is said below
+        elif x.numel() <= few_rows.FEW * self.in_features:
+            L, R, bias = map(self._held, ("L", "R", "bias"))
+            y = few_rows.product(x, L, R, bias, self.in_features, self.out_features)
+            if y is not None:
+                return y
         return super().forward(x)
 
     def _product(

@@ -24,7 +24,7 @@ from monarch_core.layers.kernel.operator import is_on
 from monarch_core.layers.monarch_product import formula
 from monarch_core.transforms.autocast import autocast_dtype
 
-FEW = 64  # rows, above which batched products are faster: as in few_rows_operator.cpp
+FEW = 64  # rows, above which batched products are faster
 _loading = threading.Lock()
 
 torch.library.define(
@@ -51,7 +51,8 @@ def product(
     under autocast, and for all but 1 to 64 rows of float32 numbers of torch itself in the memory of
     the CPU, of shapes that fit.
     """
-    if formula_is_needed() or not is_on() or autocast_dtype("cpu") is not None:
+    is_few = x.numel() <= FEW * n_in
+    if not is_few or formula_is_needed() or not is_on() or autocast_dtype("cpu") is not None:
         return None
     operator = _operator(kernel_library())
     return None if operator is None else operator(x, L, R, bias, n_in, n_out)

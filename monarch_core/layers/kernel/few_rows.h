@@ -21,6 +21,7 @@ inline vec last(const float *x, int rest) {
     return *(const mask *)lane >= V - rest ? load(x - V) : vec{};
 }
 
+constexpr int64_t TURNED_PER_ROW = 5; // columns of A that one more row of x is worth
 constexpr int64_t DEPTH = 384; // numbers of V rows that stay in the first cache
 
 // out[r * out_row + j] = sum_k A[j, k] x[r, k] for n >= V and V rows of A
@@ -52,9 +53,25 @@ inline void multiply_tile(const float *A, int64_t n, const float *x, int64_t n_r
     }
 }
 
+// The same for all m >= V rows of A, by columns: A is turned once, and no sum is.
+inline void multiply_turned(const float *A, int64_t m, int64_t n, const float *x, int64_t n_rows,
+                            float *out, int64_t out_row) {
+    static thread_local Array memory;
+    memory.hold(n * m);
+    transpose(A, m, n, n, memory.data(), m);
+    const auto columns = [&](int64_t j, int64_t count) {
+        Ahead none;
+        ::multiply({n_rows, count, n, x, n, 1, memory.data() + j, m, out + j, out_row, &none});
+    };
+    columns(0, m / V * V);
+    if (m % V) columns(m - V, V); // overlaps
+}
+
 // out[r * out_row + j] = sum_k A[j, k] x[r, k]
 inline void multiply(const float *A, int64_t m, int64_t n, const float *x, int64_t n_rows,
                      float *out, int64_t out_row) {
+    if (m >= V && n_rows * TURNED_PER_ROW >= n)
+        return multiply_turned(A, m, n, x, n_rows, out, out_row);
     if (m >= V && n >= V) {
         int64_t j = 0;
         for (; j + V <= m; j += V) multiply_tile(A + j * n, n, x, n_rows, out + j, out_row);

@@ -23,8 +23,6 @@ using Gradients = void (*)(const int64_t *sizes, const float *g, const float *x,
 Multiply multiply_few_rows = nullptr;
 Gradients gradients_of_few_rows = nullptr;
 
-constexpr int64_t FEW = 64; // rows, above which batched products are faster
-
 // A tensor in the memory of the CPU, of torch itself, that holds its numbers as they are.
 bool is_plain(const Tensor &t) {
     using Key = c10::DispatchKey;
@@ -41,8 +39,8 @@ std::array<int64_t, 7> sizes_of(const Tensor &x, const Tensor &L, const Tensor &
 bool fit(const Tensor &x, const Tensor &L, const Tensor &R, const Tensor &bias, int64_t n_in,
          int64_t n_out) {
     if (x.dim() == 0 || x.numel() == 0 || L.dim() != 3 || R.dim() != 3) return false;
-    const auto [n_rows, N, s, h, a, found_in, _] = sizes_of(x, L, R, n_out);
-    return n_rows <= FEW && found_in == n_in && R.size(0) == N && R.size(1) == h && N * (a - 1) < n_in &&
+    const auto [_, N, s, h, a, found_in, __] = sizes_of(x, L, R, n_out);
+    return found_in == n_in && R.size(0) == N && R.size(1) == h && N * (a - 1) < n_in &&
            n_in <= N * a && N * (s - 1) < n_out && n_out <= N * s &&
            (!bias.defined() || (bias.dim() == 1 && bias.size(0) == n_out));
 }

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Num
 from torch import Tensor, nn
 
-from monarch_core.layers import few_rows
+from monarch_core.layers import linear_operator
 from monarch_core.layers.monarch_product import multiply
 from monarch_core.layers.precision import in_one_dtype
 from monarch_core.layers.structured import StructuredLinear, check_at_most, check_sizes
@@ -138,7 +138,7 @@ class MonarchLinear(StructuredLinear, Preparable):
             except RuntimeError:
                 pass  # what does not fit is said below
         L, R, bias = map(self._held, ("L", "R", "bias"))
-        y = few_rows.product(x, L, R, bias, self.in_features, self.out_features)
+        y = linear_operator.product(x, L, R, bias, self.in_features, self.out_features)
         return super().forward(x) if y is None else y
 
     def _product(

@@ -1,7 +1,7 @@
 """The compiled libraries: built for the machine at hand, kept for the user, loaded if it is safe.
 
 GCC compiles on Linux, each when it is first needed, the kernel (`fused.cpp`, some seconds) and the
-operator that calls it without Python (`few_rows_operator.cpp`, some ten seconds, for the headers of
+operator that calls it without Python (`linear_operator.cpp`, some ten seconds, for the headers of
 torch). That is done once: libraries are kept in the cache folder of the user. To load a library is
 to run it, so nothing is loaded that anyone else can have put there: the folder and the file must
 belong to the user, be writable by nobody else and be no symbolic links, and what is checked is what
@@ -53,7 +53,7 @@ KERNEL = Recipe(
     ("-O3", "-march=native", "-std=c++17", "-fPIC", "-fopenmp", "-Wno-psabi"),
 )
 OPERATOR = Recipe(
-    _FOLDER / "few_rows_operator.cpp",
+    _FOLDER / "linear_operator.cpp",
     (),
     (
         *("-O1", "-std=c++20", "-fPIC", "-isystem", str(_TORCH / "include")),
@@ -78,7 +78,7 @@ def kernel_library() -> Any:
 
 @cache
 def operator_library() -> Any:
-    """Return the operator for few rows, as `kernel_library`."""
+    """Return the operator of dense layers, as `kernel_library`."""
     return _library(OPERATOR)
 
 

@@ -1,4 +1,4 @@
-"""The operator for few rows computes what the formula does, of what it may read, in any order."""
+"""The operator of dense layers computes what the formula does, of what it may read, in any order."""
 
 from functools import partial
 from itertools import product
@@ -10,7 +10,7 @@ from torch.func import functional_call, grad, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from monarch_core import MonarchLinear
-from monarch_core.layers import few_rows
+from monarch_core.layers import linear_operator
 from monarch_core.layers.kernel import build
 from monarch_core.layers.kernel.operator import is_on, switched_off
 from monarch_core.layers.monarch_product import formula
@@ -49,18 +49,20 @@ def doubled(tensors):
 
 
 @pytest.mark.usefixtures("_threads")
-@pytest.mark.parametrize("batch", [(), (1,), (3,), (4,), (7,), (64,), (3, 5), (1, 2, 2)], ids=str)
+@pytest.mark.parametrize(
+    "batch", [(), (1,), (3,), (7,), (64,), (3, 5), (1, 2, 2), (257,), (600,)], ids=str
+)
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
 def test_values_and_gradients_are_those_of_the_formula(sizes, batch):
     given, n_out = made(*sizes, *batch), sizes[1]
     g = torch.randn(n_out, *batch).movedim(0, -1)
     exact = doubled(given)
-    expected, ours = exactly(*exact, n_out), few_rows.product(*given, sizes[0], n_out)
+    expected, ours = exactly(*exact, n_out), linear_operator.product(*given, sizes[0], n_out)
     assert ours.is_contiguous()
     assert ours.shape == (*batch, n_out)
     torch.testing.assert_close(ours, expected.float())
     with torch.inference_mode():
-        without = few_rows.product(*given[:3], None, sizes[0], n_out)
+        without = linear_operator.product(*given[:3], None, sizes[0], n_out)
         torch.testing.assert_close(without + given[3], expected.float())
         assert not without.requires_grad
     for _ in range(2):  # what is kept for the gradients is only read
@@ -76,9 +78,9 @@ def test_only_the_gradients_that_are_needed_are_there(learn):
     given = [t.detach() for t in made(12, 10, 3, 5)]
     g = torch.randn(5, 10)
     every = [t.clone().requires_grad_() for t in given]
-    few_rows.product(*every, 12, 10).backward(g)
+    linear_operator.product(*every, 12, 10).backward(g)
     some = [t.clone().requires_grad_(need) for t, need in zip(given, learn, strict=True)]
-    few_rows.product(*some, 12, 10).backward(g)
+    linear_operator.product(*some, 12, 10).backward(g)
     for t, full, need in zip(some, every, learn, strict=True):
         assert (t.grad is not None) == need
         assert t.grad is None or torch.equal(t.grad, full.grad)
@@ -86,8 +88,8 @@ def test_only_the_gradients_that_are_needed_are_there(learn):
 
 def test_memory_is_read_only_where_all_fits():
     x, L, R, bias = (t.detach() for t in made(12, 10, 2, 3))
-    assert few_rows.product(x, L, R, bias, 12, 10) is not None
-    read = torch.ops.monarch.few_rows
+    assert linear_operator.product(x, L, R, bias, 12, 10) is not None
+    read = torch.ops.monarch.linear
     assert read(x, L, R, bias, 12, 10) is not None
     assert read(x, L, R, None, 12, 10) is not None
     for wrong in (
@@ -96,7 +98,6 @@ def test_memory_is_read_only_where_all_fits():
         (x[:, :3], L, R, bias),
         (x[:0], L, R, bias),
         (x[0, 0], L, R, bias),
-        (x.repeat(22, 1), L, R, bias),
         (x.double(), L, R, bias),
         (x, L.double(), R, bias),
         (x, L, R.to("meta"), bias),
@@ -112,9 +113,9 @@ def test_memory_is_read_only_where_all_fits():
     assert read(x, L, R, None, 12, 11) is None
     assert read(x, L, R, None, 12, 8) is None
     with switched_off():
-        assert few_rows.product(x, L, R, bias, 12, 10) is None
+        assert linear_operator.product(x, L, R, bias, 12, 10) is None
     with torch.autocast("cpu"):
-        assert few_rows.product(x, L, R, bias, 12, 10) is None
+        assert linear_operator.product(x, L, R, bias, 12, 10) is None
 
 
 @pytest.mark.parametrize("sizes", [(12, 10, 3), (35, 35, 5)], ids=str)
@@ -122,7 +123,7 @@ def test_second_derivatives(sizes):
     given = made(*sizes, 2, 3)
 
     def ours_of(*tensors):
-        return few_rows.product(*tensors, *sizes[:2])
+        return linear_operator.product(*tensors, *sizes[:2])
 
     def formula_of(*tensors):
         return exactly(*tensors, sizes[1])
@@ -139,7 +140,7 @@ def test_second_derivatives(sizes):
 
 def test_many_gradients_at_once():
     given = made(12, 10, 2, 3)
-    y = few_rows.product(*given, 12, 10)
+    y = linear_operator.product(*given, 12, 10)
     several = torch.randn(4, 3, 10)
     gradients = partial(torch.autograd.grad, y, given, retain_graph=True)
     together = gradients(several, is_grads_batched=True)
@@ -150,7 +151,7 @@ def test_many_gradients_at_once():
 
 def test_gradients_that_are_no_plain_numbers():
     x, L, R, bias = made(12, 10, 2, 3)
-    y, g = few_rows.product(x, L, R, bias, 12, 10), torch.randn(3, 10)
+    y, g = linear_operator.product(x, L, R, bias, 12, 10), torch.randn(3, 10)
     given = (x, L, R, bias)
     expected = torch.autograd.grad(y, given, -g, retain_graph=True)
     found = torch.autograd.grad(y, given, torch._neg_view(g), retain_graph=True)
@@ -173,7 +174,7 @@ def test_transforms_of_functions_and_tracers_see_the_formula():
     each = vmap(grad(loss), in_dims=(None, 0))(parameters, x)
     torch.testing.assert_close([g.sum(0) for g in each.values()], list(expected))
     traced = make_fx(layer)(x)
-    assert "few_rows" not in traced.code
+    assert "monarch.linear" not in traced.code
     torch.testing.assert_close(traced(x), layer(x))
     with forward_ad.dual_level():
         tangent = forward_ad.unpack_dual(layer(forward_ad.make_dual(x, torch.ones(3, 12)))).tangent
@@ -183,7 +184,7 @@ def test_transforms_of_functions_and_tracers_see_the_formula():
 def test_what_was_written_to_is_not_used():
     given = [t.detach() for t in made(12, 10, 2, 3)]
     given[1].requires_grad_()
-    y = few_rows.product(*given, 12, 10)
+    y = linear_operator.product(*given, 12, 10)
     given[0].zero_()
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         y.sum().backward()
@@ -201,16 +202,16 @@ def test_hooks_hold_what_is_kept():
 def test_without_the_operator_torch_takes_over(monkeypatch, caplog, tmp_path):
     layer, x = MonarchLinear(12, 10, 2), torch.randn(3, 12)
     expected = layer(x)
-    source = tmp_path / "few_rows_operator.cpp"
+    source = tmp_path / "linear_operator.cpp"
     source.write_text("#error no torch here")
     recipe = build.OPERATOR._replace(source=source)
-    monkeypatch.setattr(few_rows, "operator_library", partial(build._library, recipe))
-    few_rows._operator.cache_clear()
+    monkeypatch.setattr(linear_operator, "operator_library", partial(build._library, recipe))
+    linear_operator._operator.cache_clear()
     try:
-        assert few_rows.product(x, layer.L, layer.R, layer.bias, 12, 10) is None
+        assert linear_operator.product(x, layer.L, layer.R, layer.bias, 12, 10) is None
         torch.testing.assert_close(layer(x), expected)
     finally:
         monkeypatch.undo()
-        few_rows._operator.cache_clear()
-    assert "few_rows_operator.cpp could not be compiled" in caplog.text
-    assert few_rows.product(x, layer.L, layer.R, layer.bias, 12, 10) is not None
+        linear_operator._operator.cache_clear()
+    assert "linear_operator.cpp could not be compiled" in caplog.text
+    assert linear_operator.product(x, layer.L, layer.R, layer.bias, 12, 10) is not None

@@ -1,12 +1,12 @@
-"""The product of a Monarch matrix with few rows, and its gradients, by an operator of torch in C++.
+"""The product of a Monarch matrix with rows, and its gradients, by an operator of torch in C++.
 
-    torch.ops.monarch.few_rows              M x + bias, or None where the kernel does not take them
-    torch.ops.monarch.few_rows_gradients    the gradients by the formula, to be differentiated again
+    torch.ops.monarch.linear              M x + bias, or None where the kernel does not take them
+    torch.ops.monarch.linear_gradients    the gradients by the formula, to be differentiated again
 
-Of few rows most of the time goes into what is around the products: calls of operations, Python, the
-engine of gradients. Here it is one call from Python, and none on the way back, of what the kernel
-does in one pass each way (`few_rows.h`). The operator is compiled against the headers of torch
-(`kernel/few_rows_operator.cpp`) when it is first needed.
+It is one call from Python, and none on the way back, of what the kernel does in one pass each way
+(`kernel/monarch_linear.h`): of few rows what is around the products takes longer than they do. The
+operator is compiled against the headers of torch (`kernel/linear_operator.cpp`) when it is first
+needed.
 """
 
 import ctypes
@@ -24,15 +24,17 @@ from monarch_core.layers.kernel.operator import is_on
 from monarch_core.layers.monarch_product import formula
 from monarch_core.transforms.autocast import autocast_dtype
 
-FEW = 64  # rows, above which batched products are faster
+# Each thread of the kernel takes blocks: with more of them than blocks, rows above which the batched
+# products of torch are faster.
+FEW = 64
 _loading = threading.Lock()
 
 torch.library.define(
-    "monarch::few_rows",
+    "monarch::linear",
     "(Tensor x, Tensor L, Tensor R, Tensor? bias, int n_in, int n_out) -> Tensor",
 )
 torch.library.define(
-    "monarch::few_rows_gradients",
+    "monarch::linear_gradients",
     "(Tensor grad, Tensor x, Tensor L, Tensor R, Tensor? bias, bool[4] needed) -> Tensor[]",
 )
 
@@ -48,11 +50,12 @@ def product(
     """Return M x + bias as `monarch_product.formula`, contiguous; None for the caller to do it.
 
     None is returned where a compiler or a mode of torch has to see operations, without the kernel,
-    under autocast, and for all but 1 to 64 rows of float32 numbers of torch itself in the memory of
-    the CPU, of shapes that fit.
+    under autocast, and for all but rows of float32 numbers of torch itself in the memory of the
+    CPU, of shapes that fit.
     """
-    is_few = x.numel() <= FEW * n_in
-    if not is_few or formula_is_needed() or not is_on() or autocast_dtype("cpu") is not None:
+    if formula_is_needed() or not is_on() or autocast_dtype("cpu") is not None:
+        return None
+    if x.numel() > FEW * n_in and torch.get_num_threads() > len(L):
         return None
     operator = _operator(kernel_library())
     return None if operator is None else operator(x, L, R, bias, n_in, n_out)
@@ -65,14 +68,14 @@ def _operator(kernel: Any) -> Any:
         library = operator_library()
         if library is None:
             return None
-        functions = (kernel.multiply_few_rows, kernel.gradients_of_few_rows)
+        functions = (kernel.multiply_rows, kernel.gradients_of_rows)
         library.use_kernel(*(ctypes.cast(function, ctypes.c_void_p) for function in functions))
-    return torch.ops.monarch.few_rows.default
+    return torch.ops.monarch.linear.default
 
 
 # Batched: for `is_grads_batched`, and `vmap` over a backward pass.
 @torch.library.impl(
-    "monarch::few_rows_gradients", ("CompositeImplicitAutograd", "Batched", "FuncTorchBatched")
+    "monarch::linear_gradients", ("CompositeImplicitAutograd", "Batched", "FuncTorchBatched")
 )
 def _gradients_by_formula(
     grad: Tensor, x: Tensor, L: Tensor, R: Tensor, bias: Tensor | None, needed: list[bool]

@@ -1,6 +1,6 @@
-// The product of a Monarch matrix with few rows as an operator of torch, torch.ops.monarch.few_rows,
-// with its gradients: from Python to the kernel and back without Python in between, which on rows as
-// few as these would take longer than the product itself.
+// The product of a Monarch matrix with rows as an operator of torch, torch.ops.monarch.linear, with its
+// gradients: to the kernel and back without Python in between, which on few rows would take longer than
+// the product itself.
 
 #include <ATen/Parallel.h>
 #include <array>
@@ -19,9 +19,9 @@ using Multiply = void (*)(const int64_t *sizes, const float *x, const float *L, 
 using Gradients = void (*)(const int64_t *sizes, const float *g, const float *x, const float *L,
                            const float *R, const float *z, float *dx, float *dL, float *dR,
                            float *dbias, int threads);
-// few_rows.h, of the kernel that is in use.
-Multiply multiply_few_rows = nullptr;
-Gradients gradients_of_few_rows = nullptr;
+// Those of monarch_linear.h, of the kernel that is in use.
+Multiply multiply_rows = nullptr;
+Gradients gradients_of_rows = nullptr;
 
 // A tensor in the memory of the CPU, of torch itself, that holds its numbers as they are.
 bool is_plain(const Tensor &t) {
@@ -59,12 +59,12 @@ Tensor product(const Tensor &x, const Tensor &L, const Tensor &R, const Tensor &
     const Tensor y = at::empty(shape, x.options());
     const auto sizes = sizes_of(x, L, R, n_out);
     if (z) *z = at::empty({L.size(0), sizes[0], L.size(2)}, x.options());
-    multiply_few_rows(sizes.data(), numbers(given[0]), numbers(given[1]), numbers(given[2]),
+    multiply_rows(sizes.data(), numbers(given[0]), numbers(given[1]), numbers(given[2]),
                       numbers(given[3]), z ? room(*z) : nullptr, room(y), at::get_num_threads());
     return y;
 }
 
-struct FewRows : torch::autograd::Function<FewRows> {
+struct MonarchLinear : torch::autograd::Function<MonarchLinear> {
     static Tensor forward(AutogradContext *context, const Tensor &x, const Tensor &L,
                           const Tensor &R, const MaybeTensor &maybe_bias, int64_t n_out) {
         at::AutoDispatchBelowADInplaceOrView below;
@@ -85,7 +85,7 @@ struct FewRows : torch::autograd::Function<FewRows> {
         if (at::GradMode::is_enabled() || !is_plain(grads[0])) {
             static const auto formula =
                 c10::Dispatcher::singleton()
-                    .findSchemaOrThrow("monarch::few_rows_gradients", "")
+                    .findSchemaOrThrow("monarch::linear_gradients", "")
                     .typed<variable_list(const Tensor &, const Tensor &, const Tensor &,
                                          const Tensor &, const MaybeTensor &,
                                          std::array<bool, 4>)>();
@@ -98,7 +98,7 @@ struct FewRows : torch::autograd::Function<FewRows> {
         const auto sizes = sizes_of(x, L, R, grads[0].size(-1));
         for (int i = 0; i < 4; ++i)
             if (needed[i]) found[i] = at::empty(saved[i].sizes(), given[0].options());
-        gradients_of_few_rows(sizes.data(), numbers(given[0]), numbers(given[1]),
+        gradients_of_rows(sizes.data(), numbers(given[0]), numbers(given[1]),
                               numbers(given[2]), numbers(given[3]), numbers(z), room(found[0]),
                               room(found[1]), room(found[2]), room(found[3]),
                               at::get_num_threads());
@@ -107,7 +107,7 @@ struct FewRows : torch::autograd::Function<FewRows> {
 };
 
 // M x + bias, or no tensor where one of these is not what the kernel takes.
-Tensor few_rows(const Tensor &x, const Tensor &L, const Tensor &R, const MaybeTensor &maybe_bias,
+Tensor linear(const Tensor &x, const Tensor &L, const Tensor &R, const MaybeTensor &maybe_bias,
                 int64_t n_in, int64_t n_out) {
     const Tensor bias = maybe_bias.value_or(Tensor());
     bool learns = false;
@@ -116,7 +116,7 @@ Tensor few_rows(const Tensor &x, const Tensor &L, const Tensor &R, const MaybeTe
         learns = learns || (t.defined() && t.requires_grad());
     }
     if (!fit(x, L, R, bias, n_in, n_out)) return {};
-    if (learns && at::GradMode::is_enabled()) return FewRows::apply(x, L, R, maybe_bias, n_out);
+    if (learns && at::GradMode::is_enabled()) return MonarchLinear::apply(x, L, R, maybe_bias, n_out);
     return product(x, L, R, bias, n_out);
 }
 
@@ -124,11 +124,11 @@ Tensor few_rows(const Tensor &x, const Tensor &L, const Tensor &R, const MaybeTe
 
 // Makes the operator, once in a process, and has it use these functions of the kernel.
 extern "C" void use_kernel(void *multiply, void *gradients) {
-    multiply_few_rows = reinterpret_cast<Multiply>(multiply);
-    gradients_of_few_rows = reinterpret_cast<Gradients>(gradients);
+    multiply_rows = reinterpret_cast<Multiply>(multiply);
+    gradients_of_rows = reinterpret_cast<Gradients>(gradients);
     static const torch::Library library = [] {
         torch::Library made(torch::Library::FRAGMENT, "monarch", std::nullopt, __FILE__, __LINE__);
-        made.impl("few_rows", few_rows);
+        made.impl("linear", linear);
         return made;
     }();
 }

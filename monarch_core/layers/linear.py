@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Num
 from torch import Tensor, nn
 
+from monarch_core.layers import linear_operator
 from monarch_core.layers.monarch_product import multiply
 from monarch_core.layers.precision import in_one_dtype
 from monarch_core.layers.structured import StructuredLinear, check_at_most, check_sizes
@@ -16,9 +17,9 @@ from monarch_core.transforms.prepared import Preparable
 
 # Multiplications that the factors save in a batch, below which one product with M is faster than
 # theirs, and the same where a core finds all of M in its cache: measured on one thread.
-WORTH_FACTORS = 300_000
+WORTH_FACTORS = 100_000
 WORTH_FACTORS_IN_CACHE = 4_000_000
-IN_CACHE = 2**16  # numbers of M
+IN_CACHE = 50_000  # numbers of M
 
 
 class MonarchLinear(StructuredLinear, Preparable):
@@ -136,7 +137,9 @@ class MonarchLinear(StructuredLinear, Preparable):
                 return nn.functional.linear(x, M, self.bias)
             except RuntimeError:
                 pass  # what does not fit is said below
-        return super().forward(x)
+        L, R, bias = map(self._held, ("L", "R", "bias"))
+        y = linear_operator.product(x, L, R, bias, self.in_features, self.out_features)
+        return super().forward(x) if y is None else y
 
     def _product(
         self, x: Num[Tensor, "*batch n_in"], bias: Tensor | None, *factors: Tensor

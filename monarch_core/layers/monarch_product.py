@@ -21,7 +21,6 @@ from monarch_core.layers.derivatives import (
     formula_gradients,
     formula_is_needed,
 )
-from monarch_core.layers.kernel import few_rows
 from monarch_core.layers.kernel import rows as kernel_rows
 from monarch_core.transforms.autocast import autocast_dtype
 
@@ -125,8 +124,6 @@ def _product(
 ) -> tuple[Tensor, list[Tensor]]:
     """Return `formula`, and to `keep` them z' of every piece."""
     (N, _, _), (_, _, a) = L.shape, R.shape
-    if few_rows.takes(x):
-        return few_rows.product(x, L, R, bias, n_out, keep=keep)
     y, kept, by = x.new_empty(len(x), n_out), [], _passes(x)
     for x_i, y_i in zip(_pieces(x), _pieces(y), strict=True):
         z = by.shuffle(torch.bmm(by.take_apart(x_i, N, a), R.mT))
@@ -145,8 +142,6 @@ def _gradients(
     needed: Sequence[bool],
 ) -> list[Tensor | None]:
     """Return those gradients of x, L, R and the bias that are `needed`."""
-    if few_rows.takes(x):
-        return few_rows.gradients(grad, x, L, R, kept[0] if kept else None, needed)
     needs_x, needs_L, needs_R, needs_bias = needed
     (N, s, _), (_, _, a) = L.shape, R.shape
     grad_bias = grad.sum(0) if needs_bias else None

@@ -1,10 +1,12 @@
-"""The compiled kernel: built for the machine at hand, kept for the user, loaded if it is safe.
+"""The compiled libraries: built for the machine at hand, kept for the user, loaded if it is safe.
 
-GCC compiles `fused.cpp` on Linux when it is first needed. That takes seconds, once: the library is
-kept in the cache folder of the user. To load a library is to run it, so nothing is loaded that
-anyone else can have put there: the folder and the file must belong to the user, be writable by
-nobody else and be no symbolic links, and what is checked is what is loaded, through one descriptor.
-Where such a folder is not to be had, the library is compiled anew for each process.
+GCC compiles on Linux, each when it is first needed, the kernel (`fused.cpp`, some seconds) and the
+operator that calls it without Python (`linear_operator.cpp`, some ten seconds, for the headers of
+torch). That is done once: libraries are kept in the cache folder of the user. To load a library is
+to run it, so nothing is loaded that anyone else can have put there: the folder and the file must
+belong to the user, be writable by nobody else and be no symbolic links, and what is checked is what
+is loaded, through one descriptor. Where such a folder is not to be had, the library is compiled
+anew for each process.
 
 | environment variable | says |
 | --- | --- |
@@ -28,17 +30,60 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-SOURCE = Path(__file__).with_name("fused.cpp")
-HEADERS = tuple(sorted(SOURCE.parent.glob("*.h")))
-FLAGS = ("-O3", "-march=native", "-std=c++17", "-fPIC", "-fopenmp", "-Wno-psabi")
+import torch
+
+
+class Recipe(NamedTuple):
+    """What a library is made of."""
+
+    source: Path
+    headers: tuple[Path, ...]
+    flags: tuple[str, ...]  # of the compiler
+    libraries: tuple[str, ...] = ()  # that it is linked with
+
+
+_FOLDER, _TORCH = Path(__file__).parent, Path(torch.__file__).parent
+# Linked without -fopenmp: its functions are those of torch's runtime, with one pool of threads for
+# both.
+KERNEL = Recipe(
+    _FOLDER / "fused.cpp",
+    tuple(sorted(_FOLDER.glob("*.h"))),
+    ("-O3", "-march=native", "-std=c++17", "-fPIC", "-fopenmp", "-Wno-psabi"),
+)
+OPERATOR = Recipe(
+    _FOLDER / "linear_operator.cpp",
+    (),
+    (
+        *("-O1", "-std=c++20", "-fPIC", "-isystem", str(_TORCH / "include")),
+        f"-D_GLIBCXX_USE_CXX11_ABI={int(torch.compiled_with_cxx11_abi())}",
+        f"-DFOR_TORCH={torch.__version__}",
+    ),
+    (f"-L{_TORCH / 'lib'}", "-lc10", "-ltorch_cpu"),
+)
 _log = logging.getLogger(__name__)
 
 
 @cache
 def kernel_library() -> Any:
-    """Return the compiled library, or None where there is none to be had, which is logged once.
+    """Return the kernel, or None where there is none to be had, which is logged once.
+
+    Raises:
+        ValueError: for a value of MONARCH_FUSED that is neither 0 nor 1, or a CXX that no shell
+            could read.
+    """
+    return _library(KERNEL)
+
+
+@cache
+def operator_library() -> Any:
+    """Return the operator of dense layers, as `kernel_library`."""
+    return _library(OPERATOR)
+
+
+def _library(recipe: Recipe) -> Any:
+    """Return a library, or None where there is none to be had, which is logged.
 
     Raises:
         ValueError: for a value of MONARCH_FUSED that is neither 0 nor 1, or a CXX that no shell
@@ -49,17 +94,16 @@ def kernel_library() -> Any:
         _log.info("layers use the products of torch, not the kernel")
         return None
     try:
-        library = _load(compiler)
+        return _load(recipe, compiler)
     except (OSError, subprocess.CalledProcessError) as error:
         reason = " ".join(f"{error} {getattr(error, 'stderr', '')}".split())
         _log.warning(
             "%s could not be compiled or loaded (%s); layers use the products of torch, "
             "which MONARCH_FUSED=0 does without this warning",
-            SOURCE.name,
+            recipe.source.name,
             reason,
         )
         return None
-    return library
 
 
 def is_wanted() -> bool:
@@ -89,9 +133,9 @@ def _compiler() -> list[str]:
         ) from None
 
 
-def _load(compiler: Sequence[str]) -> Any:
+def _load(recipe: Recipe, compiler: Sequence[str]) -> Any:
     """Return the library of the cache folder, compiled into it if it is not there."""
-    identity = _identity(compiler)
+    kind = _kind(recipe, compiler)
     try:
         folder = _open_folder(_cache_folder())
     except (OSError, RuntimeError) as error:
@@ -100,17 +144,17 @@ def _load(compiler: Sequence[str]) -> Any:
             "XDG_CACHE_HOME name a folder where that is possible",
             error,
         )
-        return _compile(compiler, identity, None)
+        return _compile(recipe, compiler, kind, None)
     try:
-        kept = _load_kept(folder, identity)
+        kept = _load_kept(folder, kind)
         if kept is not None:
             return kept
         import fcntl  # not on Windows, where nothing is compiled
 
         with suppress(OSError):  # not on every file system; then each process compiles
             fcntl.flock(folder, fcntl.LOCK_EX)
-        kept = _load_kept(folder, identity)
-        return _compile(compiler, identity, folder) if kept is None else kept
+        kept = _load_kept(folder, kind)
+        return _compile(recipe, compiler, kind, folder) if kept is None else kept
     finally:
         os.close(folder)
 
@@ -148,10 +192,10 @@ def _is_private(descriptor: int) -> bool:
     return status.st_uid == os.geteuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
-def _load_kept(folder: int, identity: str) -> Any:
-    """Return the library of that identity in the folder, or None if it has none that is whole."""
+def _load_kept(folder: int, kind: str) -> Any:
+    """Return the library of that kind in the folder, or None if it has none that is whole."""
     for name in os.listdir(folder):
-        if not name.startswith(f"fused-{identity}-"):
+        if not name.startswith(f"{kind}-"):
             continue
         try:
             # a pipe would be waited for
@@ -160,7 +204,7 @@ def _load_kept(folder: int, identity: str) -> Any:
             continue
         path = Path(f"/proc/self/fd/{file}")
         plain = stat.S_ISREG(os.fstat(file).st_mode) and _is_private(file)
-        if plain and name == _file_name(identity, path.read_bytes()):
+        if plain and name == _file_name(kind, path.read_bytes()):
             # The loader knows a library by its name: the descriptor stays open, so that no other
             # library ever has this one.
             return ctypes.CDLL(str(path))
@@ -168,29 +212,27 @@ def _load_kept(folder: int, identity: str) -> Any:
     return None
 
 
-def _compile(compiler: Sequence[str], identity: str, folder: int | None) -> Any:
+def _compile(recipe: Recipe, compiler: Sequence[str], kind: str, folder: int | None) -> Any:
     """Return the library, compiled in a folder of its own and put into the cache folder, if any."""
     with tempfile.TemporaryDirectory() as scratch:
-        compiled, linked = Path(scratch, "fused.o"), Path(scratch, "fused.so")
-        _output([*compiler, *FLAGS, "-c", str(SOURCE), "-o", str(compiled)])
-        # Without -fopenmp: its functions are those of torch's runtime, with one pool of threads
-        # for both.
-        _output([*compiler, "-shared", str(compiled), "-o", str(linked)])
+        compiled, linked = Path(scratch, "made.o"), Path(scratch, "made.so")
+        _output([*compiler, *recipe.flags, "-c", str(recipe.source), "-o", str(compiled)])
+        _output([*compiler, "-shared", str(compiled), *recipe.libraries, "-o", str(linked)])
         kept = None
         if folder is not None:
-            _keep(folder, identity, linked.read_bytes())
-            kept = _load_kept(folder, identity)
+            _keep(folder, kind, linked.read_bytes())
+            kept = _load_kept(folder, kind)
         return ctypes.CDLL(str(linked)) if kept is None else kept
 
 
-def _keep(folder: int, identity: str, library: bytes) -> None:
+def _keep(folder: int, kind: str, library: bytes) -> None:
     """Write the library into the folder, whole or not at all."""
     new = f".new-{secrets.token_hex(8)}"
     exclusive = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
     try:
         with os.fdopen(os.open(new, exclusive, 0o700, dir_fd=folder), "wb") as file:
             file.write(library)
-        name = _file_name(identity, library)
+        name = _file_name(kind, library)
         os.rename(new, name, src_dir_fd=folder, dst_dir_fd=folder)
     except OSError as error:
         with suppress(OSError):
@@ -202,22 +244,22 @@ def _keep(folder: int, identity: str, library: bytes) -> None:
         )
 
 
-def _file_name(identity: str, library: bytes) -> str:
+def _file_name(kind: str, library: bytes) -> str:
     """Return the name of a library, which a damaged one does not have."""
-    return f"fused-{identity}-{hashlib.sha256(library).hexdigest()[:16]}.so"
+    return f"{kind}-{hashlib.sha256(library).hexdigest()[:16]}.so"
 
 
-def _identity(compiler: Sequence[str]) -> str:
-    """Return a digest of all that the library is made of.
+def _kind(recipe: Recipe, compiler: Sequence[str]) -> str:
+    """Return the name of the source and a digest of all that the library is made of.
 
     The macros of the compiler say its version and which instructions this CPU has.
     """
-    macros = _output([*compiler, *FLAGS, "-dM", "-E", "-x", "c++", os.devnull])
-    command = shlex.join([*compiler, *FLAGS])
-    sources = [path.read_bytes() for path in (SOURCE, *HEADERS)]
+    macros = _output([*compiler, *recipe.flags, "-dM", "-E", "-x", "c++", os.devnull])
+    command = shlex.join([*compiler, *recipe.flags, *recipe.libraries])
+    sources = [path.read_bytes() for path in (recipe.source, *recipe.headers)]
     parts = (*sources, macros.encode(), command.encode())
     digests = b"".join(hashlib.sha256(part).digest() for part in parts)
-    return hashlib.sha256(digests).hexdigest()[:16]
+    return f"{recipe.source.stem}-{hashlib.sha256(digests).hexdigest()[:16]}"
 
 
 def _output(command: Sequence[str]) -> str:

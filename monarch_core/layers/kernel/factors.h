@@ -186,6 +186,8 @@ void gradients_of_factors(const int64_t *sizes, const float *P, const float *Q, 
                 dQ_of.clear();
                 for (size i = 0; i < s.m; i++) {
                     const float *from = dM + (2 * h * s.m + i) * s.n + c;
+                    __builtin_prefetch(from + 4 * V, 0, 2); // rows lie far apart
+                    __builtin_prefetch(from + s.m * s.n + 4 * V, 0, 2);
                     const vec re = s.re(i) * load(from, piece.count);
                     const vec im = s.im(i) * load(from + s.m * s.n, piece.count);
                     for (size r = 0; r < s.rank; r++) {

@@ -13,10 +13,10 @@
 // side and the spectrum and its T from the other.
 
 #include "factors.h"
-#include "few_rows.h"
 #include "last_axis.h"
 #include "mix.h"
 #include "mlp.h"
+#include "monarch_linear.h"
 #include "one_axis.h"
 #include "rows.h"
 #include "skip.h"

@@ -25,7 +25,8 @@ def _keep_what_is_compiled(_objects, monkeypatch):
         if "-c" not in command:
             return compile_or_link(command)
         *words, out = command
-        content = [path.read_bytes() for path in (build.SOURCE, *build.HEADERS)]
+        paths = (build.KERNEL.source, *build.KERNEL.headers, build.OPERATOR.source)
+        content = [path.read_bytes() for path in paths]
         kept = _objects / hashlib.sha256(repr((words, content)).encode()).hexdigest()
         said = "" if kept.exists() else compile_or_link(command)
         shutil.copy(*((kept, out) if kept.exists() else (out, kept)))
@@ -53,8 +54,8 @@ def machine(request, monkeypatch, clean_cache):
     if request.param == "haswell":
         if platform.machine() != "x86_64" or "avx2" not in _cpu_flags():
             pytest.skip("no AVX2")
-        flags = [flag.replace("native", "haswell") for flag in build.FLAGS]
-        monkeypatch.setattr(build, "FLAGS", flags)
+        flags = tuple(flag.replace("native", "haswell") for flag in build.KERNEL.flags)
+        monkeypatch.setattr(build, "KERNEL", build.KERNEL._replace(flags=flags))
     assert available(torch.zeros(1, 1, 2, 2))
 
 

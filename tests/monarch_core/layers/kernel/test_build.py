@@ -48,7 +48,7 @@ def home(real_home, tmp_path, monkeypatch):
     """An own home, with a kernel that is compiled in no time and does nothing."""
     source = tmp_path / "fused.cpp"
     source.write_text(NOTHING)
-    monkeypatch.setattr(build, "SOURCE", source)
+    monkeypatch.setattr(build, "KERNEL", build.KERNEL._replace(source=source))
     return real_home
 
 
@@ -79,7 +79,7 @@ def plant(folder, planted, name=None):
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     compiler = [os.environ.get("CXX") or shutil.which("g++")]
     digest = hashlib.sha256(library).hexdigest()[:16]
-    file = folder / f"fused-{build._identity(compiler)}-{digest}.so"
+    file = folder / f"{build._kind(build.KERNEL, compiler)}-{digest}.so"
     file.write_bytes(library)
     file.chmod(0o700)
     return file
@@ -339,3 +339,12 @@ def test_several_processes_at_once_leave_one_library(home, monkeypatch):
     assert [process.exitcode for process in processes] == [0, 0, 0]
     assert compiled.read_text().split() == ["one"]
     assert len(list(cache_folder(home).iterdir())) == 1
+
+
+@needs_compiler
+@pytest.mark.parametrize("recipe", [build.KERNEL, build.OPERATOR], ids=lambda r: r.source.stem)
+def test_the_sources_have_no_warnings(recipe, tmp_path):
+    strict = [*recipe.flags, "-Wall", "-Wextra", "-Werror", "-c", str(recipe.source)]
+    command = [COMPILER, *strict, "-o", str(tmp_path / "made.o")]
+    run = subprocess.run(command, capture_output=True, text=True, env=os.environ)
+    assert run.returncode == 0, run.stderr

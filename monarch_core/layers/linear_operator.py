@@ -1,0 +1,88 @@
+"""The product of a Monarch matrix with rows, and its gradients, by an operator of torch in C++.
+
+    torch.ops.monarch.linear              M x + bias, or None where the kernel does not take them
+    torch.ops.monarch.linear_gradients    the gradients by the formula, to be differentiated again
+
+It is one call from Python, and none on the way back, of what the kernel does in one pass each way
+(`kernel/monarch_linear.h`): of few rows what is around the products takes longer than they do. The
+operator is compiled against the headers of torch (`kernel/linear_operator.cpp`) when it is first
+needed.
+"""
+
+import ctypes
+import threading
+from functools import cache
+from typing import Any
+
+import torch
+from jaxtyping import Num
+from torch import Tensor
+
+from monarch_core.layers.derivatives import formula_gradients, formula_is_needed
+from monarch_core.layers.kernel.build import kernel_library, operator_library
+from monarch_core.layers.kernel.operator import is_on
+from monarch_core.layers.monarch_product import formula
+from monarch_core.transforms.autocast import autocast_dtype
+
+# Each thread of the kernel takes blocks: with more of them than blocks, rows above which the batched
+# products of torch are faster.
+FEW = 64
+_loading = threading.Lock()
+
+torch.library.define(
+    "monarch::linear",
+    "(Tensor x, Tensor L, Tensor R, Tensor? bias, int n_in, int n_out) -> Tensor",
+)
+torch.library.define(
+    "monarch::linear_gradients",
+    "(Tensor grad, Tensor x, Tensor L, Tensor R, Tensor? bias, bool[4] needed) -> Tensor[]",
+)
+
+
+def product(
+    x: Num[Tensor, "*batch n_in"],
+    L: Num[Tensor, "N s h"],
+    R: Num[Tensor, "N h a"],
+    bias: Num[Tensor, " n_out"] | None,
+    n_in: int,
+    n_out: int,
+) -> Num[Tensor, "*batch n_out"] | None:
+    """Return M x + bias as `monarch_product.formula`, contiguous; None for the caller to do it.
+
+    None is returned where a compiler or a mode of torch has to see operations, without the kernel,
+    under autocast, and for all but rows of float32 numbers of torch itself in the memory of the
+    CPU, of shapes that fit.
+    """
+    if formula_is_needed() or not is_on() or autocast_dtype("cpu") is not None:
+        return None
+    if x.numel() > FEW * n_in and torch.get_num_threads() > len(L):
+        return None
+    operator = _operator(kernel_library())
+    return None if operator is None else operator(x, L, R, bias, n_in, n_out)
+
+
+@cache
+def _operator(kernel: Any) -> Any:
+    """Return the operator, using this kernel, or None where it cannot be compiled."""
+    with _loading:
+        library = operator_library()
+        if library is None:
+            return None
+        functions = (kernel.multiply_rows, kernel.gradients_of_rows)
+        library.use_kernel(*(ctypes.cast(function, ctypes.c_void_p) for function in functions))
+    return torch.ops.monarch.linear.default
+
+
+# Batched: for `is_grads_batched`, and `vmap` over a backward pass.
+@torch.library.impl(
+    "monarch::linear_gradients", ("CompositeImplicitAutograd", "Batched", "FuncTorchBatched")
+)
+def _gradients_by_formula(
+    grad: Tensor, x: Tensor, L: Tensor, R: Tensor, bias: Tensor | None, needed: list[bool]
+) -> list[Tensor | None]:
+    def plain(x: Tensor, L: Tensor, R: Tensor, bias: Tensor | None) -> Tensor:
+        y = formula(x.reshape(-1, x.shape[-1]), L, R, bias, grad.shape[-1])
+        return y.view(*x.shape[:-1], grad.shape[-1])
+
+    found = formula_gradients(plain, (x, L, R, bias), needed, grad)
+    return [gradient for gradient, need in zip(found, needed, strict=True) if need]

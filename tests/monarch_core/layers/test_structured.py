@@ -147,6 +147,25 @@ def test_block_diagonal_takes_the_diagonal_blocks():
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_a_weight_of_zeros_can_learn(kind):
+    linear = nn.Linear(12, 8)
+    nn.init.zeros_(linear.weight)
+    layer = kind.from_linear(linear, 2)
+    assert not layer.dense().any()
+    layer(torch.randn(3, 12)).sum().backward()
+    assert any(factor.grad.any() for factor in layer.factors.values())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("batch", [(5,), (5, 3)], ids=str)
+def test_an_exported_program_takes_batches_of_any_size(kind, batch):
+    layer, x = kind(12, 10, 2), torch.randn(9, *batch[1:], 12)
+    dynamic = ({0: torch.export.Dim("batch")},)
+    program = torch.export.export(layer, (torch.randn(*batch, 12),), dynamic_shapes=dynamic)
+    torch.testing.assert_close(program.module()(x), layer(x))
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_what_is_frozen_stays_frozen(kind):
     linear = nn.Linear(12, 8)
     linear.weight.requires_grad_(False)

@@ -15,11 +15,16 @@ from torch.autograd.forward_ad import unpack_dual
 
 def formula_is_needed(*tensors: Tensor | None) -> bool:
     """Return whether a compiler, a transform, a mode of torch or forward mode has to see inside."""
+    return operations_are_watched() or are_transformed(*tensors)
+
+
+def operations_are_watched() -> bool:
+    """Return whether a compiler, a transform or a mode of torch is at work, whatever the tensors."""
     return (
         torch.compiler.is_compiling()
         or torch.jit.is_tracing()
         or torch._C._len_torch_dispatch_stack() > 0  # make_fx, counters of operations
-        or are_transformed(*tensors)
+        or torch._C._are_functorch_transforms_active()
     )
 
 

@@ -137,7 +137,7 @@ class MonarchLinear(StructuredLinear, Preparable):
                 return nn.functional.linear(x, M, self.bias)
             except RuntimeError:
                 pass  # what does not fit is said below
-        L, R, bias = map(self._held, ("L", "R", "bias"))
+        L, R, bias = self._held("L"), self._held("R"), self._held("bias")
         y = linear_operator.product(x, L, R, bias, self.in_features, self.out_features)
         return super().forward(x) if y is None else y
 

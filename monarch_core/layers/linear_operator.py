@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Num
 from torch import Tensor
 
-from monarch_core.layers.derivatives import formula_gradients, formula_is_needed
+from monarch_core.layers.derivatives import formula_gradients, operations_are_watched
 from monarch_core.layers.kernel.build import kernel_library, operator_library
 from monarch_core.layers.kernel.operator import is_on
 from monarch_core.layers.monarch_product import formula
@@ -52,7 +52,7 @@ def product(
     under autocast, and for all but rows of float32 numbers of torch itself in the memory of the
     CPU, of shapes that fit.
     """
-    if formula_is_needed() or not is_on() or autocast_dtype("cpu") is not None:
+    if operations_are_watched() or not is_on() or autocast_dtype("cpu") is not None:
         return None
     if x.numel() > FEW * n_in and torch.get_num_threads() > len(L):
         return None

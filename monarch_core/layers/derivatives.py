@@ -19,7 +19,7 @@ def formula_is_needed(*tensors: Tensor | None) -> bool:
 
 
 def operations_are_watched() -> bool:
-    """Return whether a compiler, a transform or a mode of torch is at work, whatever the tensors."""
+    """Return whether a compiler, a transform or a mode of torch is at work, for all tensors."""
     return (
         torch.compiler.is_compiling()
         or torch.jit.is_tracing()

@@ -10,13 +10,14 @@ needed.
 """
 
 import ctypes
+import os
 import threading
 from functools import cache
 from typing import Any
 
 import torch
 from jaxtyping import Num
-from torch import Tensor
+from torch import Tensor, nn
 
 from monarch_core.layers.derivatives import formula_gradients, operations_are_watched
 from monarch_core.layers.kernel.build import kernel_library, operator_library
@@ -24,17 +25,22 @@ from monarch_core.layers.kernel.operator import is_on
 from monarch_core.layers.monarch_product import formula
 from monarch_core.transforms.autocast import autocast_dtype
 
-# Rows up to which the kernel is faster with more threads than blocks, too: each thread takes some.
-FEW = 64
-_loading = threading.Lock()
+_PLAIN = {Tensor, nn.Parameter, type(None)}  # subclasses may know the operators of torch only
+_loading = threading.RLock()
+if hasattr(os, "register_at_fork"):  # another thread's lock would never be released in a child
+    os.register_at_fork(
+        before=_loading.acquire,
+        after_in_parent=_loading.release,
+        after_in_child=_loading.release,
+    )
 
 torch.library.define(
     "monarch::linear",
-    "(Tensor x, Tensor L, Tensor R, Tensor? bias, int n_in, int n_out) -> Tensor",
+    "(Tensor x, Tensor L, Tensor R, Tensor? bias, int n_in, int n_out) -> Tensor?",
 )
 torch.library.define(
     "monarch::linear_gradients",
-    "(Tensor grad, Tensor x, Tensor L, Tensor R, Tensor? bias, bool[4] needed) -> Tensor[]",
+    "(Tensor grad, Tensor? x, Tensor L, Tensor R, int n_in, bool[4] needed) -> Tensor[]",
 )
 
 
@@ -52,9 +58,9 @@ def product(
     under autocast, and for all but rows of float32 numbers of torch itself in the memory of the
     CPU, of shapes that fit.
     """
-    if operations_are_watched() or not is_on() or autocast_dtype("cpu") is not None:
+    if x.dtype is not torch.float32 or not x.is_cpu or operations_are_watched() or not is_on():
         return None
-    if x.numel() > FEW * n_in and torch.get_num_threads() > len(L):
+    if autocast_dtype("cpu") is not None or not {type(x), type(L), type(R), type(bias)} <= _PLAIN:
         return None
     operator = _operator(kernel_library())
     return None if operator is None else operator(x, L, R, bias, n_in, n_out)
@@ -77,11 +83,19 @@ def _operator(kernel: Any) -> Any:
     "monarch::linear_gradients", ("CompositeImplicitAutograd", "Batched", "FuncTorchBatched")
 )
 def _gradients_by_formula(
-    grad: Tensor, x: Tensor, L: Tensor, R: Tensor, bias: Tensor | None, needed: list[bool]
+    grad: Tensor, x: Tensor | None, L: Tensor, R: Tensor, n_in: int, needed: list[bool]
 ) -> list[Tensor | None]:
-    def plain(x: Tensor, L: Tensor, R: Tensor, bias: Tensor | None) -> Tensor:
-        y = formula(x.reshape(-1, x.shape[-1]), L, R, bias, grad.shape[-1])
+    if x is None:  # for no gradient that its numbers matter to
+        x = L.new_zeros(*grad.shape[:-1], n_in)
+
+    def plain(x: Tensor, L: Tensor, R: Tensor) -> Tensor:
+        y = formula(x.reshape(-1, n_in), L, R, None, grad.shape[-1])
         return y.view(*x.shape[:-1], grad.shape[-1])
 
-    found = formula_gradients(plain, (x, L, R, bias), needed, grad)
-    return [gradient for gradient, need in zip(found, needed, strict=True) if need]
+    *to_product, to_bias = needed
+    found: list[Tensor | None] = []
+    if any(to_product):
+        found = formula_gradients(plain, (x, L, R), to_product, grad)
+    if to_bias:
+        found.append(grad.reshape(-1, grad.shape[-1]).sum(0))
+    return [gradient for gradient in found if gradient is not None]

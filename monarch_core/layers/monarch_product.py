@@ -7,7 +7,6 @@ pieces that stay in the cache.
 
 from collections.abc import Sequence
 from functools import partial
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -21,7 +20,6 @@ from monarch_core.layers.derivatives import (
     formula_gradients,
     formula_is_needed,
 )
-from monarch_core.layers.kernel import rows as kernel_rows
 from monarch_core.transforms.autocast import autocast_dtype
 
 # Rows of a piece: few enough for the cache, enough for products at full speed.
@@ -124,10 +122,10 @@ def _product(
 ) -> tuple[Tensor, list[Tensor]]:
     """Return `formula`, and to `keep` them z' of every piece."""
     (N, _, _), (_, _, a) = L.shape, R.shape
-    y, kept, by = x.new_empty(len(x), n_out), [], _passes(x)
+    y, kept = x.new_empty(len(x), n_out), []
     for x_i, y_i in zip(_pieces(x), _pieces(y), strict=True):
-        z = by.shuffle(torch.bmm(by.take_apart(x_i, N, a), R.mT))
-        by.put_together(torch.bmm(z, L.mT), bias, y_i)
+        z = rows.shuffle(torch.bmm(rows.take_apart(x_i, N, a), R.mT))
+        rows.put_together(torch.bmm(z, L.mT), bias, y_i)
         if keep:
             kept.append(z)
     return y, kept
@@ -148,21 +146,20 @@ def _gradients(
     if not (needs_x or needs_L or needs_R):
         return [None, None, None, grad_bias]
     grad_L = grad_R = grad_x = None
-    by = _passes(x)
     if needs_x:
         grad_x = torch.empty_like(x, memory_format=torch.contiguous_format)
     slots = _pieces(x if grad_x is None else grad_x)
     for i, (g_i, x_i, slot) in enumerate(zip(_pieces(grad), _pieces(x), slots, strict=True)):
-        g_mi = by.take_apart(g_i, N, s)
+        g_mi = rows.take_apart(g_i, N, s)
         if needs_L:
             grad_L = _add_product(grad_L, g_mi, kept[i])
         if not (needs_x or needs_R):
             continue
-        g_bj = by.shuffle_back(torch.bmm(g_mi, L))
+        g_bj = rows.shuffle_back(torch.bmm(g_mi, L))
         if needs_R:
-            grad_R = _add_product(grad_R, g_bj, by.take_apart(x_i, N, a))
+            grad_R = _add_product(grad_R, g_bj, rows.take_apart(x_i, N, a))
         if needs_x:
-            by.put_together(torch.bmm(g_bj, R), None, slot)
+            rows.put_together(torch.bmm(g_bj, R), None, slot)
     return [grad_x, grad_L, grad_R, grad_bias]
 
 
@@ -171,11 +168,6 @@ def _add_product(total: Tensor | None, a: Tensor, b: Tensor) -> Tensor:
     if total is not None:
         return total.baddbmm_(a.mT, b)
     return a.mT * b if a.shape[1] == 1 else torch.bmm(a.mT, b)
-
-
-def _passes(x: Tensor) -> ModuleType:
-    """Return the module whose functions sort the numbers of x."""
-    return kernel_rows if kernel_rows.takes(x) else rows
 
 
 def _pieces(x: Tensor) -> tuple[Tensor, ...]:

@@ -1,7 +1,4 @@
-"""Numbers of a batch of rows sorted into blocks and back, between the products of a Monarch matrix.
-
-In operations of torch; `monarch_core.layers.kernel.rows` does the same in one pass each.
-"""
+"""Numbers of rows sorted into blocks and back, between the products of a Monarch matrix."""
 
 from jaxtyping import Num
 from torch import Tensor, nn

@@ -41,6 +41,7 @@ class Recipe(NamedTuple):
     source: Path
     headers: tuple[Path, ...]
     flags: tuple[str, ...]  # of the compiler
+    without: str  # what is done where it cannot be had
     libraries: tuple[str, ...] = ()  # that it is linked with
 
 
@@ -51,6 +52,7 @@ KERNEL = Recipe(
     _FOLDER / "fused.cpp",
     tuple(sorted(_FOLDER.glob("*.h"))),
     ("-O3", "-march=native", "-std=c++17", "-fPIC", "-fopenmp", "-Wno-psabi"),
+    "layers use the products of torch, which MONARCH_FUSED=0 does without this warning",
 )
 OPERATOR = Recipe(
     _FOLDER / "linear_operator.cpp",
@@ -58,8 +60,9 @@ OPERATOR = Recipe(
     (
         *("-O1", "-std=c++20", "-fPIC", "-isystem", str(_TORCH / "include")),
         f"-D_GLIBCXX_USE_CXX11_ABI={int(torch.compiled_with_cxx11_abi())}",
-        f"-DFOR_TORCH={torch.__version__}",
+        f"-DFOR_TORCH={torch.__version__}_{torch.version.git_version}",
     ),
+    "dense layers use the products of torch, and all other layers their kernel",
     (f"-L{_TORCH / 'lib'}", "-lc10", "-ltorch_cpu"),
 )
 _log = logging.getLogger(__name__)
@@ -96,12 +99,13 @@ def _library(recipe: Recipe) -> Any:
     try:
         return _load(recipe, compiler)
     except (OSError, subprocess.CalledProcessError) as error:
-        reason = " ".join(f"{error} {getattr(error, 'stderr', '')}".split())
+        said = f"{getattr(error, 'stderr', '') or ''}".splitlines()
+        reason = next((line.strip() for line in said if "error" in line), "")
         _log.warning(
-            "%s could not be compiled or loaded (%s); layers use the products of torch, "
-            "which MONARCH_FUSED=0 does without this warning",
+            "%s could not be compiled or loaded (%s); %s",
             recipe.source.name,
-            reason,
+            " ".join(f"{error} {reason}".split()),
+            recipe.without,
         )
         return None
 
@@ -135,12 +139,14 @@ def _compiler() -> list[str]:
 
 def _load(recipe: Recipe, compiler: Sequence[str]) -> Any:
     """Return the library of the cache folder, compiled into it if it is not there."""
+    import fcntl  # not on Windows, where nothing is compiled
+
     kind = _kind(recipe, compiler)
     try:
         folder = _open_folder(_cache_folder())
     except (OSError, RuntimeError) as error:
         _log.warning(
-            "the compiled kernel cannot be kept (%s); it is compiled anew in every process: let "
+            "what is compiled cannot be kept (%s); it is compiled anew in every process: let "
             "XDG_CACHE_HOME name a folder where that is possible",
             error,
         )
@@ -149,13 +155,13 @@ def _load(recipe: Recipe, compiler: Sequence[str]) -> Any:
         kept = _load_kept(folder, kind)
         if kept is not None:
             return kept
-        import fcntl  # not on Windows, where nothing is compiled
-
         with suppress(OSError):  # not on every file system; then each process compiles
             fcntl.flock(folder, fcntl.LOCK_EX)
         kept = _load_kept(folder, kind)
         return _compile(recipe, compiler, kind, folder) if kept is None else kept
     finally:
+        with suppress(OSError):  # a child forked meanwhile would hold it on
+            fcntl.flock(folder, fcntl.LOCK_UN)
         os.close(folder)
 
 
@@ -238,7 +244,7 @@ def _keep(folder: int, kind: str, library: bytes) -> None:
         with suppress(OSError):
             os.unlink(new, dir_fd=folder)
         _log.warning(
-            "the compiled kernel cannot be kept (%s); it is compiled anew in every process: make "
+            "what is compiled cannot be kept (%s); it is compiled anew in every process: make "
             "the cache folder writable, or let XDG_CACHE_HOME name another",
             error,
         )

@@ -9,6 +9,7 @@
 #include "vectors.h"
 
 #include <algorithm>
+#include <numeric>
 
 namespace monarch_linear {
 
@@ -17,6 +18,13 @@ struct Sizes {
 };
 
 constexpr int64_t PIECE = 384; // rows
+
+// Memory of this thread, kept for the next call: 0 for a block of a factor, 1 for a row, 2 for a piece.
+template <int USE> float *own_memory(int64_t count) {
+    static thread_local Array memory;
+    memory.hold(count);
+    return memory.data();
+}
 
 // The vector that ends at x, zero but for the last `rest` numbers.
 inline vec last(const float *x, int rest) {
@@ -59,12 +67,11 @@ inline void multiply_tile(const float *A, int64_t n, const float *x, int64_t n_r
 // The same for all m >= V rows of A, by columns: A is turned once, and no sum is.
 inline void multiply_turned(const float *A, int64_t m, int64_t n, const float *x, int64_t n_rows,
                             float *out, int64_t out_row) {
-    static thread_local Array memory;
-    memory.hold(n * m);
-    transpose(A, m, n, n, memory.data(), m);
+    float *turned = own_memory<0>(n * m);
+    transpose(A, m, n, n, turned, m);
     const auto columns = [&](int64_t j, int64_t count) {
         Ahead none;
-        ::multiply({n_rows, count, n, x, n, 1, memory.data() + j, m, out + j, out_row, &none});
+        ::multiply({n_rows, count, n, x, n, 1, turned + j, m, out + j, out_row, &none});
     };
     columns(0, m / V * V);
     if (m % V) columns(m - V, V); // overlaps
@@ -73,6 +80,7 @@ inline void multiply_turned(const float *A, int64_t m, int64_t n, const float *x
 // out[r * out_row + j] = sum_k A[j, k] x[r, k]
 inline void multiply(const float *A, int64_t m, int64_t n, const float *x, int64_t n_rows,
                      float *out, int64_t out_row) {
+    if (n_rows == 0) return;
     if (m >= V && n_rows * TURNED_PER_ROW >= n)
         return multiply_turned(A, m, n, x, n_rows, out, out_row);
     if (m >= V && n >= V) {
@@ -91,54 +99,42 @@ inline void multiply(const float *A, int64_t m, int64_t n, const float *x, int64
         }
 }
 
-// From g, the gradient of what `multiply` returns: dx[r, k], and dA[j, k] anew or in addition to what is
-// there, if they are not null.
-inline void gradients(const float *A, int64_t m, int64_t n, const float *x, int64_t x_row,
-                      int64_t n_rows, const float *g, int64_t g_row, float *dx, float *dA,
-                      bool add) {
-    static thread_local Array memory;
-    float *to = dA;
-    if (dA && add) {
-        memory.hold(m * n);
-        to = memory.data();
+// dx[r, k] = sum_j g[r, j] A[j, k]
+inline void to_rows(const float *A, int64_t m, int64_t n, const float *g, int64_t n_rows,
+                    int64_t g_row, float *dx) {
+    if (n < V) {
+        std::fill_n(dx, n_rows * n, 0.f);
+        for (int64_t r = 0; r < n_rows; ++r)
+            for (int64_t j = 0; j < m; ++j)
+                for (int64_t k = 0; k < n; ++k) dx[r * n + k] += g[r * g_row + j] * A[j * n + k];
+        return;
     }
     const auto columns = [&](int64_t k, int64_t count) {
         Ahead none;
-        if (dx) ::multiply({n_rows, count, m, g, g_row, 1, A + k, n, dx + k, n, &none});
-        if (dA) ::multiply({m, count, n_rows, g, 1, g_row, x + k, x_row, to + k, n, &none});
+        ::multiply({n_rows, count, m, g, g_row, 1, A + k, n, dx + k, n, &none});
     };
-    if (n >= V) {
-        columns(0, n / V * V);
-        if (n % V) columns(n - V, V); // overlaps
-    } else {
-        if (dx) std::fill_n(dx, n_rows * n, 0.f);
-        if (dA) std::fill_n(to, m * n, 0.f);
-        for (int64_t j = 0; j < m; ++j)
-            for (int64_t r = 0; r < n_rows; ++r) {
-                const float g_rj = g[r * g_row + j];
-                for (int64_t k = 0; dx && k < n; ++k) dx[r * n + k] += g_rj * A[j * n + k];
-                for (int64_t k = 0; dA && k < n; ++k) to[j * n + k] += g_rj * x[r * x_row + k];
-            }
-    }
-    for (int64_t i = 0; to != dA && i < m * n; ++i) dA[i] += to[i];
+    columns(0, n / V * V);
+    if (n % V) columns(n - V, V); // overlaps
 }
 
-// Memory of a piece of n rows: the blocks of the inputs, of z, once more by the other factor, and of what
-// comes out.
-struct Memory {
-    float *x, *z, *z_mr, *y;
-    Memory(const Sizes &l, int64_t n, Array &memory) {
-        const int64_t in = n * l.N * l.a, between = n * l.N * l.h, out = n * l.N * std::max(l.a, l.s);
-        memory.hold(in + 2 * between + out);
-        x = memory.data(), z = x + in, z_mr = z + between, y = z_mr + between;
+// dA[j, k] = sum_r g[r, j] x[r, k], or so much more than what is there.
+inline void to_factor(int64_t m, int64_t n, const float *x, const float *g, int64_t n_rows,
+                      int64_t g_row, float *dA, bool add) {
+    float *to = add ? own_memory<0>(m * n) : dA;
+    if (n < V) {
+        std::fill_n(to, m * n, 0.f);
+        for (int64_t r = 0; r < n_rows; ++r)
+            for (int64_t j = 0; j < m; ++j)
+                for (int64_t k = 0; k < n; ++k) to[j * n + k] += g[r * g_row + j] * x[r * n + k];
+    } else {
+        const auto columns = [&](int64_t k, int64_t count) {
+            Ahead none;
+            ::multiply({m, count, n_rows, g, 1, g_row, x + k, n, to + k, n, &none});
+        };
+        columns(0, n / V * V);
+        if (n % V) columns(n - V, V); // overlaps
     }
-};
-
-// Memory for one row.
-inline float *row_of(const Sizes &l) {
-    static thread_local Array memory;
-    memory.hold(l.N * std::max({l.a, l.h, l.s}));
-    return memory.data();
+    for (int64_t i = 0; add && i < m * n; ++i) dA[i] += to[i];
 }
 
 // sum[i] += sum_r g[r, i], of a piece first, for the digits
@@ -149,8 +145,35 @@ inline void add_rows(const float *g, int64_t n_rows, int64_t n, float *piece, fl
     for (int64_t i = 0; i < n; ++i) sum[i] += piece[i];
 }
 
+// Memory of a piece: the blocks of the inputs, of z, once more by the other factor, and of what comes out.
+struct Memory {
+    float *x, *z, *z_mr, *y;
+    explicit Memory(const Sizes &l) {
+        const int64_t n = std::min(PIECE, l.n_rows) * l.N;
+        x = own_memory<2>(n * (l.a + 2 * l.h + std::max(l.a, l.s)));
+        z = x + n * l.a, z_mr = z + n * l.h, y = z_mr + n * l.h;
+    }
+};
+
+inline float *row_memory(const Sizes &l) { return own_memory<1>(l.N * std::max({l.a, l.h, l.s})); }
+
 inline int threads_for(const Sizes &l, int threads) {
     return l.n_rows * l.N * l.h * (l.a + l.s) < 1 << 20 ? 1 : threads;
+}
+
+// Calls body(block, share) within a parallel region for so many parts of every block that each thread has
+// as much to do; share(n) are the first of n rows of this part and how many.
+template <typename Body> void for_shares(const Sizes &l, int threads, const Body &body) {
+    const int64_t parts = threads / std::gcd((int64_t)threads, l.N);
+#pragma omp for collapse(2)
+    for (int64_t block = 0; block < l.N; ++block)
+        for (int64_t part = 0; part < parts; ++part) {
+            const auto share = [&](int64_t all) {
+                const int64_t first = all * part / parts;
+                return std::pair(first, all * (part + 1) / parts - first);
+            };
+            body(block, share);
+        }
 }
 
 } // namespace monarch_linear
@@ -163,9 +186,8 @@ void multiply_rows(const int64_t *sizes, const float *x, const float *L, const f
                    const float *bias, float *kept, float *y, int threads) {
     using namespace monarch_linear;
     const auto &l = *reinterpret_cast<const Sizes *>(sizes);
-    static thread_local Array memory;
-    const int64_t most = std::min(PIECE, l.n_rows), width = l.N * l.h;
-    const Memory own(l, most, memory);
+    const int64_t width = l.N * l.h;
+    const Memory own(l);
     threads = threads_for(l, threads);
 #pragma omp parallel num_threads(threads) if (threads > 1)
     for (int64_t first = 0; first < l.n_rows; first += PIECE) {
@@ -175,21 +197,25 @@ void multiply_rows(const int64_t *sizes, const float *x, const float *L, const f
 #pragma omp for
         for (int64_t r = 0; r < n; ++r)
             rows::split(l.N, x + (first + r) * l.n_in, l.n_in, own.x + r * l.a, n * l.a,
-                        row_of(l));
-#pragma omp for
-        for (int64_t b = 0; b < l.N; ++b)
-            multiply(R + b * l.h * l.a, l.h, l.a, own.x + b * n * l.a, n, own.z + b * l.h, width);
+                        row_memory(l));
+        for_shares(l, threads, [&](int64_t b, const auto &share) {
+            const auto [r, count] = share(n);
+            multiply(R + b * l.h * l.a, l.h, l.a, own.x + (b * n + r) * l.a, count,
+                     own.z + r * width + b * l.h, width);
+        });
 #pragma omp for
         for (int64_t r = 0; r < n; ++r)
-            rows::split(l.N, own.z + r * width, width, z_mr + r * l.h, each, row_of(l));
-#pragma omp for
-        for (int64_t m = 0; m < l.N; ++m)
-            multiply(L + m * l.s * l.h, l.s, l.h, z_mr + m * each, n, own.y + m * n * l.s, l.s);
+            rows::split(l.N, own.z + r * width, width, z_mr + r * l.h, each, row_memory(l));
+        for_shares(l, threads, [&](int64_t m, const auto &share) {
+            const auto [r, count] = share(n);
+            multiply(L + m * l.s * l.h, l.s, l.h, z_mr + m * each + r * l.h, count,
+                     own.y + (m * n + r) * l.s, l.s);
+        });
 #pragma omp for
         for (int64_t r = 0; r < n; ++r) {
             float *y_r = y + (first + r) * l.n_out;
-            rows::merge(l.N, own.y + r * l.s, l.n_out, y_r, n * l.s, row_of(l));
-            rows::add_bias(bias, l.n_out, y_r);
+            rows::merge(l.N, own.y + r * l.s, l.n_out, y_r, n * l.s, row_memory(l));
+            for (int64_t i = 0; bias && i < l.n_out; ++i) y_r[i] += bias[i];
         }
     }
 }
@@ -200,44 +226,61 @@ void gradients_of_rows(const int64_t *sizes, const float *g, const float *x, con
                        float *dbias, int threads) {
     using namespace monarch_linear;
     const auto &l = *reinterpret_cast<const Sizes *>(sizes);
-    static thread_local Array memory;
-    const int64_t most = std::min(PIECE, l.n_rows), width = l.N * l.h, each = l.n_rows * l.h;
-    const bool to_first = dx || dR;
-    const Memory own(l, most, memory);
+    const int64_t width = l.N * l.h, each = l.n_rows * l.h;
+    const Memory own(l);
     if (dbias) std::fill_n(dbias, l.n_out, 0.f);
     threads = threads_for(l, threads);
 #pragma omp parallel num_threads(threads) if (threads > 1)
     for (int64_t first = 0; first < l.n_rows; first += PIECE) {
         const int64_t n = std::min(PIECE, l.n_rows - first);
-        if (dbias)
-#pragma omp single nowait
-            add_rows(g + first * l.n_out, n, l.n_out, row_of(l), dbias);
+        if (dbias) {
+#pragma omp single
+            add_rows(g + first * l.n_out, n, l.n_out, row_memory(l), dbias);
+        }
+        if (!(dx || dL || dR)) continue;
 #pragma omp for
         for (int64_t r = 0; r < n; ++r)
             rows::split(l.N, g + (first + r) * l.n_out, l.n_out, own.y + r * l.s, n * l.s,
-                        row_of(l));
-#pragma omp for
-        for (int64_t m = 0; m < l.N; ++m)
-            gradients(L + m * l.s * l.h, l.s, l.h, kept ? kept + m * each + first * l.h : nullptr,
-                      l.h, n, own.y + m * n * l.s, l.s, to_first ? own.z_mr + m * n * l.h : nullptr,
-                      dL ? dL + m * l.s * l.h : nullptr, first > 0);
-        if (!to_first) continue;
+                        row_memory(l));
+        for_shares(l, threads, [&](int64_t m, const auto &share) {
+            const float *g_m = own.y + m * n * l.s;
+            if (dL) {
+                const auto [j, count] = share(l.s);
+                to_factor(count, l.h, kept + m * each + first * l.h, g_m + j, n, l.s,
+                          dL + (m * l.s + j) * l.h, first > 0);
+            }
+            if (dx || dR) {
+                const auto [r, count] = share(n);
+                to_rows(L + m * l.s * l.h, l.s, l.h, g_m + r * l.s, count, l.s,
+                        own.z_mr + (m * n + r) * l.h);
+            }
+        });
+        if (!(dx || dR)) continue;
 #pragma omp for
         for (int64_t r = 0; r < n; ++r) {
-            rows::merge(l.N, own.z_mr + r * l.h, width, own.z + r * width, n * l.h, row_of(l));
-            rows::split(l.N, x + (first + r) * l.n_in, l.n_in, own.x + r * l.a, n * l.a,
-                        row_of(l));
+            rows::merge(l.N, own.z_mr + r * l.h, width, own.z + r * width, n * l.h,
+                        row_memory(l));
+            if (dR)
+                rows::split(l.N, x + (first + r) * l.n_in, l.n_in, own.x + r * l.a, n * l.a,
+                            row_memory(l));
         }
-#pragma omp for
-        for (int64_t b = 0; b < l.N; ++b)
-            gradients(R + b * l.h * l.a, l.h, l.a, own.x + b * n * l.a, l.a, n, own.z + b * l.h,
-                      width, dx ? own.y + b * n * l.a : nullptr, // of g no more is read
-                      dR ? dR + b * l.h * l.a : nullptr, first > 0);
+        for_shares(l, threads, [&](int64_t b, const auto &share) {
+            if (dR) {
+                const auto [j, count] = share(l.h);
+                to_factor(count, l.a, own.x + b * n * l.a, own.z + b * l.h + j, n, width,
+                          dR + (b * l.h + j) * l.a, first > 0);
+            }
+            if (dx) { // of g no more is read
+                const auto [r, count] = share(n);
+                to_rows(R + b * l.h * l.a, l.h, l.a, own.z + r * width + b * l.h, count, width,
+                        own.y + (b * n + r) * l.a);
+            }
+        });
         if (!dx) continue;
 #pragma omp for
         for (int64_t r = 0; r < n; ++r)
             rows::merge(l.N, own.y + r * l.a, l.n_in, dx + (first + r) * l.n_in, n * l.a,
-                        row_of(l));
+                        row_memory(l));
     }
 }
 

@@ -83,6 +83,7 @@ struct MonarchLinear : torch::autograd::Function<MonarchLinear> {
             product(x, L, R, bias.value_or(Tensor()), n_out, L.requires_grad() ? &z : nullptr);
         context->save_for_backward({factors_learn ? x : Tensor(), L, R, z});
         context->saved_data["n_in"] = x.size(-1);
+        context->saved_data["has_bias"] = bias.has_value();
         return y;
     }
 
@@ -90,8 +91,9 @@ struct MonarchLinear : torch::autograd::Function<MonarchLinear> {
         const auto saved = context->get_saved_variables();
         const Tensor &g = grads[0], &x = saved[0], &L = saved[1], &R = saved[2], &z = saved[3];
         const int64_t n_in = context->saved_data["n_in"].toInt(), n_out = g.size(-1);
-        std::array<bool, 4> needed;
-        for (int i = 0; i < 4; ++i) needed[i] = context->needs_input_grad(i);
+        const int n_inputs = context->saved_data["has_bias"].toBool() ? 4 : 3;
+        std::array<bool, 4> needed{};
+        for (int i = 0; i < n_inputs; ++i) needed[i] = context->needs_input_grad(i);
         variable_list found(5);
         if (at::GradMode::is_enabled() || !may_read(g, x, L, R, z, n_in)) {
             static const auto formula =

@@ -88,6 +88,13 @@ def test_only_the_gradients_that_are_needed_are_there(learn):
         assert t.grad is None or torch.equal(t.grad, full.grad)
 
 
+def test_a_layer_without_a_bias_has_the_other_gradients():
+    given, g = made(12, 10, 3, 5), torch.randn(5, 10)
+    expected = torch.autograd.grad(linear_operator.product(*given, 12, 10), given[:3], g)
+    y = linear_operator.product(*given[:3], None, 12, 10)
+    assert all(map(torch.equal, torch.autograd.grad(y, given[:3], g), expected))
+
+
 def test_memory_is_read_only_where_all_fits():
     x, L, R, bias = (t.detach() for t in made(12, 10, 2, 3))
     assert linear_operator.product(x, L, R, bias, 12, 10) is not None

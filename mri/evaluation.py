@@ -18,6 +18,7 @@ from monarch_core.runs.results import report_metrics
 from monarch_core.runs.schema import load_config
 from monarch_core.runs.start import given
 from monarch_core.training.evaluation import keep_results, models_of_run
+from monarch_core.training.transform_config import KNOWN
 from mri.config.dataset import DatasetConfig
 from mri.config.run import MriConfig
 from mri.dataset.held_out import HeldOut, load_held_out
@@ -35,7 +36,7 @@ def measure_and_keep(
     folder: Path,
     config: MriConfig,
     splits: Splits | HeldOut,
-    models: tuple[nn.Module, nn.Module],
+    models: tuple[nn.Module, nn.Module | None],
     more: Mapping[str, float],
 ) -> dict[str, Any]:
     """Measure a model on a test split; leave results.json, scans.csv, artifacts.npz.
@@ -44,7 +45,7 @@ def measure_and_keep(
         folder: where they go.
         config: of the run as it is measured.
         splits: the data.
-        models: as it was trained, and as it started.
+        models: as it was trained, and as it started, None where that is not known.
         more: metrics that stand beside those that are measured.
 
     Raises:
@@ -95,10 +96,12 @@ def evaluate_elsewhere(
     data = load_held_out(config.dataset, _trained_on(run_dir))
     check_evaluation(config.evaluation, data.test)
     with loading_for(run_dir, data.grid):
-        models = models_of_run(run_dir, partial(model_of_run, run_dir, own, data.grid), own, None)
+        build = partial(model_of_run, run_dir, own, data.grid)
+        model, start = models_of_run(run_dir, build, own, None)
+    began_at_scans = own.transform.kind in KNOWN  # which are not at hand
     folder.mkdir(parents=True, exist_ok=True)
     with occupied(folder):
-        measure_and_keep(folder, config, data, models, {})
+        measure_and_keep(folder, config, data, (model, None if began_at_scans else start), {})
     log.info("wrote %s", folder)
     return folder
 

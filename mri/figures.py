@@ -17,7 +17,7 @@ from mri.metrics.scores import METRICS, Score, Volume, mean_over_scans
 
 
 def draw(
-    measured: Measured, splits: Splits | HeldOut, model: nn.Module, start: nn.Module
+    measured: Measured, splits: Splits | HeldOut, model: nn.Module, start: nn.Module | None
 ) -> list[Artifact]:
     """Return images of the first test scan, tables of scores, and what the transforms do.
 
@@ -25,7 +25,7 @@ def draw(
         measured: of the model.
         splits: the data it was measured on.
         model: on the CPU.
-        start: the same model before training.
+        start: the same model before training; None where that is not known.
     """
     first = splits.test.scan_ids[0]
     unit = splits.test.info(first).units
@@ -33,7 +33,7 @@ def draw(
         *(draw_reconstruction(v, MODEL, ZERO_FILLED, unit=unit) for v in measured.shown),
         *tabulate_scores(measured.scores, measured.preset),
         *describe_transforms(model, splits.test.mask_of(first)),
-        *portray_transforms(model, start),
+        *([] if start is None else portray_transforms(model, start)),
     ]
 
 

@@ -16,6 +16,7 @@ from data_scripts.file_names import plain_name
 from data_scripts.mri.dataset_check import describe_grids
 from data_scripts.mri.schema import Scan, read_info
 from data_scripts.recipe import METADATA, Recipe, write_metadata
+from data_scripts.replaced import replaced_source
 from data_scripts.resumable import progress_bar, run_jobs
 from monarch_core.runs.files import remove_leftovers, write_text
 from monarch_core.runs.plain_files import read_yaml
@@ -189,18 +190,12 @@ def _refuse_twins(jobs: Sequence[ScanJob], out: Path) -> None:
 def _refuse_sources(jobs: Sequence[ScanJob], out: Path) -> None:
     """Refuse a folder where a scan would take the place of a file that one is made from."""
     places = (out / f"{job.name}.h5" for job in jobs)
-    replaced = {_identity(path) for path in places if path.is_file()}
-    for source in (path for job in jobs for path in job.files):
-        if replaced and _identity(source) in replaced:
-            raise ValueError(
-                f"{source} is what a scan is made from, and the scan would take its place in "
-                f"{out}; write to another folder (out=FOLDER, or dataset.root)"
-            )
-
-
-def _identity(path: Path) -> tuple[int, int]:
-    status = path.stat()
-    return status.st_dev, status.st_ino
+    replaced = replaced_source(places, (path for job in jobs for path in job.files))
+    if replaced is not None:
+        raise ValueError(
+            f"{replaced[1]} is what a scan is made from, and the scan would take its place in "
+            f"{out}; write to another folder (out=FOLDER, or dataset.root)"
+        )
 
 
 def start_dataset(out: Path, names: Collection[str]) -> None:

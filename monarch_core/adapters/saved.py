@@ -68,8 +68,8 @@ def load_monarchized(model: nn.Module, folder: str | Path) -> nn.Module:
 
     Args:
         model: the dense model, with any numbers, as the code that made the saved one makes it.
-            What learns in it learns afterwards, but for the weights beside adapters: to train these
-            on, freeze the rest first.
+            What learns in it learns afterwards, but for the weights beside adapters: to go on
+            training adapters alone, freeze the rest first.
         folder: what `save_monarchized` was given.
 
     Returns:

@@ -63,14 +63,16 @@ def check_start(config: MriConfig, run_dir: Path) -> None:
     if grid is not None:
         with torch.random.fork_rng(devices=[]):
             model = model_of(_without_known(config), grid)
-        plan_transfer(model, _old(folder, grid), _rule(config), f"weights={config.weights}")
+        source = f"weights={config.weights}"
+        plan_transfer(model, _old(folder, there, grid), _rule(config, there), source)
 
 
 def start_model(model: nn.Module, config: MriConfig, grid: Grid, run_dir: Path) -> Transfer | None:
     """Give a model the weights of `config.weights`, if that is a run, and note it in the folder.
 
     Transforms are taken where those of the run have parameters. Where they have none, as the FFT,
-    and where there is a `calibration`, the model keeps its own.
+    or began at the encoding of its scans, and where there is a `calibration`, the model keeps its
+    own.
 
     Args:
         model: of `config`, changed in place.
@@ -87,7 +89,8 @@ def start_model(model: nn.Module, config: MriConfig, grid: Grid, run_dir: Path) 
     if config.weights is None or RunFolder(run_dir).can_resume:
         return None
     folder, source = _source(config), f"weights={config.weights}"
-    transfer = take_over(model, _old(folder, grid), _rule(config), source)
+    there = load_config(folder.path, MriConfig)
+    transfer = take_over(model, _old(folder, there, grid), _rule(config, there), source)
     note_origin(run_dir, Path(config.weights), folder.weights, transfer)
     return transfer
 
@@ -110,15 +113,17 @@ def _grid_of_recipe(config: MriConfig) -> Grid | None:
 
 
 def _without_known(config: MriConfig) -> MriConfig:
-    """Return a config with the FFT in place of a transform that is made of the scans."""
+    """Return a config with the FFT, which is there on any grid, for a transform made of scans."""
     if config.transform.kind not in KNOWN:
         return config
     return replace(config, transform=TransformConfig(CONTROL, kind="fourier"))
 
 
-def _old(folder: RunFolder, grid: Grid) -> nn.Module:
-    """Return the model of a run on a grid; errors as `start_model`."""
-    there = load_config(folder.path, MriConfig)
+def _old(folder: RunFolder, there: MriConfig, grid: Grid) -> nn.Module:
+    """Return the model of a run on a grid, without what its scans made; errors as `start_model`.
+
+    `model_of_run` has that too, on the grid of the run alone.
+    """
     state = read_state(folder.weights)
     if there.transform.kind in KNOWN:
         state = {name: value for name, value in state.items() if not {*name.split(".")} & {*_AXES}}
@@ -127,14 +132,14 @@ def _old(folder: RunFolder, grid: Grid) -> nn.Module:
         if not model.state_dict():
             raise ValueError(
                 f"weights={folder.path} is a run of model={there.model.name} transform="
-                f"{there.transform.name}, which has no weights; leave it out"
+                f"{there.transform.name}, which has no weights to start from; leave it out"
             )
         restore_model(model, state, folder.weights)
     return model
 
 
-def _rule(config: MriConfig) -> LayerRule:
-    """Return what the transforms of a model take from those of another."""
+def _rule(config: MriConfig, there: MriConfig) -> LayerRule:
+    """Return what the transforms of a model take from those of another run."""
 
     def take_transforms(name: str, new: nn.Module, old: nn.Module, transfer: Transfer) -> bool:
         if not isinstance(new, AxisTransforms) or not isinstance(old, AxisTransforms):
@@ -143,6 +148,8 @@ def _rule(config: MriConfig) -> LayerRule:
             path, mine, other = f"{name}.{axis}", getattr(new, axis), getattr(old, axis)
             if config.calibration is not None:
                 transfer.left.append(f"{path}, which begins at the calibration")
+            elif there.transform.kind in KNOWN:
+                transfer.left.append(f"{path}, which began at the encoding of the scans there")
             elif not other.state_dict():
                 if mine.state_dict():
                     transfer.left.append(f"{path}, which has nothing learned there")

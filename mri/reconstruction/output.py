@@ -6,7 +6,6 @@ A file gets its name when it is complete: a run that dies leaves what was there 
 import contextlib
 import glob
 import gzip
-import itertools
 import json
 import math
 import os
@@ -23,6 +22,7 @@ import numpy as np
 from data_scripts.mri.output import remove_unfinished
 from data_scripts.mri.schema import ScanShape
 from data_scripts.new_hdf5 import new_hdf5
+from data_scripts.replaced import replaced_source
 from monarch_core.runs.files import write_failure
 from mri.reconstruction.slices import SliceImage
 
@@ -208,12 +208,12 @@ def check_output(path: Path, sources: Sequence[Path] = ()) -> None:
         )
     if path.is_dir():
         raise ValueError(f"out={path} is a folder; give the name of a file")
-    for place, source in itertools.product(_files_of(path), sources):
-        if place.is_file() and source.is_file() and place.samefile(source):
-            raise ValueError(
-                f"out={path} would put {place} in the place of {source}, which the image is made "
-                "of; give another name"
-            )
+    replaced = replaced_source(_files_of(path), sources)
+    if replaced is not None:
+        raise ValueError(
+            f"out={path} would put {replaced[0]} in the place of {replaced[1]}, which the image is "
+            "made of; give another name"
+        )
 
 
 @contextlib.contextmanager

@@ -8,7 +8,10 @@ import torch
 from mri_scans import config as dataset_config
 from mri_scans import write_dataset, write_scan
 
+from data_scripts.mri.phantom import PhantomRecipe
+from data_scripts.recipe import produce
 from monarch_core.report import cli
+from monarch_core.runs.artifacts import load_artifacts
 from monarch_core.runs.schema import save_config
 from monarch_core.training.checkpoint import save_weights
 from mri.config.model import SenseConfig
@@ -140,3 +143,25 @@ def test_a_kind_of_mask_takes_the_place_of_a_stored_one(run, tmp_path):
     folder, _, _ = run
     found = evaluate_elsewhere(folder, {"mask": "equispaced", "center_fraction": 0.2})
     assert results_of(found)["config"]["dataset"]["mask"] == "equispaced"
+
+
+@pytest.mark.parametrize("kind", ["exact", "dense"])
+def test_transforms_are_shown_beside_their_start_where_it_is_known(kind, tmp_path):
+    """That of a scanner's encoding is in the scans of the run, which are not at hand."""
+    sizes = {"n_train": 1, "n_valid": 1, "n_test": 1, "n_slices": 1, "n_coils": 2}
+    options = {"height": GRID[0], "width": GRID[1], "n_workers": 1, "trajectory": 0.4}
+    produce(PhantomRecipe(out=str(tmp_path / "own"), **sizes, **options))
+    data = dataset_config(tmp_path / "own", echoes="echo1")
+    fit = FitConfig(accelerator="cpu")
+    config = MriConfig(data, SenseConfig(), TransformConfig("learned", kind), fit=fit)
+    splits, folder = load_splits(data), tmp_path / "run"
+    folder.mkdir()
+    save_config(folder, config)
+    save_weights(folder / "weights.pt", model_of(config, GRID, splits))
+    evaluate(folder)
+    found = evaluate_elsewhere(folder, {"mask_seed": 3})
+    shown = [
+        {artifact.figure for artifact in load_artifacts(place)} & {"transform_distance"}
+        for place in (folder, found)
+    ]
+    assert shown == [{"transform_distance"}, set() if kind == "exact" else {"transform_distance"}]

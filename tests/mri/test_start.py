@@ -103,6 +103,21 @@ def test_it_computes_what_the_source_does(tmp_path, known, there, here, n_left):
     assert (origin["taken"], len(origin["left"])) == (len(transfer.tensors), n_left)
 
 
+@pytest.mark.parametrize("grid", [GRID, (24, 16)])
+def test_what_began_at_the_scans_there_stays_there(tmp_path, known, grid):
+    there = [*UNROLLED, "transform=scanner", "transform.learn=both"]
+    source = run_of(tmp_path / "source", *there, splits=known)
+    config = config_of(f"weights={tmp_path / 'source'}", *UNROLLED, "transform=dense")
+    config.dataset.recipe = None
+    model = model_of(config, grid)
+    (tmp_path / "new").mkdir()
+    transfer = start_model(model, config, grid, tmp_path / "new")
+    torch.testing.assert_close(model.steps, source.steps)
+    axes = [f"encodings.0.encode.along_{axis}" for axis in ("height", "width")]
+    words = "which began at the encoding of the scans there"
+    assert transfer.left == [f"{axis}, {words}" for axis in axes]
+
+
 def test_the_encoding_of_another_scanner_is_its_own(tmp_path, known):
     source = run_of(tmp_path / "source", *UNROLLED, "transform=fft")
     model, _ = started(tmp_path, *UNROLLED, "transform=scanner", splits=known)
@@ -138,7 +153,11 @@ def test_with_a_calibration_only_the_rest_is_taken(tmp_path):
             r"another network: model.n_channels=6 \(there 4\); give the options",
         ),
         ([*UNROLLED], [], r"model.name=sense \(there unrolled\)"),
-        (["transform=fft"], ["transform=fft"], "model=sense transform=fft, which has no weights"),
+        (
+            ["transform=fft"],
+            ["transform=fft"],
+            "model=sense transform=fft, which has no weights to",
+        ),
         ([], ["weights=/none/such"], "weights=/none/such is not the folder of a run; give"),
     ],
 )

@@ -218,6 +218,14 @@ class OwnConfig(DatasetConfig):
         stored = np.asarray(points, dtype=np.float64)
         return lambda n: stored[thin_own(len(stored), n, periodic=self.periodic[axis])]
 
+    def knows_period(self, axis: int) -> bool:
+        """Whether points that are not even were stored with the first one again behind the last.
+
+        `grid` leaves that one out.
+        """
+        points = self.uneven.get(SPACE[axis])
+        return points is None or not self.periodic[axis] or len(points) % self.grid[axis] != 0
+
     def describe_frames(self, times: tuple[float, ...]) -> str:
         """Return what follows from what."""
         given = f" and {', '.join(self.constants)}" if self.constants else ""

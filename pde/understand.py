@@ -12,7 +12,7 @@ from pde.config.run import PdeConfig
 from pde.dataset.own import check_own_grids
 from pde.dataset.summary import summarize
 from pde.dataset.understanding import Understanding
-from pde.models import check_model
+from pde.models import check_model, check_periods
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +46,7 @@ def understood(raw: DictConfig) -> DictConfig:
         config = to_dataclass(OmegaConf.masked_copy(complete, keys), PdeConfig)
         if own.is_understood:
             check_own_grids(own, config.evaluation.grids)
+            check_periods(config)
             check_model(config)
     except ValueError as error:
         problems.append(str(error))

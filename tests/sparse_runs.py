@@ -47,15 +47,13 @@ def model_of(config: SparseConfig, shape):
     return build_model(config, shape)
 
 
-def train(
-    folder: Path, config: SparseConfig, loss=cross_entropy, build: SparseConfig | None = None
-) -> None:
-    """Train as the command does, with a model of another config where there is one."""
+def train(folder: Path, config: SparseConfig, loss=cross_entropy) -> None:
+    """Train as the command does."""
     folder.mkdir(exist_ok=True)
     save_config(folder, config)
     splits = splits_of(config)
     fit(
-        model_of(build or config, splits.shape),
+        model_of(config, splits.shape),
         loss,
         splits.train,
         splits.valid,

@@ -76,13 +76,16 @@ def multirun(out: Path, script: Path, overrides: Sequence[str], n_at_once: int) 
             raise ValueError(f"{key} is set by the sweep or given twice; leave one out")
     jobs: dict[str, list[str]] = {}
     for words in _jobs(parsed):
-        other = jobs.setdefault(name := job_name(words), words)
-        if other != words:
+        other = jobs.get(name := job_name(words))
+        if other == words:
+            raise ValueError(f"{' '.join(words)} stands twice; leave a value out that is repeated")
+        if other is not None:
             raise ValueError(
                 f"{' '.join(other)} and {' '.join(words)} would both be in the folder {name}, "
-                "whose name holds English letters, digits and .+-_ only; rename what differs in "
-                "others, or start a sweep for each"
+                "whose name holds English letters, digits and .+-_ only; write these values with "
+                "other letters, or start a sweep for each"
             )
+        jobs[name] = words
     varied = ",".join(key_of(o.get_key_element()) for o in parsed if o.is_sweep_override())
     names = f"hydra.sweep.subdir='${{job_name:${{hydra.overrides.task}},[{varied}]}}'"
     given = ["-m", f"hydra.sweep.dir={quoted(str(out.absolute()))}", names, *overrides]

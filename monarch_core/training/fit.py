@@ -102,8 +102,6 @@ def fit(
         run_dir.mkdir(parents=True, exist_ok=True)
     with occupied(run_dir):
         if not any(parameter_groups(model)):
-            if fabric.is_global_zero:
-                note_changes(folder, config)
             _keep_untrained(model, metric or loss, valid_loader, config, fabric, folder)
             return
         saved = load_checkpoint(folder.checkpoint) if folder.can_resume else None
@@ -136,7 +134,8 @@ def fit(
         if saved is not None:
             _continue_run(state, saved, folder, None if done else change)
         if fabric.is_global_zero:
-            note_changes(folder, config)
+            if saved is not None and whole_config is not None:
+                note_changes(folder, config)
             folder.log.truncate(state.epoch)
         if state.epoch == config.epochs:
             log.info("%s is trained already (%d epochs)", run_dir, state.epoch)

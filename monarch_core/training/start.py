@@ -131,10 +131,13 @@ def note_changes(folder: RunFolder, fit_config: FitConfig) -> None:
     Its results are those of fewer epochs where it gets more, and are removed only then.
 
     Args:
-        folder: of the run; where it holds no config, nothing is noted.
+        folder: of the run; where it holds no config that can be read, nothing is noted.
         fit_config: of the run as it is now.
     """
-    noted = folder.read_config() if folder.config.is_file() else None
+    try:
+        noted = folder.read_config()
+    except ValueError:
+        return
     if not isinstance(noted, dict) or not isinstance(noted.get("fit"), dict):
         return
     before, now = {**asdict(FitConfig()), **noted["fit"]}, asdict(fit_config)

@@ -111,6 +111,10 @@ class DatasetConfig(ABC):
         """
         return None
 
+    def knows_period(self, axis: int) -> bool:
+        """Whether the points of an axis, if it is periodic, say where its next period begins."""
+        return True
+
     @property
     def is_even(self) -> bool:
         """Whether the points of a model are even along every axis."""

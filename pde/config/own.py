@@ -8,7 +8,6 @@ import numpy as np
 from jaxtyping import Float
 
 from data_scripts.pde.readers import SPACE, ReadOptions
-from monarch_core.runs.printable import listed
 from pde.config.base import DatasetConfig
 from pde.dataset.thinning import thin_own
 
@@ -110,11 +109,6 @@ class OwnConfig(DatasetConfig):
         ]
         if self.name != "own":
             problems.append(f"dataset.name must be own, got {self.name!r}")
-        problems += [
-            f"dataset.{key} must differ in their names, got {listed(names)}; name each once{more}"
-            for key, more in (("channels", ""), ("constants", ", or say dataset.parameters=[]"))
-            if len({*(names := getattr(self, key))}) < len(names)
-        ]
         if any(n < 4 for n in self.grid):
             problems.append(f"dataset.grid must be at least 4 along every axis, got {self.grid}")
         if len(self.fractions) != 3 or min(self.fractions) <= 0 or sum(self.fractions) > 1 + 1e-9:
@@ -217,6 +211,14 @@ class OwnConfig(DatasetConfig):
             return None
         stored = np.asarray(points, dtype=np.float64)
         return lambda n: stored[thin_own(len(stored), n, periodic=self.periodic[axis])]
+
+    def knows_period(self, axis: int) -> bool:
+        """Whether points that are not even were stored with the first one again behind the last.
+
+        `grid` leaves that one out.
+        """
+        points = self.uneven.get(SPACE[axis])
+        return points is None or not self.periodic[axis] or len(points) % self.grid[axis] != 0
 
     def describe_frames(self, times: tuple[float, ...]) -> str:
         """Return what follows from what."""

@@ -14,6 +14,8 @@ _KINK = 2.5
 _EQUAL = 1e-3
 # Deviation of the values at the end over that of all, below which the end is held fixed.
 _HELD = 1e-2
+# Difference of neighbours over the values, below which it may be the rounding of float32.
+_ROUNDING = 1e-6
 _MOST_INPUT, _MOST_OUTPUT = 4, 20
 
 
@@ -38,14 +40,14 @@ def _ends_of_one(u: Float[np.ndarray, "*field n"]) -> Ends | None:
     across the ends, they are "open" where there is one, "periodic" where there is none. Where
     u[n-1] = u[0] the last point is left away first, and they are "repeated" instead of periodic, a
     ring whose first point is stored twice; None if that value never varies, so that something
-    holds it, or where nothing varies along the axis.
+    holds it, or where nothing but rounding varies along the axis.
     """
     u = np.asarray(u, dtype=np.float64)
     if u.shape[-1] < 5:
         return "open"
     slope = _rms(np.diff(u, axis=-1))
     closed = _rms(u[..., 0] - u[..., -1]) <= _EQUAL * slope
-    if slope == 0 or (closed and u[..., 0].std() <= _HELD * u.std()):
+    if slope <= _ROUNDING * _rms(u) or (closed and u[..., 0].std() <= _HELD * u.std()):
         return None
     ring = u[..., :-1] if closed else u
     bend = np.roll(ring, 1, -1) - 2 * ring + np.roll(ring, -1, -1)

@@ -108,11 +108,13 @@ def _reopened(config: OwnConfig) -> Fields:
         )
     fields = open_fields(Path(config.path), config.read_options)
     for key, names in (("channels", fields.channels), ("constants", fields.constants)):
-        missing = {*getattr(config, key)} - {channel.name for channel in names}
+        held = [channel.name for channel in names]
+        missing = {*getattr(config, key)} - {*held}
         if missing:
             raise UnusableFileError(
                 f"{config.path} no longer holds {listed(sorted(missing))}, which dataset.{key} "
-                "names; bring the file back"
+                f"names, but {listed(held) or 'none'}; bring the file back or, if it is the same "
+                "with other names for them, start a new run"
             )
     if len(fields.shape[3:]) != config.n_axes or config.frames.stop > fields.shape[1]:
         raise UnusableFileError(

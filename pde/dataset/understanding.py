@@ -109,7 +109,14 @@ class Understanding:
                 f"{listed(unknown)}{every}"
             )
             return names
-        return said or names
+        chosen = said or names
+        if len({*chosen}) < len(chosen):
+            other = ", or say dataset.parameters=[]" if key == "constants" else ""
+            self.problems.append(
+                f"dataset.{key} must differ in their names, got {listed(chosen)}; name each once"
+                f"{other}"
+            )
+        return chosen
 
     def _ends(self) -> tuple[list[bool], list[int]]:
         """Return whether each axis is periodic, and all its points, a repeated one left out."""

@@ -13,7 +13,7 @@ from monarch_core.runs.machine import require_memory
 from monarch_core.runs.schema import load_config
 from monarch_core.training.checkpoint import load_weights
 from monarch_core.training.devices import choose_accelerator
-from pde.config.base import DatasetConfig, GeneratedConfig
+from pde.config.base import GeneratedConfig
 from pde.config.model import FourierConfig, UnoConfig
 from pde.config.run import PdeConfig
 from pde.models.fno import build_fno, build_fno_neuralop, check_fft_grid
@@ -29,7 +29,7 @@ from pde.models.tf_net import build_tf_net
 from pde.models.unet import build_unet
 from pde.models.uno import build_uno, check_uno_grid
 
-__all__ = ["RollOut", "build_model", "check_model", "load_model"]
+__all__ = ["RollOut", "build_model", "check_model", "check_periods", "load_model"]
 
 Grid = tuple[int, ...]
 
@@ -67,8 +67,6 @@ def build_model(config: PdeConfig, grid: Grid) -> RollOut:
 def _network(config: PdeConfig, grid: Grid) -> nn.Module:
     """Return the network of one step."""
     model, data = config.model, config.dataset
-    if config.transform.kind == "nudft" or getattr(model, "resample", False):
-        _require_periods(data)
     network = _BUILDERS[model.architecture](model, config, grid)
     if not (isinstance(model, FourierConfig) and model.resample):
         return network
@@ -87,18 +85,6 @@ def _network(config: PdeConfig, grid: Grid) -> nn.Module:
         if points_of is not None:
             network = Resampled(network, points_of(n), axis)
     return network
-
-
-def _require_periods(data: DatasetConfig) -> None:
-    """Raise ValueError where nothing says how long the period of an axis with uneven points is."""
-    for axis, (n, periodic) in enumerate(zip(data.points, data.periodic, strict=True)):
-        points_of = data.coordinates(axis)
-        if periodic and points_of is not None and points_of(n)[-1] == 1:  # the ends are one point
-            raise ValueError(
-                f"the {n} points along axis {axis} are periodic and not even, and nothing says "
-                "where the next period begins, which transform=nudft and model.resample=true have "
-                "to know; store the first point again behind the last one, or leave these out"
-            )
 
 
 def load_model(run_dir: str | Path) -> tuple[RollOut, PdeConfig]:
@@ -124,6 +110,24 @@ def load_model(run_dir: str | Path) -> tuple[RollOut, PdeConfig]:
     model = build_model(config, config.dataset.points)
     load_weights(RunFolder(run_dir).weights, model)
     return model.eval(), config
+
+
+def check_periods(config: PdeConfig) -> None:
+    """Check before a training starts that where a network needs a period, the data say it.
+
+    Raises:
+        ValueError: they do not, of an axis with uneven points.
+    """
+    data = config.dataset
+    if config.transform.kind != "nudft" and not getattr(config.model, "resample", False):
+        return
+    for axis, n in enumerate(data.points):
+        if not data.knows_period(axis):
+            raise ValueError(
+                f"the {n} points along axis {axis} are periodic and not even, and nothing says "
+                "where the next period begins, which transform=nudft and model.resample=true have "
+                "to know; store the first point again behind the last one, or leave these out"
+            )
 
 
 def check_model(config: PdeConfig) -> None:

@@ -85,7 +85,9 @@ def read_image(
         with Image.open(path) as file:
             image = (_eight_bits(path, file) if file.mode[0] in "IF" else file).convert("RGB")
     except (OSError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path} cannot be read ({error}); repair or remove it") from error
+        raise ValueError(
+            f"{path} cannot be read ({error}); repair it, make it smaller or remove it"
+        ) from error
     width, height = image.size
     box = _centre(width, height, size) if rng is None else _random_part(width, height, rng)
     image = image.resize((size, size), Image.Resampling.BICUBIC, box=box)

@@ -64,6 +64,9 @@ def test_no_channel_hides_the_walls_of_another():
     pulse = RNG.normal(size=(12, 1)) * np.exp(-(((CENTRES - 0.5) / 0.05) ** 2))
     assert ends_of([ring, pulse]) == "periodic"  # nothing holds a pulse that never gets there
     assert ends_of([ring, np.zeros_like(ring), 0 * ring + 2]) == "periodic"
+    rounded = (1 + RNG.uniform(-1e-7, 1e-7, (12, N))).astype(np.float32)
+    assert len(np.unique(rounded)) > 1
+    assert ends_of([sines(WITH_END), rounded]) == "open"  # nothing is told by a constant
 
 
 def test_a_ring_loses_the_point_that_is_there_twice():

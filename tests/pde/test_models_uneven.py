@@ -8,7 +8,7 @@ from torch import nn
 
 from monarch_core import MonarchSpectralConv
 from pde.config.own import OwnConfig
-from pde.models import build_model, check_model
+from pde.models import build_model, check_model, check_periods
 from pde.models.resampled import Resampled, spline_matrix
 
 SMALL = (
@@ -154,13 +154,17 @@ Y = np.linspace(0, 1, 64)
     "overrides", [["transform=nudft"], ["transform=monarch", "model.resample=true"]]
 )
 def test_a_period_of_uneven_points_has_to_be_known(overrides):
-    config = config_of(*SMALL, "model=fno_fast_1d", *overrides)
+    config = config_of(*SMALL, "model=fno_fast_1d", "model.n_modes=4", *overrides)
+    check_periods(config)
     own = {"key": "u", "channels": ["u"], "n_input_frames": 1, "n_output_frames": 1}
-    own["uneven"] = {"x": [*(np.arange(32) / 32) ** 1.2, 1.0]}
-    config.dataset = OwnConfig(**own, periodic=[True], grid=[32])  # without the repeated point
-    check_model(config)
-    config.dataset = OwnConfig(**own, periodic=[False], grid=[33])
-    check_model(config)
-    config.dataset = OwnConfig(**own, periodic=[True], grid=[33])
-    with pytest.raises(ValueError, match=r"nothing says where the next period begins.* store"):
+    start = (np.arange(32) / 32) ** 1.2
+    whole, without_end = ({"x": x} for x in ([*start, 1.0], [*start / start[-1]]))
+    for points, periodic, grid in ((whole, True, 32), (whole, True, 16), (without_end, False, 32)):
+        config.dataset = OwnConfig(**own, uneven=points, periodic=[periodic], grid=[grid])
+        check_periods(config)
         check_model(config)
+    for points, grid in ((whole, 33), (whole, 11), (without_end, 32), (without_end, 16)):
+        config.dataset = OwnConfig(**own, uneven=points, periodic=[True], grid=[grid])
+        with pytest.raises(ValueError, match=r"nothing says where the next period begins.* store"):
+            check_periods(config)
+        build_model(config, (grid,))  # of a run that is there already

@@ -300,6 +300,16 @@ def test_uneven_points_are_known_to_the_model(tmp_path):
     assert not config.is_even
 
 
+def test_a_run_without_the_period_of_its_points_does_not_start(tmp_path):
+    x = np.linspace(0, 1, 16) ** 1.2
+    np.savez(tmp_path / "ring.npz", u=flow(8, N_FRAMES, (16,)), x=x)
+    options = [f"dataset.path={tmp_path / 'ring.npz'}", "dataset.periodic=[true]"]
+    options += ["dataset.grid=[8]", "model=fno_1d", "model.n_modes=3"]
+    understood(composed(*options, "transform=fft"))
+    with pytest.raises(ValueError, match=r"the 8 points along axis 0 .* where the next period"):
+        understood(composed(*options, "transform=nudft"))
+
+
 def test_a_file_of_a_named_problem_is_said_to_be_one(tmp_path, files, caplog):
     caplog.set_level("INFO")
     well = write_well(tmp_path / "flow.hdf5", flow(), dataset_name="navier_stokes", viscosity=1e-3)

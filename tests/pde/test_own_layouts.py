@@ -1,5 +1,6 @@
 """Arrays beside those of PDEBench's groups and of The Well: listed, with what has them used."""
 
+import dataclasses
 import re
 import shlex
 
@@ -10,6 +11,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from pde_files import flow
 
+from monarch_core.runs.schema import to_dataclass
 from pde.config.own import OwnConfig
 from pde.config.run import choose_own
 from pde.dataset.own import load_own_splits
@@ -151,3 +153,18 @@ def test_arrays_of_one_name_in_two_groups_have_names_of_their_own(tmp_path):
     for said in ({"key": "w,w"}, {"key": "w", "channels": ["w", "w"]}):
         with pytest.raises(ValueError, match=r"channels must differ in their names, got"):
             _ = Understanding(OwnConfig(path=path, **said)).config
+
+
+def test_a_stored_run_that_names_a_channel_twice_is_read(tmp_path):
+    path = str(tmp_path / "own.h5")
+    with h5py.File(path, "w") as file:
+        file["fluid/u"], file["solid/u"] = U, -U
+    config = Understanding(OwnConfig(path=path, key="fluid/u")).config
+    stored = OmegaConf.create({**dataclasses.asdict(config), "channels": ["u", "u"]})
+    stored.units = ["", ""]
+    twice = to_dataclass(stored, OwnConfig)
+    frames = load_own_splits(twice).train.frames
+    np.testing.assert_array_equal(frames[0, :2], U[0, [0, 0]])
+    twice.key = "fluid/u,solid/u"
+    with pytest.raises(ValueError, match=r"holds u, .* but fluid/u, solid/u; .*start a new run"):
+        load_own_splits(twice)

@@ -129,7 +129,7 @@ def test_hidden_files_and_folders_are_no_images(root):
 def test_an_image_too_large_for_pillow_is_named(tmp_path, monkeypatch):
     Image.fromarray(np.ones((9, 9), np.uint8)).save(tmp_path / "a.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40)
-    with pytest.raises(ValueError, match=r"a\.png cannot be read \(Image size \(81 pixels\)"):
+    with pytest.raises(ValueError, match=r"a\.png cannot be read \(Image size \(81 .* smaller or"):
         read_image(tmp_path / "a.png", 8, None)
 
 

@@ -1,7 +1,7 @@
 """The page: findings, tables and figures of all runs in one self-contained HTML file."""
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
@@ -105,9 +105,10 @@ def write_report(runs: Sequence[Run], out: Path, *, metric: str | None = None) -
         OSError: the disk is full or the folder cannot be written.
     """
     page = out / "index.html"
+    is_again = page.exists()
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out} is a file; give a folder for the report with --out")
-    if page.exists() and not _is_ours(page):
+    if is_again and not _is_ours(page):
         raise ValueError(
             f"{page} is no report, and would be written over; give another folder with --out, or "
             "move it away"
@@ -126,18 +127,18 @@ def write_report(runs: Sequence[Run], out: Path, *, metric: str | None = None) -
         _section(task, [g for g in groups if g.task == task], main[task], colours, names)
         for task in dict.fromkeys(group.task for group in groups)
     ]
-    drawings = [drawing for section in sections for drawing in section.drawings]
-    written = _tables(groups, sections, others)
+    figures = {f"{d.key}.png": d.png for section in sections for d in section.drawings}
+    tables = _tables(groups, sections, others)
     html = _render(runs, groups, sections, others, colours)
-    if page.exists():
-        _clear(out)
     for folder in ("figures", "tables"):
         (out / folder).mkdir(parents=True, exist_ok=True)
-    for name, text in written.items():
+    for name, text in tables.items():
         write_text(out / "tables" / name, text)
-    for drawing in drawings:
-        write_bytes(out / "figures" / f"{drawing.key}.png", drawing.png)
+    for name, content in figures.items():
+        write_bytes(out / "figures" / name, content)
     write_text(page, html)
+    if is_again:
+        _clear(out, {*tables, *figures})
     return page
 
 
@@ -239,11 +240,12 @@ def _tables(
     return found
 
 
-def _clear(out: Path) -> None:
-    """Remove the figures and tables of an earlier report."""
+def _clear(out: Path, written: Collection[str]) -> None:
+    """Remove the figures and tables of an earlier report that are not among what was written."""
     for pattern in ("figures/*.png", "tables/*.csv", "tables/*.md"):
         for old in out.glob(pattern):
-            old.unlink()
+            if old.name not in written:
+                old.unlink()
 
 
 def _is_ours(page: Path) -> bool:

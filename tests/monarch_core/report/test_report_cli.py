@@ -44,16 +44,17 @@ def test_a_page_of_something_else_is_not_written_over(two, tmp_path, capsys):
     assert page.read_text() == "<p>home</p>"
 
 
-def test_a_full_disk_is_named_and_keeps_the_page_of_before(two, tmp_path, capsys, monkeypatch):
+def test_a_full_disk_is_named_and_keeps_the_report_of_before(two, tmp_path, capsys, monkeypatch):
     def no_space(*_):
         raise OSError(28, "No space left on device")
 
     assert main([two, "--out", str(tmp_path)]) == 0
-    before = (tmp_path / "index.html").read_bytes()
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()}
+    assert {"index.html", "groups.csv", "runs.csv"} <= {path.name for path in before}
     monkeypatch.setattr(os, "fsync", no_space)
     assert main([two, "--out", str(tmp_path)]) == 2
     assert "/tables/groups.csv: No space left on device; " in capsys.readouterr().err
-    assert (tmp_path / "index.html").read_bytes() == before
+    assert all(path.read_bytes() == content for path, content in before.items())
 
 
 def test_the_module_is_the_command(two, monkeypatch, capsys):

@@ -208,3 +208,20 @@ def test_a_run_that_cannot_be_trained_on_keeps_its_results(
     trained(longer, "a")
     assert load_config(tmp_path, RunConfig) == longer
     assert not folder.results.exists()
+
+
+@pytest.mark.parametrize("words", ["# mine\nfit: {epochs: 50, note: hello}\n", "model: !my tag\n"])
+def test_a_config_of_something_else_is_left_alone(
+    tmp_path, tiny_model, tiny_data, fit_config, words
+):
+    data, config, folder = tiny_data(), fit_config(epochs=1), RunFolder(tmp_path)
+    longer, frozen = fit_config(epochs=2, restarts=[1]), tiny_model().requires_grad_(False)
+    folder.config.write_text(words)
+    folder.results.write_text("{}")
+    fit(frozen, mse_loss, data, data, config, tmp_path)
+    fit(tiny_model(), mse_loss, data, data, config, tmp_path, whole_config=RunConfig(config))
+    fit(tiny_model(), mse_loss, data, data, config, tmp_path / "b")
+    (tmp_path / "b/config.yaml").write_text(words)
+    fit(tiny_model(), mse_loss, data, data, longer, tmp_path / "b")
+    assert folder.config.read_text() == (tmp_path / "b/config.yaml").read_text() == words
+    assert folder.results.exists()

@@ -214,7 +214,8 @@ def test_links_lead_somewhere(path):
     for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", path.read_text()):
         name, _, anchor = target.partition("#")
         page = path.parent / name if name else path
-        assert page.exists() and page.resolve().is_relative_to(ROOT), target
+        assert page.exists(), target
+        assert page.resolve().is_relative_to(ROOT), target
         assert not anchor or anchor in anchors(page.read_text()), target
 
 

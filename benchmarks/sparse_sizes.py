@@ -111,7 +111,7 @@ def table() -> str:
     """Return a row for each network and each choice of layers, as Markdown."""
     lines = [
         "| model | exchanged | parameters, paper | counted | multiplications, paper | counted "
-        "| would follow |",
+        "| by its parameters |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     for network in NETWORKS:

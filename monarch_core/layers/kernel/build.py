@@ -220,6 +220,7 @@ def _load_kept(folder: int, kind: str) -> Any:
 
 def _compile(recipe: Recipe, compiler: Sequence[str], kind: str, folder: int | None) -> Any:
     """Return the library, compiled in a folder of its own and put into the cache folder, if any."""
+    _log.info("compiling %s, once for this machine and version", recipe.source.name)
     with tempfile.TemporaryDirectory() as scratch:
         compiled, linked = Path(scratch, "made.o"), Path(scratch, "made.so")
         _output([*compiler, *recipe.flags, "-c", str(recipe.source), "-o", str(compiled)])

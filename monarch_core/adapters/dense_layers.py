@@ -16,6 +16,7 @@ from monarch_core.adapters.fused import (
     split,
 )
 from monarch_core.adapters.patterns import chosen_by_name
+from monarch_core.layers.structured import frobenius_norm
 from monarch_core.layers.swap import exchange, sharing
 
 # Of weights that can be projected; others are quantised.
@@ -276,5 +277,5 @@ def _residual(linear: nn.Linear, new: nn.Module) -> float | None:
     W = linear.weight
     if W.is_meta:
         return None
-    size = torch.linalg.vector_norm(W)
-    return (torch.linalg.vector_norm(W - matrix(new)) / size).item() if size > 0 else 0.0
+    size = frobenius_norm(W)
+    return (frobenius_norm(W - matrix(new)) / size).item() if size > 0 else 0.0

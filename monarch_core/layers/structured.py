@@ -208,7 +208,7 @@ class StructuredLinear(nn.Module, ABC):
         Returns:
             This layer.
         """
-        norm, own = torch.linalg.vector_norm(weight), torch.linalg.vector_norm(self.dense())
+        norm, own = frobenius_norm(weight), frobenius_norm(self.dense())
         if not (norm.is_meta or own.is_meta) and norm > 0 and own > 0:
             for factor in self.factors.values():
                 factor.mul_((norm / own) ** (1 / len(self.factors)))
@@ -225,6 +225,11 @@ class StructuredLinear(nn.Module, ABC):
                 self.bias.copy_(linear.bias)
                 self.bias.requires_grad_(linear.bias.requires_grad)
         return self.train(linear.training)
+
+
+def frobenius_norm(weight: Num[Tensor, "n_out n_in"]) -> Num[Tensor, ""]:
+    """Return |W|_F, in float32 at least: lower precisions overflow below the norms of weights."""
+    return torch.linalg.vector_norm(weight, dtype=torch.promote_types(weight.dtype, torch.float32))
 
 
 def check_sizes(in_features: int, out_features: int) -> None:

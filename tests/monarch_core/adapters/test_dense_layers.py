@@ -121,6 +121,17 @@ def test_the_residual_is_what_the_projection_discards(n_blocks, n_in, n_out):
     assert layer.n_after == min(n_in, n_out) * (n_in + n_out) // n_blocks + n_out
 
 
+def test_the_norm_of_a_large_weight_in_half_precision_is_a_number():
+    linear = nn.Linear(256, 256)
+    with torch.no_grad():
+        linear.weight.fill_(300)  # a norm of 76,800, and float16 ends at 65,504
+    told = []
+    model = monarchize(nn.Sequential(linear).half(), keep_norm=True, report=told.extend)
+    assert told[0].residual < 1e-2
+    expected = torch.full((256, 256), 300.0).half()
+    torch.testing.assert_close(model[0].dense(), expected, rtol=1e-2, atol=0)
+
+
 def test_the_residual_of_one_projection_is_its_own():
     torch.manual_seed(0)
     model = Attention(16)

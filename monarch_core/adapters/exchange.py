@@ -70,8 +70,7 @@ def monarchize(
         ValueError: for a spectral convolution that `MonarchSpectralConv` does not offer (complex
             data, half precision, modes that its grid cannot hold), options with which the new layer
             does not compute the same, n_blocks below 1, a weight with NaN or infinite entries, or
-            as `exchange_linear`. The model is then
-            as it was.
+            as `exchange_linear`. The model is then as it was.
 
     Examples:
         >>> from torch import nn

@@ -18,7 +18,6 @@
 #include "mlp.h"
 #include "monarch_linear.h"
 #include "one_axis.h"
-#include "rows.h"
 #include "skip.h"
 #include "spectra.h"
 
